@@ -1,0 +1,285 @@
+//! One execution on one worker: what is ordered, how it is going, how it ended.
+
+use crate::bindings::MetricLine;
+use crate::decimal::Decimal;
+use crate::digest::{Digest, Hash};
+use crate::id::{AttemptId, DeviceId, FencingNumber, IterationNumber};
+use crate::path::TreePath;
+use crate::plan::Script;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// An attempt and the number that fences it (I5).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AttemptKey {
+    /// Which attempt.
+    pub id: AttemptId,
+    /// Under which lease.
+    pub fence: FencingNumber,
+}
+
+impl fmt::Display for AttemptKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.id, self.fence)
+    }
+}
+
+/// What is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The entrypoint.
+    Run,
+    /// The analysis scripts.
+    Analysis,
+}
+
+/// How the metric is read from the log (P18).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricSpec {
+    /// The name before the colon.
+    pub name: String,
+    /// Which line counts.
+    pub line: MetricLine,
+    /// Lowest and highest plausible value.
+    pub range: Option<(Decimal, Decimal)>,
+}
+
+/// One script of an analysis attempt, or a builtin of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptOrder {
+    /// What is run.
+    pub script: Script,
+    /// What it becomes, relative to `results/`.
+    pub output: TreePath,
+}
+
+/// All that a worker needs to carry out one attempt; it leaves the worker no choices.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Attempt and fence.
+    pub key: AttemptKey,
+    /// Run or analysis.
+    pub kind: Kind,
+    /// The tree to lay out: the digest of its manifest.
+    pub tree: Digest,
+    /// The devices leased, on this worker.
+    pub devices: Vec<DeviceId>,
+    /// For a run: the command, by `sh -c`.
+    pub command: String,
+    /// SIGTERM at this many milliseconds; the tree is killed at `hard_limit_ms` (P16).
+    pub soft_limit_ms: u64,
+    /// See `soft_limit_ms`.
+    pub hard_limit_ms: u64,
+    /// For a run: how its metric is read.
+    pub metric: Option<MetricSpec>,
+    /// Paths or globs that a run may change; everything else in the tree is frozen (P2).
+    pub editable: Vec<String>,
+    /// The campaign's environment for a run.
+    pub env: BTreeMap<String, String>,
+    /// For analysis: the scripts in order. For a run: builtins whose outputs it makes itself.
+    pub scripts: Vec<ScriptOrder>,
+    /// The interpreter of `.py` scripts.
+    pub python: String,
+    /// For analysis: the run whose workspace and log it reads.
+    pub run: Option<AttemptKey>,
+    /// For analysis: the results tree so far.
+    pub results: Option<Digest>,
+    /// Results trees of earlier iterations (`WINDLASS_HISTORY`).
+    pub history: Vec<(IterationNumber, Digest)>,
+    /// Patterns of carried fixes, looked for in the log's last 200 lines (P19).
+    pub fix_patterns: Vec<String>,
+}
+
+/// How an attempt ended: exactly one of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Ending {
+    /// Exit code 0 within the budget.
+    Finished,
+    /// Ended by itself otherwise.
+    Crashed {
+        /// The exit code, unless a signal ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<i32>,
+        /// The signal.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<i32>,
+    },
+    /// Ended by the gate's SIGTERM, or after it by itself.
+    SoftTimeout,
+    /// Killed at twice the budget.
+    HardTimeout,
+    /// The host's or the device's memory ran out.
+    OutOfMemory,
+    /// The GPU failed.
+    GpuFault {
+        /// What was seen.
+        detail: String,
+    },
+    /// The worker's disk was full.
+    DiskFull,
+    /// The machinery failed, not the idea (P20).
+    Infra {
+        /// What failed.
+        detail: String,
+    },
+    /// The worker or the shim vanished.
+    Lost,
+    /// Cancelled by its owner.
+    Cancelled,
+    /// Its lease had passed to another when it reported.
+    Superseded,
+}
+
+impl Ending {
+    /// The word that tables and `fixes: on:` use.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Crashed { .. } => "crashed",
+            Self::SoftTimeout => "soft_timeout",
+            Self::HardTimeout => "hard_timeout",
+            Self::OutOfMemory => "out_of_memory",
+            Self::GpuFault { .. } => "gpu_fault",
+            Self::DiskFull => "disk_full",
+            Self::Infra { .. } => "infra",
+            Self::Lost => "lost",
+            Self::Cancelled => "cancelled",
+            Self::Superseded => "superseded",
+        }
+    }
+
+    /// Whether the machinery failed and not the idea (P20).
+    pub fn is_infrastructure(&self) -> bool {
+        matches!(self, Self::GpuFault { .. } | Self::DiskFull | Self::Infra { .. } | Self::Lost)
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crashed { code: Some(code), .. } => write!(f, "crashed with exit code {code}"),
+            Self::Crashed { signal: Some(signal), .. } => write!(f, "crashed by signal {signal}"),
+            Self::GpuFault { detail } => write!(f, "gpu_fault: {detail}"),
+            Self::Infra { detail } => write!(f, "infra: {detail}"),
+            other => f.write_str(other.as_str()),
+        }
+    }
+}
+
+/// What a log said of the metric (P18).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    /// One number, and the log line it stood on (from 1).
+    Metric {
+        /// As printed.
+        value: Decimal,
+        /// Line number.
+        line: u64,
+    },
+    /// No metric, with the reason.
+    None {
+        /// A sentence.
+        reason: String,
+    },
+}
+
+impl Reading {
+    /// The metric, if there is one.
+    pub fn value(&self) -> Option<&Decimal> {
+        match self {
+            Self::Metric { value, .. } => Some(value),
+            Self::None { .. } => None,
+        }
+    }
+}
+
+/// One output of the analysis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Relative to `results/`.
+    pub path: TreePath,
+    /// Its content; absent when the script failed, wrote nothing, or wrote nothing new.
+    pub digest: Option<Digest>,
+    /// Its first line, control characters out, at most 200 bytes.
+    pub first_line: String,
+    /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// What came of an attempt: what the worker reports, and what the ledger keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// The metric, for a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
+    /// From start to the death of its tree, milliseconds.
+    pub duration_ms: u64,
+    /// Bytes of its log.
+    pub log_bytes: u64,
+    /// The log's hash, when the log is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_hash: Option<Hash>,
+    /// The last lines of the log, bounded, for a crash.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub log_tail: String,
+    /// The results tree: the digest of its manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<Digest>,
+    /// The outputs of its scripts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<Output>,
+    /// A frozen file that the run changed (P2): the metric then counts for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_changed: Option<TreePath>,
+    /// Indexes of the carried fixes' patterns that the log's end matches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fix_matches: Vec<u32>,
+    /// The isolation level in force.
+    pub isolation: String,
+    /// The model of the devices it ran on.
+    pub device_model: String,
+}
+
+impl Outcome {
+    /// An outcome that says nothing but how the attempt ended.
+    pub fn bare(ending: Ending) -> Self {
+        Self {
+            ending,
+            reading: None,
+            duration_ms: 0,
+            log_bytes: 0,
+            log_hash: None,
+            log_tail: String::new(),
+            results: None,
+            outputs: Vec::new(),
+            frozen_changed: None,
+            fix_matches: Vec::new(),
+            isolation: String::new(),
+            device_model: String::new(),
+        }
+    }
+}
+
+/// Where an attempt stands on its worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Blobs are fetched, the workspace is laid out.
+    Preparing,
+    /// Its process runs.
+    Running {
+        /// Since the start, milliseconds.
+        elapsed_ms: u64,
+    },
+    /// Its tree is dead; results and log go up.
+    Collecting,
+    /// All is said; kept by the worker until it is acknowledged.
+    Ended(Box<Outcome>),
+}

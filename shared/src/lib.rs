@@ -1,0 +1,17 @@
+//! The values that every part of Windlass agrees on: ids, digests, units, campaign bindings, levers,
+//! records. Validation only; never a decision, never I/O.
+
+pub mod attempt;
+pub mod bindings;
+pub mod conclusion;
+pub mod decimal;
+pub mod device;
+pub mod digest;
+pub mod id;
+pub mod lever;
+pub mod path;
+pub mod plan;
+pub mod record;
+pub mod refusal;
+pub mod time;
+pub mod tree;

@@ -1,0 +1,430 @@
+//! The ledger's records: what happened, in the past tense. Everything else is projected from them.
+
+use crate::attempt::{Kind as AttemptKind, Order, Outcome};
+use crate::bindings::Bindings;
+use crate::conclusion::{Conclusion, Status};
+use crate::decimal::Decimal;
+use crate::digest::{Digest, Hash};
+use crate::id::{
+    AttemptId, CampaignId, DeviceId, FencingNumber, Incarnation, IterationNumber, LeverNumber, RequestId,
+    WorkerId,
+};
+use crate::lever::{Lever, Pin};
+use crate::path::TreePath;
+use crate::plan::Deliverable;
+use serde::{Deserialize, Serialize};
+
+/// One row of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// 1, 2, 3 … without a gap.
+    pub seq: u64,
+    /// When it was decided, wall time.
+    pub wall_ms: i64,
+    /// The campaign it belongs to, if it belongs to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub campaign: Option<CampaignId>,
+    /// The client's request that it answers (I4). Only the first record of an answer carries it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Request>,
+    /// What happened.
+    pub body: Body,
+}
+
+/// A request that was answered, kept so that the same key gets the same answer (I4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The idempotency key.
+    pub id: RequestId,
+    /// The hash of what was asked.
+    pub body: Hash,
+    /// What was answered.
+    pub answer: Answer,
+}
+
+/// What a mutating call answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// A campaign was created; with it, how many levers it took along from one whose baseline crashed.
+    Campaign {
+        /// Its id.
+        id: CampaignId,
+        /// Levers taken along (P1).
+        levers_taken: u32,
+    },
+    /// A lever was queued, perhaps with warnings (P13).
+    Lever {
+        /// Its number.
+        number: LeverNumber,
+        /// What the researcher should know.
+        warnings: Vec<String>,
+    },
+    /// Done.
+    Done,
+}
+
+/// Why a campaign is paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// Its owner asked.
+    Owner,
+    /// The baseline crashed or could not be analysed (P1, P21).
+    Baseline {
+        /// What to repair.
+        repair: String,
+    },
+    /// Two levers in a row were set aside because the machinery failed (P20).
+    Infrastructure,
+}
+
+/// Why a campaign has stopped for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// Its owner asked.
+    Owner,
+    /// A `stop` limit was met (P32).
+    Limit {
+        /// Which one.
+        limit: String,
+    },
+    /// A new submission took its place (P1).
+    Replaced {
+        /// By which campaign.
+        by: CampaignId,
+    },
+}
+
+/// Why a lever left the queue without being pulled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetireReason {
+    /// Its researcher took it back.
+    Owner,
+    /// Its evidence says otherwise now (P7), or was missing too often (P9), or its turn found it a
+    /// repeat (P10).
+    Stale {
+        /// The rule.
+        rule: String,
+        /// A sentence with the evidence that was looked at, both values in it.
+        detail: String,
+    },
+}
+
+/// Why a lever stands still in the queue, blocking nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// Its change conflicts with the present best (P8).
+    NeedsRebase {
+        /// The files.
+        files: Vec<TreePath>,
+    },
+    /// No dimension of its plan is new and the catalogue is used up (P13).
+    NeedsPlan,
+    /// The machinery failed three times (P20).
+    Infrastructure,
+}
+
+/// The figures of a decision, so that a reader can do the sum again (P25, P26).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arithmetic {
+    /// The metric, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Decimal>,
+    /// The record it was held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Decimal>,
+    /// Gain in the campaign's direction: positive is better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain: Option<Decimal>,
+    /// Net lines of editable files, blank ones ignored.
+    pub net_lines: i64,
+    /// The sum as a sentence: `0.9712 > 0.9701 by 0.0011, +3 lines: keep`.
+    pub sentence: String,
+}
+
+/// What happened. A new kind is a new variant; a ledger with an unknown one is not opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Body {
+    /// A coordinator started on this ledger (I15).
+    IncarnationStarted {
+        /// Drawn at random.
+        incarnation: Incarnation,
+        /// Its version.
+        version: String,
+    },
+    /// A campaign was created: its workspace is a tree now (P2).
+    CampaignCreated {
+        /// For listings.
+        name: String,
+        /// The resolved bindings.
+        bindings: Box<Bindings>,
+        /// The workspace.
+        tree: Digest,
+    },
+    /// A campaign was paused.
+    CampaignPaused {
+        /// Why.
+        reason: PauseReason,
+    },
+    /// A campaign goes on.
+    CampaignResumed {},
+    /// A campaign has ended for good.
+    CampaignStopped {
+        /// Why.
+        reason: StopReason,
+    },
+    /// A lever passed its gates and stands in line.
+    LeverQueued {
+        /// Its number.
+        lever: LeverNumber,
+        /// What was proposed.
+        document: Box<Lever>,
+        /// The tree it was written against.
+        base: Digest,
+        /// That tree with its change.
+        changed: Digest,
+        /// Where its anchor was found, if anything was analysed by then (P6).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pin: Option<Pin>,
+        /// The hash of its normalised diff (P10).
+        diff: Hash,
+    },
+    /// A lever's turn came and its evidence was missing (P9).
+    LeverPassed {
+        /// Which.
+        lever: LeverNumber,
+        /// 1, 2, 3 …
+        passes: u32,
+        /// What was missing.
+        missing: String,
+    },
+    /// A lever stands still until its researcher helps.
+    LeverHeld {
+        /// Which.
+        lever: LeverNumber,
+        /// Why.
+        reason: HoldReason,
+    },
+    /// A lever left the queue.
+    LeverRetired {
+        /// Which.
+        lever: LeverNumber,
+        /// Why.
+        reason: RetireReason,
+    },
+    /// A lever was pulled (or the baseline, for iteration 1), with its plan (P14).
+    IterationOpened {
+        /// Its number.
+        iteration: IterationNumber,
+        /// The lever; none for the baseline.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lever: Option<LeverNumber>,
+        /// The best it builds on; none for the baseline.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<IterationNumber>,
+        /// The tree that is run.
+        tree: Digest,
+        /// The anchor as re-validated (P7).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pin: Option<Pin>,
+        /// The analysis plan.
+        plan: Vec<Deliverable>,
+        /// Net lines of editable files against the parent (P26).
+        net_lines: i64,
+        /// The hash of its normalised diff against the parent (P10).
+        diff: Hash,
+    },
+    /// An attempt was given devices.
+    AttemptLeased {
+        /// All that its worker needs.
+        order: Box<Order>,
+        /// Where.
+        worker: WorkerId,
+        /// The worker's name, for people.
+        worker_name: String,
+        /// Why there.
+        why: String,
+    },
+    /// An attempt is over.
+    AttemptEnded {
+        /// Which.
+        attempt: AttemptId,
+        /// Under which lease.
+        fence: FencingNumber,
+        /// Its kind.
+        attempt_kind: AttemptKind,
+        /// Where.
+        worker: WorkerId,
+        /// On what.
+        devices: Vec<DeviceId>,
+        /// What came of it.
+        outcome: Box<Outcome>,
+    },
+    /// A report came for a lease that had passed on; it changed nothing (I5).
+    ReportSuperseded {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// The stale number.
+        fence: FencingNumber,
+        /// From whom.
+        worker: WorkerId,
+        /// What it said.
+        ending: String,
+    },
+    /// A fix was put on top of the lever's change (P19).
+    FixApplied {
+        /// The iteration.
+        iteration: IterationNumber,
+        /// Index among the lever's carried fixes.
+        fix: u32,
+        /// The tree that is run now.
+        tree: Digest,
+        /// Net lines against the parent, the fix included.
+        net_lines: i64,
+    },
+    /// A deliverable is there and non-empty (P21).
+    DeliverableAccepted {
+        /// The iteration.
+        iteration: IterationNumber,
+        /// Relative to `results/`.
+        output: TreePath,
+        /// What it measures.
+        dimension: String,
+        /// Its content.
+        digest: Digest,
+        /// Its first line.
+        first_line: String,
+    },
+    /// What the iteration taught (P23).
+    ConclusionWritten {
+        /// The iteration.
+        iteration: IterationNumber,
+        /// The text.
+        conclusion: Conclusion,
+    },
+    /// The decision: once, and final (P25, I1). One row of `results.tsv` (P29).
+    IterationDecided {
+        /// The iteration.
+        iteration: IterationNumber,
+        /// Keep, discard or crash.
+        status: Status,
+        /// The finer reason: `better`, `not better`, `not worth its lines`, `unanalysed`, an ending.
+        reason: String,
+        /// The sum.
+        arithmetic: Arithmetic,
+        /// The best after it.
+        best: Option<IterationNumber>,
+        /// The column `analysis_summary`.
+        summary: String,
+        /// The column `description`.
+        description: String,
+    },
+    /// A worker takes nothing new.
+    WorkerDrained {
+        /// Which.
+        worker: WorkerId,
+        /// Why.
+        reason: String,
+    },
+    /// A worker takes work again.
+    WorkerUndrained {
+        /// Which.
+        worker: WorkerId,
+    },
+}
+
+impl Body {
+    /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
+    pub const KINDS: [&'static str; 19] = [
+        "incarnation_started",
+        "campaign_created",
+        "campaign_paused",
+        "campaign_resumed",
+        "campaign_stopped",
+        "lever_queued",
+        "lever_passed",
+        "lever_held",
+        "lever_retired",
+        "iteration_opened",
+        "attempt_leased",
+        "attempt_ended",
+        "report_superseded",
+        "fix_applied",
+        "deliverable_accepted",
+        "conclusion_written",
+        "iteration_decided",
+        "worker_drained",
+        "worker_undrained",
+    ];
+
+    /// The kind's name, as the ledger's `kind` column has it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::IncarnationStarted { .. } => "incarnation_started",
+            Self::CampaignCreated { .. } => "campaign_created",
+            Self::CampaignPaused { .. } => "campaign_paused",
+            Self::CampaignResumed {} => "campaign_resumed",
+            Self::CampaignStopped { .. } => "campaign_stopped",
+            Self::LeverQueued { .. } => "lever_queued",
+            Self::LeverPassed { .. } => "lever_passed",
+            Self::LeverHeld { .. } => "lever_held",
+            Self::LeverRetired { .. } => "lever_retired",
+            Self::IterationOpened { .. } => "iteration_opened",
+            Self::AttemptLeased { .. } => "attempt_leased",
+            Self::AttemptEnded { .. } => "attempt_ended",
+            Self::ReportSuperseded { .. } => "report_superseded",
+            Self::FixApplied { .. } => "fix_applied",
+            Self::DeliverableAccepted { .. } => "deliverable_accepted",
+            Self::ConclusionWritten { .. } => "conclusion_written",
+            Self::IterationDecided { .. } => "iteration_decided",
+            Self::WorkerDrained { .. } => "worker_drained",
+            Self::WorkerUndrained { .. } => "worker_undrained",
+        }
+    }
+
+    /// The blobs that this record names and that must be durable before it (I16): trees, change,
+    /// scripts, outputs.
+    pub fn blobs(&self) -> Vec<Digest> {
+        use crate::lever::{Change, Edit};
+        use crate::plan::Script;
+        fn scripts(plan: &[Deliverable]) -> impl Iterator<Item = Digest> + '_ {
+            plan.iter().filter_map(|row| match &row.script {
+                Script::Blob { digest, .. } => Some(*digest),
+                Script::Named(_) => None,
+            })
+        }
+        match self {
+            Self::CampaignCreated { bindings, tree, .. } => {
+                let w = &bindings.windlass;
+                let plans = [&w.baseline, &w.always, &w.diagnostics];
+                std::iter::once(*tree).chain(plans.into_iter().flat_map(|plan| scripts(plan))).collect()
+            }
+            Self::LeverQueued { document, base, changed, .. } => {
+                let mut blobs = vec![*base, *changed];
+                match &document.change {
+                    Change::Patch(patch) => blobs.push(*patch),
+                    Change::Files(files) => blobs.extend(files.values().filter_map(|edit| match edit {
+                        Edit::Write(digest) => Some(*digest),
+                        Edit::Delete => None,
+                    })),
+                }
+                blobs.extend(document.fixes.iter().map(|fix| fix.patch));
+                blobs.extend(scripts(&document.analysis));
+                blobs
+            }
+            Self::IterationOpened { tree, .. } | Self::FixApplied { tree, .. } => vec![*tree],
+            Self::AttemptEnded { outcome, .. } => outcome
+                .results
+                .into_iter()
+                .chain(outcome.outputs.iter().filter_map(|output| output.digest))
+                .collect(),
+            Self::DeliverableAccepted { digest, .. } => vec![*digest],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Every way in which Windlass says no. A closed enum: one function maps it to a gRPC status (in
+//! `proto`), one to an exit code, one to a sentence with a remedy.
+
+use crate::digest::Digest;
+use crate::path::PathError;
+
+/// A request that is refused; nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No such thing, or not the caller's to see.
+    #[error("there is no {what} {name:?}")]
+    NotFound {
+        /// `campaign`, `lever`, `iteration`, `worker`, `file`, `blob`.
+        what: &'static str,
+        /// As it was asked for.
+        name: String,
+    },
+    /// A prefix that several names share.
+    #[error("{what} {prefix:?} could be {candidates}")]
+    Ambiguous {
+        /// See [`Refusal::NotFound`].
+        what: &'static str,
+        /// As it was asked for.
+        prefix: String,
+        /// The names, comma-separated.
+        candidates: String,
+    },
+    /// The same key with another body (I4).
+    #[error("request {id} was used before for something else")]
+    RequestReused {
+        /// The key.
+        id: String,
+    },
+    /// No UUIDv7, or older than the 7 days that keys are remembered.
+    #[error("request id {id:?} is not a UUIDv7 of the last 7 days")]
+    RequestId {
+        /// The key.
+        id: String,
+    },
+    /// A message that is not of its form.
+    #[error("the request's {field} is malformed: {problem}")]
+    Malformed {
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A campaign file's value that cannot be.
+    #[error("campaign key `{key}`: {problem}")]
+    Binding {
+        /// The key's path.
+        key: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A campaign setting that this version does not run.
+    #[error("`{key}` is not run by this version of Windlass")]
+    Unsupported {
+        /// The setting.
+        key: &'static str,
+    },
+    /// A lever or plan with a value that cannot be (P5, P6, P12).
+    #[error("{field}: {problem}")]
+    Lever {
+        /// The rule.
+        rule: &'static str,
+        /// The key's path.
+        field: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A frozen file (P2).
+    #[error("{path} is frozen: it is not among the campaign's editable_files")]
+    Frozen {
+        /// The file.
+        path: String,
+    },
+    /// A path that is no path of a tree (P3).
+    #[error("{problem}")]
+    Path {
+        /// What is wrong.
+        problem: PathError,
+    },
+    /// Something that no tree holds: a device, a socket, a link that leaves it, a collision (P3).
+    #[error("{path}: {problem}")]
+    Tree {
+        /// The entry.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file that the lever touches without declaring it (P5).
+    #[error("the change touches {path}, which `files` does not declare")]
+    Undeclared {
+        /// The file.
+        path: String,
+    },
+    /// A change that changes nothing (P5).
+    #[error("the change leaves the tree as it was")]
+    NoChange,
+    /// A patch that does not fit its base.
+    #[error("the patch does not apply to {file}{}: {problem}", line.map(|line| format!(" at line {line} of the patch")).unwrap_or_default())]
+    Patch {
+        /// The file.
+        file: String,
+        /// The patch's line, from 1.
+        line: Option<u64>,
+        /// What is wrong.
+        problem: String,
+    },
+    /// An anchor whose evidence is not there or says otherwise (P6).
+    #[error("anchor {file} of iteration {iteration}: {problem}")]
+    Anchor {
+        /// The evidence file.
+        file: String,
+        /// Whose evidence.
+        iteration: u32,
+        /// What is wrong, values in it.
+        problem: String,
+    },
+    /// A simplification that does not remove lines (P6).
+    #[error("a simplification must remove net lines; this one has {net_lines:+}")]
+    NotSimpler {
+        /// Net lines.
+        net_lines: i64,
+    },
+    /// Tried before (P10).
+    #[error("this is what iteration {iteration} tried")]
+    Duplicate {
+        /// The iteration.
+        iteration: u32,
+    },
+    /// Standing in line already (P10).
+    #[error("this is what lever L{lever} in the queue does")]
+    DuplicateQueued {
+        /// The lever.
+        lever: u32,
+    },
+    /// Not possible in this state.
+    #[error("{what} is {state}; {wanted}")]
+    State {
+        /// `campaign digits-1a2b3c`.
+        what: String,
+        /// Its state.
+        state: String,
+        /// What the request needs.
+        wanted: &'static str,
+    },
+    /// A record would name a blob that the store does not have (I16).
+    #[error("blob {digest} is not in the store")]
+    AbsentBlob {
+        /// Which.
+        digest: Digest,
+    },
+    /// A fencing number or session that is no longer current (I5).
+    #[error("{what} is stale")]
+    Stale {
+        /// What.
+        what: String,
+    },
+    /// A size or count past its bound.
+    #[error("{what} is {figure}; at most {limit} is taken")]
+    TooMuch {
+        /// What.
+        what: String,
+        /// How much.
+        figure: u64,
+        /// The bound.
+        limit: u64,
+    },
+    /// The facts have moved since they were gathered; they are gathered again. Never leaves the driver.
+    #[error("the facts have moved")]
+    FactsMoved,
+}
+
+impl From<PathError> for Refusal {
+    fn from(problem: PathError) -> Self {
+        Self::Path { problem }
+    }
+}
+
+/// The exit codes of the command line (DESIGN.md, "Commands").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Done.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// Wrong usage.
+    Usage = 2,
+    /// Refused by a rule.
+    Refused = 3,
+    /// Not found.
+    NotFound = 4,
+    /// Unavailable and worth a retry.
+    Unavailable = 5,
+    /// The wait ended first.
+    WaitEnded = 6,
+}
+
+impl Refusal {
+    /// The rule of PROTOCOL.md or invariant of RELIABILITY.md behind it.
+    pub fn rule(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Frozen { .. } => "P2",
+            Self::Path { .. } | Self::Tree { .. } => "P3",
+            Self::Undeclared { .. } | Self::NoChange | Self::Patch { .. } => "P5",
+            Self::Anchor { .. } | Self::NotSimpler { .. } => "P6",
+            Self::Duplicate { .. } | Self::DuplicateQueued { .. } => "P10",
+            Self::Lever { rule, .. } => rule,
+            Self::RequestReused { .. } | Self::RequestId { .. } => "I4",
+            Self::Stale { .. } => "I5",
+            Self::AbsentBlob { .. } => "I16",
+            _ => return None,
+        })
+    }
+
+    /// A stable name for machines.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "NOT_FOUND",
+            Self::Ambiguous { .. } => "AMBIGUOUS_NAME",
+            Self::RequestReused { .. } => "REQUEST_REUSED",
+            Self::RequestId { .. } => "REQUEST_ID",
+            Self::Malformed { .. } => "MALFORMED",
+            Self::Binding { .. } => "BINDING",
+            Self::Unsupported { .. } => "UNSUPPORTED",
+            Self::Lever { .. } => "LEVER",
+            Self::Frozen { .. } => "FROZEN_FILE",
+            Self::Path { .. } => "PATH",
+            Self::Tree { .. } => "TREE",
+            Self::Undeclared { .. } => "UNDECLARED_FILE",
+            Self::NoChange => "NO_CHANGE",
+            Self::Patch { .. } => "PATCH",
+            Self::Anchor { .. } => "ANCHOR",
+            Self::NotSimpler { .. } => "NOT_SIMPLER",
+            Self::Duplicate { .. } | Self::DuplicateQueued { .. } => "DUPLICATE",
+            Self::State { .. } => "STATE",
+            Self::AbsentBlob { .. } => "ABSENT_BLOB",
+            Self::Stale { .. } => "STALE",
+            Self::TooMuch { .. } => "TOO_MUCH",
+            Self::FactsMoved => "FACTS_MOVED",
+        }
+    }
+
+    /// What to do about it, where there is something to say beyond the sentence itself.
+    pub fn remedy(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Frozen { .. } => {
+                "leave the file as it is, or submit a new campaign that lists it under editable_files"
+            }
+            Self::Undeclared { .. } => "add it to `files`, or take it out of the change",
+            Self::NoChange => "give a patch or edited files that differ from the base",
+            Self::Patch { .. } => {
+                "make the patch against the campaign's best tree (`windlass diff`, `windlass get`)"
+            }
+            Self::Anchor { .. } => {
+                "cite a file under results/ and a pattern that is there (`windlass show C N`)"
+            }
+            Self::NotSimpler { .. } => "delete more than you add, or use `kind: change` with an anchor",
+            Self::Duplicate { .. } => "state `changed_assumption` if something is different now",
+            Self::DuplicateQueued { .. } => "retire one of the two",
+            Self::RequestReused { .. } => "use a new request id for a new request",
+            Self::Unsupported { .. } => "leave it out for now",
+            Self::Ambiguous { .. } => "write more of the name",
+            _ => return None,
+        })
+    }
+
+    /// Its exit code.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::NotFound { .. } => ExitCode::NotFound,
+            Self::Ambiguous { .. } | Self::Malformed { .. } => ExitCode::Usage,
+            Self::FactsMoved => ExitCode::Unavailable,
+            _ => ExitCode::Refused,
+        }
+    }
+}
