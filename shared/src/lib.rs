@@ -13,5 +13,7 @@ pub mod path;
 pub mod plan;
 pub mod record;
 pub mod refusal;
+pub mod session;
 pub mod time;
 pub mod tree;
+pub mod view;

@@ -1,0 +1,118 @@
+//! Refusals as gRPC statuses with `google.rpc.ErrorInfo`, and back on the client's side.
+
+use std::collections::HashMap;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use windlass_shared::refusal::{ExitCode, Refusal};
+
+/// `ErrorInfo.domain` of every refusal.
+pub const DOMAIN: &str = "windlass";
+
+/// The one map from a refusal to a status.
+pub fn to_status(refusal: &Refusal) -> Status {
+    let code = match refusal {
+        Refusal::NotFound { .. } => Code::NotFound,
+        Refusal::Ambiguous { .. } | Refusal::Malformed { .. } | Refusal::RequestId { .. } => {
+            Code::InvalidArgument
+        }
+        Refusal::RequestReused { .. } => Code::AlreadyExists,
+        Refusal::TooMuch { .. } => Code::ResourceExhausted,
+        Refusal::Stale { .. } | Refusal::FactsMoved => Code::Aborted,
+        Refusal::Unsupported { .. } => Code::Unimplemented,
+        _ => Code::FailedPrecondition,
+    };
+    let mut metadata = HashMap::new();
+    let exit = refusal.exit_code() as u8;
+    metadata.insert("exit_code".to_owned(), exit.to_string());
+    if let Some(rule) = refusal.rule() {
+        metadata.insert("rule".to_owned(), rule.to_owned());
+    }
+    if let Some(remedy) = refusal.remedy() {
+        metadata.insert("remedy".to_owned(), remedy.to_owned());
+    }
+    metadata.extend(place(refusal).into_iter().map(|(key, value)| (key.to_owned(), value)));
+    let details = ErrorDetails::with_error_info(refusal.reason(), DOMAIN, metadata);
+    Status::with_error_details(code, refusal.to_string(), details)
+}
+
+/// Where the refusal points: field, path, line.
+fn place(refusal: &Refusal) -> Vec<(&'static str, String)> {
+    match refusal {
+        Refusal::Malformed { field, .. } => vec![("field", (*field).to_owned())],
+        Refusal::Binding { key, .. } | Refusal::Unsupported { key } => vec![("field", (*key).to_owned())],
+        Refusal::Lever { field, .. } => vec![("field", field.clone())],
+        Refusal::Frozen { path } | Refusal::Tree { path, .. } | Refusal::Undeclared { path } => {
+            vec![("path", path.clone())]
+        }
+        Refusal::Patch { file, line, .. } => {
+            let mut place = vec![("path", file.clone())];
+            place.extend(line.map(|line| ("line", line.to_string())));
+            place
+        }
+        Refusal::Anchor { file, iteration, .. } => {
+            vec![("path", file.clone()), ("iteration", iteration.to_string())]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A refusal or failure as a client receives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// A stable name for machines: a refusal's reason, or the status code's name.
+    pub reason: String,
+    /// The rule behind it.
+    pub rule: Option<String>,
+    /// The sentence.
+    pub message: String,
+    /// What to do.
+    pub remedy: Option<String>,
+    /// What the process should exit with.
+    pub exit_code: u8,
+}
+
+/// Reads a status that [`to_status`] made, or any other.
+pub fn from_status(status: &Status) -> Received {
+    let details = status.get_error_details();
+    match details.error_info().filter(|info| info.domain == DOMAIN) {
+        Some(info) => Received {
+            reason: info.reason.clone(),
+            rule: info.metadata.get("rule").cloned(),
+            message: status.message().to_owned(),
+            remedy: info.metadata.get("remedy").cloned(),
+            exit_code: info.metadata.get("exit_code").and_then(|code| code.parse().ok()).unwrap_or(1),
+        },
+        None => Received {
+            reason: format!("{:?}", status.code()).to_uppercase(),
+            rule: None,
+            message: status.message().to_owned(),
+            remedy: None,
+            exit_code: transport_exit_code(status.code()) as u8,
+        },
+    }
+}
+
+/// Cancelled and Unknown are what a timed-out or failed connection shows as; both are worth a retry.
+fn transport_exit_code(code: Code) -> ExitCode {
+    match code {
+        Code::Unavailable | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded => ExitCode::Unavailable,
+        Code::NotFound => ExitCode::NotFound,
+        _ => ExitCode::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_crosses_the_wire_with_rule_remedy_and_exit_code() {
+        let refusal = Refusal::Frozen { path: "evaluate.py".to_owned() };
+        let received = from_status(&to_status(&refusal));
+        assert_eq!(received.reason, "FROZEN_FILE");
+        assert_eq!(received.rule.as_deref(), Some("P2"));
+        assert_eq!(received.exit_code, ExitCode::Refused as u8);
+        assert_eq!(received.message, refusal.to_string());
+        assert!(received.remedy.is_some());
+    }
+}

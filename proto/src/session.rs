@@ -1,0 +1,111 @@
+//! Reports and answers of `WorkerService.Sync`.
+
+use crate::attempt::required_key;
+use crate::{document, v1};
+use windlass_shared::device::{Device, WorkerInfo};
+use windlass_shared::id::{Incarnation, SessionId, WorkerId};
+use windlass_shared::refusal::Refusal;
+use windlass_shared::session::{Answer, AttemptReport, Report, Standing, Stop, StopReason};
+
+impl From<&Report> for v1::SyncRequest {
+    fn from(report: &Report) -> Self {
+        Self {
+            worker: report.worker.id.0.clone(),
+            name: report.worker.name.clone(),
+            version: report.worker.version.clone(),
+            labels: report.worker.labels.clone(),
+            incarnation: report.incarnation.map_or(0, |incarnation| incarnation.0),
+            session: report.session.0.clone(),
+            number: report.number,
+            devices: report.devices.iter().map(Into::into).collect(),
+            attempts: report.attempts.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::SyncRequest> for Report {
+    type Error = Refusal;
+
+    fn try_from(message: v1::SyncRequest) -> Result<Self, Refusal> {
+        Ok(Self {
+            worker: WorkerInfo {
+                id: WorkerId(message.worker),
+                name: message.name,
+                version: message.version,
+                labels: message.labels,
+            },
+            incarnation: (message.incarnation != 0).then_some(Incarnation(message.incarnation)),
+            session: SessionId(message.session),
+            number: message.number,
+            devices: message.devices.into_iter().map(Device::try_from).collect::<Result<_, _>>()?,
+            attempts: message.attempts.into_iter().map(AttemptReport::try_from).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<&Answer> for v1::SyncResponse {
+    fn from(answer: &Answer) -> Self {
+        let standing = match answer.standing {
+            Standing::Current => v1::Standing::Current,
+            Standing::Closed => v1::Standing::Closed,
+        };
+        Self {
+            incarnation: answer.incarnation.0,
+            session: answer.session.0.clone(),
+            number: answer.number,
+            standing: standing.into(),
+            order_documents: answer.orders.iter().map(document::write).collect(),
+            stop: answer.stop.iter().map(Into::into).collect(),
+            acknowledged: answer.acknowledged.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::SyncResponse> for Answer {
+    type Error = Refusal;
+
+    fn try_from(message: v1::SyncResponse) -> Result<Self, Refusal> {
+        let standing = match message.standing() {
+            v1::Standing::Current => Standing::Current,
+            v1::Standing::Closed => Standing::Closed,
+            v1::Standing::Unspecified => {
+                return Err(Refusal::Malformed { field: "standing", problem: "it is missing".to_owned() });
+            }
+        };
+        let orders = message.order_documents.iter().map(|bytes| document::read("order_documents", bytes));
+        Ok(Self {
+            incarnation: Incarnation(message.incarnation),
+            session: SessionId(message.session),
+            number: message.number,
+            standing,
+            orders: orders.collect::<Result<_, _>>()?,
+            stop: message.stop.into_iter().map(Stop::try_from).collect::<Result<_, _>>()?,
+            acknowledged: message.acknowledged.into_iter().map(Into::into).collect(),
+        })
+    }
+}
+
+impl From<&Stop> for v1::Stop {
+    fn from(stop: &Stop) -> Self {
+        let reason = match stop.reason {
+            StopReason::Cancelled => v1::StopReason::Cancelled,
+            StopReason::Superseded => v1::StopReason::Superseded,
+            StopReason::Unknown => v1::StopReason::Unknown,
+        };
+        Self { key: Some((&stop.key).into()), reason: reason.into() }
+    }
+}
+
+impl TryFrom<v1::Stop> for Stop {
+    type Error = Refusal;
+
+    fn try_from(message: v1::Stop) -> Result<Self, Refusal> {
+        let reason = match message.reason() {
+            v1::StopReason::Cancelled => StopReason::Cancelled,
+            v1::StopReason::Superseded => StopReason::Superseded,
+            // An unknown reason is the careful one: the spool is kept.
+            v1::StopReason::Unknown | v1::StopReason::Unspecified => StopReason::Unknown,
+        };
+        Ok(Self { key: required_key(message.key)?, reason })
+    }
+}

@@ -1,0 +1,195 @@
+//! What a client is shown of the present state: projections, never read back. These are the bodies of
+//! `--output json` as well; docs/json.md documents them.
+
+use crate::attempt::Kind as AttemptKind;
+use crate::bindings::Direction;
+use crate::conclusion::Status;
+use crate::decimal::Decimal;
+use crate::device::{Device, WorkerInfo};
+use crate::digest::Digest;
+use crate::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
+use crate::record::{HoldReason, PauseReason, RetireReason, StopReason};
+use serde::{Deserialize, Serialize};
+
+/// Whether a campaign moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum CampaignState {
+    /// It runs, or waits for what `CampaignView::waits_for` says.
+    Active,
+    /// It opens nothing new.
+    Paused {
+        /// Why.
+        reason: PauseReason,
+    },
+    /// It has ended for good.
+    Stopped {
+        /// Why.
+        reason: StopReason,
+    },
+}
+
+/// One page about a campaign.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CampaignView {
+    /// Its id.
+    pub campaign: CampaignId,
+    /// For listings.
+    pub name: String,
+    /// When it was created.
+    pub created_wall_ms: i64,
+    /// Whether it moves.
+    pub state: CampaignState,
+    /// The metric's name.
+    pub metric: String,
+    /// Which way is better.
+    pub direction: Direction,
+    /// The workspace's tree.
+    pub tree: Digest,
+    /// The tree of the best: what the next lever builds on.
+    pub best_tree: Digest,
+    /// The last kept iteration.
+    pub best: Option<IterationSummary>,
+    /// The best metric ever kept.
+    pub record: Option<Decimal>,
+    /// Decided iterations by status: keep, discard, crash.
+    pub decided: Counts,
+    /// Levers that can still be pulled.
+    pub queued: u32,
+    /// The open iteration, if one is open.
+    pub open: Option<OpenIteration>,
+    /// Why nothing moves, when nothing does (P24).
+    pub waits_for: Option<String>,
+    /// The latest decisions, newest first, at most ten.
+    pub recent: Vec<IterationSummary>,
+}
+
+/// Decided iterations by status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Kept.
+    pub keep: u32,
+    /// Discarded.
+    pub discard: u32,
+    /// Crashed.
+    pub crash: u32,
+}
+
+/// A decided iteration in one line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IterationSummary {
+    /// Its number.
+    pub iteration: IterationNumber,
+    /// Its lever.
+    pub lever: Option<LeverNumber>,
+    /// Lever's title, or `baseline`.
+    pub title: String,
+    /// Keep, discard or crash.
+    pub status: Status,
+    /// As printed by the run.
+    pub metric: Option<Decimal>,
+    /// The finer reason.
+    pub reason: String,
+    /// When it was decided.
+    pub wall_ms: i64,
+}
+
+/// The iteration that is being tested.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenIteration {
+    /// Its number.
+    pub iteration: IterationNumber,
+    /// Its lever.
+    pub lever: Option<LeverNumber>,
+    /// Lever's title, or `baseline`.
+    pub title: String,
+    /// `waiting for a device`, `running`, `analysing`, `waiting for a fix`, `concluding`.
+    pub stage: String,
+    /// The live attempt.
+    pub attempt: Option<AttemptView>,
+}
+
+/// A live attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptView {
+    /// Which.
+    pub attempt: AttemptId,
+    /// Run or analysis.
+    pub kind: AttemptKind,
+    /// Where.
+    pub worker: WorkerId,
+    /// Its worker's name.
+    pub worker_name: String,
+    /// On what.
+    pub devices: Vec<DeviceId>,
+    /// `leased`, `preparing`, `running`, `collecting`.
+    pub phase: String,
+    /// Since its process started, milliseconds, as last reported.
+    pub elapsed_ms: u64,
+    /// Its gate's budget, milliseconds.
+    pub budget_ms: u64,
+    /// Why it was placed there.
+    pub why: String,
+}
+
+/// A lever in its queue, or out of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeverView {
+    /// Its number.
+    pub lever: LeverNumber,
+    /// Its title.
+    pub title: String,
+    /// Its kind's word.
+    pub lever_kind: String,
+    /// Where it stands.
+    pub state: LeverState,
+    /// Times passed over (P9).
+    pub passes: u32,
+    /// When it was queued.
+    pub queued_wall_ms: i64,
+}
+
+/// Where a lever stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum LeverState {
+    /// In line.
+    Queued,
+    /// Standing still.
+    Held {
+        /// Why.
+        reason: HoldReason,
+    },
+    /// Being tested.
+    Pulled {
+        /// By which iteration.
+        iteration: IterationNumber,
+    },
+    /// Tested.
+    Decided {
+        /// By which iteration.
+        iteration: IterationNumber,
+        /// How.
+        status: Status,
+    },
+    /// Gone without a test.
+    Retired {
+        /// Why.
+        reason: RetireReason,
+    },
+}
+
+/// A worker as the coordinator knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerView {
+    /// What it says of itself.
+    pub info: WorkerInfo,
+    /// `ready`, `suspected`, `lost`, `drained`.
+    pub state: String,
+    /// Since its last word, milliseconds.
+    pub silent_ms: u64,
+    /// Its devices.
+    pub devices: Vec<Device>,
+    /// Live attempts on it.
+    pub attempts: Vec<AttemptId>,
+}
