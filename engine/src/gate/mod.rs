@@ -1,1 +1,9 @@
-//! The gates of a lever: pure functions over bytes and facts, one file per gate.
+//! The gates of a lever: pure functions over bytes and facts, one file per gate. Bytes come in as
+//! [`Contents`], fetched beforehand; a gate that reads some says which by its `blobs_needed`.
+
+mod contents;
+pub mod editable;
+pub mod guard;
+mod text;
+
+pub use contents::Contents;
