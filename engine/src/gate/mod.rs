@@ -6,6 +6,9 @@ mod contents;
 pub mod editable;
 pub mod guard;
 pub mod lever;
+pub mod merge;
+pub mod numstat;
+pub mod patch;
 pub mod plan;
 mod text;
 
