@@ -2,6 +2,8 @@
 //! its lines match byte for byte or it is refused by file and line; there is no fuzz.
 
 mod apply;
+mod cursor;
+mod hunks;
 mod names;
 mod parse;
 mod place;

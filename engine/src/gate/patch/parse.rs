@@ -1,8 +1,9 @@
 //! The reader of patches: headers first, hunks after. It looks at no tree.
 
-use super::names::{Header, pair_of_headers, plain_name, unquoted};
-use super::{FilePatch, Hunk, Mode, Operation, refuse};
-use crate::gate::text;
+use super::cursor::Cursor;
+use super::hunks::hunk;
+use super::names::{Header, pair_of_headers, unquoted};
+use super::{FilePatch, Mode, Operation, refuse};
 use windlass_shared::path::TreePath;
 use windlass_shared::refusal::Refusal;
 
@@ -10,7 +11,7 @@ use windlass_shared::refusal::Refusal;
 const THE_PATCH: &str = "the tree";
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Vec<FilePatch>, Refusal> {
-    let mut cursor = Cursor { lines: text::lines(bytes), next: 0 };
+    let mut cursor = Cursor::new(bytes);
     let mut files = Vec::new();
     while let Some(line) = cursor.peek() {
         if line.starts_with(b"diff --git ") {
@@ -31,43 +32,6 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<FilePatch>, Refusal> {
         return Err(refuse(THE_PATCH, None, "there is no diff in it"));
     }
     Ok(files)
-}
-
-struct Cursor<'a> {
-    lines: Vec<&'a [u8]>,
-    next: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn peek(&self) -> Option<&'a [u8]> {
-        self.lines.get(self.next).copied()
-    }
-
-    /// The number of the line that is peeked at.
-    fn number(&self) -> Option<u64> {
-        Some(self.next as u64 + 1)
-    }
-
-    /// The rest of a header line that begins with `prefix`, which is then passed.
-    fn header(&mut self, prefix: &str) -> Option<&'a [u8]> {
-        let rest = self.peek()?.strip_prefix(prefix.as_bytes())?;
-        self.next += 1;
-        let rest = rest.strip_suffix(b"\n").unwrap_or(rest);
-        Some(rest.strip_suffix(b"\r").unwrap_or(rest))
-    }
-
-    fn at_plain_header(&self) -> bool {
-        let starts = |at: usize, with: &[u8]| self.lines.get(at).is_some_and(|line| line.starts_with(with));
-        starts(self.next, b"--- ") && starts(self.next + 1, b"+++ ")
-    }
-
-    /// The names after `---` and `+++`; a `/dev/null` is none.
-    fn plain_names(&mut self) -> Option<[Option<Vec<u8>>; 2]> {
-        if !self.at_plain_header() {
-            return None;
-        }
-        Some([plain_name(self.header("--- ")?), plain_name(self.header("+++ ")?)])
-    }
 }
 
 /// A file under a `diff --git` header.
@@ -156,102 +120,6 @@ fn finish(
         }
     }
     Ok(FilePatch { line: start.unwrap_or_default(), operation, mode, hunks })
-}
-
-fn hunk(cursor: &mut Cursor<'_>, name: &str) -> Result<Hunk, Refusal> {
-    let start = cursor.number();
-    let header = cursor.header("@@ -").unwrap_or_default();
-    let Some((old_start, mut old_left, mut new_left)) = hunk_header(header) else {
-        return Err(refuse(name, start, "its hunk header is malformed; one reads `@@ -1,3 +1,4 @@`"));
-    };
-    let (mut old, mut new): (Vec<Vec<u8>>, Vec<Vec<u8>>) = (Vec::new(), Vec::new());
-    let mut last = b' ';
-    loop {
-        let is_open = old_left > 0 || new_left > 0;
-        let line = cursor.peek();
-        match line.and_then(|line| line.first()) {
-            Some(b'\\') => {
-                for (side, other) in [(&mut old, b'+'), (&mut new, b'-')] {
-                    if last != other {
-                        side.last_mut().map(Vec::pop);
-                    }
-                }
-            }
-            _ if !is_open => break,
-            // A context line that is empty may have lost its blank to an editor.
-            Some(&sign @ (b' ' | b'-' | b'+' | b'\n')) => {
-                let (takes_old, takes_new) = (sign != b'+', sign != b'-');
-                if (takes_old && old_left == 0) || (takes_new && new_left == 0) {
-                    return Err(refuse(
-                        name,
-                        cursor.number(),
-                        "its hunk has more lines than its header counts",
-                    ));
-                }
-                let content = line.map(content).unwrap_or_default();
-                if takes_old {
-                    old.push(content.clone());
-                    old_left -= 1;
-                }
-                if takes_new {
-                    new.push(content);
-                    new_left -= 1;
-                }
-                last = sign;
-            }
-            _ => {
-                let problem = "its hunk is cut short: fewer lines than its header counts";
-                return Err(refuse(name, cursor.number(), problem));
-            }
-        }
-        cursor.next += 1;
-    }
-    if [&old, &new].iter().any(|side| side.iter().rev().skip(1).any(|line| !line.ends_with(b"\n"))) {
-        return Err(refuse(name, start, "its hunk has lines after the end of the file"));
-    }
-    if is_excess(cursor) {
-        return Err(refuse(name, cursor.number(), "its hunk has more lines than its header counts"));
-    }
-    Ok(Hunk { line: start.unwrap_or_default(), old_start, old, new })
-}
-
-/// Whether a hunk that has all its lines is followed by what looks like another one of them.
-fn is_excess(cursor: &Cursor<'_>) -> bool {
-    let line = cursor.peek().unwrap_or_default();
-    let is_signature = line.trim_ascii_end() == b"--";
-    matches!(line.first(), Some(b' ' | b'+' | b'-'))
-        && !text::is_blank(line)
-        && !is_signature
-        && !cursor.at_plain_header()
-}
-
-/// What follows the sign, always with its newline: only a `\` line takes it away.
-fn content(line: &[u8]) -> Vec<u8> {
-    let mut content = if line == b"\n" { line.to_vec() } else { line[1..].to_vec() };
-    if !content.ends_with(b"\n") {
-        content.push(b'\n');
-    }
-    content
-}
-
-/// `1,3 +1,4 @@ …`: the old start and both counts.
-fn hunk_header(text: &[u8]) -> Option<(u64, u64, u64)> {
-    let text = str::from_utf8(&text[..text.len().min(200)].trim_ascii_end()).ok().or_else(|| {
-        // What follows the second `@@` is a line of the file, in whatever encoding.
-        let end = text.windows(3).position(|window| window == b" @@")?;
-        str::from_utf8(&text[..end + 3]).ok()
-    })?;
-    let (ranges, _) = text.split_once(" @@")?;
-    let (old, new) = ranges.split_once(" +")?;
-    let range = |text: &str| -> Option<(u64, u64)> {
-        let (start, count) = text.split_once(',').unwrap_or((text, "1"));
-        let number = |text: &str| {
-            text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u32>().ok().map(u64::from))?
-        };
-        Some((number(start)?, number(count)?))
-    };
-    let ((old_start, old_count), (_, new_count)) = (range(old)?, range(new)?);
-    Some((old_start, old_count, new_count))
 }
 
 fn is_binary(line: &[u8]) -> bool {
