@@ -190,7 +190,7 @@ impl World {
         }
         if fault == Fault::LedgerRestored {
             let last = self.coordinator.ledger.last_kind;
-            for kind in last {
+            if let Some(kind) = last {
                 self.coverage.hit(fault, kind);
             }
         }

@@ -35,8 +35,6 @@ pub(crate) enum Event {
     DaemonResumes { machine: usize },
     /// A machine has power again, perhaps with an empty disk.
     MachineReturns { machine: usize, is_reimaged: bool },
-    /// An outsider takes devices, or leaves them.
-    Outsiders { machine: usize },
     /// The disk has the batch.
     Committed { life: u64 },
     /// The coordinator starts.
@@ -176,7 +174,6 @@ impl World {
             Event::DaemonStarts { machine } => self.daemon_starts(machine),
             Event::DaemonResumes { machine } => self.daemon_resumes(machine),
             Event::MachineReturns { machine, is_reimaged } => self.machine_returns(machine, is_reimaged),
-            Event::Outsiders { machine } => self.outsiders(machine),
             Event::Committed { life } => self.committed(life),
             Event::CoordinatorStarts => self.coordinator_starts(),
             Event::Wake { life } => self.woken(life),
