@@ -248,7 +248,7 @@ impl Core {
         if !is_ours || !self.soft.fleet.is_news(report) {
             return Vec::new();
         }
-        let bodies = session::records(&self.durable, report);
+        let bodies = session::records(&self.durable, &self.soft.fleet, report);
         let drain = self.drain_after(&report.worker.id, bodies.iter().map(|(_, body)| body));
         let bodies = bodies.into_iter().map(|(campaign, body)| (Some(campaign), body));
         self.number(now, bodies.chain(drain))

@@ -1,12 +1,14 @@
 //! What a report changes in the ledger: the attempts that ended under a current lease, and those that
 //! ended under a stale one and change nothing (I5).
 
+use super::answer::What;
+use super::fleet::Fleet;
 use crate::campaign::{Campaign, MarkState};
 use crate::core::Durable;
-use windlass_shared::attempt::{AttemptKey, Phase};
+use windlass_shared::attempt::{AttemptKey, Ending, Outcome, Phase};
 use windlass_shared::id::CampaignId;
 use windlass_shared::record::Body;
-use windlass_shared::session::Report;
+use windlass_shared::session::{Report, StopReason};
 
 /// What the ledger knows of an attempt that a worker names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +38,8 @@ pub fn known(durable: &Durable, key: &AttemptKey) -> Known {
 }
 
 /// The records of a report that counts.
-pub fn records(durable: &Durable, report: &Report) -> Vec<(CampaignId, Body)> {
-    let mut records = Vec::new();
+pub fn records(durable: &Durable, fleet: &Fleet, report: &Report) -> Vec<(CampaignId, Body)> {
+    let mut records = never_arrived(durable, fleet, report);
     for attempt in &report.attempts {
         let Phase::Ended(outcome) = &attempt.phase else { continue };
         let Some(campaign) = durable.campaigns.get(&attempt.key.id.campaign) else { continue };
@@ -62,12 +64,32 @@ pub fn records(durable: &Durable, report: &Report) -> Vec<(CampaignId, Body)> {
     records
 }
 
+/// Cancelled attempts whose order never reached their worker: it has heard the stop and does not have
+/// them, and an older answer can no longer bring them.
+fn never_arrived(durable: &Durable, fleet: &Fleet, report: &Report) -> Vec<(CampaignId, Body)> {
+    let member = fleet.member(&report.worker.id).filter(|member| member.session == report.session);
+    let told = member.into_iter().flat_map(|member| &member.told);
+    let stopped = told.filter(|(key, told)| {
+        told.what == What::Stop(StopReason::Cancelled)
+            && told.number <= report.seen
+            && known(durable, key) == Known::Live
+            && !report.attempts.iter().any(|attempt| attempt.key == **key)
+    });
+    let outcome = Outcome::bare(Ending::Cancelled);
+    stopped
+        .filter_map(|(key, _)| {
+            let campaign = durable.campaigns.get(&key.id.campaign)?;
+            Some((campaign.id.clone(), ended(campaign, report, key, &outcome)?))
+        })
+        .collect()
+}
+
 /// An attempt's end by the word of the very worker that holds its lease.
 fn ended(
     campaign: &Campaign,
     report: &Report,
     key: &AttemptKey,
-    outcome: &windlass_shared::attempt::Outcome,
+    outcome: &Outcome,
 ) -> Option<Body> {
     let live = campaign.open.as_ref()?.live.as_ref()?;
     if live.key != *key || live.worker != report.worker.id {
