@@ -68,7 +68,8 @@ fn judge_reported(
     let stop = |reason| Stop { key: key.clone(), reason };
     match known(durable, key) {
         Known::Live if durable.live.get(worker).is_some_and(|live| live.contains_key(&key.id)) => {}
-        Known::Over if is_over => answer.acknowledged.push(key.clone()),
+        // A late end was recorded as superseded before this; what is still stale agrees with the ledger.
+        Known::Over | Known::Stale if is_over => answer.acknowledged.push(key.clone()),
         Known::Live | Known::Over | Known::Stale => answer.stop.push(stop(StopReason::Superseded)),
         Known::Unknown => answer.stop.push(stop(StopReason::Unknown)),
     }

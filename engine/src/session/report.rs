@@ -49,6 +49,8 @@ pub fn records(durable: &Durable, fleet: &Fleet, report: &Report) -> Vec<(Campai
                     records.push((campaign.id.clone(), body));
                 }
             }
+            // Lost by silence or by its worker's own word: this says nothing else.
+            Known::Stale if outcome.ending == Ending::Lost => {}
             Known::Stale => records.push((
                 campaign.id.clone(),
                 Body::ReportSuperseded {
