@@ -329,8 +329,7 @@ impl Core {
         Ok(records)
     }
 
-    /// What a request was answered, once its records are applied. A request that changed nothing is
-    /// [`Answer::Done`].
+    /// What a request was answered, once its records are applied.
     pub fn answered(&self, request: &RequestKey) -> Answer {
         self.durable.requests.get(&request.id).map_or(Answer::Done, |answered| answered.answer.clone())
     }
