@@ -3,7 +3,6 @@
 use crate::client::Reply;
 use crate::violation::{Checked, broken, hold};
 use crate::world::World;
-use windlass_shared::record::Answer as Said;
 use windlass_shared::session::Answer;
 
 /// How often, in a thousand events, wants are computed from scratch beside the incremental ones.
@@ -73,8 +72,6 @@ impl World {
                 "I4",
                 || format!("{} is answered {answer:?}, but recorded {recorded:?}", reply.request.id),
             ),
-            // Nothing was to be done: there is no record to rest on.
-            None if *answer == Said::Done => Ok(()),
             None => broken("I3", format!("{} is answered {answer:?} and not durable", reply.request.id)),
         }
     }

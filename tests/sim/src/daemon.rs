@@ -1,6 +1,7 @@
 //! The worker daemon's driver over the engine's machine: it carries out actions, keeps the spool, and
 //! speaks. It decides nothing.
 
+use crate::life::Made;
 use crate::machine::{DaemonEvent, Shim, Spooled};
 use crate::violation::{Checked, broken, hold};
 use crate::world::{Event, World};
@@ -193,7 +194,7 @@ impl World {
         spooled.exit = Some(exit.clone());
         spooled.outcome = None;
         let tree = spooled.order.tree;
-        self.truth.made.insert(key.clone(), crate::life::Made { tree, outcome: shim.outcome });
+        self.truth.made.insert(key.clone(), Made { tree, outcome: shim.outcome });
         let delay_ms = self.random.range(0, 100);
         self.later(machine, delay_ms, DaemonEvent::Host(HostEvent::ShimEnded(key.clone(), Some(exit))));
         Ok(())
@@ -208,7 +209,10 @@ impl World {
             _ => {
                 // Without a record the tree is made dead first.
                 m.shims.remove(&key);
-                Outcome { isolation: "none".to_owned(), ..Outcome::bare(Ending::Lost) }
+                let outcome = Outcome { isolation: "none".to_owned(), ..Outcome::bare(Ending::Lost) };
+                let made = Made { tree: spooled.order.tree, outcome: outcome.clone() };
+                self.truth.made.insert(key.clone(), made);
+                outcome
             }
         };
         spooled.outcome = Some(Box::new(outcome.clone()));

@@ -88,19 +88,22 @@ impl CampaignLife {
         lever.and_then(|lever| self.levers.get(&lever)).map(|lever| lever.kind)
     }
 
-    pub(super) fn take(&mut self, body: &Body, truth: &Truth) -> Checked {
+    /// `is_asked`: it answers a request, which may ask for what is so already.
+    pub(super) fn take(&mut self, body: &Body, is_asked: bool, truth: &Truth) -> Checked {
         let just_decided = self.just_decided.take();
         match body {
-            Body::CampaignPaused { .. } => self.turn(&[Standing::Active, Standing::Paused], Standing::Paused),
-            Body::CampaignResumed {} => self.turn(&[Standing::Paused], Standing::Active),
-            Body::CampaignStopped { .. } => {
-                self.turn(&[Standing::Active, Standing::Paused], Standing::Stopped)
-            }
+            Body::CampaignPaused { .. } => self.turn(is_asked, Standing::Paused),
+            Body::CampaignResumed {} => self.turn(is_asked, Standing::Active),
+            Body::CampaignStopped { .. } => self.turn(is_asked, Standing::Stopped),
             Body::LeverQueued { lever, document, .. } => self.queued(*lever, document.kind),
             Body::LeverPassed { lever, passes, .. } => self.passed(*lever, *passes),
             Body::LeverHeld { lever, reason } => self.held(*lever, reason, just_decided),
+            Body::LeverRetired { lever, .. } if is_asked => {
+                self.move_lever(*lever, &[Place::Queued, Place::Held, Place::Retired], Place::Retired)
+            }
             Body::LeverRetired { lever, .. } => {
-                self.move_lever(*lever, &[Place::Queued, Place::Held], Place::Retired)
+                self.may_open("a lever is retired")?;
+                self.move_lever(*lever, &[Place::Queued], Place::Retired)
             }
             Body::IterationOpened { iteration, lever, parent, tree, plan, net_lines, .. } => {
                 let outputs: BTreeSet<_> = plan.iter().map(|row| row.output.clone()).collect();
@@ -130,7 +133,7 @@ impl CampaignLife {
                 self.ended(&key, worker, devices, outcome, truth)
             }
             Body::ReportSuperseded { attempt, fence, .. } => {
-                self.superseded(&AttemptKey { id: attempt.clone(), fence: *fence })
+                self.superseded(&AttemptKey { id: attempt.clone(), fence: *fence }, truth)
             }
             Body::FixApplied { fix, tree, net_lines, .. } => self.fixed(*fix, *tree, *net_lines),
             Body::DeliverableAccepted { output, digest, .. } => self.accepted(output, *digest),
@@ -145,8 +148,10 @@ impl CampaignLife {
         }
     }
 
-    fn turn(&mut self, from: &[Standing], to: Standing) -> Checked {
-        hold(from.contains(&self.standing), "I13", || format!("{:?} becomes {to:?}", self.standing))?;
+    fn turn(&mut self, is_asked: bool, to: Standing) -> Checked {
+        let is_new = self.standing != to && self.standing != Standing::Stopped;
+        let is_legal = is_new || (is_asked && self.standing == to);
+        hold(is_legal, "I13", || format!("{:?} becomes {to:?}", self.standing))?;
         self.standing = to;
         Ok(())
     }

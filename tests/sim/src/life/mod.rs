@@ -44,12 +44,12 @@ impl Life {
                 });
             }
             Body::WorkerDrained { worker, .. } => {
-                return hold(self.drained.insert(worker.clone()), "I13", || {
-                    format!("{worker} was drained already")
-                });
+                self.drained.insert(worker.clone());
+                return Ok(());
             }
             Body::WorkerUndrained { worker } => {
-                return hold(self.drained.remove(worker), "I13", || format!("{worker} was not drained"));
+                self.drained.remove(worker);
+                return Ok(());
             }
             _ => {}
         }
@@ -64,7 +64,7 @@ impl Life {
         let Some(campaign) = self.campaigns.get_mut(id) else {
             return broken("I13", format!("{} of {id}, which was never created", record.body.kind()));
         };
-        campaign.take(&record.body, truth)
+        campaign.take(&record.body, record.request.is_some(), truth)
     }
 
     fn take_request(&mut self, record: &Record) -> Checked {
