@@ -29,10 +29,13 @@ pub(crate) fn bindings(random: &mut Random) -> Bindings {
     w.priority = random.below(3) as i32;
     w.resources.gpus = *random.pick(&[None, None, Some(0), Some(1), Some(2)]).unwrap_or(&None);
     w.resources.cpus = *random.pick(&[None, None, Some(2)]).unwrap_or(&None);
+    if random.chance(150) {
+        w.resources.gpu_model = Some(crate::machine::GPU_MODEL.to_owned());
+    }
     if random.chance(50) {
         w.resources.labels = vec!["fast".to_owned()];
     }
-    w.fixes = random.below(3) as u32;
+    w.fixes = random.range(0, 3) as u32;
     w.passes = random.range(1, 3) as u32;
     w.analysis.time_limit = Span::from_secs(random.range(2, 20));
     w.analysis.gpus = u32::from(random.chance(120));
@@ -82,8 +85,8 @@ pub(crate) fn lever(random: &mut Random, title: String) -> Lever {
 }
 
 fn fixes(random: &mut Random) -> Vec<CarriedFix> {
-    let endings = ["out_of_memory", "crashed", "soft_timeout", "finished", "hard_timeout"];
-    let count = random.below(4);
+    let endings = ["out_of_memory", "crashed", "crashed", "soft_timeout", "finished", "hard_timeout"];
+    let count = random.range(1, 4);
     let fix = |n| {
         let on = random.pick(&endings).copied().unwrap_or("crashed").to_owned();
         let trigger = match random.chance(500) {

@@ -104,12 +104,13 @@ impl World {
                 lines.push(crate::network::show_record(record));
             }
         }
+        let kinds: Vec<&'static str> = records.iter().map(|record| record.body.kind()).collect();
         self.coordinator.gathering.push_back(records);
         for line in lines {
             self.say(|| line);
         }
-        let in_a_thousand = self.weather.crash_in_a_thousand;
-        if self.random.chance(in_a_thousand) {
+        let is_ambushed = kinds.iter().any(|kind| self.springs(Fault::CrashBeforeCommit, kind));
+        if is_ambushed || self.random.chance(self.weather.crash_in_a_thousand) {
             self.coordinator.doomed = Some(Fault::CrashBeforeCommit);
         }
         self.write();
@@ -184,13 +185,17 @@ impl World {
         if life != self.coordinator.life {
             return Ok(());
         }
-        let in_a_thousand = self.weather.crash_in_a_thousand;
-        if self.random.chance(in_a_thousand) {
+        let kinds: Vec<&'static str> = self.coordinator.writing_kinds().collect();
+        let is_ambushed = kinds.iter().any(|kind| self.springs(Fault::CrashAfterCommit, kind));
+        if is_ambushed || self.random.chance(self.weather.crash_in_a_thousand) {
             self.coordinator.doomed = Some(Fault::CrashAfterCommit);
             return Ok(());
         }
         let batch = std::mem::take(&mut self.coordinator.writing);
         self.commit(&batch)?;
+        for kind in kinds {
+            self.spring(kind);
+        }
         self.write();
         self.release()?;
         self.pursue()

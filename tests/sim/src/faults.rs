@@ -1,6 +1,6 @@
 //! What breaks, and how often.
 
-use crate::coverage::Fault;
+use crate::coverage::{FAULTS, Fault};
 use crate::machine::Cut;
 use crate::random::Random;
 use crate::violation::Checked;
@@ -8,6 +8,7 @@ use crate::world::{Event, World};
 use windlass_engine::attempt::Event as HostEvent;
 use windlass_shared::device::DeviceState;
 use windlass_shared::id::WorkerId;
+use windlass_shared::record::Body;
 
 /// How bad it is: chances in a thousand, and the longest waits.
 #[derive(Clone, Debug)]
@@ -67,6 +68,23 @@ impl Weather {
     }
 }
 
+/// One fault that waits for one kind of record: every pair has histories of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ambush {
+    pub(crate) fault: Fault,
+    pub(crate) kind: &'static str,
+    left: u32,
+}
+
+impl Ambush {
+    /// The pair of this seed, a few times.
+    pub(crate) fn of(seed: u64) -> Self {
+        let fault = FAULTS[(seed % FAULTS.len() as u64) as usize];
+        let kind = Body::KINDS[((seed / FAULTS.len() as u64) % Body::KINDS.len() as u64) as usize];
+        Self { fault, kind, left: 4 }
+    }
+}
+
 impl World {
     /// One fault, and the next one planned.
     pub(crate) fn breaks(&mut self) -> Checked {
@@ -75,27 +93,90 @@ impl World {
         }
         let delay_ms = self.random.range(200, self.weather.breaks_max_ms);
         self.after(delay_ms, Event::Breaks);
-        let machine = self.random.below(self.machines.len() as u64) as usize;
         match self.random.below(100) {
-            0..14 => self.kill_daemon(machine),
-            14..28 => self.kill_shim(machine),
-            28..38 => self.pause_daemon(machine),
-            38..48 => self.partition(machine),
-            48..58 => self.disconnect(machine),
-            58..66 => self.cut_power(machine, false),
-            66..72 => self.cut_power(machine, true),
-            72..82 => self.jump_clock(),
-            82..88 => self.outsiders(machine)?,
-            88..92 => self.kill_coordinator(Fault::LedgerRestored),
-            _ => self.kill_coordinator(Fault::CrashBeforeCommit),
+            0..14 => self.inject(Fault::DaemonKilled),
+            14..28 => self.inject(Fault::ShimKilled),
+            28..38 => self.inject(Fault::DaemonPaused),
+            38..48 => self.inject(Fault::Partition),
+            48..58 => self.inject(Fault::Disconnected),
+            58..66 => self.inject(Fault::MachineDied),
+            66..72 => self.inject(Fault::MachineReimaged),
+            72..82 => self.inject(Fault::ClockJumped),
+            82..88 => {
+                let machine = self.some_machine();
+                self.outsiders(machine)?;
+            }
+            88..92 => self.inject(Fault::LedgerRestored),
+            _ => self.inject(Fault::CrashBeforeCommit),
         }
         Ok(())
     }
 
-    fn kill_daemon(&mut self, machine: usize) {
-        if self.machines[machine].daemon.is_none() {
-            return;
+    /// Whether the ambush of this history springs at a record of this kind.
+    pub(crate) fn springs(&mut self, fault: Fault, kind: &str) -> bool {
+        let ambush = &mut self.ambush;
+        let springs = self.weather.is_foul && ambush.fault == fault && ambush.kind == kind && ambush.left > 0;
+        ambush.left -= u32::from(springs);
+        springs
+    }
+
+    /// A record was committed: its ambush springs at once.
+    pub(crate) fn spring(&mut self, kind: &str) {
+        let fault = self.ambush.fault;
+        let is_own = matches!(fault, Fault::CrashBeforeCommit | Fault::CrashAfterCommit);
+        if !is_own && self.springs(fault, kind) {
+            self.inject(fault);
         }
+    }
+
+    fn some_machine(&mut self) -> usize {
+        self.random.below(self.machines.len() as u64) as usize
+    }
+
+    /// Does it now, where it can be done; messages and gatherings meet theirs with the next one.
+    fn inject(&mut self, fault: Fault) {
+        let able: Vec<usize> = (0..self.machines.len()).filter(|m| self.can_hit(fault, *m)).collect();
+        let machine = self.random.pick(&able).copied();
+        match (fault, machine) {
+            (Fault::DaemonKilled, Some(machine)) => self.kill_daemon(machine),
+            (Fault::ShimKilled, Some(machine)) => self.kill_shim(machine),
+            (Fault::DaemonPaused, Some(machine)) => self.pause_daemon(machine),
+            (Fault::Partition, Some(machine)) => self.partition(machine),
+            (Fault::Disconnected, Some(machine)) => self.disconnect(machine),
+            (Fault::MachineDied, Some(machine)) => self.cut_power(machine, false),
+            (Fault::MachineReimaged, Some(machine)) => self.cut_power(machine, true),
+            (Fault::ClockJumped, _) => self.jump_clock(),
+            (Fault::LedgerRestored | Fault::CrashBeforeCommit | Fault::CrashAfterCommit, _) => {
+                self.kill_coordinator(fault);
+            }
+            (Fault::MessageLost | Fault::MessageDoubled | Fault::MessageDelayed | Fault::GatherFailed, _) => {
+                self.forced = Some(fault);
+            }
+            (_, None) => {}
+        }
+    }
+
+    fn can_hit(&self, fault: Fault, machine: usize) -> bool {
+        let machine = &self.machines[machine];
+        match fault {
+            Fault::ShimKilled => !machine.shims.is_empty(),
+            Fault::DaemonKilled => machine.daemon.is_some(),
+            Fault::DaemonPaused => machine.daemon.is_some() && machine.paused.is_none(),
+            Fault::MachineDied | Fault::MachineReimaged => machine.has_power,
+            _ => true,
+        }
+    }
+
+    /// Whether this fault is due by chance, or was asked for by an ambush.
+    pub(crate) fn is_due(&mut self, fault: Fault, in_a_thousand: u64) -> bool {
+        if self.forced == Some(fault) {
+            self.forced = None;
+            return true;
+        }
+        self.random.chance(in_a_thousand)
+    }
+
+    fn kill_daemon(&mut self, machine: usize) {
         self.hit(Fault::DaemonKilled);
         self.machines[machine].kill_daemon();
         let delay_ms = self.random.range(50, 20_000);
@@ -114,13 +195,9 @@ impl World {
     }
 
     fn pause_daemon(&mut self, machine: usize) {
-        let m = &mut self.machines[machine];
-        if m.daemon.is_none() || m.paused.is_some() {
-            return;
-        }
-        m.paused = Some(Vec::new());
+        self.machines[machine].paused = Some(Vec::new());
         self.hit(Fault::DaemonPaused);
-        let delay_ms = self.random.range(5_000, 90_000);
+        let delay_ms = self.random.range(15_000, 90_000);
         self.after(delay_ms, Event::DaemonResumes { machine });
     }
 
@@ -151,9 +228,6 @@ impl World {
     /// Machine 0 always comes back; another may stay away for good.
     fn cut_power(&mut self, machine: usize, is_reimaged: bool) {
         let m = &mut self.machines[machine];
-        if !m.has_power {
-            return;
-        }
         m.kill_daemon();
         m.shims.clear();
         m.has_power = false;

@@ -21,7 +21,7 @@ impl World {
         if life != self.coordinator.life {
             return Ok(());
         }
-        if self.random.chance(self.weather.gather_fails_in_a_thousand) {
+        if self.is_due(Fault::GatherFailed, self.weather.gather_fails_in_a_thousand) {
             self.hit(Fault::GatherFailed);
             self.observe(Observation::GatherFailed(wanted.key()));
             return self.pursue();

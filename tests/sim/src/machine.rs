@@ -9,6 +9,9 @@ use windlass_shared::attempt::{AttemptKey, Order, Outcome};
 use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
 use windlass_shared::id::{DeviceId, SessionId, WorkerId};
 
+/// The model that campaigns may ask for.
+pub(crate) const GPU_MODEL: &str = "H200";
+
 /// What happens to a worker daemon, within one of its lives.
 #[derive(Clone, Debug)]
 pub(crate) enum DaemonEvent {
@@ -72,13 +75,15 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn new(index: usize, random: &mut Random) -> Self {
         let gpus = random.chance(600);
-        let devices = (0..random.range(1, 3)).map(|n| Device {
-            id: DeviceId(if gpus { format!("GPU-{index}-{n}") } else { format!("cpu-{n}") }),
-            kind: if gpus { DeviceKind::Gpu } else { DeviceKind::Cpu },
-            model: if gpus { "H200" } else { "x86" }.to_owned(),
-            memory_bytes: gpus.then_some(1 << 37),
-            state: DeviceState::Free,
-        });
+        let devices: Vec<Device> = (0..random.range(1, 3))
+            .map(|n| Device {
+                id: DeviceId(if gpus { format!("GPU-{index}-{n}") } else { format!("cpu-{n}") }),
+                kind: if gpus { DeviceKind::Gpu } else { DeviceKind::Cpu },
+                model: if gpus && random.chance(700) { GPU_MODEL } else { "another" }.to_owned(),
+                memory_bytes: gpus.then_some(1 << 37),
+                state: DeviceState::Free,
+            })
+            .collect();
         Self {
             info: WorkerInfo {
                 id: WorkerId(format!("w{index}-1")),
@@ -86,7 +91,7 @@ impl Machine {
                 version: "simulated".to_owned(),
                 labels: if random.chance(500) { vec!["fast".to_owned()] } else { Vec::new() },
             },
-            devices: devices.collect(),
+            devices,
             spool: BTreeMap::new(),
             kept: BTreeSet::new(),
             shims: BTreeMap::new(),
@@ -107,7 +112,8 @@ impl Machine {
         self.paused = None;
     }
 
-    pub(crate) fn devices_of(&self, kind: DeviceKind) -> usize {
-        self.devices.iter().filter(|device| device.kind == kind).count()
+    /// How many devices it has of this kind and model, in use or not.
+    pub(crate) fn devices_of(&self, kind: DeviceKind, model: &str) -> usize {
+        self.devices.iter().filter(|device| device.kind == kind && device.model.contains(model)).count()
     }
 }

@@ -17,17 +17,17 @@ impl World {
                 return;
             }
         }
-        if self.random.chance(self.weather.lose_in_a_thousand) {
+        if self.is_due(Fault::MessageLost, self.weather.lose_in_a_thousand) {
             self.hit(Fault::MessageLost);
             return;
         }
-        if self.random.chance(self.weather.double_in_a_thousand) {
+        if self.is_due(Fault::MessageDoubled, self.weather.double_in_a_thousand) {
             self.hit(Fault::MessageDoubled);
             let delay_ms = self.random.range(0, 3_000);
             self.after(delay_ms, message.clone());
         }
         let mut delay_ms = self.random.range(0, self.weather.delay_max_ms);
-        if self.random.chance(self.weather.delay_in_a_thousand) {
+        if self.is_due(Fault::MessageDelayed, self.weather.delay_in_a_thousand) {
             self.hit(Fault::MessageDelayed);
             delay_ms = self.random.range(1_000, 60_000);
         }

@@ -42,7 +42,7 @@ impl World {
                 _ => Ending::Infra { detail: "an upload failed".to_owned() },
             };
         }
-        let in_a_thousand = if kind == Kind::Run { 250 } else { 80 };
+        let in_a_thousand = if kind == Kind::Run { 330 } else { 80 };
         if !self.random.chance(in_a_thousand) {
             return Ending::Finished;
         }

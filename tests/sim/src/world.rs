@@ -3,7 +3,7 @@
 use crate::client::{Client, Reply};
 use crate::coordinator::Coordinator;
 use crate::coverage::{Coverage, Fault};
-use crate::faults::Weather;
+use crate::faults::{Ambush, Weather};
 use crate::life::Truth;
 use crate::machine::{DaemonEvent, Machine};
 use crate::random::Random;
@@ -77,6 +77,9 @@ pub(crate) struct World {
     pub(crate) weather: Weather,
     pub(crate) coverage: Coverage,
     pub(crate) drawn: u64,
+    pub(crate) ambush: Ambush,
+    /// A fault that the next message or gathering meets.
+    pub(crate) forced: Option<Fault>,
     pub(crate) trace: Option<Vec<String>>,
 }
 
@@ -99,6 +102,8 @@ impl World {
             weather: Weather::foul(&mut random),
             coverage: Coverage::default(),
             drawn: 0,
+            ambush: Ambush::of(seed),
+            forced: None,
             trace: wants_trace.then(Vec::new),
             random,
         }
