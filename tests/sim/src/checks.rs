@@ -39,6 +39,10 @@ impl World {
     pub(crate) fn check_wants(&self) -> Checked {
         let Some(core) = &self.coordinator.core else { return Ok(()) };
         let mut scratch = core.clone();
+        if !scratch.clone().wants(self.time()).is_empty() {
+            // A timer is due at this very moment; its event comes next.
+            return Ok(());
+        }
         scratch.forget_what_was_looked_at();
         let wanted = scratch.wants(self.time());
         hold(wanted.is_empty(), "wants", || format!("from scratch the core wants {wanted:?} as well"))
