@@ -81,7 +81,8 @@ pub struct Fleet {
     free: BTreeSet<(DeviceKind, usize, WorkerId)>,
     /// What stands in `free`, by worker.
     counted: BTreeMap<WorkerId, (usize, usize)>,
-    /// Ready workers with any GPU at all, leased or not.
+    /// Workers that are not lost and have any GPU at all, leased or not: a broken connection does not turn
+    /// a fleet with GPUs into one without.
     with_gpus: BTreeSet<WorkerId>,
     deadlines: BTreeSet<(u64, WorkerId)>,
 }
@@ -112,7 +113,7 @@ impl Fleet {
         self.counted.is_empty()
     }
 
-    /// Whether any ready worker has a GPU.
+    /// Whether any worker that is not lost has a GPU.
     pub fn has_gpus(&self) -> bool {
         !self.with_gpus.is_empty()
     }
@@ -157,6 +158,9 @@ impl Fleet {
         let attempts = report.attempts.into_iter().map(|attempt| (attempt.key, attempt.phase)).collect();
         let before = self.members.remove(&id);
         let (mut closed, mut told) = (BTreeSet::new(), BTreeMap::new());
+        // A device may change places with another, a label may come: the count alone does not show it.
+        let is_as_before =
+            before.as_ref().is_some_and(|b| b.devices == report.devices && b.info == report.worker);
         let mut held = self.held_unheard.remove(&id).unwrap_or_default();
         if let Some(before) = before {
             self.deadlines.remove(&(before.last_word_ms + LEASE_PERIOD_MS, id.clone()));
@@ -185,7 +189,7 @@ impl Fleet {
         };
         self.members.insert(id.clone(), member);
         self.count(&id);
-        self.counted.get(&id).copied() != counted
+        !is_as_before || self.counted.get(&id).copied() != counted
     }
 
     /// A connection broke.
@@ -253,11 +257,15 @@ impl Fleet {
             self.free.remove(&(DeviceKind::Cpu, cpus, worker.clone()));
         }
         self.with_gpus.remove(worker);
-        let Some(member) = self.members.get(worker).filter(|member| member.is_ready()) else { return };
-        let (gpus, cpus) = (member.free_count(DeviceKind::Gpu), member.free_count(DeviceKind::Cpu));
+        let there = self.members.get(worker).filter(|member| member.presence != Presence::Lost);
+        let Some(member) = there else { return };
         if member.devices.iter().any(|device| device.kind == DeviceKind::Gpu) {
             self.with_gpus.insert(worker.clone());
         }
+        if !member.is_ready() {
+            return;
+        }
+        let (gpus, cpus) = (member.free_count(DeviceKind::Gpu), member.free_count(DeviceKind::Cpu));
         self.free.insert((DeviceKind::Gpu, gpus, worker.clone()));
         self.free.insert((DeviceKind::Cpu, cpus, worker.clone()));
         self.counted.insert(worker.clone(), (gpus, cpus));
