@@ -2,6 +2,7 @@
 //! of file contents.
 
 use crate::coverage::Fault;
+use crate::faults::Ambush;
 use crate::random::Random;
 use crate::violation::Checked;
 use crate::world::{Event, World};
@@ -89,8 +90,11 @@ fn some_diff(random: &mut Random) -> Hash {
     Hash::of(format!("diff {}", random.below(150)).as_bytes())
 }
 
-fn look(random: &mut Random, anchor: Option<&Anchor>, evidence: Option<&Evidence>) -> Look {
+fn look(seed: u64, random: &mut Random, anchor: Option<&Anchor>, evidence: Option<&Evidence>) -> Look {
     let (Some(_), Some(evidence)) = (anchor, evidence) else { return Look::NotLooked };
+    if Ambush::of(seed).is_for("lever_passed") && random.chance(500) {
+        return Look::FileMissing;
+    }
     match random.below(20) {
         0..13 => Look::Holds(Pin { iteration: evidence.iteration, line: 3, value: "0.5".to_owned() }),
         13 => Look::Contradicted { line: 4, value: "7".to_owned() },
@@ -102,8 +106,9 @@ fn look(random: &mut Random, anchor: Option<&Anchor>, evidence: Option<&Evidence
 fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
     let mut random = fixed(seed, &format!("{} {} {} {:?}", wanted.campaign, wanted.lever, wanted.parent, wanted.best));
     let merged = match random.below(20) {
-        0 => Merged::Conflict(wanted.files.clone()),
-        1 => Merged::Refused(Refusal::NoChange),
+        0..2 => Merged::Conflict(wanted.files.clone()),
+        3..9 if Ambush::of(seed).is_for("lever_held") => Merged::Conflict(wanted.files.clone()),
+        2 => Merged::Refused(Refusal::NoChange),
         _ => Merged::Clean {
             tree: some_tree(&mut random),
             net_lines: random.range(0, 40) as i64 - 10,
@@ -116,7 +121,7 @@ fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
         parent: wanted.parent,
         best: wanted.best,
         merged,
-        look: look(&mut random, wanted.anchor.as_ref(), wanted.evidence.as_ref()),
+        look: look(seed, &mut random, wanted.anchor.as_ref(), wanted.evidence.as_ref()),
     }
 }
 
@@ -147,6 +152,6 @@ fn proposal(seed: u64, wanted: &ProposalWanted) -> ProposalFacts {
         changed: some_tree(&mut random),
         diff: some_diff(&mut random),
         merged: random.chance(800).then(|| some_tree(&mut random)),
-        look: look(&mut random, wanted.lever.anchor.as_ref(), wanted.evidence.as_ref()),
+        look: look(seed, &mut random, wanted.lever.anchor.as_ref(), wanted.evidence.as_ref()),
     }
 }
