@@ -61,7 +61,7 @@ pub const FAULTS: [Fault; 15] = [
 pub const INFEASIBLE: [(Fault, &str, &str); 0] = [];
 
 /// A record has just been committed for this long.
-const YOUNG_MS: u64 = 2_000;
+const YOUNG_MS: u64 = 5_000;
 
 /// How often each pair met.
 #[derive(Clone, Debug, Default)]

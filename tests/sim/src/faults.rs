@@ -32,7 +32,7 @@ impl Weather {
     /// Every history has its own climate; gatherings that are to fail must be under way for long.
     pub(crate) fn foul(random: &mut Random, ambush: Ambush) -> Self {
         let is_blind = ambush.fault == Fault::GatherFailed;
-        let gather_max_ms = if is_blind { 6_000 } else { random.range(2, 1_500) };
+        let gather_max_ms = if is_blind { 12_000 } else { random.range(2, 1_500) };
         Self {
             is_foul: true,
             lose_in_a_thousand: random.range(0, 60),
@@ -41,9 +41,9 @@ impl Weather {
             delay_max_ms: random.range(2, 300),
             commit_max_ms: random.range(1, 400),
             gather_max_ms,
-            think_max_ms: random.range(1_500, 6_000),
-            crash_in_a_thousand: random.range(0, 35),
-            gather_fails_in_a_thousand: if is_blind { 500 } else { random.range(0, 120) },
+            think_max_ms: random.range(3_000, 14_000),
+            crash_in_a_thousand: random.range(0, 20),
+            gather_fails_in_a_thousand: random.range(0, 120),
             prepare_fails_in_a_thousand: random.range(0, 60),
             machinery_in_a_thousand: random.range(0, 160),
             breaks_max_ms: random.range(3_000, 30_000),
@@ -82,7 +82,7 @@ impl Ambush {
     /// The pair of this seed, a few times. Rare records have more seeds.
     pub(crate) fn of(seed: u64) -> Self {
         const RARE: [(&str, usize); 4] =
-            [("report_superseded", 4), ("fix_applied", 4), ("lever_passed", 3), ("lever_held", 2)];
+            [("report_superseded", 3), ("fix_applied", 5), ("lever_passed", 4), ("lever_held", 2)];
         let fault = FAULTS[(seed % FAULTS.len() as u64) as usize];
         let rare = RARE.iter().flat_map(|(kind, times)| std::iter::repeat_n(*kind, *times));
         let kinds: Vec<&'static str> = Body::KINDS.into_iter().chain(rare).collect();
@@ -139,7 +139,7 @@ impl World {
         let fault = self.ambush.fault;
         let is_own = matches!(fault, Fault::CrashBeforeCommit | Fault::CrashAfterCommit);
         if !is_own && self.springs(fault, kind) {
-            self.after(0, Event::Springs { tries: 6 });
+            self.after(0, Event::Springs { tries: 15 });
         }
     }
 
