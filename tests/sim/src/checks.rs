@@ -1,8 +1,12 @@
 //! What is checked after every event, and before anything leaves.
 
 use crate::client::Reply;
+use crate::gather;
 use crate::violation::{Checked, broken, hold};
 use crate::world::World;
+use windlass_engine::gate::facts::Merged;
+use windlass_engine::session::Presence;
+use windlass_shared::record::{Body, Record};
 use windlass_shared::session::Answer;
 
 /// How often, in a thousand events, wants are computed from scratch beside the incremental ones.
@@ -14,6 +18,7 @@ impl World {
     pub(crate) fn check_all(&mut self) -> Checked {
         self.check_devices()?;
         self.check_spools()?;
+        self.check_sessions()?;
         if self.random.chance(BYTES_IN_A_THOUSAND) {
             self.check_bytes()?;
         }
@@ -39,7 +44,7 @@ impl World {
     pub(crate) fn check_wants(&self) -> Checked {
         let Some(core) = &self.coordinator.core else { return Ok(()) };
         let mut scratch = core.clone();
-        if !scratch.clone().wants(self.time()).is_empty() {
+        if !scratch.wants(self.time()).is_empty() {
             // A timer is due at this very moment; its event comes next.
             return Ok(());
         }
@@ -78,6 +83,40 @@ impl World {
             ),
             None => broken("I3", format!("{} is answered {answer:?} and not durable", reply.request.id)),
         }
+    }
+
+    /// I12: the tree that is opened is the lever's change on the best of this moment, not on an older one.
+    pub(crate) fn check_opened(&self, record: &Record) -> Checked {
+        let Body::IterationOpened { iteration, lever: Some(lever), tree, .. } = &record.body else {
+            return Ok(());
+        };
+        let Some(core) = &self.coordinator.core else { return Ok(()) };
+        let campaign = record.campaign.as_ref().and_then(|id| core.durable().campaigns.get(id));
+        let Some(campaign) = campaign else { return Ok(()) };
+        let best = campaign.best.as_ref().map(|best| best.iteration);
+        let merged = gather::merged(self.seed, &campaign.id, *lever, &campaign.parent_tree(), best);
+        let is_fresh = matches!(merged, Merged::Clean { tree: fresh, .. } if fresh == *tree);
+        hold(is_fresh, "I12", || format!("{iteration} opens {lever} on facts of an older best"))
+    }
+
+    /// I5: a session that was closed changes nothing, however late its messages come.
+    pub(crate) fn check_sessions(&mut self) -> Checked {
+        let Some(core) = &self.coordinator.core else { return Ok(()) };
+        for (worker, member) in core.soft().fleet().members() {
+            let seen = self.coordinator.sessions.entry(worker.clone()).or_default();
+            hold(!seen.closed.contains(&member.session) || member.presence == Presence::Lost, "I5", || {
+                format!("{} of {worker} was closed, and speaks", member.session)
+            })?;
+            if let Some(before) = seen.present.replace(member.session.clone())
+                && before != member.session
+            {
+                seen.closed.insert(before);
+            }
+            if member.presence == Presence::Lost {
+                seen.closed.insert(member.session.clone());
+            }
+        }
+        Ok(())
     }
 
     /// I3: what was acknowledged is there after a start.

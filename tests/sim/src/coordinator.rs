@@ -7,7 +7,7 @@ use crate::ledger::Ledger;
 use crate::life::Life;
 use crate::violation::{Checked, broken, hold};
 use crate::world::{Event, World};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_engine::core::{Command, Core, Input, Observation};
 use windlass_engine::session::Presence;
 use windlass_shared::device::DeviceState;
@@ -29,6 +29,13 @@ pub(crate) enum Departure {
     Reply(Box<Reply>),
 }
 
+/// The sessions of one worker.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    pub(crate) present: Option<SessionId>,
+    pub(crate) closed: BTreeSet<SessionId>,
+}
+
 /// One coordinator process and its ledger.
 #[derive(Default)]
 pub(crate) struct Coordinator {
@@ -44,6 +51,8 @@ pub(crate) struct Coordinator {
     /// The model of the ledger up to the last applied record.
     pub(crate) model: Life,
     woken_at_ms: Option<u64>,
+    /// The sessions that this life has heard.
+    pub(crate) sessions: BTreeMap<WorkerId, Sessions>,
     /// The process is to be killed at the end of this event.
     pub(crate) doomed: Option<Fault>,
 }
@@ -67,6 +76,7 @@ impl Coordinator {
         self.core = None;
         self.gathering.clear();
         self.outbox.clear();
+        self.sessions.clear();
         self.woken_at_ms = None;
         self.doomed = None;
         std::mem::take(&mut self.writing)
@@ -92,6 +102,10 @@ impl World {
         if records.is_empty() {
             return Ok(Some(Ok(())));
         }
+        for record in &records {
+            self.check_opened(record)?;
+        }
+        let Some(core) = &mut self.coordinator.core else { return Ok(None) };
         let mut lines = Vec::new();
         for record in &records {
             hold(only.is_none_or(|only| only.contains(&record.body.kind())), "I5", || {

@@ -11,7 +11,9 @@ use windlass_engine::gate::facts::{
     Evidence, FixFacts, FixWanted, Look, Merged, ProposalFacts, ProposalWanted, PullFacts, PullWanted, Wanted,
 };
 use windlass_shared::digest::{Digest, Hash};
+use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
 use windlass_shared::lever::{Anchor, Pin};
+use windlass_shared::path::TreePath;
 use windlass_shared::refusal::Refusal;
 
 /// How often a proposal's facts are gathered before its client is refused.
@@ -112,24 +114,37 @@ fn look(seed: u64, random: &mut Random, anchor: Option<&Anchor>, evidence: Optio
     }
 }
 
-fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
-    let mut random = fixed(seed, &format!("{} {} {} {:?}", wanted.campaign, wanted.lever, wanted.parent, wanted.best));
-    let merged = match random.below(20) {
-        0..2 => Merged::Conflict(wanted.files.clone()),
-        3..9 if Ambush::of(seed).is_for("lever_held") => Merged::Conflict(wanted.files.clone()),
+/// What a lever's change is on a parent.
+pub(crate) fn merged(
+    seed: u64,
+    campaign: &CampaignId,
+    lever: LeverNumber,
+    parent: &Digest,
+    best: Option<IterationNumber>,
+) -> Merged {
+    let mut random = fixed(seed, &format!("{campaign} {lever} {parent} {best:?}"));
+    let conflict = || Merged::Conflict(vec![TreePath::parse("train.py").expect("a plain path")]);
+    match random.below(20) {
+        0..2 => conflict(),
         2 => Merged::Refused(Refusal::NoChange),
+        3..9 if Ambush::of(seed).is_for("lever_held") => conflict(),
         _ => Merged::Clean {
             tree: some_tree(&mut random),
             net_lines: random.range(0, 40) as i64 - 10,
             diff: some_diff(&mut random),
         },
-    };
+    }
+}
+
+fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
+    let words = format!("look {} {} {:?}", wanted.campaign, wanted.lever, wanted.best);
+    let mut random = fixed(seed, &words);
     PullFacts {
         campaign: wanted.campaign.clone(),
         lever: wanted.lever,
         parent: wanted.parent,
         best: wanted.best,
-        merged,
+        merged: merged(seed, &wanted.campaign, wanted.lever, &wanted.parent, wanted.best),
         look: look(seed, &mut random, wanted.anchor.as_ref(), wanted.evidence.as_ref()),
     }
 }
