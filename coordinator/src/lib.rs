@@ -1,1 +1,9 @@
-//! Under construction.
+//! The coordinator: carries out what the engine decides, keeps the ledger, and answers on the wire. It
+//! decides nothing itself.
+
+pub mod blobs;
+pub mod driver;
+#[cfg(debug_assertions)]
+mod failpoint;
+pub mod ledger;
+pub mod logs;
