@@ -17,6 +17,7 @@ impl From<&Report> for v1::SyncRequest {
             incarnation: report.incarnation.map_or(0, |incarnation| incarnation.0),
             session: report.session.0.clone(),
             number: report.number,
+            seen: report.seen,
             devices: report.devices.iter().map(Into::into).collect(),
             attempts: report.attempts.iter().map(Into::into).collect(),
         }
@@ -37,6 +38,7 @@ impl TryFrom<v1::SyncRequest> for Report {
             incarnation: (message.incarnation != 0).then_some(Incarnation(message.incarnation)),
             session: SessionId(message.session),
             number: message.number,
+            seen: message.seen,
             devices: message.devices.into_iter().map(Device::try_from).collect::<Result<_, _>>()?,
             attempts: message.attempts.into_iter().map(AttemptReport::try_from).collect::<Result<_, _>>()?,
         })

@@ -18,6 +18,9 @@ pub struct Report {
     pub session: SessionId,
     /// Counted within the session, from 1; an older one than the newest seen is thrown away.
     pub number: u64,
+    /// The number of the latest report whose answer arrived; 0 before the first. What was told in a later
+    /// answer was lost on the way, and is told again.
+    pub seen: u64,
     /// All devices.
     pub devices: Vec<Device>,
     /// All attempts in the spool, ended ones until they are acknowledged.

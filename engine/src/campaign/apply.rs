@@ -1,0 +1,287 @@
+//! Records become the campaign's state. The same code live and in replay; it cannot fail: a record that
+//! does not fit (a ledger edited by hand) leaves what it cannot touch.
+
+use super::iteration::{Accepted, Iteration, Live, RunEnd};
+use super::lever::LeverEntry;
+use super::state::{AttemptMark, Best, Campaign, MarkState, Summary};
+use std::collections::{BTreeMap, BTreeSet};
+use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome};
+use windlass_shared::conclusion::Status;
+use windlass_shared::decimal::Decimal;
+use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::record::{Body, HoldReason, Record};
+use windlass_shared::view::{CampaignState, LeverState};
+
+impl Campaign {
+    /// Folds one of this campaign's records in.
+    pub fn apply(&mut self, record: &Record) {
+        match &record.body {
+            Body::CampaignPaused { reason } => self.state = CampaignState::Paused { reason: reason.clone() },
+            Body::CampaignResumed {} => {
+                self.state = CampaignState::Active;
+                self.held_in_a_row = 0;
+            }
+            Body::CampaignStopped { reason } => self.state = CampaignState::Stopped { reason: reason.clone() },
+            Body::LeverQueued { .. } => self.lever_queued(record),
+            Body::LeverPassed { lever, passes, missing } => {
+                let after = self.last_opened;
+                if let Some(entry) = self.levers.get_mut(lever) {
+                    entry.passes = *passes;
+                    entry.passed_after = after;
+                    entry.missing = Some(missing.clone());
+                }
+            }
+            Body::LeverHeld { lever, reason } => self.lever_held(*lever, reason),
+            Body::LeverRetired { lever, reason } => {
+                self.leave_queue(*lever, LeverState::Retired { reason: reason.clone() });
+            }
+            Body::IterationOpened { .. } => self.iteration_opened(&record.body),
+            Body::AttemptLeased { order, worker, worker_name, why } => {
+                self.attempt_leased(order, worker, worker_name, why);
+            }
+            Body::AttemptEnded { attempt, fence, attempt_kind, worker, devices, outcome } => {
+                let key = AttemptKey { id: attempt.clone(), fence: *fence };
+                self.gpu_ms += outcome.duration_ms * devices.iter().filter(|id| is_gpu(id.as_str())).count() as u64;
+                self.attempt_ended(key, *attempt_kind, worker, outcome);
+            }
+            Body::ReportSuperseded { attempt, .. } => {
+                if let Some(mark) = self.attempts.get_mut(&(attempt.iteration, attempt.number)) {
+                    mark.state = MarkState::Superseded;
+                }
+            }
+            Body::FixApplied { fix, tree, net_lines, .. } => {
+                if let Some(open) = &mut self.open {
+                    open.fixes_tried.insert(*fix);
+                    open.fixes_applied += 1;
+                    open.tree = *tree;
+                    open.net_lines = *net_lines;
+                    open.run = None;
+                    open.results = None;
+                    open.accepted.clear();
+                    open.unrecorded.clear();
+                }
+            }
+            Body::DeliverableAccepted { output, dimension, first_line, .. } => {
+                if let Some(open) = &mut self.open {
+                    open.unrecorded.retain(|waiting| &waiting.path != output);
+                    let accepted =
+                        Accepted { dimension: dimension.clone(), first_line: first_line.clone() };
+                    open.accepted.insert(output.clone(), accepted);
+                }
+            }
+            Body::ConclusionWritten { conclusion, .. } => {
+                if let Some(open) = &mut self.open {
+                    open.conclusion = Some(conclusion.clone());
+                }
+            }
+            Body::IterationDecided { iteration, status, reason, arithmetic, .. } => {
+                self.iteration_decided(*iteration, *status, reason, arithmetic.metric.clone(), record.wall_ms);
+            }
+            Body::IncarnationStarted { .. }
+            | Body::CampaignCreated { .. }
+            | Body::WorkerDrained { .. }
+            | Body::WorkerUndrained { .. } => {}
+        }
+    }
+
+    fn lever_queued(&mut self, record: &Record) {
+        let Body::LeverQueued { lever, document, base, changed, pin, diff } = &record.body else { return };
+        let entry = LeverEntry {
+            number: *lever,
+            document: document.clone(),
+            base: *base,
+            changed: *changed,
+            pin: pin.clone(),
+            pinned_on: self.best.as_ref().map(|best| best.iteration),
+            diff: *diff,
+            state: LeverState::Queued,
+            passes: 0,
+            passed_after: None,
+            missing: None,
+            queued_wall_ms: record.wall_ms,
+        };
+        self.levers.insert(*lever, entry);
+        self.queue.push(*lever);
+        self.queued_diffs.insert(*diff, *lever);
+    }
+
+    fn lever_held(&mut self, lever: LeverNumber, reason: &HoldReason) {
+        self.leave_queue(lever, LeverState::Held { reason: reason.clone() });
+        if *reason == HoldReason::Infrastructure {
+            self.held_in_a_row += 1;
+        }
+    }
+
+    fn leave_queue(&mut self, lever: LeverNumber, state: LeverState) {
+        self.queue.retain(|queued| *queued != lever);
+        if let Some(entry) = self.levers.get_mut(&lever) {
+            entry.state = state;
+            if self.queued_diffs.get(&entry.diff) == Some(&lever) {
+                self.queued_diffs.remove(&entry.diff);
+            }
+        }
+    }
+
+    fn iteration_opened(&mut self, body: &Body) {
+        let Body::IterationOpened { iteration, lever, parent, tree, pin, plan, net_lines, diff } = body else {
+            return;
+        };
+        if let Some(lever) = lever {
+            self.leave_queue(*lever, LeverState::Pulled { iteration: *iteration });
+        }
+        self.last_opened = Some(*iteration);
+        self.open = Some(Iteration {
+            number: *iteration,
+            lever: *lever,
+            parent: *parent,
+            tree: *tree,
+            pulled_tree: *tree,
+            pin: pin.clone(),
+            plan: plan.clone(),
+            net_lines: *net_lines,
+            diff: *diff,
+            attempts: 0,
+            live: None,
+            run: None,
+            results: None,
+            unrecorded: Vec::new(),
+            infrastructure_failures: 0,
+            last_infrastructure: None,
+            fixes_tried: BTreeSet::new(),
+            fixes_applied: 0,
+            analysis_failures: 0,
+            analysis_problem: None,
+            accepted: BTreeMap::new(),
+            conclusion: None,
+        });
+    }
+
+    fn attempt_leased(&mut self, order: &Order, worker: &WorkerId, worker_name: &str, why: &str) {
+        let id = &order.key.id;
+        let mark = AttemptMark { fence: order.key.fence, state: MarkState::Live };
+        self.attempts.insert((id.iteration, id.number), mark);
+        if let Some(open) = &mut self.open {
+            open.attempts = id.number;
+            open.live = Some(Live {
+                key: order.key.clone(),
+                kind: order.kind,
+                worker: worker.clone(),
+                worker_name: worker_name.to_owned(),
+                devices: order.devices.clone(),
+                order: Box::new(order.clone()),
+                why: why.to_owned(),
+            });
+        }
+    }
+
+    fn attempt_ended(&mut self, key: AttemptKey, kind: Kind, worker: &WorkerId, outcome: &Outcome) {
+        if let Some(mark) = self.attempts.get_mut(&(key.id.iteration, key.id.number)) {
+            mark.state = if outcome.ending == Ending::Lost { MarkState::Lost } else { MarkState::Ended };
+        }
+        let Some(open) = &mut self.open else { return };
+        if open.live.as_ref().is_none_or(|live| live.key != key) {
+            return;
+        }
+        open.live = None;
+        if outcome.ending.is_infrastructure() {
+            open.infrastructure_failures += 1;
+            open.last_infrastructure = Some(outcome.ending.to_string());
+            return;
+        }
+        open.results = outcome.results.or(open.results);
+        let planned = |path| open.missing().any(|row| &row.output == path);
+        let delivered = outcome.outputs.iter().filter(|o| o.digest.is_some() && planned(&o.path));
+        open.unrecorded = delivered.cloned().collect();
+        match kind {
+            Kind::Run => {
+                open.run = Some(RunEnd { key, worker: worker.clone(), outcome: Box::new(outcome.clone()) });
+            }
+            Kind::Analysis => open.note_analysis(outcome),
+        }
+    }
+
+    fn iteration_decided(
+        &mut self,
+        number: IterationNumber,
+        status: Status,
+        reason: &str,
+        metric: Option<Decimal>,
+        wall_ms: i64,
+    ) {
+        let Some(open) = self.open.take() else { return };
+        match status {
+            Status::Keep => {
+                self.counts.keep += 1;
+                self.best = Some(Best { iteration: number, tree: open.tree });
+                self.raise_record(metric.as_ref());
+            }
+            Status::Discard => self.counts.discard += 1,
+            Status::Crash => self.counts.crash += 1,
+        }
+        if number == IterationNumber::BASELINE {
+            self.baseline_metric = metric.clone();
+        }
+        if let Some(entry) = open.lever.and_then(|lever| self.levers.get_mut(&lever))
+            && matches!(entry.state, LeverState::Pulled { .. })
+        {
+            entry.state = LeverState::Decided { iteration: number, status };
+        }
+        self.remember(&open, number, reason);
+        let summary = Summary {
+            lever: open.lever,
+            status,
+            metric,
+            reason: reason.to_owned(),
+            wall_ms,
+            results: open.results,
+            run: open.run.map(|run| run.key.id.number),
+        };
+        self.decided.insert(number, summary);
+    }
+
+    fn raise_record(&mut self, metric: Option<&Decimal>) {
+        let Some(metric) = metric else { return };
+        let direction = self.bindings.metric_direction;
+        if self.record.as_ref().is_none_or(|record| direction.is_better(metric, record)) {
+            self.record = Some(metric.clone());
+        }
+    }
+
+    /// What later levers are held against: dimensions, evidence, and what was tried. A crash uses no
+    /// dimension up (P13); an iteration that the machinery or the analysis ended was not tried (P20, P21).
+    fn remember(&mut self, open: &Iteration, number: IterationNumber, reason: &str) {
+        let measured = open.run.as_ref().is_some_and(RunEnd::is_measured);
+        let analysed = measured && open.missing().next().is_none();
+        if analysed {
+            self.measured.extend(open.accepted.values().map(|accepted| accepted.dimension.clone()));
+            self.latest_analysed = Some(number);
+            self.history.extend(open.results.map(|results| (number, results)));
+        }
+        if !open.is_out_of_tries() {
+            self.held_in_a_row = 0;
+        }
+        if !open.is_out_of_tries() && reason != super::step::UNANALYSED {
+            self.tried_diffs.insert(open.diff, number);
+            self.tried_trees.insert(open.pulled_tree, number);
+            self.tried_trees.insert(open.tree, number);
+        }
+    }
+}
+
+impl Iteration {
+    fn note_analysis(&mut self, outcome: &Outcome) {
+        let delivered = |path| outcome.outputs.iter().any(|o| &o.path == path && o.digest.is_some());
+        let absent = self.missing().find(|row| !delivered(&row.output));
+        let Some(absent) = absent else { return };
+        let said = outcome.outputs.iter().find(|output| output.path == absent.output);
+        let why = said.and_then(|output| output.problem.clone()).unwrap_or_else(|| outcome.ending.to_string());
+        let problem = format!("results/{} is not there: {why}", absent.output);
+        self.analysis_failures += 1;
+        self.analysis_problem = Some(problem);
+    }
+}
+
+/// Whether a device id is a GPU's; CPU slots cost no GPU time.
+fn is_gpu(id: &str) -> bool {
+    !id.starts_with("cpu-")
+}

@@ -1,0 +1,81 @@
+//! The automatic conclusion (P23): composed from facts alone, never from guesses.
+
+use super::iteration::Iteration;
+use windlass_shared::attempt::Kind;
+use windlass_shared::conclusion::{Conclusion, Verdict};
+
+/// The most bullets of a conclusion.
+const BULLETS_MAX: usize = 8;
+/// The longest summary in the ledger's table, characters.
+const SUMMARY_MAX_CHARS: usize = 300;
+
+/// What an automatic conclusion is made of.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// The iteration, over but for its decision.
+    pub iteration: &'a Iteration,
+    /// The decision's sum, or why there is no metric.
+    pub sentence: &'a str,
+    /// The metric's name.
+    pub metric: &'a str,
+    /// The gate's budget, milliseconds.
+    pub budget_ms: u64,
+}
+
+/// Composes a conclusion: metric and change, ending, gate use, first line of each deliverable.
+pub fn conclude(facts: &Facts<'_>) -> Conclusion {
+    let iteration = facts.iteration;
+    let mut bullets = vec![format!("{}: {}", facts.metric, facts.sentence)];
+    bullets.push(ending(facts));
+    bullets.push(gate_use(facts));
+    if iteration.fixes_applied > 0 {
+        bullets.push(format!("carried fixes applied: {}", iteration.fixes_applied));
+    }
+    let room = BULLETS_MAX - bullets.len();
+    let total = iteration.accepted.len();
+    let shown = if total > room { room - 1 } else { total };
+    for (output, accepted) in iteration.accepted.iter().take(shown) {
+        bullets.push(format!("{} ({output}): {}", accepted.dimension, accepted.first_line));
+    }
+    if total > shown {
+        bullets.push(format!("{} more deliverables lie under results/", total - shown));
+    }
+    let found: Vec<&str> = iteration
+        .accepted
+        .values()
+        .map(|accepted| accepted.first_line.as_str())
+        .filter(|line| !line.is_empty())
+        .collect();
+    let finding = if found.is_empty() { facts.sentence.to_owned() } else { found.join("; ") };
+    Conclusion {
+        finding: finding.chars().take(SUMMARY_MAX_CHARS).collect(),
+        bullets,
+        deliverables: iteration.accepted.keys().map(|output| (output.clone(), Verdict::Neither)).collect(),
+        automatic: true,
+    }
+}
+
+fn ending(facts: &Facts<'_>) -> String {
+    match &facts.iteration.run {
+        Some(run) => format!("the run ended {} on {}", run.outcome.ending, device(&run.outcome.device_model)),
+        None => match &facts.iteration.last_infrastructure {
+            Some(detail) => format!("the machinery failed: {detail}"),
+            None => "there was no run".to_owned(),
+        },
+    }
+}
+
+fn device(model: &str) -> &str {
+    if model.is_empty() { "its worker" } else { model }
+}
+
+fn gate_use(facts: &Facts<'_>) -> String {
+    let Some(run) = facts.iteration.run.as_ref().filter(|run| run.key.id.number > 0) else {
+        return "no gate time was used".to_owned();
+    };
+    debug_assert!(facts.iteration.live.as_ref().is_none_or(|live| live.kind == Kind::Analysis));
+    let used_ms = run.outcome.duration_ms;
+    let percent = used_ms.saturating_mul(100) / facts.budget_ms.max(1);
+    let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);
+    format!("it used {} of {} ({percent} % of its gate)", seconds(used_ms), seconds(facts.budget_ms))
+}

@@ -1,0 +1,183 @@
+//! An open iteration: the states between a pulled lever and its decision (I13).
+//!
+//! ```text
+//! opened ─ run leased ─ run ended ─┬─ measured ─ (analysis leased ─ ended)* ─ concluded ─ decided
+//!              ▲                   ├─ failed, carried fix left ─ fix applied ─┐
+//!              └───────────────────┴─ infrastructure, tries left ◄───────────┘
+//! ```
+
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use windlass_shared::attempt::{AttemptKey, Kind, Outcome};
+use windlass_shared::conclusion::Conclusion;
+use windlass_shared::digest::{Digest, Hash};
+use windlass_shared::id::{DeviceId, IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::lever::Pin;
+use windlass_shared::path::TreePath;
+use windlass_shared::plan::Deliverable;
+
+/// Infrastructure failures of one iteration before its lever is set aside (P20).
+pub const INFRASTRUCTURE_TRIES: u32 = 3;
+/// Failures of the analysis after which nobody is waited for (P21).
+pub const ANALYSIS_TRIES: u32 = 2;
+
+/// A live attempt.
+#[derive(Clone, Debug, Serialize)]
+pub struct Live {
+    /// Attempt and fence.
+    pub key: AttemptKey,
+    /// Run or analysis.
+    pub kind: Kind,
+    /// Where.
+    pub worker: WorkerId,
+    /// The worker's name, for people.
+    pub worker_name: String,
+    /// On what.
+    pub devices: Vec<DeviceId>,
+    /// All that the worker needs.
+    pub order: Box<windlass_shared::attempt::Order>,
+    /// Why there.
+    pub why: String,
+}
+
+/// A run that is over.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunEnd {
+    /// Which attempt.
+    pub key: AttemptKey,
+    /// Where it ran; its workspace may still be there.
+    pub worker: WorkerId,
+    /// What came of it.
+    pub outcome: Box<Outcome>,
+}
+
+impl RunEnd {
+    /// Whether it gave a metric that counts: a metric line, exit code 0 in time, frozen files intact.
+    pub fn is_measured(&self) -> bool {
+        use windlass_shared::attempt::Ending;
+        self.outcome.ending == Ending::Finished
+            && self.outcome.frozen_changed.is_none()
+            && self.outcome.reading.as_ref().is_some_and(|reading| reading.value().is_some())
+    }
+
+    /// Why it is a crash, in a few words.
+    pub fn failure(&self) -> String {
+        use windlass_shared::attempt::{Ending, Reading};
+        if let Some(path) = &self.outcome.frozen_changed {
+            return format!("the run changed the frozen file {path} (P2)");
+        }
+        match (&self.outcome.ending, &self.outcome.reading) {
+            (Ending::Finished, Some(Reading::None { reason })) => format!("no metric: {reason}"),
+            (Ending::Finished, None) => "no metric".to_owned(),
+            (ending, _) => ending.to_string(),
+        }
+    }
+}
+
+/// A deliverable that is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Accepted {
+    /// What it measures.
+    pub dimension: String,
+    /// Its first line.
+    pub first_line: String,
+}
+
+/// What an iteration needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Its live attempt is awaited.
+    Attempt,
+    /// A run, on devices.
+    Run,
+    /// A carried fix on top (index), then a run.
+    Fix(u32),
+    /// The scripts.
+    Analysis,
+    /// The deliverables of its last attempt recorded.
+    Accept,
+    /// Conclusion and decision.
+    Decide,
+}
+
+/// The open iteration.
+#[derive(Clone, Debug, Serialize)]
+pub struct Iteration {
+    /// Its number.
+    pub number: IterationNumber,
+    /// Its lever; none for the baseline.
+    pub lever: Option<LeverNumber>,
+    /// The best it builds on.
+    pub parent: Option<IterationNumber>,
+    /// The tree that is run, fixes included.
+    pub tree: Digest,
+    /// The tree as pulled, before any fix.
+    pub pulled_tree: Digest,
+    /// The anchor as re-validated (P7).
+    pub pin: Option<Pin>,
+    /// The analysis plan.
+    pub plan: Vec<Deliverable>,
+    /// Net lines against the parent (P26).
+    pub net_lines: i64,
+    /// The normalised diff (P10).
+    pub diff: Hash,
+    /// Attempts leased so far.
+    pub attempts: u32,
+    /// The live one.
+    pub live: Option<Live>,
+    /// The last run that ended, until a fix or a retry clears it.
+    pub run: Option<RunEnd>,
+    /// The results tree of the last attempt that made one.
+    pub results: Option<Digest>,
+    /// Outputs of the last attempt that are not recorded yet.
+    pub unrecorded: Vec<windlass_shared::attempt::Output>,
+    /// Infrastructure endings so far (P20).
+    pub infrastructure_failures: u32,
+    /// The last of them.
+    pub last_infrastructure: Option<String>,
+    /// Carried fixes tried, and those that did not apply (P19).
+    pub fixes_tried: BTreeSet<u32>,
+    /// Fixes that were applied and run.
+    pub fixes_applied: u32,
+    /// Analysis attempts that left a deliverable missing (P21).
+    pub analysis_failures: u32,
+    /// Why the last one did.
+    pub analysis_problem: Option<String>,
+    /// Deliverables that are there.
+    pub accepted: BTreeMap<TreePath, Accepted>,
+    /// The conclusion, once written.
+    pub conclusion: Option<Conclusion>,
+}
+
+impl Iteration {
+    /// Rows of the plan that are not there yet.
+    pub fn missing(&self) -> impl Iterator<Item = &Deliverable> {
+        self.plan.iter().filter(|row| !self.accepted.contains_key(&row.output))
+    }
+
+    /// Whether the machinery has failed for good (P20).
+    pub fn is_out_of_tries(&self) -> bool {
+        self.infrastructure_failures >= INFRASTRUCTURE_TRIES
+    }
+
+    /// What it needs next. `fix` is the carried fix that answers the last run's failure, if one is left.
+    pub fn need(&self, fix: Option<u32>) -> Need {
+        if self.live.is_some() {
+            return Need::Attempt;
+        }
+        if self.is_out_of_tries() {
+            return Need::Decide;
+        }
+        let Some(run) = &self.run else { return Need::Run };
+        if !run.is_measured() {
+            return fix.map_or(Need::Decide, Need::Fix);
+        }
+        if !self.unrecorded.is_empty() {
+            return Need::Accept;
+        }
+        if self.missing().next().is_none() || self.analysis_failures >= ANALYSIS_TRIES {
+            return Need::Decide;
+        }
+        Need::Analysis
+    }
+}

@@ -1,0 +1,18 @@
+//! A campaign: its lever queue, the life cycle of its iterations, its decisions.
+
+mod apply;
+mod automatic;
+mod decision;
+mod iteration;
+mod lever;
+mod limits;
+mod pull;
+mod state;
+mod step;
+
+pub use automatic::{Facts as ConclusionFacts, conclude};
+pub use decision::{Case, Decided, Held, decide, default_min_gain};
+pub use iteration::{Accepted, Iteration, Need, RunEnd};
+pub use lever::LeverEntry;
+pub use state::{AttemptMark, Best, Campaign, MarkState, Summary};
+pub use step::{Context, Due, due};

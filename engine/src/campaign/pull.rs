@@ -1,0 +1,140 @@
+//! A lever whose turn has come: pulled, passed over, held, or retired (P7 to P10, P13).
+
+use super::lever::LeverEntry;
+use super::state::Campaign;
+use crate::gate::facts::{Evidence, Look, Merged, PullFacts, PullWanted};
+use crate::gate::plan::{Completed, complete};
+use windlass_shared::attempt::AttemptKey;
+use windlass_shared::id::{AttemptId, IterationNumber};
+use windlass_shared::lever::Pin;
+use windlass_shared::record::{Body, HoldReason, RetireReason};
+
+/// What became of a lever's turn.
+pub(super) enum Turn {
+    /// Recorded: opened, held, retired or passed.
+    Record(Body),
+    /// It was passed over since the last iteration was opened; the next in line has its turn.
+    AlreadyPassed,
+}
+
+impl Campaign {
+    /// The evidence of an iteration.
+    pub fn evidence_of(&self, iteration: IterationNumber) -> Option<Evidence> {
+        let summary = self.decided.get(&iteration)?;
+        let log = summary.run.and_then(|number| {
+            let mark = self.attempts.get(&(iteration, number))?;
+            let id = AttemptId { campaign: self.id.clone(), iteration, number };
+            Some(AttemptKey { id, fence: mark.fence })
+        });
+        Some(Evidence { iteration, results: summary.results, log })
+    }
+
+    /// What must be known before this lever can have its turn.
+    pub(super) fn pull_wanted(&self, entry: &LeverEntry) -> PullWanted {
+        PullWanted {
+            campaign: self.id.clone(),
+            lever: entry.number,
+            parent: self.parent_tree(),
+            best: self.best.as_ref().map(|best| best.iteration),
+            base: entry.base,
+            changed: entry.changed,
+            files: entry.document.files.clone(),
+            anchor: entry.document.anchor.clone(),
+            editable: self.bindings.editable_files.clone(),
+            evidence: self.best.as_ref().and_then(|best| self.evidence_of(best.iteration)),
+        }
+    }
+
+    /// The turn of one lever, judged by fresh facts.
+    pub(super) fn turn(&self, entry: &LeverEntry, facts: &PullFacts) -> Turn {
+        let held = |reason| Turn::Record(Body::LeverHeld { lever: entry.number, reason });
+        let (tree, net_lines, diff) = match &facts.merged {
+            Merged::Conflict(files) => return held(HoldReason::NeedsRebase { files: files.clone() }),
+            Merged::Refused(refusal) => {
+                let rule = refusal.rule().unwrap_or("P2");
+                return stale(entry, rule, format!("on the present best {refusal}"));
+            }
+            Merged::Clean { tree, net_lines, diff } => (*tree, *net_lines, *diff),
+        };
+        let pin = match self.revalidate(entry, &facts.look) {
+            Ok(pin) => pin,
+            Err(turn) => return *turn,
+        };
+        if entry.document.changed_assumption.is_none()
+            && let Some(tried) = self.tried_trees.get(&tree).or_else(|| self.tried_diffs.get(&diff))
+        {
+            return stale(entry, "P10", format!("on the present best this is what iteration {tried} tried"));
+        }
+        let w = &self.bindings.windlass;
+        let plan = match complete(&entry.document.analysis, &w.always, &w.diagnostics, &self.measured) {
+            Completed::Plan(plan) => plan,
+            Completed::NeedsPlan => return held(HoldReason::NeedsPlan),
+        };
+        Turn::Record(Body::IterationOpened {
+            iteration: self.next_iteration(),
+            lever: Some(entry.number),
+            parent: self.best.as_ref().map(|best| best.iteration),
+            tree,
+            pin,
+            plan,
+            net_lines,
+            diff,
+        })
+    }
+
+    /// P7: the best has moved since the pin, or nothing was pinned. It holds (pinned anew), says otherwise
+    /// (stale), or the file is not there: an old pin stands, a lever never pinned is passed over (P9).
+    fn revalidate(&self, entry: &LeverEntry, look: &Look) -> Result<Option<Pin>, Box<Turn>> {
+        let Some(anchor) = &entry.document.anchor else { return Ok(None) };
+        let best = self.best.as_ref().map(|best| best.iteration);
+        if let Some(pin) = &entry.pin
+            && entry.pinned_on == best
+        {
+            return Ok(Some(pin.clone()));
+        }
+        let place = || format!("{} of iteration {}", anchor.file, best.map_or(0, |best| best.0));
+        let was = entry.pin.as_ref().map_or_else(
+            || "it was never found before".to_owned(),
+            |pin| format!("iteration {} said {}", pin.iteration, pin.value),
+        );
+        match look {
+            Look::Holds(pin) => Ok(Some(pin.clone())),
+            Look::Contradicted { line, value } => {
+                let wanted = anchor.compare.as_ref().map_or_else(String::new, ToString::to_string);
+                let detail = format!("line {line} of {} says {value}, not {wanted}; {was}", place());
+                Err(Box::new(stale(entry, "P7", detail)))
+            }
+            Look::NoMatch => {
+                let detail = format!("{} has no line like {:?}; {was}", place(), anchor.pattern);
+                Err(Box::new(stale(entry, "P7", detail)))
+            }
+            Look::FileMissing | Look::NotLooked => match &entry.pin {
+                Some(pin) => Ok(Some(pin.clone())),
+                None => Err(Box::new(self.pass_over(entry, format!("{} is not there", place())))),
+            },
+        }
+    }
+
+    /// P9: passed over at most once per opened iteration, and stale at `passes`.
+    fn pass_over(&self, entry: &LeverEntry, missing: String) -> Turn {
+        if entry.passes > 0 && entry.passed_after == self.last_opened {
+            return Turn::AlreadyPassed;
+        }
+        let passes = entry.passes + 1;
+        let most = self.bindings.windlass.passes;
+        if passes >= most {
+            return stale(entry, "P9", format!("its evidence was missing at {passes} turns: {missing}"));
+        }
+        Turn::Record(Body::LeverPassed { lever: entry.number, passes, missing })
+    }
+
+    /// The number of the next iteration.
+    pub(super) fn next_iteration(&self) -> IterationNumber {
+        self.last_opened.map_or(IterationNumber::BASELINE, IterationNumber::next)
+    }
+}
+
+fn stale(entry: &LeverEntry, rule: &str, detail: String) -> Turn {
+    let reason = RetireReason::Stale { rule: rule.to_owned(), detail };
+    Turn::Record(Body::LeverRetired { lever: entry.number, reason })
+}

@@ -1,0 +1,115 @@
+//! The durable state: the fold of the ledger's records, and nothing else.
+
+use crate::campaign::Campaign;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use windlass_shared::digest::Hash;
+use windlass_shared::id::{AttemptId, CampaignId, FencingNumber, Incarnation, RequestId, WorkerId};
+use windlass_shared::record::{Answer, Body, Record};
+
+/// How long a request id is remembered: 7 days, milliseconds.
+pub const REQUEST_MEMORY_MS: i64 = 7 * 24 * 3_600_000;
+
+/// A request that was answered (I4).
+#[derive(Clone, Debug, Serialize)]
+pub struct Answered {
+    /// Hash of what was asked.
+    pub body: Hash,
+    /// What was answered.
+    pub answer: Answer,
+    /// When, wall time.
+    pub wall_ms: i64,
+}
+
+/// The fold of the records. Two folds of the same records serialise to the same bytes.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Durable {
+    /// The sequence number of the last record; 0 before the first.
+    pub seq: u64,
+    /// The present life of the coordinator.
+    pub incarnation: Option<Incarnation>,
+    /// Leases given in this life; the next fencing number is one more.
+    pub leases_given: u64,
+    /// Every campaign.
+    pub campaigns: BTreeMap<CampaignId, Campaign>,
+    /// Answered requests of the last 7 days.
+    pub requests: BTreeMap<RequestId, Answered>,
+    /// The same by age, so that forgetting costs in proportion to what is forgotten.
+    #[serde(skip)]
+    by_age: BTreeMap<(i64, RequestId), ()>,
+    /// Live attempts by worker.
+    pub live: BTreeMap<WorkerId, BTreeMap<AttemptId, FencingNumber>>,
+    /// Workers that take nothing new, with the reason.
+    pub drained: BTreeMap<WorkerId, String>,
+    /// Infrastructure endings in a row, by worker (P20).
+    pub failures_in_a_row: BTreeMap<WorkerId, u32>,
+}
+
+impl Durable {
+    /// The next fencing number (I5).
+    pub fn next_fence(&self) -> FencingNumber {
+        let incarnation = self.incarnation.expect("a coordinator records its incarnation before anything else");
+        FencingNumber { incarnation, n: self.leases_given + 1 }
+    }
+
+    /// Folds one record in. The same code live and in replay; it cannot fail.
+    pub fn apply(&mut self, record: &Record) {
+        self.seq = record.seq;
+        if let Some(request) = &record.request {
+            let answered =
+                Answered { body: request.body, answer: request.answer.clone(), wall_ms: record.wall_ms };
+            self.by_age.insert((record.wall_ms, request.id.clone()), ());
+            self.requests.insert(request.id.clone(), answered);
+            self.forget_old_requests(record.wall_ms);
+        }
+        match &record.body {
+            Body::IncarnationStarted { incarnation, .. } => {
+                self.incarnation = Some(*incarnation);
+                self.leases_given = 0;
+            }
+            Body::WorkerDrained { worker, reason } => {
+                self.drained.insert(worker.clone(), reason.clone());
+            }
+            Body::WorkerUndrained { worker } => {
+                self.drained.remove(worker);
+                self.failures_in_a_row.remove(worker);
+            }
+            Body::AttemptLeased { order, worker, .. } => {
+                self.leases_given = order.key.fence.n;
+                self.live.entry(worker.clone()).or_default().insert(order.key.id.clone(), order.key.fence);
+            }
+            Body::AttemptEnded { attempt, worker, outcome, .. } => {
+                if let Some(live) = self.live.get_mut(worker) {
+                    live.remove(attempt);
+                    if live.is_empty() {
+                        self.live.remove(worker);
+                    }
+                }
+                if outcome.ending.is_infrastructure() {
+                    *self.failures_in_a_row.entry(worker.clone()).or_default() += 1;
+                } else {
+                    self.failures_in_a_row.remove(worker);
+                }
+            }
+            _ => {}
+        }
+        let Some(id) = &record.campaign else { return };
+        if let Body::CampaignCreated { name, bindings, tree } = &record.body {
+            let campaign = Campaign::new(id.clone(), name.clone(), bindings.clone(), *tree, record.wall_ms);
+            self.campaigns.insert(id.clone(), campaign);
+        } else if let Some(campaign) = self.campaigns.get_mut(id) {
+            campaign.apply(record);
+        }
+    }
+
+    fn forget_old_requests(&mut self, now_wall_ms: i64) {
+        while let Some(((wall_ms, _), ())) = self.by_age.first_key_value() {
+            if *wall_ms >= now_wall_ms - REQUEST_MEMORY_MS {
+                return;
+            }
+            if let Some(((_, id), ())) = self.by_age.pop_first() {
+                self.requests.remove(&id);
+            }
+        }
+    }
+}

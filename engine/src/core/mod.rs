@@ -1,0 +1,18 @@
+//! The core of the coordinator: one state, five functions, no I/O.
+//!
+//! *Durable* state is exactly the fold of the records. *Soft* state is rebuilt from observations. Nothing
+//! here reads a clock: time is an argument.
+
+mod command;
+mod durable;
+mod input;
+mod machine;
+mod observation;
+mod soft;
+
+pub use command::Command;
+pub use durable::Durable;
+pub use input::{Ask, Input, RequestKey};
+pub use machine::Core;
+pub use observation::Observation;
+pub use soft::{RETRY_AFTER_GATHER_FAILED_MS, Soft};

@@ -1,0 +1,20 @@
+//! What is seen and not recorded: it changes the soft state alone.
+
+use crate::gate::facts::{FixFacts, PullFacts, WantedKey};
+use windlass_shared::id::WorkerId;
+use windlass_shared::session::Report;
+
+/// One observation.
+#[derive(Clone, Debug)]
+pub enum Observation {
+    /// A worker spoke; its ended attempts have been decided already.
+    Report(Report),
+    /// A worker's connection broke: it is suspected until it speaks again.
+    Disconnected(WorkerId),
+    /// Facts for a lever whose turn has come.
+    Pull(Box<PullFacts>),
+    /// Facts for a carried fix.
+    Fix(Box<FixFacts>),
+    /// Facts could not be gathered; they are wanted again after a pause.
+    GatherFailed(WantedKey),
+}

@@ -1,0 +1,483 @@
+//! Facts: what the gates find in file contents, gathered off the loop and keyed by what they were
+//! computed from. [`decide`](crate::core::Core::decide) judges facts; it never sees a byte.
+//!
+//! Every `gather_*` function is restarted from the beginning with more contents until nothing is missing:
+//! it answers [`Lacking`] with what to fetch.
+
+use super::anchor::{self, Finding};
+use super::contents::Contents;
+use super::editable::Editable;
+use super::merge::{self, Merge};
+use super::numstat;
+use super::patch::{Applied, Patch};
+use super::{guard, lever as form};
+use std::collections::BTreeMap;
+use windlass_shared::attempt::AttemptKey;
+use windlass_shared::digest::{Digest, Hash};
+use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
+use windlass_shared::lever::{Anchor, Change, Edit, Kind, Lever, Pin};
+use windlass_shared::path::TreePath;
+use windlass_shared::refusal::Refusal;
+use windlass_shared::tree::{Manifest, Node};
+
+/// Bytes of logs that were fetched.
+pub type Logs = BTreeMap<AttemptKey, Vec<u8>>;
+
+/// What a gatherer may look at.
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    /// Blobs by digest.
+    pub blobs: Contents,
+    /// Logs by attempt.
+    pub logs: Logs,
+}
+
+/// Why facts are not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lacking {
+    /// Fetch these and gather again.
+    Blobs(Vec<Digest>),
+    /// Fetch this log and gather again.
+    Log(AttemptKey),
+    /// The lever or its change is refused.
+    Refused(Refusal),
+}
+
+impl From<Refusal> for Lacking {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// An iteration's evidence (PROTOCOL, "anchor").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// Whose.
+    pub iteration: IterationNumber,
+    /// Its results tree.
+    pub results: Option<Digest>,
+    /// Its run's log.
+    pub log: Option<AttemptKey>,
+}
+
+/// What an anchor's look-up found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The lever has none, or there is no evidence yet.
+    NotLooked,
+    /// It holds.
+    Holds(Pin),
+    /// The pattern is there and says otherwise.
+    Contradicted {
+        /// Line number, from 1.
+        line: u64,
+        /// What it says.
+        value: String,
+    },
+    /// The file is there, the pattern is not.
+    NoMatch,
+    /// The file is not there.
+    FileMissing,
+}
+
+/// What makes a lever's facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProposalWanted {
+    /// Whose queue.
+    pub campaign: CampaignId,
+    /// The lever.
+    pub lever: Box<Lever>,
+    /// The best's tree: tried first as the base of a patch.
+    pub parent: Digest,
+    /// The workspace: tried next.
+    pub workspace: Digest,
+    /// The campaign's editable set.
+    pub editable: Vec<String>,
+    /// Where the anchor is looked up.
+    pub evidence: Option<Evidence>,
+}
+
+/// What was found of a proposed lever.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProposalFacts {
+    /// Key: the parent it was judged against.
+    pub parent: Digest,
+    /// Key: whose evidence was looked at.
+    pub evidence: Option<IterationNumber>,
+    /// The tree it was written against.
+    pub base: Digest,
+    /// That tree with the change.
+    pub changed: Digest,
+    /// The normalised diff between the two.
+    pub diff: Hash,
+    /// The tree it would give on the parent, unless it conflicts (P10).
+    pub merged: Option<Digest>,
+    /// What the anchor's look-up found.
+    pub look: Look,
+}
+
+/// What makes the facts of a lever whose turn has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullWanted {
+    /// Whose queue.
+    pub campaign: CampaignId,
+    /// Which lever.
+    pub lever: LeverNumber,
+    /// The best's tree.
+    pub parent: Digest,
+    /// The best.
+    pub best: Option<IterationNumber>,
+    /// The lever's two trees.
+    pub base: Digest,
+    /// See `base`.
+    pub changed: Digest,
+    /// Its declared files.
+    pub files: Vec<TreePath>,
+    /// Its anchor.
+    pub anchor: Option<Anchor>,
+    /// The campaign's editable set.
+    pub editable: Vec<String>,
+    /// Where the anchor is looked up.
+    pub evidence: Option<Evidence>,
+}
+
+/// What was found of a lever whose turn has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullFacts {
+    /// Key: whose queue.
+    pub campaign: CampaignId,
+    /// Key: which lever.
+    pub lever: LeverNumber,
+    /// Key: the parent it was merged onto.
+    pub parent: Digest,
+    /// Key: the best whose evidence was looked at.
+    pub best: Option<IterationNumber>,
+    /// The change on the parent.
+    pub merged: Merged,
+    /// What the anchor's look-up found.
+    pub look: Look,
+}
+
+/// A change merged onto a parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Merged {
+    /// It fits and passes the guard.
+    Clean {
+        /// The tree.
+        tree: Digest,
+        /// Net lines against the parent (P26).
+        net_lines: i64,
+        /// The normalised diff against the parent (P10).
+        diff: Hash,
+    },
+    /// It conflicts in these files (P8).
+    Conflict(Vec<TreePath>),
+    /// The guard refuses it, or it changes nothing any more.
+    Refused(Refusal),
+}
+
+/// What makes the facts of a carried fix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FixWanted {
+    /// Whose.
+    pub campaign: CampaignId,
+    /// Which iteration.
+    pub iteration: IterationNumber,
+    /// Which of the lever's fixes.
+    pub fix: u32,
+    /// The patch.
+    pub patch: Digest,
+    /// The tree it goes on top of.
+    pub tree: Digest,
+    /// The lever's own tree, which the fix was written against.
+    pub written_on: Digest,
+    /// The iteration's parent, for the lines.
+    pub parent: Digest,
+    /// The campaign's editable set.
+    pub editable: Vec<String>,
+}
+
+/// What was found of a carried fix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FixFacts {
+    /// Key: whose.
+    pub campaign: CampaignId,
+    /// Key: which iteration.
+    pub iteration: IterationNumber,
+    /// Key: which fix.
+    pub fix: u32,
+    /// Key: the tree it was put on.
+    pub on: Digest,
+    /// The tree with the fix and its net lines against the parent, or why it does not go.
+    pub applied: Result<(Digest, i64), Refusal>,
+}
+
+/// What the core wants gathered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// For a lever whose turn has come.
+    Pull(PullWanted),
+    /// For a carried fix.
+    Fix(FixWanted),
+}
+
+/// The identity of a [`Wanted`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WantedKey {
+    /// A lever on a parent.
+    Pull(CampaignId, LeverNumber, Digest),
+    /// A fix on a tree.
+    Fix(CampaignId, IterationNumber, u32, Digest),
+}
+
+impl Wanted {
+    /// Its identity.
+    pub fn key(&self) -> WantedKey {
+        match self {
+            Self::Pull(w) => WantedKey::Pull(w.campaign.clone(), w.lever, w.parent),
+            Self::Fix(w) => WantedKey::Fix(w.campaign.clone(), w.iteration, w.fix, w.tree),
+        }
+    }
+
+    /// The campaign it is for.
+    pub fn campaign(&self) -> &CampaignId {
+        match self {
+            Self::Pull(w) => &w.campaign,
+            Self::Fix(w) => &w.campaign,
+        }
+    }
+}
+
+/// Gathers a proposed lever's facts; with them, the new blobs to be stored before its record.
+pub fn gather_proposal(wanted: &ProposalWanted, fetched: &Fetched) -> Result<(ProposalFacts, Contents), Lacking> {
+    let editable = Editable::new(&wanted.editable)?;
+    form::check_form(&wanted.lever, &editable)?;
+    let parent = tree(wanted.parent, fetched)?;
+    let (base_digest, base, applied) = change(wanted, &parent, fetched)?;
+    guard::check_change(&base, &applied.manifest, &editable, &wanted.lever.files)?;
+    let mut sight = fetched.blobs.clone();
+    sight.extend(applied.blobs.clone());
+    need(numstat::blobs_needed(&base, &applied.manifest), &sight)?;
+    let net_lines = numstat::net_lines(&base, &applied.manifest, &editable, &sight);
+    if wanted.lever.kind == Kind::Simplification && net_lines >= 0 {
+        return Err(Refusal::NotSimpler { net_lines }.into());
+    }
+    let diff = numstat::normalised_diff(&base, &applied.manifest, &sight);
+    let merged = merge_onto(&parent, &base, &applied.manifest, &sight)?;
+    let look = look(wanted.lever.anchor.as_ref(), wanted.evidence.as_ref(), fetched)?;
+    let mut new = applied.blobs;
+    let changed = keep(&applied.manifest, &mut new);
+    let facts = ProposalFacts {
+        parent: wanted.parent,
+        evidence: wanted.evidence.as_ref().map(|evidence| evidence.iteration),
+        base: base_digest,
+        changed,
+        diff,
+        merged: merged.ok().map(|applied| applied.manifest.digest()),
+        look,
+    };
+    Ok((facts, new))
+}
+
+/// Gathers what is wanted by the core; with it, the new blobs to be stored first.
+pub fn gather_pull(wanted: &PullWanted, fetched: &Fetched) -> Result<(PullFacts, Contents), Lacking> {
+    let editable = Editable::new(&wanted.editable)?;
+    let (parent, base) = (tree(wanted.parent, fetched)?, tree(wanted.base, fetched)?);
+    let changed = tree(wanted.changed, fetched)?;
+    let mut new = Contents::new();
+    let merged = match merge_onto(&parent, &base, &changed, &fetched.blobs)? {
+        Err(files) => Merged::Conflict(files),
+        Ok(applied) => {
+            let mut sight = fetched.blobs.clone();
+            sight.extend(applied.blobs.clone());
+            need(numstat::blobs_needed(&parent, &applied.manifest), &sight)?;
+            new.extend(applied.blobs);
+            match guard::check_change(&parent, &applied.manifest, &editable, &wanted.files) {
+                Err(refusal) => Merged::Refused(refusal),
+                Ok(()) => Merged::Clean {
+                    net_lines: numstat::net_lines(&parent, &applied.manifest, &editable, &sight),
+                    diff: numstat::normalised_diff(&parent, &applied.manifest, &sight),
+                    tree: keep(&applied.manifest, &mut new),
+                },
+            }
+        }
+    };
+    let look = look(wanted.anchor.as_ref(), wanted.evidence.as_ref(), fetched)?;
+    let facts = PullFacts {
+        campaign: wanted.campaign.clone(),
+        lever: wanted.lever,
+        parent: wanted.parent,
+        best: wanted.best,
+        merged,
+        look,
+    };
+    Ok((facts, new))
+}
+
+/// Gathers a carried fix's facts (P19): a fix touches editable files only.
+pub fn gather_fix(wanted: &FixWanted, fetched: &Fetched) -> Result<(FixFacts, Contents), Lacking> {
+    let editable = Editable::new(&wanted.editable)?;
+    let (on, parent) = (tree(wanted.tree, fetched)?, tree(wanted.parent, fetched)?);
+    let mut new = Contents::new();
+    let applied = match apply_fix(wanted, &on, &editable, fetched) {
+        Err(Lacking::Refused(refusal)) => Err(refusal),
+        Err(lacking) => return Err(lacking),
+        Ok(applied) => {
+            let mut sight = fetched.blobs.clone();
+            sight.extend(applied.blobs.clone());
+            need(numstat::blobs_needed(&parent, &applied.manifest), &sight)?;
+            let net_lines = numstat::net_lines(&parent, &applied.manifest, &editable, &sight);
+            new.extend(applied.blobs);
+            Ok((keep(&applied.manifest, &mut new), net_lines))
+        }
+    };
+    let facts = FixFacts {
+        campaign: wanted.campaign.clone(),
+        iteration: wanted.iteration,
+        fix: wanted.fix,
+        on: wanted.tree,
+        applied,
+    };
+    Ok((facts, new))
+}
+
+fn apply_fix(
+    wanted: &FixWanted,
+    on: &Manifest,
+    editable: &Editable,
+    fetched: &Fetched,
+) -> Result<Applied, Lacking> {
+    let patch = Patch::parse(blob(wanted.patch, fetched)?)?;
+    need(patch.blobs_needed(on), &fetched.blobs)?;
+    let applied = match patch.apply(on, &fetched.blobs) {
+        Ok(applied) => applied,
+        Err(refusal) if wanted.written_on == wanted.tree => return Err(refusal.into()),
+        Err(refusal) => rebase_fix(wanted, &patch, on, refusal, fetched)?,
+    };
+    guard::check_change(on, &applied.manifest, editable, &patch.paths())?;
+    Ok(applied)
+}
+
+/// A fix was written on the lever's own tree; where the best has moved under it, it is merged three-way.
+fn rebase_fix(
+    wanted: &FixWanted,
+    patch: &Patch,
+    on: &Manifest,
+    refusal: Refusal,
+    fetched: &Fetched,
+) -> Result<Applied, Lacking> {
+    let written_on = tree(wanted.written_on, fetched)?;
+    need(patch.blobs_needed(&written_on), &fetched.blobs)?;
+    let fixed = patch.apply(&written_on, &fetched.blobs)?;
+    let mut sight = fetched.blobs.clone();
+    sight.extend(fixed.blobs.clone());
+    let Ok(mut applied) = merge_onto(on, &written_on, &fixed.manifest, &sight)? else {
+        return Err(refusal.into());
+    };
+    let kept: Vec<Digest> = applied.manifest.blobs().collect();
+    applied.blobs.extend(fixed.blobs.into_iter().filter(|(digest, _)| kept.contains(digest)));
+    Ok(applied)
+}
+
+/// The base that the lever was written against, and the change on it. A patch that fits the best's tree
+/// was written against that; else it must fit the workspace.
+fn change(
+    wanted: &ProposalWanted,
+    parent: &Manifest,
+    fetched: &Fetched,
+) -> Result<(Digest, Manifest, Applied), Lacking> {
+    match &wanted.lever.change {
+        Change::Files(files) => Ok((wanted.parent, parent.clone(), edited(parent, files))),
+        Change::Patch(digest) => {
+            let patch = Patch::parse(blob(*digest, fetched)?)?;
+            need(patch.blobs_needed(parent), &fetched.blobs)?;
+            let refusal = match patch.apply(parent, &fetched.blobs) {
+                Ok(applied) => return Ok((wanted.parent, parent.clone(), applied)),
+                Err(refusal) => refusal,
+            };
+            if wanted.workspace == wanted.parent {
+                return Err(refusal.into());
+            }
+            let workspace = tree(wanted.workspace, fetched)?;
+            need(patch.blobs_needed(&workspace), &fetched.blobs)?;
+            match patch.apply(&workspace, &fetched.blobs) {
+                Ok(applied) => Ok((wanted.workspace, workspace, applied)),
+                // The refusal against the best is the one its author can act on.
+                Err(_) => Err(refusal.into()),
+            }
+        }
+    }
+}
+
+fn edited(parent: &Manifest, files: &BTreeMap<TreePath, Edit>) -> Applied {
+    let mut manifest = parent.clone();
+    for (path, edit) in files {
+        match edit {
+            Edit::Delete => {
+                manifest.entries.remove(path);
+            }
+            Edit::Write(digest) => {
+                let executable = matches!(parent.entries.get(path), Some(Node::File { executable: true, .. }));
+                manifest.entries.insert(path.clone(), Node::File { digest: *digest, executable });
+            }
+        }
+    }
+    Applied { manifest, blobs: Contents::new() }
+}
+
+/// The change from `base` to `changed`, on `parent`; the conflicting files when it does not fit (P8).
+fn merge_onto(
+    parent: &Manifest,
+    base: &Manifest,
+    changed: &Manifest,
+    contents: &Contents,
+) -> Result<Result<Applied, Vec<TreePath>>, Lacking> {
+    need(merge::blobs_needed(base, parent, changed), contents)?;
+    Ok(match merge::merge_trees(base, parent, changed, contents) {
+        Merge::Clean(applied) => Ok(applied),
+        Merge::Conflict(files) => Err(files),
+    })
+}
+
+fn look(anchor: Option<&Anchor>, evidence: Option<&Evidence>, fetched: &Fetched) -> Result<Look, Lacking> {
+    let (Some(anchor), Some(evidence)) = (anchor, evidence) else { return Ok(Look::NotLooked) };
+    let bytes = if anchor.file.as_str() == "run.log" {
+        let Some(key) = &evidence.log else { return Ok(Look::FileMissing) };
+        fetched.logs.get(key).ok_or_else(|| Lacking::Log(key.clone()))?
+    } else {
+        let Some(results) = evidence.results else { return Ok(Look::FileMissing) };
+        match tree(results, fetched)?.entries.get(&anchor.file) {
+            Some(Node::File { digest, .. }) => blob(*digest, fetched)?,
+            _ => return Ok(Look::FileMissing),
+        }
+    };
+    Ok(match anchor::search(anchor, bytes) {
+        Finding::Holds { line, value } => Look::Holds(Pin { iteration: evidence.iteration, line, value }),
+        Finding::Contradicted { line, value } => Look::Contradicted { line, value },
+        Finding::NoMatch => Look::NoMatch,
+    })
+}
+
+fn tree(digest: Digest, fetched: &Fetched) -> Result<Manifest, Lacking> {
+    let bytes = blob(digest, fetched)?;
+    Manifest::from_bytes(bytes).map_err(|error| {
+        Refusal::Malformed { field: "tree", problem: format!("{}: {error}", digest.short()) }.into()
+    })
+}
+
+fn blob(digest: Digest, fetched: &Fetched) -> Result<&[u8], Lacking> {
+    fetched.blobs.get(&digest).map(Vec::as_slice).ok_or_else(|| Lacking::Blobs(vec![digest]))
+}
+
+fn need(digests: Vec<Digest>, contents: &Contents) -> Result<(), Lacking> {
+    let absent: Vec<Digest> = digests.into_iter().filter(|digest| !contents.contains_key(digest)).collect();
+    if absent.is_empty() { Ok(()) } else { Err(Lacking::Blobs(absent)) }
+}
+
+/// Adds a manifest to the blobs to be stored.
+fn keep(manifest: &Manifest, new: &mut Contents) -> Digest {
+    let bytes = manifest.to_bytes();
+    let digest = Digest::of(&bytes);
+    new.insert(digest, bytes);
+    digest
+}

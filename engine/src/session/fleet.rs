@@ -1,0 +1,263 @@
+//! The fleet as its own reports describe it.
+
+use super::answer::Told;
+use std::collections::{BTreeMap, BTreeSet};
+use windlass_shared::attempt::{AttemptKey, Phase};
+use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
+use windlass_shared::id::{AttemptId, DeviceId, SessionId, WorkerId};
+use windlass_shared::session::Report;
+
+/// A worker is lost this long after its last word, milliseconds. Syncs come every 20 s at the latest,
+/// and a broken connection is suspected within 3 s.
+pub const LEASE_PERIOD_MS: u64 = 30_000;
+/// Closed sessions remembered per worker: a message would have to be delayed past this many reconnections
+/// to be taken for a new session.
+const CLOSED_SESSIONS_MAX: usize = 64;
+
+/// Whether a worker is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It speaks.
+    Ready,
+    /// Its connection broke; nothing new is placed on it.
+    Suspected,
+    /// Silent past the lease period; its session is closed.
+    Lost,
+}
+
+/// One worker.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// What it says of itself.
+    pub info: WorkerInfo,
+    /// Its session.
+    pub session: SessionId,
+    /// The newest report's number.
+    pub number: u64,
+    /// The newest answer that arrived there.
+    pub seen: u64,
+    /// Its last word, monotonic.
+    pub last_word_ms: u64,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// Its devices, by its own word.
+    pub devices: Vec<Device>,
+    /// Its attempts, by its own word.
+    pub attempts: BTreeMap<AttemptKey, Phase>,
+    /// Whether its newest report waits for an answer.
+    pub is_open: bool,
+    /// What it was told in this session.
+    pub told: BTreeMap<AttemptKey, Told>,
+    /// Devices that a lease of the ledger holds, whatever its reports say.
+    held: BTreeMap<DeviceId, AttemptId>,
+    closed: BTreeSet<SessionId>,
+}
+
+impl Member {
+    /// Whether new work may be placed on it.
+    pub fn is_ready(&self) -> bool {
+        self.presence == Presence::Ready
+    }
+
+    /// Devices that are free by the host's word and held by no lease (I6).
+    pub fn free_devices(&self, kind: DeviceKind) -> impl Iterator<Item = &Device> {
+        self.devices.iter().filter(move |device| {
+            device.kind == kind && device.state == DeviceState::Free && !self.held.contains_key(&device.id)
+        })
+    }
+
+    fn free_count(&self, kind: DeviceKind) -> usize {
+        if self.is_ready() { self.free_devices(kind).count() } else { 0 }
+    }
+}
+
+/// Every worker of this life of the coordinator.
+#[derive(Clone, Debug, Default)]
+pub struct Fleet {
+    members: BTreeMap<WorkerId, Member>,
+    /// Leases of workers that have not spoken yet in this life.
+    held_unheard: BTreeMap<WorkerId, BTreeMap<DeviceId, AttemptId>>,
+    /// Ready workers by kind and number of free devices: best fit is a range query.
+    free: BTreeSet<(DeviceKind, usize, WorkerId)>,
+    /// What stands in `free`, by worker.
+    counted: BTreeMap<WorkerId, (usize, usize)>,
+    /// Ready workers with any GPU at all, leased or not.
+    with_gpus: BTreeSet<WorkerId>,
+    deadlines: BTreeSet<(u64, WorkerId)>,
+}
+
+impl Fleet {
+    /// One worker.
+    pub fn member(&self, worker: &WorkerId) -> Option<&Member> {
+        self.members.get(worker)
+    }
+
+    /// One worker, to note what it was told.
+    pub(crate) fn member_mut(&mut self, worker: &WorkerId) -> Option<&mut Member> {
+        self.members.get_mut(worker)
+    }
+
+    /// All workers.
+    pub fn members(&self) -> impl Iterator<Item = (&WorkerId, &Member)> {
+        self.members.iter()
+    }
+
+    /// Workers that new work may be placed on.
+    pub fn ready(&self) -> impl Iterator<Item = &WorkerId> {
+        self.counted.keys()
+    }
+
+    /// Whether nobody is there.
+    pub fn is_empty(&self) -> bool {
+        self.counted.is_empty()
+    }
+
+    /// Whether any ready worker has a GPU.
+    pub fn has_gpus(&self) -> bool {
+        !self.with_gpus.is_empty()
+    }
+
+    /// Ready workers with at least `count` free devices, fewest first.
+    pub fn by_free_devices(&self, kind: DeviceKind, count: usize) -> impl Iterator<Item = (usize, &WorkerId)> {
+        let from = (kind, count, WorkerId(String::new()));
+        self.free.range(from..).take_while(move |(k, _, _)| *k == kind).map(|(_, free, worker)| (*free, worker))
+    }
+
+    /// The most free devices on one worker.
+    pub fn most_free_devices(&self, kind: DeviceKind) -> usize {
+        self.by_free_devices(kind, 0).last().map_or(0, |(free, _)| free)
+    }
+
+    /// Whether a report counts: a session that is not closed, and a number that is newer than the newest.
+    pub fn is_news(&self, report: &Report) -> bool {
+        match self.members.get(&report.worker.id) {
+            None => true,
+            Some(member) if member.closed.contains(&report.session) => false,
+            Some(member) if member.session == report.session => report.number > member.number,
+            Some(_) => true,
+        }
+    }
+
+    /// Whether a report's session was closed, so that the worker must be told.
+    pub fn is_closed(&self, report: &Report) -> bool {
+        self.members.get(&report.worker.id).is_some_and(|member| member.closed.contains(&report.session))
+    }
+
+    /// Takes a report that counts.
+    pub fn hear(&mut self, report: Report, now_ms: u64) {
+        let id = report.worker.id.clone();
+        let attempts = report.attempts.into_iter().map(|attempt| (attempt.key, attempt.phase)).collect();
+        let before = self.members.remove(&id);
+        let (mut closed, mut told) = (BTreeSet::new(), BTreeMap::new());
+        let mut held = self.held_unheard.remove(&id).unwrap_or_default();
+        if let Some(before) = before {
+            self.deadlines.remove(&(before.last_word_ms + LEASE_PERIOD_MS, id.clone()));
+            closed = before.closed;
+            held = before.held;
+            if before.session == report.session {
+                told = before.told;
+            } else {
+                close(&mut closed, before.session);
+            }
+        }
+        self.deadlines.insert((now_ms + LEASE_PERIOD_MS, id.clone()));
+        let member = Member {
+            info: report.worker,
+            session: report.session,
+            number: report.number,
+            seen: report.seen,
+            last_word_ms: now_ms,
+            presence: Presence::Ready,
+            devices: report.devices,
+            attempts,
+            is_open: true,
+            told,
+            held,
+            closed,
+        };
+        self.members.insert(id.clone(), member);
+        self.count(&id);
+    }
+
+    /// A connection broke.
+    pub fn suspect(&mut self, worker: &WorkerId) {
+        if let Some(member) = self.members.get_mut(worker)
+            && member.presence == Presence::Ready
+        {
+            member.presence = Presence::Suspected;
+            member.is_open = false;
+            self.count(worker);
+        }
+    }
+
+    /// Closes the sessions that have been silent too long, and names their workers.
+    pub fn expire(&mut self, now_ms: u64) -> Vec<WorkerId> {
+        let mut lost = Vec::new();
+        while let Some((deadline_ms, _)) = self.deadlines.first() {
+            if *deadline_ms > now_ms {
+                break;
+            }
+            let Some((_, worker)) = self.deadlines.pop_first() else { break };
+            if let Some(member) = self.members.get_mut(&worker) {
+                member.presence = Presence::Lost;
+                member.is_open = false;
+                close(&mut member.closed, member.session.clone());
+            }
+            self.count(&worker);
+            lost.push(worker);
+        }
+        lost
+    }
+
+    /// When the next session runs out, monotonic.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.deadlines.first().map(|(deadline_ms, _)| *deadline_ms)
+    }
+
+    /// A lease was recorded.
+    pub fn hold(&mut self, worker: &WorkerId, devices: &[DeviceId], attempt: &AttemptId) {
+        let held = match self.members.get_mut(worker) {
+            Some(member) => &mut member.held,
+            None => self.held_unheard.entry(worker.clone()).or_default(),
+        };
+        held.extend(devices.iter().map(|device| (device.clone(), attempt.clone())));
+        self.count(worker);
+    }
+
+    /// A lease is over. The devices are free once the host's own word says so.
+    pub fn let_go(&mut self, worker: &WorkerId, attempt: &AttemptId) {
+        match self.members.get_mut(worker) {
+            Some(member) => member.held.retain(|_, holder| holder != attempt),
+            None => {
+                if let Some(held) = self.held_unheard.get_mut(worker) {
+                    held.retain(|_, holder| holder != attempt);
+                }
+            }
+        }
+        self.count(worker);
+    }
+
+    /// Brings the index up to date for one worker.
+    fn count(&mut self, worker: &WorkerId) {
+        if let Some((gpus, cpus)) = self.counted.remove(worker) {
+            self.free.remove(&(DeviceKind::Gpu, gpus, worker.clone()));
+            self.free.remove(&(DeviceKind::Cpu, cpus, worker.clone()));
+        }
+        self.with_gpus.remove(worker);
+        let Some(member) = self.members.get(worker).filter(|member| member.is_ready()) else { return };
+        let (gpus, cpus) = (member.free_count(DeviceKind::Gpu), member.free_count(DeviceKind::Cpu));
+        if member.devices.iter().any(|device| device.kind == DeviceKind::Gpu) {
+            self.with_gpus.insert(worker.clone());
+        }
+        self.free.insert((DeviceKind::Gpu, gpus, worker.clone()));
+        self.free.insert((DeviceKind::Cpu, cpus, worker.clone()));
+        self.counted.insert(worker.clone(), (gpus, cpus));
+    }
+}
+
+fn close(closed: &mut BTreeSet<SessionId>, session: SessionId) {
+    if closed.len() >= CLOSED_SESSIONS_MAX {
+        closed.pop_first();
+    }
+    closed.insert(session);
+}

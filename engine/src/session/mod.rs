@@ -1,0 +1,11 @@
+//! Sessions of workers: who is there, what they have, what they should have. All of it soft, but for the
+//! leases, which are the ledger's.
+
+mod answer;
+mod fleet;
+mod report;
+
+pub use answer::{Told, What, answer, is_news};
+pub(crate) use answer::note_told;
+pub use fleet::{Fleet, LEASE_PERIOD_MS, Member, Presence};
+pub use report::{Known, known, records};
