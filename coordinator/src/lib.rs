@@ -2,8 +2,10 @@
 //! decides nothing itself.
 
 pub mod blobs;
-pub mod driver;
+mod driver;
 #[cfg(debug_assertions)]
 mod failpoint;
+pub mod grpc;
+pub mod identity;
 pub mod ledger;
 pub mod logs;

@@ -149,7 +149,12 @@ impl Log {
             // The name must survive a power cut as the bytes do.
             sync_folder(&path).map_err(|source| fail("sync the folder of", source))?;
         }
-        Ok(Self { path, file: Mutex::new(file), length_bytes: watch::Sender::new(length_bytes), failed: AtomicBool::new(false) })
+        Ok(Self {
+            path,
+            file: Mutex::new(file),
+            length_bytes: watch::Sender::new(length_bytes),
+            failed: AtomicBool::new(false),
+        })
     }
 
     fn fail(&self, operation: &'static str) -> impl FnOnce(io::Error) -> Error + use<> {
