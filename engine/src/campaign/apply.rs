@@ -21,7 +21,9 @@ impl Campaign {
                 self.state = CampaignState::Active;
                 self.held_in_a_row = 0;
             }
-            Body::CampaignStopped { reason } => self.state = CampaignState::Stopped { reason: reason.clone() },
+            Body::CampaignStopped { reason } => {
+                self.state = CampaignState::Stopped { reason: reason.clone() }
+            }
             Body::LeverQueued { .. } => self.lever_queued(record),
             Body::LeverPassed { lever, passes, missing } => {
                 let after = self.last_opened;
@@ -41,7 +43,8 @@ impl Campaign {
             }
             Body::AttemptEnded { attempt, fence, attempt_kind, worker, devices, outcome } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
-                self.gpu_ms += outcome.duration_ms * devices.iter().filter(|id| is_gpu(id.as_str())).count() as u64;
+                self.gpu_ms +=
+                    outcome.duration_ms * devices.iter().filter(|id| is_gpu(id.as_str())).count() as u64;
                 self.attempt_ended(key, *attempt_kind, worker, outcome);
             }
             Body::ReportSuperseded { attempt, .. } => {
@@ -64,8 +67,7 @@ impl Campaign {
             Body::DeliverableAccepted { output, dimension, first_line, .. } => {
                 if let Some(open) = &mut self.open {
                     open.unrecorded.retain(|waiting| &waiting.path != output);
-                    let accepted =
-                        Accepted { dimension: dimension.clone(), first_line: first_line.clone() };
+                    let accepted = Accepted { dimension: dimension.clone(), first_line: first_line.clone() };
                     open.accepted.insert(output.clone(), accepted);
                 }
             }
@@ -75,7 +77,13 @@ impl Campaign {
                 }
             }
             Body::IterationDecided { iteration, status, reason, arithmetic, .. } => {
-                self.iteration_decided(*iteration, *status, reason, arithmetic.metric.clone(), record.wall_ms);
+                self.iteration_decided(
+                    *iteration,
+                    *status,
+                    reason,
+                    arithmetic.metric.clone(),
+                    record.wall_ms,
+                );
             }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
@@ -123,7 +131,8 @@ impl Campaign {
     }
 
     fn iteration_opened(&mut self, body: &Body) {
-        let Body::IterationOpened { iteration, lever, parent, tree, pin, plan, net_lines, diff } = body else {
+        let Body::IterationOpened { iteration, lever, parent, tree, pin, plan, net_lines, diff } = body
+        else {
             return;
         };
         if let Some(lever) = lever {
@@ -274,7 +283,8 @@ impl Iteration {
         let absent = self.missing().find(|row| !delivered(&row.output));
         let Some(absent) = absent else { return };
         let said = outcome.outputs.iter().find(|output| output.path == absent.output);
-        let why = said.and_then(|output| output.problem.clone()).unwrap_or_else(|| outcome.ending.to_string());
+        let why =
+            said.and_then(|output| output.problem.clone()).unwrap_or_else(|| outcome.ending.to_string());
         let problem = format!("results/{} is not there: {why}", absent.output);
         self.analysis_failures += 1;
         self.analysis_problem = Some(problem);

@@ -98,7 +98,8 @@ fn finish(
                 std::cmp::Ordering::Less => ("<", format!(" by {}", gain.abs())),
                 std::cmp::Ordering::Equal => ("=", String::new()),
             };
-            let tail = if *gain > zero && status == Status::Keep { String::new() } else { format!(" ({reason})") };
+            let tail =
+                if *gain > zero && status == Status::Keep { String::new() } else { format!(" ({reason})") };
             format!("{} {relation} {record}{by}, {lines:+} lines: {verdict}{tail}", case.metric)
         }
     };
@@ -121,7 +122,14 @@ mod tests {
     }
 
     /// `metric` against `record`; the baseline is 0.5 unless said otherwise.
-    fn check(direction: Direction, metric: &str, record: &str, net_lines: i64, kind: Kind, want: (Status, &str)) {
+    fn check(
+        direction: Direction,
+        metric: &str,
+        record: &str,
+        net_lines: i64,
+        kind: Kind,
+        want: (Status, &str),
+    ) {
         check_with(&Simplicity::default(), direction, metric, record, net_lines, kind, want);
     }
 
@@ -166,13 +174,23 @@ mod tests {
         let tolerant = Simplicity { tolerance: number("0.005"), ..Simplicity::default() };
         check_with(&tolerant, Maximize, "0.896", "0.900", -4, Kind::Change, (Status::Keep, "simpler"));
         check_with(&tolerant, Maximize, "0.894", "0.900", -4, Kind::Change, (Status::Discard, "worse"));
-        check_with(&tolerant, Maximize, "0.896", "0.900", 4, Kind::Instrumentation, (Status::Keep, "instrumentation"));
+        check_with(
+            &tolerant,
+            Maximize,
+            "0.896",
+            "0.900",
+            4,
+            Kind::Instrumentation,
+            (Status::Keep, "instrumentation"),
+        );
         check_with(&tolerant, Maximize, "0.896", "0.900", 4, Kind::Change, (Status::Discard, "worse"));
     }
 
     #[test]
     fn p26_the_default_gain_scales_with_a_baseline_outside_a_tenth_to_ten() {
-        for (baseline, want) in [("0.5", "0.001"), ("0.1", "0.001"), ("10", "0.001"), ("0.05", "0.00005"), ("2000", "2")] {
+        for (baseline, want) in
+            [("0.5", "0.001"), ("0.1", "0.001"), ("10", "0.001"), ("0.05", "0.00005"), ("2000", "2")]
+        {
             assert_eq!(default_min_gain(Some(&number(baseline))), number(want), "{baseline}");
         }
         assert_eq!(default_min_gain(None), number("0.001"));
@@ -182,10 +200,16 @@ mod tests {
     fn the_sum_is_written_out() {
         let (metric, record) = (number("0.9712"), number("0.9701"));
         let simplicity = Simplicity::default();
-        let held = Held { record: Some(&record), baseline: None, direction: Direction::Maximize, simplicity: &simplicity };
+        let held = Held {
+            record: Some(&record),
+            baseline: None,
+            direction: Direction::Maximize,
+            simplicity: &simplicity,
+        };
         let decided = decide(&Case { metric: &metric, net_lines: 3, kind: Some(Kind::Change) }, &held);
         assert_eq!(decided.arithmetic.sentence, "0.9712 > 0.9701 by 0.0011, +3 lines: keep");
-        let decided = decide(&Case { metric: &record, net_lines: 0, kind: None }, &Held { record: None, ..held });
+        let decided =
+            decide(&Case { metric: &record, net_lines: 0, kind: None }, &Held { record: None, ..held });
         assert_eq!(decided.arithmetic.sentence, "0.9701 is the baseline: keep");
     }
 }

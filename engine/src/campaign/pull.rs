@@ -12,7 +12,7 @@ use windlass_shared::record::{Body, HoldReason, RetireReason};
 /// What became of a lever's turn.
 pub(super) enum Turn {
     /// Recorded: opened, held, retired or passed.
-    Record(Body),
+    Record(Box<Body>),
     /// It was passed over since the last iteration was opened; the next in line has its turn.
     AlreadyPassed,
 }
@@ -47,7 +47,7 @@ impl Campaign {
 
     /// The turn of one lever, judged by fresh facts.
     pub(super) fn turn(&self, entry: &LeverEntry, facts: &PullFacts) -> Turn {
-        let held = |reason| Turn::Record(Body::LeverHeld { lever: entry.number, reason });
+        let held = |reason| Turn::Record(Box::new(Body::LeverHeld { lever: entry.number, reason }));
         let (tree, net_lines, diff) = match &facts.merged {
             Merged::Conflict(files) => return held(HoldReason::NeedsRebase { files: files.clone() }),
             Merged::Refused(refusal) => {
@@ -70,7 +70,7 @@ impl Campaign {
             Completed::Plan(plan) => plan,
             Completed::NeedsPlan => return held(HoldReason::NeedsPlan),
         };
-        Turn::Record(Body::IterationOpened {
+        Turn::Record(Box::new(Body::IterationOpened {
             iteration: self.next_iteration(),
             lever: Some(entry.number),
             parent: self.best.as_ref().map(|best| best.iteration),
@@ -79,7 +79,7 @@ impl Campaign {
             plan,
             net_lines,
             diff,
-        })
+        }))
     }
 
     /// P7: the best has moved since the pin, or nothing was pinned. It holds (pinned anew), says otherwise
@@ -125,7 +125,7 @@ impl Campaign {
         if passes >= most {
             return stale(entry, "P9", format!("its evidence was missing at {passes} turns: {missing}"));
         }
-        Turn::Record(Body::LeverPassed { lever: entry.number, passes, missing })
+        Turn::Record(Box::new(Body::LeverPassed { lever: entry.number, passes, missing }))
     }
 
     /// The number of the next iteration.
@@ -136,5 +136,5 @@ impl Campaign {
 
 fn stale(entry: &LeverEntry, rule: &str, detail: String) -> Turn {
     let reason = RetireReason::Stale { rule: rule.to_owned(), detail };
-    Turn::Record(Body::LeverRetired { lever: entry.number, reason })
+    Turn::Record(Box::new(Body::LeverRetired { lever: entry.number, reason }))
 }

@@ -43,7 +43,7 @@ pub enum Due {
     /// Record these, together.
     Records(Vec<Body>),
     /// Gather these first.
-    Facts(Box<Wanted>),
+    Facts(Wanted),
     /// Nothing can be placed yet.
     Device(String),
     /// Nothing, for this reason.
@@ -106,12 +106,15 @@ impl Context<'_> {
             let Some(entry) = campaign.levers.get(number) else { continue };
             let wanted = campaign.pull_wanted(entry);
             let Some(facts) = self.soft.pull_facts(&wanted) else {
-                return Due::Facts(Box::new(Wanted::Pull(wanted)));
+                return Due::Facts(Wanted::Pull(Box::new(wanted)));
             };
             match campaign.turn(entry, facts) {
-                Turn::Record(body) => return Due::Records(vec![body]),
+                Turn::Record(body) => return Due::Records(vec![*body]),
                 Turn::AlreadyPassed => {
-                    waits.push(format!("{number} for its evidence ({})", entry.missing.as_deref().unwrap_or("missing")));
+                    waits.push(format!(
+                        "{number} for its evidence ({})",
+                        entry.missing.as_deref().unwrap_or("missing")
+                    ));
                 }
             }
         }
@@ -174,7 +177,7 @@ impl Context<'_> {
         });
         let Some(wanted) = wanted else { return Due::Nothing("its fix is not in the ledger".to_owned()) };
         match self.soft.fix_facts(&wanted).map(|facts| &facts.applied) {
-            None => Due::Facts(Box::new(Wanted::Fix(wanted))),
+            None => Due::Facts(Wanted::Fix(Box::new(wanted))),
             Some(Ok((tree, net_lines))) => Due::Records(vec![Body::FixApplied {
                 iteration: open.number,
                 fix,
@@ -193,9 +196,10 @@ impl Context<'_> {
         }
         let ask = match kind {
             Kind::Run => Ask::run(&campaign.bindings.windlass.resources),
-            Kind::Analysis => {
-                Ask::analysis(campaign.bindings.windlass.analysis.gpus, open.run.as_ref().map(|run| &run.worker))
-            }
+            Kind::Analysis => Ask::analysis(
+                campaign.bindings.windlass.analysis.gpus,
+                open.run.as_ref().map(|run| &run.worker),
+            ),
         };
         match placement::place(&ask, self.soft.fleet(), self.is_drained) {
             Err(wait) => Due::Device(wait),
@@ -214,7 +218,11 @@ impl Context<'_> {
     fn order(&self, open: &Iteration, kind: Kind, devices: Vec<windlass_shared::id::DeviceId>) -> Order {
         let bindings = &self.campaign.bindings;
         let w = &bindings.windlass;
-        let id = AttemptId { campaign: self.campaign.id.clone(), iteration: open.number, number: open.attempts + 1 };
+        let id = AttemptId {
+            campaign: self.campaign.id.clone(),
+            iteration: open.number,
+            number: open.attempts + 1,
+        };
         let budget_ms = bindings.budget_ms();
         let (soft_limit_ms, hard_limit_ms) = match kind {
             Kind::Run => (budget_ms, budget_ms.saturating_mul(2)),
@@ -236,7 +244,9 @@ impl Context<'_> {
             }),
             editable: bindings.editable_files.clone(),
             env: w.env.clone(),
-            scripts: scripts.map(|row| ScriptOrder { script: row.script.clone(), output: row.output.clone() }).collect(),
+            scripts: scripts
+                .map(|row| ScriptOrder { script: row.script.clone(), output: row.output.clone() })
+                .collect(),
             python: bindings.python(),
             run: open.run.as_ref().filter(|_| kind == Kind::Analysis).map(|run| run.key.clone()),
             results: open.results.filter(|_| kind == Kind::Analysis),
@@ -290,7 +300,8 @@ impl Context<'_> {
     fn judge(&self, open: &Iteration) -> (Status, String, Arithmetic) {
         let campaign = self.campaign;
         let measured = open.run.as_ref().filter(|run| run.is_measured() && !open.is_out_of_tries());
-        let metric = measured.and_then(|run| run.outcome.reading.as_ref()).and_then(|reading| reading.value());
+        let metric =
+            measured.and_then(|run| run.outcome.reading.as_ref()).and_then(|reading| reading.value());
         let Some(metric) = metric else {
             let reason = match (&open.run, &open.last_infrastructure) {
                 (Some(run), _) if !open.is_out_of_tries() => run.failure(),
@@ -329,9 +340,12 @@ impl Context<'_> {
             if status == Status::Keep || !is_active {
                 return Vec::new();
             }
-            let tail = open.run.as_ref().and_then(|run| run.outcome.log_tail.lines().last().map(str::to_owned));
-            let said = tail.filter(|line| !line.trim().is_empty()).map(|line| format!("; its log ends: {line}"));
-            let repair = format!("{reason}{}; repair the project and submit it again", said.unwrap_or_default());
+            let tail =
+                open.run.as_ref().and_then(|run| run.outcome.log_tail.lines().last().map(str::to_owned));
+            let said =
+                tail.filter(|line| !line.trim().is_empty()).map(|line| format!("; its log ends: {line}"));
+            let repair =
+                format!("{reason}{}; repair the project and submit it again", said.unwrap_or_default());
             return vec![pause(PauseReason::Baseline { repair })];
         };
         if !open.is_out_of_tries() {
@@ -356,7 +370,8 @@ fn without_metric(open: &Iteration, sentence: String) -> Arithmetic {
 
 /// The deliverables of the last attempt, recorded one by one (P21).
 fn accept(open: &Iteration) -> Vec<Body> {
-    let dimension = |path: &TreePath| open.plan.iter().find(|row| &row.output == path).map(|row| row.dimension.clone());
+    let dimension =
+        |path: &TreePath| open.plan.iter().find(|row| &row.output == path).map(|row| row.dimension.clone());
     let accepted = open.unrecorded.iter().filter_map(|output| {
         let digest: Digest = output.digest?;
         Some(Body::DeliverableAccepted {

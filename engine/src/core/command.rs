@@ -12,7 +12,7 @@ pub enum Command {
     /// Feed [`Input::Lose`](super::Input::Lose) back at once. Internal: waits for nothing.
     Lose(WorkerId),
     /// Fetch what the facts need and observe them. Reads only: waits for nothing.
-    Gather(Box<Wanted>),
+    Gather(Wanted),
     /// Answer the worker's open report. Leaves only once everything decided so far is durable.
     Answer(WorkerId, Answer),
 }

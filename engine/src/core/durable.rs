@@ -48,7 +48,8 @@ pub struct Durable {
 impl Durable {
     /// The next fencing number (I5).
     pub fn next_fence(&self) -> FencingNumber {
-        let incarnation = self.incarnation.expect("a coordinator records its incarnation before anything else");
+        let incarnation =
+            self.incarnation.expect("a coordinator records its incarnation before anything else");
         FencingNumber { incarnation, n: self.leases_given + 1 }
     }
 

@@ -3,12 +3,14 @@
 //! *Durable* state is exactly the fold of the records. *Soft* state is rebuilt from observations. Nothing
 //! here reads a clock: time is an argument.
 
+mod client;
 mod command;
 mod durable;
 mod input;
 mod machine;
 mod observation;
 mod soft;
+mod view;
 
 pub use command::Command;
 pub use durable::Durable;

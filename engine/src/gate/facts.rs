@@ -216,9 +216,9 @@ pub struct FixFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// For a lever whose turn has come.
-    Pull(PullWanted),
+    Pull(Box<PullWanted>),
     /// For a carried fix.
-    Fix(FixWanted),
+    Fix(Box<FixWanted>),
 }
 
 /// The identity of a [`Wanted`].
@@ -230,6 +230,15 @@ pub enum WantedKey {
     Fix(CampaignId, IterationNumber, u32, Digest),
 }
 
+impl WantedKey {
+    /// The campaign it is for.
+    pub fn campaign(&self) -> &CampaignId {
+        match self {
+            Self::Pull(campaign, ..) | Self::Fix(campaign, ..) => campaign,
+        }
+    }
+}
+
 impl Wanted {
     /// Its identity.
     pub fn key(&self) -> WantedKey {
@@ -238,18 +247,13 @@ impl Wanted {
             Self::Fix(w) => WantedKey::Fix(w.campaign.clone(), w.iteration, w.fix, w.tree),
         }
     }
-
-    /// The campaign it is for.
-    pub fn campaign(&self) -> &CampaignId {
-        match self {
-            Self::Pull(w) => &w.campaign,
-            Self::Fix(w) => &w.campaign,
-        }
-    }
 }
 
 /// Gathers a proposed lever's facts; with them, the new blobs to be stored before its record.
-pub fn gather_proposal(wanted: &ProposalWanted, fetched: &Fetched) -> Result<(ProposalFacts, Contents), Lacking> {
+pub fn gather_proposal(
+    wanted: &ProposalWanted,
+    fetched: &Fetched,
+) -> Result<(ProposalFacts, Contents), Lacking> {
     let editable = Editable::new(&wanted.editable)?;
     form::check_form(&wanted.lever, &editable)?;
     let parent = tree(wanted.parent, fetched)?;
@@ -417,7 +421,8 @@ fn edited(parent: &Manifest, files: &BTreeMap<TreePath, Edit>) -> Applied {
                 manifest.entries.remove(path);
             }
             Edit::Write(digest) => {
-                let executable = matches!(parent.entries.get(path), Some(Node::File { executable: true, .. }));
+                let executable =
+                    matches!(parent.entries.get(path), Some(Node::File { executable: true, .. }));
                 manifest.entries.insert(path.clone(), Node::File { digest: *digest, executable });
             }
         }

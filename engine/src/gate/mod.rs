@@ -4,6 +4,7 @@
 pub mod anchor;
 mod contents;
 pub mod editable;
+pub mod facts;
 pub mod guard;
 pub mod lever;
 pub mod merge;

@@ -86,13 +86,16 @@ pub fn place(ask: &Ask, fleet: &Fleet, is_drained: &dyn Fn(&WorkerId) -> bool) -
         }
         let fitting: Vec<DeviceId> = member
             .free_devices(kind)
-            .filter(|device| kind == DeviceKind::Cpu || device.memory_bytes.unwrap_or(u64::MAX) >= ask.gpu_memory_bytes)
+            .filter(|device| {
+                kind == DeviceKind::Cpu || device.memory_bytes.unwrap_or(u64::MAX) >= ask.gpu_memory_bytes
+            })
             .filter(|device| kind == DeviceKind::Cpu || device.model.contains(&ask.gpu_model))
             .map(|device| device.id.clone())
             .take(count)
             .collect();
         if fitting.len() == count {
-            let why = format!("best fit: {count} of {free} free {} on {}", noun(kind, free), member.info.name);
+            let why =
+                format!("best fit: {count} of {free} free {} on {}", noun(kind, free), member.info.name);
             return Ok(Place {
                 worker: worker.clone(),
                 worker_name: member.info.name.clone(),
@@ -102,10 +105,17 @@ pub fn place(ask: &Ask, fleet: &Fleet, is_drained: &dyn Fn(&WorkerId) -> bool) -
         }
     }
     let most = fleet.most_free_devices(kind);
-    Err(format!("{count} free {} that suit it on one worker; the most free on one is {most}", noun(kind, count)))
+    Err(format!(
+        "{count} free {} that suit it on one worker; the most free on one is {most}",
+        noun(kind, count)
+    ))
 }
 
-fn without_devices(ask: &Ask, fleet: &Fleet, is_drained: &dyn Fn(&WorkerId) -> bool) -> Result<Place, String> {
+fn without_devices(
+    ask: &Ask,
+    fleet: &Fleet,
+    is_drained: &dyn Fn(&WorkerId) -> bool,
+) -> Result<Place, String> {
     let here = |worker: &WorkerId, why: String| {
         let member = fleet.member(worker).filter(|member| member.is_ready())?;
         Some(Place {

@@ -57,7 +57,13 @@ pub fn answer(durable: &Durable, fleet: &Fleet, worker: &WorkerId) -> Option<Ans
     Some(answer)
 }
 
-fn judge_reported(durable: &Durable, worker: &WorkerId, key: &AttemptKey, phase: &Phase, answer: &mut Answer) {
+fn judge_reported(
+    durable: &Durable,
+    worker: &WorkerId,
+    key: &AttemptKey,
+    phase: &Phase,
+    answer: &mut Answer,
+) {
     let is_over = matches!(phase, Phase::Ended(_));
     let stop = |reason| Stop { key: key.clone(), reason };
     match known(durable, key) {

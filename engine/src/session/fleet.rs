@@ -118,9 +118,16 @@ impl Fleet {
     }
 
     /// Ready workers with at least `count` free devices, fewest first.
-    pub fn by_free_devices(&self, kind: DeviceKind, count: usize) -> impl Iterator<Item = (usize, &WorkerId)> {
+    pub fn by_free_devices(
+        &self,
+        kind: DeviceKind,
+        count: usize,
+    ) -> impl Iterator<Item = (usize, &WorkerId)> {
         let from = (kind, count, WorkerId(String::new()));
-        self.free.range(from..).take_while(move |(k, _, _)| *k == kind).map(|(_, free, worker)| (*free, worker))
+        self.free
+            .range(from..)
+            .take_while(move |(k, _, _)| *k == kind)
+            .map(|(_, free, worker)| (*free, worker))
     }
 
     /// The most free devices on one worker.
@@ -143,8 +150,9 @@ impl Fleet {
         self.members.get(&report.worker.id).is_some_and(|member| member.closed.contains(&report.session))
     }
 
-    /// Takes a report that counts.
-    pub fn hear(&mut self, report: Report, now_ms: u64) {
+    /// Takes a report that counts; whether what can be placed on its worker has changed.
+    pub fn hear(&mut self, report: Report, now_ms: u64) -> bool {
+        let counted = self.counted.get(&report.worker.id).copied();
         let id = report.worker.id.clone();
         let attempts = report.attempts.into_iter().map(|attempt| (attempt.key, attempt.phase)).collect();
         let before = self.members.remove(&id);
@@ -177,6 +185,7 @@ impl Fleet {
         };
         self.members.insert(id.clone(), member);
         self.count(&id);
+        self.counted.get(&id).copied() != counted
     }
 
     /// A connection broke.

@@ -5,7 +5,7 @@ mod answer;
 mod fleet;
 mod report;
 
-pub use answer::{Told, What, answer, is_news};
 pub(crate) use answer::note_told;
+pub use answer::{Told, What, answer, is_news};
 pub use fleet::{Fleet, LEASE_PERIOD_MS, Member, Presence};
 pub use report::{Known, known, records};

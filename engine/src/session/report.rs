@@ -62,7 +62,6 @@ pub fn records(durable: &Durable, report: &Report) -> Vec<(CampaignId, Body)> {
     records
 }
 
-
 /// An attempt's end by the word of the very worker that holds its lease.
 fn ended(
     campaign: &Campaign,

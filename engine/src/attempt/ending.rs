@@ -1,0 +1,115 @@
+//! An exit record becomes exactly one ending.
+
+use serde::{Deserialize, Serialize};
+use windlass_shared::attempt::{AttemptKey, Ending};
+
+/// What a shim knows when its tree is dead; written to disk before any clean-up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitRecord {
+    /// Which attempt.
+    pub key: AttemptKey,
+    /// The main process's exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The gate sent SIGTERM.
+    pub soft_fired: bool,
+    /// The gate killed the tree.
+    pub hard_fired: bool,
+    /// A cancel was asked for.
+    pub cancelled: bool,
+    /// The kernel's out-of-memory killer was seen at work.
+    pub oom_killed: bool,
+    /// The command could not be started, with the reason.
+    pub start_failure: Option<String>,
+    /// When it started, wall time.
+    pub started_wall_ms: i64,
+    /// From start to the death of its tree, milliseconds.
+    pub duration_ms: u64,
+    /// Bytes of log kept.
+    pub log_bytes: u64,
+    /// Bytes of log that were cut out, 0 when it is whole.
+    pub log_cut_bytes: u64,
+}
+
+/// Words at the end of a failed run's log that say the memory ran out.
+pub const OUT_OF_MEMORY_WORDS: [&str; 4] =
+    ["MemoryError", "CUDA out of memory", "OutOfMemoryError", "Cannot allocate memory"];
+
+/// Classifies an exit. `log_end` is the end of the log, at most some kilobytes.
+pub fn classify(exit: &ExitRecord, log_end: &str) -> Ending {
+    if let Some(detail) = &exit.start_failure {
+        return Ending::Infra { detail: detail.clone() };
+    }
+    if exit.cancelled {
+        return Ending::Cancelled;
+    }
+    if exit.hard_fired {
+        return Ending::HardTimeout;
+    }
+    if exit.soft_fired {
+        return Ending::SoftTimeout;
+    }
+    if exit.code == Some(0) {
+        return Ending::Finished;
+    }
+    if exit.oom_killed || OUT_OF_MEMORY_WORDS.iter().any(|word| log_end.contains(word)) {
+        return Ending::OutOfMemory;
+    }
+    if log_end.contains("No space left on device") {
+        return Ending::DiskFull;
+    }
+    Ending::Crashed { code: exit.code, signal: exit.signal }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use windlass_shared::id::{AttemptId, FencingNumber, Incarnation};
+
+    fn exit() -> ExitRecord {
+        ExitRecord {
+            key: AttemptKey {
+                id: AttemptId::parse("c/1/1").expect("a literal"),
+                fence: FencingNumber { incarnation: Incarnation(1), n: 1 },
+            },
+            code: Some(0),
+            signal: None,
+            soft_fired: false,
+            hard_fired: false,
+            cancelled: false,
+            oom_killed: false,
+            start_failure: None,
+            started_wall_ms: 0,
+            duration_ms: 0,
+            log_bytes: 0,
+            log_cut_bytes: 0,
+        }
+    }
+
+    #[test]
+    fn every_exit_has_exactly_one_ending() {
+        let check = |change: fn(&mut ExitRecord), log: &str, want: Ending| {
+            let mut exit = exit();
+            change(&mut exit);
+            assert_eq!(classify(&exit, log), want);
+        };
+        let crash = |code| Ending::Crashed { code: Some(code), signal: None };
+        check(|_| {}, "", Ending::Finished);
+        check(|e| e.code = Some(3), "boom", crash(3));
+        check(
+            |e| (e.code, e.signal) = (None, Some(11)),
+            "",
+            Ending::Crashed { code: None, signal: Some(11) },
+        );
+        check(|e| e.code = Some(1), "RuntimeError: CUDA out of memory.", Ending::OutOfMemory);
+        check(|e| e.code = Some(1), "OSError: [Errno 28] No space left on device", Ending::DiskFull);
+        check(|e| (e.code, e.signal, e.oom_killed) = (None, Some(9), true), "", Ending::OutOfMemory);
+        // P16: a run ended by its gate, also when it then ends with code 0.
+        check(|e| e.soft_fired = true, "", Ending::SoftTimeout);
+        check(|e| (e.soft_fired, e.hard_fired) = (true, true), "", Ending::HardTimeout);
+        check(|e| (e.soft_fired, e.cancelled) = (true, true), "", Ending::Cancelled);
+        // Words in the log of a run that finished say nothing.
+        check(|_| {}, "recovered from MemoryError", Ending::Finished);
+    }
+}

@@ -1,0 +1,298 @@
+//! What clients ask for: each request becomes records and an answer, or a refusal.
+
+use super::{Ask, Durable, RequestKey};
+use crate::campaign::Campaign;
+use crate::gate::facts::{Look, ProposalFacts};
+use crate::gate::plan;
+use windlass_shared::bindings::Bindings;
+use windlass_shared::conclusion::Status;
+use windlass_shared::digest::Digest;
+use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::lever::Lever;
+use windlass_shared::record::{Answer, Body, PauseReason, RetireReason, StopReason};
+use windlass_shared::refusal::Refusal;
+use windlass_shared::view::{CampaignState, LeverState};
+
+/// Levers that may stand in one queue: a researcher's year, and a bound on memory.
+const QUEUE_MAX: usize = 10_000;
+
+type Decided = (Answer, Vec<(Option<CampaignId>, Body)>);
+
+/// Decides one request.
+pub(super) fn decide(durable: &Durable, request: &RequestKey, ask: Ask) -> Result<Decided, Refusal> {
+    match ask {
+        Ask::Create { name, bindings, tree } => create(durable, request, name, bindings, tree),
+        Ask::Propose { campaign, lever, facts } => {
+            propose(find(durable, &campaign)?, lever, facts.map(|facts| *facts))
+        }
+        Ask::Retire { campaign, lever } => retire(find(durable, &campaign)?, lever),
+        Ask::Pause(campaign) => pause(find(durable, &campaign)?),
+        Ask::Resume(campaign) => resume(find(durable, &campaign)?),
+        Ask::Stop(campaign) => Ok(stop(find(durable, &campaign)?)),
+        Ask::Drain(worker) => Ok(drain(durable, worker)),
+        Ask::Undrain(worker) => Ok(undrain(durable, worker)),
+    }
+}
+
+fn find<'a>(durable: &'a Durable, campaign: &CampaignId) -> Result<&'a Campaign, Refusal> {
+    let missing = || Refusal::NotFound { what: "campaign", name: campaign.0.clone() };
+    durable.campaigns.get(campaign).ok_or_else(missing)
+}
+
+/// P1: a submission of the same name takes along the queue of a campaign whose baseline crashed.
+fn create(
+    durable: &Durable,
+    request: &RequestKey,
+    name: String,
+    bindings: Box<Bindings>,
+    tree: Digest,
+) -> Result<Decided, Refusal> {
+    bindings.validate()?;
+    let rows = bindings
+        .windlass
+        .baseline
+        .iter()
+        .chain(&bindings.windlass.always)
+        .chain(&bindings.windlass.diagnostics);
+    for row in rows {
+        plan::check(std::slice::from_ref(row))?;
+    }
+    for plan in [&bindings.windlass.baseline, &bindings.windlass.always] {
+        if !plan.is_empty() {
+            plan::check(plan)?;
+        }
+    }
+    let id = campaign_id(durable, &name, request);
+    let mut records = vec![(Some(id.clone()), Body::CampaignCreated { name: name.clone(), bindings, tree })];
+    let replaced =
+        durable.campaigns.values().find(|campaign| campaign.name == name && has_no_ground(campaign));
+    let mut taken = 0;
+    if let Some(replaced) = replaced {
+        for number in &replaced.queue {
+            let Some(entry) = replaced.levers.get(number) else { continue };
+            taken += 1;
+            let body = Body::LeverQueued {
+                lever: LeverNumber(taken),
+                document: entry.document.clone(),
+                base: entry.base,
+                changed: entry.changed,
+                pin: None,
+                diff: entry.diff,
+            };
+            records.push((Some(id.clone()), body));
+        }
+        let reason = StopReason::Replaced { by: id.clone() };
+        records.push((Some(replaced.id.clone()), Body::CampaignStopped { reason }));
+    }
+    Ok((Answer::Campaign { id, levers_taken: taken }, records))
+}
+
+/// Whether a campaign is paused for its baseline.
+fn has_no_ground(campaign: &Campaign) -> bool {
+    matches!(campaign.state, CampaignState::Paused { reason: PauseReason::Baseline { .. } })
+}
+
+/// A slug of the name and six hex digits of the request: the same request always makes the same id.
+fn campaign_id(durable: &Durable, name: &str, request: &RequestKey) -> CampaignId {
+    let mut slug = String::new();
+    for c in name.chars() {
+        match c {
+            c if c.is_ascii_alphanumeric() => slug.push(c.to_ascii_lowercase()),
+            _ if slug.is_empty() || slug.ends_with('-') => {}
+            _ => slug.push('-'),
+        }
+    }
+    let slug: String = slug.trim_end_matches('-').chars().take(40).collect();
+    let slug = if slug.is_empty() { "campaign".to_owned() } else { slug };
+    let digits = windlass_shared::digest::Hash::of(request.id.0.as_bytes()).to_string();
+    let whole = (6..=digits.len()).map(|length| CampaignId(format!("{slug}-{}", &digits[..length])));
+    whole
+        .into_iter()
+        .find(|id| !durable.campaigns.contains_key(id))
+        .expect("a hash is long enough to be unique")
+}
+
+fn propose(
+    campaign: &Campaign,
+    lever: Box<Lever>,
+    facts: Result<ProposalFacts, Refusal>,
+) -> Result<Decided, Refusal> {
+    refuse_stopped(campaign, "a stopped campaign takes no levers")?;
+    let facts = facts?;
+    let evidence = evidence_for(campaign, &lever);
+    if facts.parent != campaign.parent_tree() || facts.evidence != evidence {
+        return Err(Refusal::FactsMoved);
+    }
+    if campaign.queue.len() >= QUEUE_MAX {
+        let figure = campaign.queue.len() as u64 + 1;
+        return Err(Refusal::TooMuch { what: "the queue".to_owned(), figure, limit: QUEUE_MAX as u64 });
+    }
+    refuse_repeats(campaign, &lever, &facts)?;
+    let pin = pin(&lever, &facts, evidence)?;
+    let number = campaign.next_lever();
+    let warnings = warnings(campaign, &lever);
+    let body = Body::LeverQueued {
+        lever: number,
+        document: lever,
+        base: facts.base,
+        changed: facts.changed,
+        pin,
+        diff: facts.diff,
+    };
+    Ok((Answer::Lever { number, warnings }, vec![(Some(campaign.id.clone()), body)]))
+}
+
+/// Whose evidence a lever's anchor is looked up in: the one it names, else the latest analysed.
+pub(super) fn evidence_for(campaign: &Campaign, lever: &Lever) -> Option<IterationNumber> {
+    let anchor = lever.anchor.as_ref()?;
+    anchor.iteration.or(campaign.latest_analysed)
+}
+
+/// P10: neither what was decided nor what stands in line is taken twice.
+fn refuse_repeats(campaign: &Campaign, lever: &Lever, facts: &ProposalFacts) -> Result<(), Refusal> {
+    if lever.changed_assumption.is_some() {
+        return Ok(());
+    }
+    let by_tree = facts.merged.and_then(|tree| campaign.tried_trees.get(&tree));
+    if let Some(iteration) = campaign.tried_diffs.get(&facts.diff).or(by_tree) {
+        return Err(Refusal::Duplicate { iteration: iteration.0 });
+    }
+    if let Some(lever) = campaign.queued_diffs.get(&facts.diff) {
+        return Err(Refusal::DuplicateQueued { lever: lever.0 });
+    }
+    let open = campaign.open.as_ref();
+    if let Some(open) = open.filter(|open| open.lever.is_some() && open.diff == facts.diff) {
+        return Err(Refusal::Duplicate { iteration: open.number.0 });
+    }
+    Ok(())
+}
+
+/// P6: once anything was analysed the evidence must be there and hold; before that, form is all.
+fn pin(
+    lever: &Lever,
+    facts: &ProposalFacts,
+    evidence: Option<IterationNumber>,
+) -> Result<Option<windlass_shared::lever::Pin>, Refusal> {
+    let (Some(anchor), Some(iteration)) = (&lever.anchor, evidence) else { return Ok(None) };
+    let refuse = |problem: String| {
+        Err(Refusal::Anchor { file: anchor.file.to_string(), iteration: iteration.0, problem })
+    };
+    match &facts.look {
+        Look::Holds(pin) => Ok(Some(pin.clone())),
+        Look::Contradicted { line, value } => {
+            let wanted = anchor.compare.as_ref().map_or_else(String::new, ToString::to_string);
+            refuse(format!("line {line} says {value}, which is not {wanted}"))
+        }
+        Look::NoMatch => refuse(format!("no line matches {:?}", anchor.pattern)),
+        Look::FileMissing | Look::NotLooked => refuse("there is no such file among its evidence".to_owned()),
+    }
+}
+
+/// P13: a lever without a new dimension is warned of, not refused: the catalogue may have one.
+fn warnings(campaign: &Campaign, lever: &Lever) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !plan::has_new_dimension(&lever.analysis, &campaign.measured) {
+        warnings.push(
+            "P13: no deliverable measures a new dimension; one is drawn from `diagnostics` at its turn"
+                .to_owned(),
+        );
+    }
+    for dimension in plan::repeats_without_reason(&lever.analysis, &campaign.measured) {
+        warnings.push(format!(
+            "P13: dimension {dimension} was measured before; state `compares:` with iteration and reason"
+        ));
+    }
+    warnings
+}
+
+fn retire(campaign: &Campaign, lever: LeverNumber) -> Result<Decided, Refusal> {
+    let missing = || Refusal::NotFound { what: "lever", name: format!("{lever} of {}", campaign.id) };
+    let entry = campaign.levers.get(&lever).ok_or_else(missing)?;
+    let state = match &entry.state {
+        LeverState::Queued | LeverState::Held { .. } => {
+            let body = Body::LeverRetired { lever, reason: RetireReason::Owner };
+            return Ok((Answer::Done, vec![(Some(campaign.id.clone()), body)]));
+        }
+        LeverState::Retired { reason: RetireReason::Owner } => return Ok((Answer::Done, Vec::new())),
+        LeverState::Retired { .. } => "retired already".to_owned(),
+        LeverState::Pulled { iteration } => format!("being tested by iteration {iteration}"),
+        LeverState::Decided { iteration, status } => match status {
+            Status::Keep => format!("kept by iteration {iteration}"),
+            Status::Discard | Status::Crash => format!("decided by iteration {iteration}"),
+        },
+    };
+    Err(Refusal::State {
+        what: format!("lever {lever}"),
+        state,
+        wanted: "only a lever in the queue can be retired",
+    })
+}
+
+fn pause(campaign: &Campaign) -> Result<Decided, Refusal> {
+    refuse_stopped(campaign, "only a campaign that goes on can be paused")?;
+    let bodies = match campaign.state {
+        CampaignState::Active => {
+            vec![(Some(campaign.id.clone()), Body::CampaignPaused { reason: PauseReason::Owner })]
+        }
+        _ => Vec::new(),
+    };
+    Ok((Answer::Done, bodies))
+}
+
+fn resume(campaign: &Campaign) -> Result<Decided, Refusal> {
+    refuse_stopped(campaign, "a stopped campaign does not go on; submit a new one")?;
+    if campaign
+        .decided
+        .get(&IterationNumber::BASELINE)
+        .is_some_and(|baseline| baseline.status != Status::Keep)
+    {
+        return Err(Refusal::State {
+            what: format!("campaign {}", campaign.id),
+            state: "paused: its baseline is no ground to build on (P1)".to_owned(),
+            wanted: "repair the project and submit it again; the queue is taken along",
+        });
+    }
+    let bodies = match campaign.state {
+        CampaignState::Paused { .. } => vec![(Some(campaign.id.clone()), Body::CampaignResumed {})],
+        _ => Vec::new(),
+    };
+    Ok((Answer::Done, bodies))
+}
+
+fn stop(campaign: &Campaign) -> Decided {
+    let bodies = if campaign.is_stopped() {
+        Vec::new()
+    } else {
+        vec![(Some(campaign.id.clone()), Body::CampaignStopped { reason: StopReason::Owner })]
+    };
+    (Answer::Done, bodies)
+}
+
+fn drain(durable: &Durable, worker: WorkerId) -> Decided {
+    let bodies = if durable.drained.contains_key(&worker) {
+        Vec::new()
+    } else {
+        vec![(None, Body::WorkerDrained { worker, reason: "its owner asked".to_owned() })]
+    };
+    (Answer::Done, bodies)
+}
+
+fn undrain(durable: &Durable, worker: WorkerId) -> Decided {
+    let bodies = if durable.drained.contains_key(&worker) {
+        vec![(None, Body::WorkerUndrained { worker })]
+    } else {
+        Vec::new()
+    };
+    (Answer::Done, bodies)
+}
+
+fn refuse_stopped(campaign: &Campaign, wanted: &'static str) -> Result<(), Refusal> {
+    if campaign.is_stopped() {
+        return Err(Refusal::State {
+            what: format!("campaign {}", campaign.id),
+            state: "stopped".to_owned(),
+            wanted,
+        });
+    }
+    Ok(())
+}

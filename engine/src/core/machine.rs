@@ -1,0 +1,344 @@
+//! The five functions of the core.
+
+use super::{Ask, Command, Durable, Input, Observation, RequestKey, Soft};
+use crate::campaign::{self, Context, Due};
+use crate::session;
+use windlass_shared::attempt::{Ending, Outcome};
+use windlass_shared::id::{CampaignId, WorkerId};
+use windlass_shared::record::{Answer, Body, Record, Request};
+use windlass_shared::refusal::Refusal;
+use windlass_shared::session as wire;
+use windlass_shared::time::Time;
+
+/// Infrastructure endings in a row after which a worker is drained (P20).
+const DRAIN_AFTER: u32 = 3;
+
+/// Durable and soft state together.
+#[derive(Clone, Debug, Default)]
+pub struct Core {
+    pub(super) durable: Durable,
+    pub(super) soft: Soft,
+}
+
+impl Core {
+    /// A core before its first record.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The fold of the records so far.
+    pub fn durable(&self) -> &Durable {
+        &self.durable
+    }
+
+    /// What was observed.
+    pub fn soft(&self) -> &Soft {
+        &self.soft
+    }
+
+    /// What an input puts into the ledger. Pure: nothing is changed until the records are applied.
+    ///
+    /// # Errors
+    /// A refusal, when nothing may be recorded; [`Refusal::FactsMoved`] asks for fresh facts.
+    pub fn decide(&self, now: Time, input: Input) -> Result<Vec<Record>, Refusal> {
+        match input {
+            Input::Start { incarnation, version } => {
+                Ok(self.number(now, [(None, Body::IncarnationStarted { incarnation, version })]))
+            }
+            Input::Client { request, ask } => self.client(now, request, ask),
+            Input::Report(report) => Ok(self.report(now, &report)),
+            Input::Step(campaign) => Ok(self.step(now, &campaign)),
+            Input::Lose(worker) => Ok(self.lose(now, &worker)),
+        }
+    }
+
+    /// Folds one record in. The same code live and in replay; it cannot fail.
+    pub fn apply(&mut self, record: &Record) {
+        let before = self.durable.campaigns.len();
+        self.durable.apply(record);
+        match &record.body {
+            Body::AttemptLeased { order, worker, .. } => {
+                self.soft.fleet.hold(worker, &order.devices, &order.key.id);
+                self.soft.dirty_workers.insert(worker.clone());
+            }
+            Body::AttemptEnded { attempt, worker, .. } => {
+                self.soft.fleet.let_go(worker, attempt);
+                self.soft.dirty_workers.insert(worker.clone());
+                self.soft.wake_waiting();
+            }
+            Body::ReportSuperseded { worker, .. } => {
+                self.soft.dirty_workers.insert(worker.clone());
+            }
+            Body::WorkerUndrained { .. } => self.soft.wake_waiting(),
+            Body::LeverRetired { lever, .. } | Body::LeverHeld { lever, .. } => {
+                if let Some(campaign) = &record.campaign {
+                    self.soft.forget_pull(campaign, *lever);
+                }
+            }
+            Body::IterationOpened { lever: Some(lever), .. } => {
+                if let Some(campaign) = &record.campaign {
+                    self.soft.forget_pull(campaign, *lever);
+                }
+            }
+            _ => {}
+        }
+        debug_assert!(self.durable.campaigns.len() >= before);
+        let Some(campaign) = record.campaign.as_ref().and_then(|id| self.durable.campaigns.get(id)) else {
+            return;
+        };
+        self.soft.touch(campaign);
+        if campaign.is_stopped()
+            && let Some(live) = campaign.open.as_ref().and_then(|open| open.live.as_ref())
+        {
+            self.soft.dirty_workers.insert(live.worker.clone());
+        }
+    }
+
+    /// Takes what is seen and not recorded.
+    pub fn observe(&mut self, now: Time, seen: Observation) {
+        match seen {
+            Observation::Report(report) => self.hear(now, report),
+            Observation::Disconnected(worker) => self.soft.fleet.suspect(&worker),
+            Observation::Pull(facts) => {
+                let campaign = facts.campaign.clone();
+                self.soft.take_pull(*facts);
+                self.touch(&campaign);
+            }
+            Observation::Fix(facts) => {
+                let campaign = facts.campaign.clone();
+                self.soft.take_fix(*facts);
+                self.touch(&campaign);
+            }
+            Observation::GatherFailed(key) => {
+                if let Some(campaign) = self.durable.campaigns.get(key.campaign()) {
+                    self.soft.gather_failed(key.clone(), campaign, now.mono_ms);
+                }
+            }
+        }
+    }
+
+    /// What should be done now, given what has changed since the last call. Internal commands
+    /// ([`Command::Step`], [`Command::Lose`]) are fed back at once and the core is asked again, until none
+    /// is left.
+    pub fn wants(&mut self, now: Time) -> Vec<Command> {
+        let live: Vec<WorkerId> = self.durable.live.keys().cloned().collect();
+        self.soft.advance(now.mono_ms, live.into_iter());
+        let mut commands = Vec::new();
+        for worker in std::mem::take(&mut self.soft.silent) {
+            if self.durable.live.contains_key(&worker) {
+                commands.push(Command::Lose(worker));
+            }
+        }
+        self.look_at_campaigns(now, &mut commands);
+        for (worker, answer) in std::mem::take(&mut self.soft.closed) {
+            commands.push(Command::Answer(worker, answer));
+        }
+        for worker in std::mem::take(&mut self.soft.dirty_workers) {
+            commands.extend(self.news_for(&worker));
+        }
+        commands
+    }
+
+    /// When [`Core::wants`] may answer differently by itself: monotonic milliseconds.
+    pub fn next_wake(&self) -> Option<u64> {
+        self.soft.next_wake_ms()
+    }
+
+    /// The answer to a worker's open report, now, news or not: for a call that has hung long enough.
+    pub fn answer_now(&mut self, worker: &WorkerId) -> Option<wire::Answer> {
+        let answer = session::answer(&self.durable, &self.soft.fleet, worker)?;
+        let member = self.soft.fleet.member_mut(worker)?;
+        if !member.is_open {
+            return None;
+        }
+        session::note_told(member, &answer);
+        Some(answer)
+    }
+
+    /// Looks at everything, as after a start: what is wanted then must be what is wanted anyway.
+    pub fn forget_what_was_looked_at(&mut self) {
+        for campaign in self.durable.campaigns.values() {
+            self.soft.touch(campaign);
+        }
+        let workers: Vec<WorkerId> = self.soft.fleet.members().map(|(worker, _)| worker.clone()).collect();
+        self.soft.dirty_workers.extend(workers);
+    }
+
+    /// Looks at one campaign after another until one has records to write: those change what the next
+    /// one may have.
+    fn look_at_campaigns(&mut self, now: Time, commands: &mut Vec<Command>) {
+        while let Some(id) = self.soft.first_dirty() {
+            let Some(campaign) = self.durable.campaigns.get(&id) else { return };
+            self.soft.rest_after_failure(campaign, now.mono_ms);
+            match self.due(&id) {
+                Some(Due::Records(_)) => {
+                    commands.push(Command::Step(id));
+                    return;
+                }
+                Some(Due::Facts(wanted)) => {
+                    let campaign = &self.durable.campaigns[&id];
+                    self.soft.wait(campaign);
+                    if self.soft.begin_gathering(wanted.key()) {
+                        commands.push(Command::Gather(wanted));
+                    }
+                }
+                Some(Due::Device(_)) => self.soft.wait(&self.durable.campaigns[&id]),
+                Some(Due::Nothing(_)) | None => self.soft.settle(&self.durable.campaigns[&id]),
+            }
+        }
+    }
+
+    /// What is due in a campaign; `None` before the first incarnation or for an unknown one.
+    pub fn due(&self, campaign: &CampaignId) -> Option<Due> {
+        self.durable.incarnation?;
+        let campaign = self.durable.campaigns.get(campaign)?;
+        let context = Context {
+            campaign,
+            soft: &self.soft,
+            fence: self.durable.next_fence(),
+            is_drained: &|worker| self.durable.drained.contains_key(worker),
+        };
+        Some(campaign::due(&context))
+    }
+
+    fn news_for(&mut self, worker: &WorkerId) -> Option<Command> {
+        let answer = session::answer(&self.durable, &self.soft.fleet, worker)?;
+        let member = self.soft.fleet.member_mut(worker)?;
+        if !member.is_open || !session::is_news(member, &answer) {
+            return None;
+        }
+        session::note_told(member, &answer);
+        Some(Command::Answer(worker.clone(), answer))
+    }
+
+    fn touch(&mut self, campaign: &CampaignId) {
+        if let Some(campaign) = self.durable.campaigns.get(campaign) {
+            self.soft.touch(campaign);
+        }
+    }
+
+    fn hear(&mut self, now: Time, report: wire::Report) {
+        let Some(incarnation) = self.durable.incarnation else { return };
+        let worker = report.worker.id.clone();
+        if report.incarnation != Some(incarnation) || self.soft.fleet.is_closed(&report) {
+            let answer = wire::Answer {
+                incarnation,
+                session: report.session,
+                number: report.number,
+                standing: wire::Standing::Closed,
+                orders: Vec::new(),
+                stop: Vec::new(),
+                acknowledged: Vec::new(),
+            };
+            self.soft.closed.insert(worker, answer);
+            return;
+        }
+        if !self.soft.fleet.is_news(&report) {
+            return;
+        }
+        self.soft.silent.remove(&worker);
+        if self.soft.fleet.hear(report, now.mono_ms) {
+            self.soft.wake_waiting();
+        }
+        self.soft.dirty_workers.insert(worker);
+    }
+
+    fn report(&self, now: Time, report: &wire::Report) -> Vec<Record> {
+        let is_ours = report.incarnation.is_some() && report.incarnation == self.durable.incarnation;
+        if !is_ours || !self.soft.fleet.is_news(report) {
+            return Vec::new();
+        }
+        let bodies = session::records(&self.durable, report);
+        let drain = self.drain_after(&report.worker.id, bodies.iter().map(|(_, body)| body));
+        let bodies = bodies.into_iter().map(|(campaign, body)| (Some(campaign), body));
+        self.number(now, bodies.chain(drain))
+    }
+
+    fn step(&self, now: Time, campaign: &CampaignId) -> Vec<Record> {
+        match self.due(campaign) {
+            Some(Due::Records(bodies)) => {
+                self.number(now, bodies.into_iter().map(|body| (Some(campaign.clone()), body)))
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The live attempts of a silent worker are lost: their iterations are free to run elsewhere, its
+    /// devices are not (I6).
+    fn lose(&self, now: Time, worker: &WorkerId) -> Vec<Record> {
+        let present =
+            self.soft.fleet.member(worker).is_some_and(|member| member.presence != session::Presence::Lost);
+        if present {
+            return Vec::new();
+        }
+        let live = self.durable.live.get(worker).into_iter().flatten();
+        let bodies: Vec<(Option<CampaignId>, Body)> = live
+            .filter_map(|(id, fence)| {
+                let open = self.durable.campaigns.get(&id.campaign)?.open.as_ref()?;
+                let live = open.live.as_ref().filter(|live| live.key.id == *id)?;
+                let body = Body::AttemptEnded {
+                    attempt: id.clone(),
+                    fence: *fence,
+                    attempt_kind: live.kind,
+                    worker: worker.clone(),
+                    devices: live.devices.clone(),
+                    outcome: Box::new(Outcome::bare(Ending::Lost)),
+                };
+                Some((Some(id.campaign.clone()), body))
+            })
+            .collect();
+        let drain = self.drain_after(worker, bodies.iter().map(|(_, body)| body));
+        self.number(now, bodies.into_iter().chain(drain))
+    }
+
+    /// P20: three infrastructure endings in a row on one worker drain it.
+    fn drain_after<'a>(
+        &self,
+        worker: &WorkerId,
+        bodies: impl Iterator<Item = &'a Body>,
+    ) -> Option<(Option<CampaignId>, Body)> {
+        let mut in_a_row = self.durable.failures_in_a_row.get(worker).copied().unwrap_or(0);
+        let mut failed = false;
+        for body in bodies {
+            if let Body::AttemptEnded { outcome, .. } = body {
+                failed = outcome.ending.is_infrastructure();
+                in_a_row = if failed { in_a_row + 1 } else { 0 };
+            }
+        }
+        if !failed || in_a_row < DRAIN_AFTER || self.durable.drained.contains_key(worker) {
+            return None;
+        }
+        let reason = format!("{in_a_row} attempts in a row failed on it through no fault of their own");
+        Some((None, Body::WorkerDrained { worker: worker.clone(), reason }))
+    }
+
+    fn client(&self, now: Time, request: RequestKey, ask: Ask) -> Result<Vec<Record>, Refusal> {
+        if let Some(answered) = self.durable.requests.get(&request.id) {
+            // The same key gets the same answer, which the driver looks up; another body is an error (I4).
+            return if answered.body == request.body {
+                Ok(Vec::new())
+            } else {
+                Err(Refusal::RequestReused { id: request.id.0 })
+            };
+        }
+        let (answer, bodies) = super::client::decide(&self.durable, &request, ask)?;
+        let mut records = self.number(now, bodies);
+        if let Some(first) = records.first_mut() {
+            first.request = Some(Request { id: request.id, body: request.body, answer });
+        }
+        Ok(records)
+    }
+
+    /// What a request was answered, once its records are applied. A request that changed nothing is
+    /// [`Answer::Done`].
+    pub fn answered(&self, request: &RequestKey) -> Answer {
+        self.durable.requests.get(&request.id).map_or(Answer::Done, |answered| answered.answer.clone())
+    }
+
+    fn number(&self, now: Time, bodies: impl IntoIterator<Item = (Option<CampaignId>, Body)>) -> Vec<Record> {
+        let seqs = self.durable.seq + 1..;
+        let record =
+            |(seq, (campaign, body))| Record { seq, wall_ms: now.wall_ms, campaign, request: None, body };
+        seqs.zip(bodies).map(record).collect()
+    }
+}

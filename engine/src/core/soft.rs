@@ -1,0 +1,232 @@
+//! The soft state: sessions, facts, backoffs, and what has changed since the core was last asked what it
+//! wants. Rebuilt from observations; never in a record.
+
+use crate::campaign::Campaign;
+use crate::gate::facts::{FixFacts, FixWanted, PullFacts, PullWanted, WantedKey};
+use crate::session::{Fleet, LEASE_PERIOD_MS};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use windlass_shared::digest::Digest;
+use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::session::Answer;
+
+/// Facts that could not be gathered (a blob that cannot be read) are wanted again after this long.
+pub const RETRY_AFTER_GATHER_FAILED_MS: u64 = 5_000;
+/// Pauses before the second and the third try after the machinery failed (P20), milliseconds. The sum
+/// stays below the lease period, so that a campaign moves on within two of them (I14).
+const BACKOFF_MS: [u64; 2] = [1_000, 5_000];
+
+/// Campaigns are looked at by priority, then age.
+type Rank = (Reverse<i32>, i64, CampaignId);
+
+/// What a timer is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Backoff(CampaignId),
+    Gather(WantedKey),
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Soft {
+    pub(super) fleet: Fleet,
+    pull: BTreeMap<(CampaignId, LeverNumber), PullFacts>,
+    fix: BTreeMap<CampaignId, FixFacts>,
+    gathering: BTreeSet<WantedKey>,
+    resting: BTreeSet<WantedKey>,
+    backoff: BTreeMap<CampaignId, Backoff>,
+    timers: BTreeSet<(u64, Timer)>,
+    dirty: BTreeSet<Rank>,
+    waiting: BTreeSet<Rank>,
+    pub(super) dirty_workers: BTreeSet<WorkerId>,
+    /// Answers to sessions that do not count.
+    pub(super) closed: BTreeMap<WorkerId, Answer>,
+    /// Workers whose live attempts are to be recorded as lost.
+    pub(super) silent: BTreeSet<WorkerId>,
+    started_ms: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Backoff {
+    iteration: IterationNumber,
+    failures: u32,
+    until_ms: Option<u64>,
+    now_ms: u64,
+}
+
+impl Soft {
+    /// The fleet as it describes itself.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// Fresh facts of a lever's turn.
+    pub fn pull_facts(&self, wanted: &PullWanted) -> Option<&PullFacts> {
+        let facts = self.pull.get(&(wanted.campaign.clone(), wanted.lever))?;
+        (facts.parent == wanted.parent && facts.best == wanted.best).then_some(facts)
+    }
+
+    /// Fresh facts of a carried fix.
+    pub fn fix_facts(&self, wanted: &FixWanted) -> Option<&FixFacts> {
+        let facts = self.fix.get(&wanted.campaign)?;
+        let fresh = facts.iteration == wanted.iteration && facts.fix == wanted.fix && facts.on == wanted.tree;
+        fresh.then_some(facts)
+    }
+
+    /// Whether a fix was found not to go on this tree.
+    pub fn fix_is_refused(
+        &self,
+        campaign: &CampaignId,
+        iteration: IterationNumber,
+        fix: u32,
+        on: Digest,
+    ) -> bool {
+        self.fix.get(campaign).is_some_and(|facts| {
+            facts.iteration == iteration
+                && facts.fix >= fix
+                && facts.on == on
+                && (facts.fix > fix || facts.applied.is_err())
+        })
+    }
+
+    /// Whole seconds until the next try after the machinery failed; none when it may go on.
+    pub fn backoff_left(&self, campaign: &CampaignId) -> Option<u64> {
+        let backoff = self.backoff.get(campaign)?;
+        backoff.until_ms.map(|until_ms| until_ms.saturating_sub(backoff.now_ms).div_ceil(1000))
+    }
+
+    /// The first moment at which [`Core::wants`](super::Core::wants) may answer differently by itself.
+    pub(super) fn next_wake_ms(&self) -> Option<u64> {
+        let unheard = self.started_ms.map(|started_ms| started_ms + LEASE_PERIOD_MS);
+        let timer = self.timers.first().map(|(at_ms, _)| *at_ms);
+        [self.fleet.next_deadline_ms(), timer, unheard].into_iter().flatten().min()
+    }
+
+    /// Lets time pass: sessions run out, pauses end.
+    pub(super) fn advance(&mut self, now_ms: u64, live_workers: impl Iterator<Item = WorkerId>) {
+        let lost = self.fleet.expire(now_ms);
+        if !lost.is_empty() {
+            self.wake_waiting();
+        }
+        self.silent.extend(lost);
+        match self.started_ms {
+            None => self.started_ms = Some(now_ms),
+            // A fresh period for every lease after a start: an outage of the coordinator expires nothing.
+            Some(started_ms) if now_ms >= started_ms + LEASE_PERIOD_MS => {
+                let unheard = live_workers.filter(|worker| self.fleet.member(worker).is_none());
+                self.silent.extend(unheard);
+                self.started_ms = Some(u64::MAX - LEASE_PERIOD_MS);
+            }
+            Some(_) => {}
+        }
+        while let Some((at_ms, _)) = self.timers.first() {
+            if *at_ms > now_ms {
+                break;
+            }
+            match self.timers.pop_first() {
+                Some((_, Timer::Backoff(campaign))) => {
+                    if let Some(backoff) = self.backoff.get_mut(&campaign) {
+                        backoff.until_ms = None;
+                    }
+                    self.wake_one(&campaign);
+                }
+                Some((_, Timer::Gather(key))) => {
+                    self.resting.remove(&key);
+                    self.wake_one(key.campaign());
+                }
+                None => break,
+            }
+        }
+    }
+
+    /// Begins the pause after a failure of the machinery, once per failure.
+    pub(super) fn rest_after_failure(&mut self, campaign: &Campaign, now_ms: u64) {
+        let Some(open) = campaign.open.as_ref().filter(|open| open.live.is_none()) else { return };
+        let failures = open.infrastructure_failures;
+        let Some(index) = failures.checked_sub(1) else { return };
+        let known = self.backoff.get(&campaign.id);
+        if known.is_some_and(|known| known.iteration == open.number && known.failures == failures) {
+            return;
+        }
+        let Some(pause_ms) = BACKOFF_MS.get(index as usize) else { return };
+        let until_ms = now_ms + pause_ms;
+        let backoff = Backoff { iteration: open.number, failures, until_ms: Some(until_ms), now_ms };
+        self.backoff.insert(campaign.id.clone(), backoff);
+        self.timers.insert((until_ms, Timer::Backoff(campaign.id.clone())));
+    }
+
+    /// Something about this campaign changed.
+    pub(super) fn touch(&mut self, campaign: &Campaign) {
+        let rank = rank(campaign);
+        self.waiting.remove(&rank);
+        self.dirty.insert(rank);
+        if campaign.open.is_none() {
+            self.fix.remove(&campaign.id);
+            self.backoff.remove(&campaign.id);
+        }
+    }
+
+    /// The lever is out of the queue: its facts serve no more.
+    pub(super) fn forget_pull(&mut self, campaign: &CampaignId, lever: LeverNumber) {
+        self.pull.remove(&(campaign.clone(), lever));
+    }
+
+    /// The first campaign to look at.
+    pub(super) fn first_dirty(&self) -> Option<CampaignId> {
+        self.dirty.first().map(|(_, _, id)| id.clone())
+    }
+
+    /// It has been looked at: nothing is due until something changes.
+    pub(super) fn settle(&mut self, campaign: &Campaign) {
+        self.dirty.remove(&rank(campaign));
+    }
+
+    /// It has been looked at: it waits for a device, or for facts.
+    pub(super) fn wait(&mut self, campaign: &Campaign) {
+        self.settle(campaign);
+        self.waiting.insert(rank(campaign));
+    }
+
+    /// Devices came: whoever waits is looked at again.
+    pub(super) fn wake_waiting(&mut self) {
+        self.dirty.append(&mut self.waiting);
+    }
+
+    fn wake_one(&mut self, campaign: &CampaignId) {
+        let woken: Vec<Rank> = self.waiting.iter().filter(|(_, _, id)| id == campaign).cloned().collect();
+        for rank in woken {
+            self.waiting.remove(&rank);
+            self.dirty.insert(rank);
+        }
+    }
+
+    /// Begins to gather, unless that is under way or resting after a failure.
+    pub(super) fn begin_gathering(&mut self, key: WantedKey) -> bool {
+        !self.resting.contains(&key) && self.gathering.insert(key)
+    }
+
+    /// Facts came.
+    pub(super) fn take_pull(&mut self, facts: PullFacts) {
+        self.gathering.remove(&WantedKey::Pull(facts.campaign.clone(), facts.lever, facts.parent));
+        self.pull.insert((facts.campaign.clone(), facts.lever), facts);
+    }
+
+    /// Facts came.
+    pub(super) fn take_fix(&mut self, facts: FixFacts) {
+        let key = WantedKey::Fix(facts.campaign.clone(), facts.iteration, facts.fix, facts.on);
+        self.gathering.remove(&key);
+        self.fix.insert(facts.campaign.clone(), facts);
+    }
+
+    /// Facts did not come.
+    pub(super) fn gather_failed(&mut self, key: WantedKey, campaign: &Campaign, now_ms: u64) {
+        self.gathering.remove(&key);
+        self.resting.insert(key.clone());
+        self.timers.insert((now_ms + RETRY_AFTER_GATHER_FAILED_MS, Timer::Gather(key)));
+        self.wait(campaign);
+    }
+}
+
+fn rank(campaign: &Campaign) -> Rank {
+    (Reverse(campaign.bindings.windlass.priority), campaign.created_wall_ms, campaign.id.clone())
+}

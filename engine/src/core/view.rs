@@ -1,0 +1,260 @@
+//! What clients and the driver may ask about the present state.
+
+use super::client::evidence_for;
+use super::machine::Core;
+use crate::campaign::{Campaign, Due, Iteration, Need, Summary};
+use crate::gate::facts::ProposalWanted;
+use crate::session::{Member, Presence};
+use windlass_shared::attempt::{Kind, Phase};
+use windlass_shared::id::{AttemptId, CampaignId, IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::lever::Lever;
+use windlass_shared::refusal::Refusal;
+use windlass_shared::time::Time;
+use windlass_shared::view::{
+    AttemptView, CampaignView, IterationSummary, LeverState, LeverView, OpenIteration, WorkerView,
+};
+
+/// Decisions shown on one page.
+const RECENT_MAX: usize = 10;
+/// Candidates named when a prefix is ambiguous.
+const CANDIDATES_MAX: usize = 8;
+
+impl Core {
+    /// A campaign by its id, its name, or a unique prefix of either.
+    pub fn resolve_campaign(&self, text: &str) -> Result<CampaignId, Refusal> {
+        let campaigns = &self.durable().campaigns;
+        if let Some((id, _)) = campaigns.get_key_value(&CampaignId::from(text)) {
+            return Ok(id.clone());
+        }
+        let not_replaced = |campaign: &&Campaign| {
+            use windlass_shared::record::StopReason;
+            use windlass_shared::view::CampaignState;
+            !matches!(campaign.state, CampaignState::Stopped { reason: StopReason::Replaced { .. } })
+        };
+        let named: Vec<&Campaign> =
+            campaigns.values().filter(|campaign| campaign.name == text).filter(not_replaced).collect();
+        let found: Vec<&Campaign> = match named.len() {
+            0 => campaigns
+                .values()
+                .filter(|_| !text.is_empty())
+                .filter(|campaign| campaign.id.as_str().starts_with(text) || campaign.name.starts_with(text))
+                .collect(),
+            _ => named,
+        };
+        match found.as_slice() {
+            [one] => Ok(one.id.clone()),
+            [] => Err(Refusal::NotFound { what: "campaign", name: text.to_owned() }),
+            many => {
+                let names: Vec<&str> =
+                    many.iter().take(CANDIDATES_MAX).map(|campaign| campaign.id.as_str()).collect();
+                let candidates = names.join(", ");
+                Err(Refusal::Ambiguous { what: "campaign", prefix: text.to_owned(), candidates })
+            }
+        }
+    }
+
+    /// A worker by its id, its name, or a unique prefix of either.
+    pub fn resolve_worker(&self, text: &str) -> Result<WorkerId, Refusal> {
+        let exact = WorkerId::from(text);
+        if self.soft().fleet().member(&exact).is_some() || self.durable().drained.contains_key(&exact) {
+            return Ok(exact);
+        }
+        let fits =
+            |member: &Member| member.info.id.as_str().starts_with(text) || member.info.name.starts_with(text);
+        let found: Vec<(&WorkerId, &Member)> =
+            self.soft().fleet().members().filter(|(_, member)| !text.is_empty() && fits(member)).collect();
+        let named: Vec<&WorkerId> =
+            found.iter().filter(|(_, member)| member.info.name == text).map(|(id, _)| *id).collect();
+        match (named.as_slice(), found.as_slice()) {
+            ([one], _) => Ok((*one).clone()),
+            (_, [(one, _)]) => Ok((*one).clone()),
+            (_, []) => Err(Refusal::NotFound { what: "worker", name: text.to_owned() }),
+            (_, many) => {
+                let names: Vec<&str> = many.iter().take(CANDIDATES_MAX).map(|(id, _)| id.as_str()).collect();
+                Err(Refusal::Ambiguous {
+                    what: "worker",
+                    prefix: text.to_owned(),
+                    candidates: names.join(", "),
+                })
+            }
+        }
+    }
+
+    /// What must be known before a lever can be decided on.
+    pub fn proposal_wanted(&self, id: &CampaignId, lever: Box<Lever>) -> Result<ProposalWanted, Refusal> {
+        let campaign = self.campaign(id)?;
+        let evidence = match evidence_for(campaign, &lever) {
+            None => None,
+            Some(iteration) => {
+                let missing = || Refusal::Anchor {
+                    file: lever.anchor.as_ref().map_or_else(String::new, |anchor| anchor.file.to_string()),
+                    iteration: iteration.0,
+                    problem: "that iteration is not decided yet".to_owned(),
+                };
+                Some(campaign.evidence_of(iteration).ok_or_else(missing)?)
+            }
+        };
+        Ok(ProposalWanted {
+            campaign: id.clone(),
+            lever,
+            parent: campaign.parent_tree(),
+            workspace: campaign.tree,
+            editable: campaign.bindings.editable_files.clone(),
+            evidence,
+        })
+    }
+
+    /// A campaign's durable state.
+    pub fn campaign(&self, id: &CampaignId) -> Result<&Campaign, Refusal> {
+        let missing = || Refusal::NotFound { what: "campaign", name: id.0.clone() };
+        self.durable().campaigns.get(id).ok_or_else(missing)
+    }
+
+    /// One page about a campaign.
+    pub fn campaign_view(&self, id: &CampaignId) -> Result<CampaignView, Refusal> {
+        let campaign = self.campaign(id)?;
+        let summaries =
+            |number: &IterationNumber, summary: &Summary| summary_view(campaign, *number, summary);
+        Ok(CampaignView {
+            campaign: campaign.id.clone(),
+            name: campaign.name.clone(),
+            created_wall_ms: campaign.created_wall_ms,
+            state: campaign.state.clone(),
+            metric: campaign.bindings.metric.clone(),
+            direction: campaign.bindings.metric_direction,
+            tree: campaign.tree,
+            best_tree: campaign.parent_tree(),
+            best: campaign.best.as_ref().and_then(|best| {
+                campaign.decided.get(&best.iteration).map(|summary| summaries(&best.iteration, summary))
+            }),
+            record: campaign.record.clone(),
+            decided: campaign.counts,
+            queued: campaign.queue.len() as u32,
+            open: campaign.open.as_ref().map(|open| self.open_view(campaign, open)),
+            waits_for: self.waits_for(campaign),
+            recent: campaign
+                .decided
+                .iter()
+                .rev()
+                .take(RECENT_MAX)
+                .map(|(number, summary)| summaries(number, summary))
+                .collect(),
+        })
+    }
+
+    /// Why nothing moves, when nothing does (P24).
+    fn waits_for(&self, campaign: &Campaign) -> Option<String> {
+        if campaign.is_stopped() || campaign.open.as_ref().is_some_and(|open| open.live.is_some()) {
+            return None;
+        }
+        match self.due(&campaign.id)? {
+            Due::Device(wait) | Due::Nothing(wait) => Some(wait),
+            Due::Records(_) | Due::Facts(_) => None,
+        }
+    }
+
+    fn open_view(&self, campaign: &Campaign, open: &Iteration) -> OpenIteration {
+        let stage = match (&open.live, open.need(None)) {
+            (Some(live), _) if live.kind == Kind::Run => "running",
+            (Some(_), _) => "analysing",
+            (None, Need::Run | Need::Analysis) => "waiting for a device",
+            (None, Need::Fix(_)) => "taking up its fix",
+            (None, _) => "concluding",
+        };
+        OpenIteration {
+            iteration: open.number,
+            lever: open.lever,
+            title: title(campaign, open.lever),
+            stage: stage.to_owned(),
+            attempt: open.live.as_ref().map(|live| {
+                let member = self.soft().fleet().member(&live.worker);
+                let (phase, elapsed_ms) = match member.and_then(|member| member.attempts.get(&live.key)) {
+                    None => ("leased", 0),
+                    Some(Phase::Preparing) => ("preparing", 0),
+                    Some(Phase::Running { elapsed_ms }) => ("running", *elapsed_ms),
+                    Some(Phase::Collecting | Phase::Ended(_)) => ("collecting", 0),
+                };
+                AttemptView {
+                    attempt: live.key.id.clone(),
+                    kind: live.kind,
+                    worker: live.worker.clone(),
+                    worker_name: live.worker_name.clone(),
+                    devices: live.devices.clone(),
+                    phase: phase.to_owned(),
+                    elapsed_ms,
+                    budget_ms: live.order.soft_limit_ms,
+                    why: live.why.clone(),
+                }
+            }),
+        }
+    }
+
+    /// A campaign's levers: the queue in order, then the rest, newest first.
+    pub fn lever_views(&self, id: &CampaignId) -> Result<Vec<LeverView>, Refusal> {
+        let campaign = self.campaign(id)?;
+        let queued = campaign.queue.iter().copied();
+        let rest =
+            campaign.levers.iter().rev().filter(|(_, entry)| !entry.is_queued()).map(|(number, _)| *number);
+        Ok(queued.chain(rest).filter_map(|number| lever_view(campaign, number)).collect())
+    }
+
+    /// One lever.
+    pub fn lever_view(&self, id: &CampaignId, lever: LeverNumber) -> Result<LeverView, Refusal> {
+        let missing = || Refusal::NotFound { what: "lever", name: format!("{lever} of {id}") };
+        lever_view(self.campaign(id)?, lever).ok_or_else(missing)
+    }
+
+    /// The fleet.
+    pub fn worker_views(&self, now: Time) -> Vec<WorkerView> {
+        let view = |(id, member): (&WorkerId, &Member)| {
+            let state = match member.presence {
+                Presence::Lost => "lost",
+                Presence::Suspected => "suspected",
+                Presence::Ready if self.durable().drained.contains_key(id) => "drained",
+                Presence::Ready => "ready",
+            };
+            WorkerView {
+                info: member.info.clone(),
+                state: state.to_owned(),
+                silent_ms: now.mono_ms.saturating_sub(member.last_word_ms),
+                devices: member.devices.clone(),
+                attempts: self.live_on(id),
+            }
+        };
+        self.soft().fleet().members().map(view).collect()
+    }
+
+    fn live_on(&self, worker: &WorkerId) -> Vec<AttemptId> {
+        self.durable().live.get(worker).into_iter().flat_map(|live| live.keys().cloned()).collect()
+    }
+}
+
+fn title(campaign: &Campaign, lever: Option<LeverNumber>) -> String {
+    let entry = lever.and_then(|lever| campaign.levers.get(&lever));
+    entry.map_or_else(|| "baseline".to_owned(), |entry| entry.document.title.clone())
+}
+
+fn summary_view(campaign: &Campaign, iteration: IterationNumber, summary: &Summary) -> IterationSummary {
+    IterationSummary {
+        iteration,
+        lever: summary.lever,
+        title: title(campaign, summary.lever),
+        status: summary.status,
+        metric: summary.metric.clone(),
+        reason: summary.reason.clone(),
+        wall_ms: summary.wall_ms,
+    }
+}
+
+fn lever_view(campaign: &Campaign, number: LeverNumber) -> Option<LeverView> {
+    let entry = campaign.levers.get(&number)?;
+    let state: LeverState = entry.state.clone();
+    Some(LeverView {
+        lever: number,
+        title: entry.document.title.clone(),
+        lever_kind: entry.document.kind.as_str().to_owned(),
+        state,
+        passes: entry.passes,
+        queued_wall_ms: entry.queued_wall_ms,
+    })
+}
