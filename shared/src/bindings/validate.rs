@@ -1,0 +1,125 @@
+//! What a campaign file may say: refused by key, never ignored.
+
+use super::{Bindings, ConclusionMode, Dial, GateKind, Overrun, Strategy};
+use crate::refusal::Refusal;
+
+impl Bindings {
+    /// Refuses, by key, what is missing, impossible, or not run by this version.
+    pub fn validate(&self) -> Result<(), Refusal> {
+        let wrong =
+            |key: &'static str, problem: &str| Err(Refusal::Binding { key, problem: problem.to_owned() });
+        let name_ok = |c: char| c.is_ascii_alphanumeric() || "_-./@".contains(c);
+        if self.metric.is_empty() || self.metric.len() > 100 || !self.metric.chars().all(name_ok) {
+            return wrong("metric", "write the name as the log prints it: letters, digits and _-./@");
+        }
+        if self.command().trim().is_empty() {
+            return wrong("entrypoint", "give the command of one experiment here or in run_cmd");
+        }
+        if self.editable_files.is_empty() {
+            return wrong("editable_files", "name at least one file that a lever may touch");
+        }
+        for pattern in &self.editable_files {
+            if globset::Glob::new(pattern).is_err() {
+                return wrong("editable_files", &format!("{pattern:?} is no path or glob"));
+            }
+        }
+        let budget = self.budget.to_f64();
+        if budget <= 0.0 || budget > 60.0 * 24.0 * 365.0 {
+            return wrong("budget", "give a positive number of minutes, at most a year");
+        }
+        if self.windlass.lanes == 0 {
+            return wrong("windlass.lanes", "at least one lane is needed");
+        }
+        if self.windlass.simplicity.lines < 1 {
+            return wrong("windlass.simplicity.lines", "at least 1");
+        }
+        if let Some((low, high)) = &self.windlass.metric_range
+            && low > high
+        {
+            return wrong("windlass.metric_range", "the lowest value comes first");
+        }
+        for key in [&self.windlass.env] {
+            if key.keys().any(|name| name.starts_with("WINDLASS_")) {
+                return wrong("windlass.env", "names that begin with WINDLASS_ are set by Windlass");
+            }
+        }
+        self.refuse_what_comes_later()
+    }
+
+    fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
+        let w = &self.windlass;
+        let given: [(&'static str, bool); 17] = [
+            ("gate: epochs", self.gate == GateKind::Epochs),
+            ("literature: on", self.literature == Dial::On),
+            ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
+            ("windlass.conclusion: required", w.conclusion == ConclusionMode::Required),
+            ("windlass.overrun: measure", w.overrun == Overrun::Measure),
+            ("windlass.lanes above 1", w.lanes > 1),
+            ("windlass.sandbox above none", w.sandbox.as_deref().is_some_and(|level| level != "none")),
+            ("windlass.epochs", w.epochs.is_some()),
+            ("windlass.noise", w.noise.is_some()),
+            ("windlass.score", w.score.is_some()),
+            ("windlass.artifacts", w.artifacts.is_some()),
+            ("windlass.move_scheduler", w.move_scheduler.is_some()),
+            ("windlass.limits", w.limits.is_some()),
+            ("windlass.data", w.data.is_some()),
+            ("windlass.caches", w.caches.is_some()),
+            ("windlass.setup", w.setup.is_some()),
+            ("windlass.secrets", w.secrets.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((key, _)) => Err(Refusal::Unsupported { key }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decimal::Decimal;
+
+    fn minimal() -> Bindings {
+        serde_json::from_str(
+            r#"{"metric":"val_acc","metric_direction":"maximize","entrypoint":"python3 train.py","editable_files":["train.py"],"gate":"time","budget":0.2}"#,
+        )
+        .expect("minimal bindings")
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_protocol_table() {
+        let bindings = minimal();
+        assert_eq!(bindings.validate(), Ok(()));
+        assert_eq!((bindings.windlass.fixes, bindings.windlass.passes, bindings.windlass.lanes), (1, 3, 1));
+        assert_eq!(bindings.budget_ms(), 12_000);
+        assert_eq!(bindings.python(), "python3");
+        assert_eq!(bindings.sandbox_root, "./sandbox");
+    }
+
+    #[test]
+    fn what_is_not_run_yet_is_refused_by_name_never_ignored() {
+        let mut bindings = minimal();
+        bindings.windlass.score = Some(serde_json::Value::Null);
+        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "windlass.score" }));
+        let mut bindings = minimal();
+        bindings.gate = GateKind::Epochs;
+        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "gate: epochs" }));
+    }
+
+    #[test]
+    fn impossible_values_are_refused_by_key() {
+        let check = |change: fn(&mut Bindings), want: &str| {
+            let mut bindings = minimal();
+            change(&mut bindings);
+            match bindings.validate() {
+                Err(Refusal::Binding { key, .. }) => assert_eq!(key, want),
+                other => panic!("{want}: {other:?}"),
+            }
+        };
+        check(|b| b.metric = "val acc".into(), "metric");
+        check(|b| b.entrypoint = None, "entrypoint");
+        check(|b| b.editable_files.clear(), "editable_files");
+        check(|b| b.budget = Decimal::parse("0").expect("zero"), "budget");
+        check(|b| b.windlass.lanes = 0, "windlass.lanes");
+    }
+}
