@@ -16,12 +16,8 @@ const DIGESTS_MAX: usize = 20_000;
 const UPLOAD_AHEAD: usize = 16;
 
 /// Gets those of `wanted` that the cache lacks.
-pub async fn fetch(
-    client: &Client,
-    cache: &Cache,
-    wanted: impl IntoIterator<Item = Digest>,
-) -> Result<(), Error> {
-    let missing: BTreeSet<Digest> = wanted.into_iter().filter(|digest| !cache.has(digest)).collect();
+pub async fn fetch(client: &Client, cache: &Cache, wanted: &[Digest]) -> Result<(), Error> {
+    let missing: BTreeSet<Digest> = wanted.iter().copied().filter(|digest| !cache.has(digest)).collect();
     let missing: Vec<Digest> = missing.into_iter().collect();
     for part in missing.chunks(DIGESTS_MAX) {
         fetch_part(client, cache, part).await?;

@@ -41,7 +41,7 @@ pub async fn ship(
 ) -> Result<u64, Error> {
     let mut acknowledged = 0;
     if beginning == Beginning::Resumed {
-        acknowledged = persist(Patience::Endless, async || send(client, key, path, 0, 0).await).await?;
+        acknowledged = persist(Patience::Endless, || send(client, key, path, 0, 0)).await?;
     }
     loop {
         // Asked before the size: a log that was whole then has its final size now.
@@ -53,8 +53,7 @@ pub async fn ship(
         if acknowledged < size {
             let until = size.min(acknowledged + STREAM_MAX_BYTES);
             let from = acknowledged;
-            acknowledged =
-                persist(Patience::Endless, async || send(client, key, path, from, until).await).await?;
+            acknowledged = persist(Patience::Endless, || send(client, key, path, from, until)).await?;
             if acknowledged < from {
                 // The coordinator lost bytes it had acknowledged; they are all here, so it gets them again.
                 tracing::warn!(%key, from, acknowledged, "the coordinator wants a part of the log again");

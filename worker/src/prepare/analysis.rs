@@ -72,7 +72,7 @@ async fn read_log(shop: &Shop, run: &AttemptKey, to: &Path) -> Result<(), Error>
         attempt: run.id.number,
         ..v1::ReadLogRequest::default()
     };
-    persist(DOWNLOAD_PATIENCE, async || {
+    persist(DOWNLOAD_PATIENCE, || async {
         let mut file = File::create(to).map_err(Error::file("create", to))?;
         let stream = shop.client.logs().read_log(request.clone()).await;
         let mut stream = stream.map_err(Error::call("LogService.ReadLog"))?.into_inner();

@@ -95,8 +95,7 @@ async fn try_folder_of_tree(shop: &Shop, tree: Digest, root: &Path, access: Owne
 }
 
 async fn fetch(shop: &Shop, wanted: Vec<Digest>) -> Result<(), Error> {
-    persist(DOWNLOAD_PATIENCE, async || blobs::fetch(&shop.client, &shop.cache, wanted.iter().copied()).await)
-        .await
+    persist(DOWNLOAD_PATIENCE, || blobs::fetch(&shop.client, &shop.cache, &wanted)).await
 }
 
 /// Reads a tree from the cache.

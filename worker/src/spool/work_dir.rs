@@ -88,14 +88,16 @@ impl WorkDir {
         Ok(entries.flatten().map(|entry| AttemptDir::at(entry.path())).collect())
     }
 
-    /// Ends an acknowledged attempt's folder at once: nothing of it is found again.
+    /// Ends an acknowledged attempt's folder at once: nothing of it is found again. The bytes go with
+    /// [`WorkDir::sweep`].
     pub fn forget(&self, dir: &AttemptDir) -> Result<(), Error> {
-        // Renamed first: a removal that is cut short must not leave half an attempt to be recovered.
+        // A removal that is cut short must not leave half an attempt to be recovered.
         let bin = self.root.join(format!("bin-{}", uuid::Uuid::new_v4()));
         match fs::rename(dir.path(), &bin) {
-            Ok(()) => fs::remove_dir_all(&bin).map_err(Error::file("remove", &bin)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(Error::file("remove", dir.path())(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::file("remove", dir.path())(error))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -125,12 +127,19 @@ impl WorkDir {
         self.shrink("aside", ASIDE_MAX)
     }
 
-    /// Removes what earlier lives had begun to remove.
+    /// Removes what was forgotten; may take long, and is safe beside everything else.
     pub fn sweep(&self) -> Result<(), Error> {
         let entries = fs::read_dir(&self.root).map_err(Error::file("list", &self.root))?;
         for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with("bin-") {
-                fs::remove_dir_all(entry.path()).map_err(Error::file("remove", &entry.path()))?;
+            if !entry.file_name().to_string_lossy().starts_with("bin-") {
+                continue;
+            }
+            match fs::remove_dir_all(entry.path()) {
+                // Another sweep was faster.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::file("remove", &entry.path())(error));
+                }
+                _ => {}
             }
         }
         Ok(())
