@@ -21,6 +21,7 @@ use hanging::Hanging;
 use outbox::Outbox;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -69,17 +70,25 @@ pub enum Error {
 pub(crate) struct Tasks {
     tracker: TaskTracker,
     shutdown: CancellationToken,
+    /// Ends what has not ended within its grace.
+    abort: CancellationToken,
 }
 
 impl Tasks {
     /// Tasks that end with `shutdown`.
     pub fn new(shutdown: CancellationToken) -> Self {
-        Self { tracker: TaskTracker::new(), shutdown }
+        Self { tracker: TaskTracker::new(), shutdown, abort: CancellationToken::new() }
     }
 
     /// Starts a task.
     pub fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tracker.spawn(task);
+        let abort = self.abort.clone();
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = abort.cancelled() => {}
+            }
+        });
     }
 
     /// A stream that `fill` fills; it ends with the caller, with `fill`, or with the coordinator.
@@ -102,10 +111,13 @@ impl Tasks {
         ReceiverStream::new(receiver)
     }
 
-    /// Waits until every task has ended.
-    pub async fn join(&self) {
+    /// Waits until every task has ended; after `grace` they are ended.
+    pub async fn end(&self, grace: Duration) {
         self.tracker.close();
-        self.tracker.wait().await;
+        if tokio::time::timeout(grace, self.tracker.wait()).await.is_err() {
+            self.abort.cancel();
+            self.tracker.wait().await;
+        }
     }
 }
 

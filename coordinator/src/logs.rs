@@ -59,6 +59,7 @@ pub enum Error {
 pub struct Logs {
     root: PathBuf,
     open: Arc<Mutex<HashMap<AttemptKey, Arc<Log>>>>,
+    opened: Arc<watch::Sender<u64>>,
 }
 
 /// One log while it is used.
@@ -74,7 +75,7 @@ pub struct Log {
 impl Logs {
     /// The logs under `root`, which is made when the first is written.
     pub fn new(root: PathBuf) -> Self {
-        Self { root, open: Arc::default() }
+        Self { root, open: Arc::default(), opened: Arc::default() }
     }
 
     /// `<campaign>/<iteration>.<attempt>.<fence>.log`.
@@ -115,6 +116,11 @@ impl Logs {
         }
     }
 
+    /// Changes whenever a log is opened: whoever waits for one to begin looks again.
+    pub fn opened(&self) -> watch::Receiver<u64> {
+        self.opened.subscribe()
+    }
+
     fn cached(&self, key: &AttemptKey) -> Option<Arc<Log>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
@@ -125,7 +131,10 @@ impl Logs {
         if open.len() >= OPEN_MAX {
             open.retain(|_, log| Arc::strong_count(log) > 1);
         }
-        Arc::clone(open.entry(key.clone()).or_insert_with(|| Arc::new(log)))
+        let log = Arc::clone(open.entry(key.clone()).or_insert_with(|| Arc::new(log)));
+        drop(open);
+        self.opened.send_modify(|opened| *opened += 1);
+        log
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct Pages {
 
 impl Query {
     /// Finds the answer and lets it leave when it may.
-    pub fn answer(self, core: &Core, now: Time, outbox: &mut Outbox) {
+    pub(super) fn answer(self, core: &Core, now: Time, outbox: &mut Outbox) {
         let seq = core.durable().seq;
         match self {
             Self::Campaign { name, reply } => outbox.push(seq, reply, campaign(core, &name)),

@@ -89,9 +89,9 @@ pub struct Listeners {
 impl Listeners {
     /// Binds. The caller holds the data folder's lock, so a socket that is there is a dead one's.
     pub async fn bind(data_dir: &Path, listen: Option<SocketAddr>) -> Result<Self, Error> {
+        refuse_beyond_this_machine(listen)?;
         let tcp = match listen {
             None => None,
-            Some(address) if !address.ip().is_loopback() => return Err(Error::NotLoopback { address }),
             Some(address) => {
                 let fail = |source| Error::Tcp { address, source };
                 Some(TcpListener::bind(address).await.map_err(fail)?)
@@ -114,6 +114,14 @@ impl Listeners {
     /// What to remove at a clean shutdown: nobody is to connect there any more.
     pub fn traces(&self) -> [PathBuf; 2] {
         [self.endpoint.socket.clone(), self.file.clone()]
+    }
+}
+
+/// Only loopback is listened on without TLS.
+pub(crate) fn refuse_beyond_this_machine(listen: Option<SocketAddr>) -> Result<(), Error> {
+    match listen {
+        Some(address) if !address.ip().is_loopback() => Err(Error::NotLoopback { address }),
+        _ => Ok(()),
     }
 }
 
