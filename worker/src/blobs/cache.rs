@@ -123,7 +123,8 @@ impl Cache {
         let cloned = rustix::fs::ioctl_ficlone(&file, &from).is_ok();
         let mut hasher = blake3::Hasher::new();
         let mut size_bytes = 0;
-        let mut buffer = vec![0; PIECE_BYTES.min(usize::try_from(digest.size_bytes).unwrap_or(PIECE_BYTES) + 1)];
+        let mut buffer =
+            vec![0; PIECE_BYTES.min(usize::try_from(digest.size_bytes).unwrap_or(PIECE_BYTES) + 1)];
         loop {
             let count = from.read(&mut buffer).map_err(Error::file("read", &path))?;
             if count == 0 {
@@ -205,7 +206,7 @@ fn note_use(blob: &File) {
             last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
         };
         // Only a hint for eviction.
-        drop(rustix::fs::futimens(blob, &times));
+        let _ = rustix::fs::futimens(blob, &times);
     }
 }
 

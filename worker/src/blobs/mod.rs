@@ -5,4 +5,5 @@ mod cache;
 mod transfer;
 
 pub use cache::Cache;
+pub(crate) use cache::open_plain;
 pub use transfer::{fetch, upload};

@@ -8,8 +8,8 @@ mod run;
 mod spec;
 mod tree;
 
-pub use control::{Launched, cancel, identify, kill_leftovers, launch, retire};
-pub use record::{ExitRecord, Identity};
+pub use control::{ATTEMPT_VARIABLE, Launched, cancel, identify, kill_leftovers, launch, retire};
+pub use record::{Exit, Identity};
 pub use run::main;
 pub use spec::{LogLimits, Spec};
 

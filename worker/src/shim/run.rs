@@ -2,7 +2,7 @@
 //! the exit record. One thread, one `poll`. Deadlines are on the monotonic clock (P16, I7).
 
 use super::log::LogFile;
-use super::record::{ExitRecord, Identity};
+use super::record::{Exit, Identity};
 use super::spec::Spec;
 use super::{control, tree};
 use crate::error::Error;
@@ -15,6 +15,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use windlass_engine::attempt::{ExitRecord, Fired, Signal as Due, TimeGate};
 
 /// Between SIGTERM and SIGKILL of a cancelled run.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -30,6 +31,7 @@ const PIECE_BYTES: usize = 64 << 10;
 const PIECES: usize = 16;
 /// The pipe's size: what a burst can write without waiting for us.
 const PIPE_BYTES: usize = 1 << 20;
+const SIGKILL: i32 = 9;
 /// How often an exit record is tried when the disk is full, a second apart.
 const RECORD_TRIES: u32 = 60;
 
@@ -38,15 +40,15 @@ const RECORD_TRIES: u32 = 60;
 pub fn main(dir: &Path) -> ExitCode {
     let Ok(_lock) = control::lock(dir) else { return ExitCode::from(3) };
     let Ok(Some(spec)) = durable::read::<Spec>(&dir.join(Spec::FILE)) else { return ExitCode::from(3) };
-    if dir.join(Identity::FILE).exists() || dir.join(ExitRecord::FILE).exists() {
+    if dir.join(Identity::FILE).exists() || dir.join(Exit::FILE).exists() {
         return ExitCode::from(3);
     }
     let record = match run(dir, &spec) {
         Ok(record) => record,
-        Err(error) => ExitRecord::unstarted(spec.key.clone(), error.chain()),
+        Err(error) => Exit::unstarted(spec.key.clone(), error.chain()),
     };
     for _ in 0..RECORD_TRIES {
-        if durable::write(&dir.join(ExitRecord::FILE), &record).is_ok() {
+        if durable::write(&dir.join(Exit::FILE), &record).is_ok() {
             return ExitCode::SUCCESS;
         }
         std::thread::sleep(TICK);
@@ -54,7 +56,7 @@ pub fn main(dir: &Path) -> ExitCode {
     ExitCode::from(4)
 }
 
-fn run(dir: &Path, spec: &Spec) -> Result<ExitRecord, Error> {
+fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     process::setsid().map_err(Error::system("begin a session"))?;
     process::set_child_subreaper(Some(process::getpid())).map_err(Error::system("become a subreaper"))?;
     rustix::thread::set_no_new_privs(true).map_err(Error::system("renounce new privileges"))?;
@@ -78,7 +80,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<ExitRecord, Error> {
     let mut stdout = std::io::stdout();
     drop(stdout.write_all(b"started\n").and_then(|()| stdout.flush()));
     life.live();
-    Ok(life.record(spec, started_wall_ms, procfs::oom_kills().saturating_sub(oom_kills)))
+    Ok(life.record(spec, started_wall_ms, procfs::oom_kills() > oom_kills))
 }
 
 fn wall_ms() -> i64 {
@@ -89,8 +91,8 @@ fn wall_ms() -> i64 {
 /// A started command and all that is known of it.
 struct Life {
     started: Instant,
-    soft_at: Instant,
-    hard_at: Instant,
+    gate: TimeGate,
+    fired: Fired,
     child: Pid,
     child_fd: OwnedFd,
     pipe: Option<OwnedFd>,
@@ -100,8 +102,6 @@ struct Life {
     code: Option<i32>,
     signal: Option<i32>,
     ended: bool,
-    soft_fired: bool,
-    hard_fired: bool,
     cancelled_at: Option<Instant>,
     killing: bool,
 }
@@ -111,7 +111,7 @@ impl Life {
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(Error::system("make a pipe"))?;
         // A smaller pipe works as well, only with more waiting.
-        drop(rustix::pipe::fcntl_setpipe_size(&reader, PIPE_BYTES));
+        let _ = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_BYTES);
         rustix::io::ioctl_fionbio(&reader, true).map_err(Error::system("make the pipe non-blocking"))?;
         let second = writer.try_clone().map_err(Error::file("clone the pipe of", &spec.folder))?;
         let started = Instant::now();
@@ -130,8 +130,8 @@ impl Life {
             process::pidfd_open(child, PidfdFlags::empty()).map_err(Error::system("watch the command"))?;
         Ok(Self {
             started,
-            soft_at: started + Duration::from_millis(spec.soft_limit_ms),
-            hard_at: started + Duration::from_millis(spec.hard_limit_ms),
+            gate: TimeGate { soft_limit_ms: spec.soft_limit_ms, hard_limit_ms: spec.hard_limit_ms },
+            fired: Fired::default(),
             child,
             child_fd,
             pipe: Some(reader),
@@ -141,8 +141,6 @@ impl Life {
             code: None,
             signal: None,
             ended: false,
-            soft_fired: false,
-            hard_fired: false,
             cancelled_at: None,
             killing: false,
         })
@@ -173,36 +171,41 @@ impl Life {
 
     /// Fires what is due, and says how long nothing else will be.
     fn act(&mut self) -> Duration {
-        let now = Instant::now();
-        let cancel_kill_at = self.cancelled_at.map(|at| at + CANCEL_GRACE);
-        if !self.killing {
-            let lingers = self.ended && self.asked_to_end() && self.group_lives();
-            let living = !self.ended || lingers;
-            if now >= self.hard_at && living {
-                self.hard_fired = true;
-                self.killing = true;
-            }
-            self.killing |= !living || cancel_kill_at.is_some_and(|at| now >= at);
-            if !self.killing && !self.soft_fired && now >= self.soft_at && !self.ended {
-                self.soft_fired = true;
-                self.terminate();
-            }
-            if lingers && !self.killing {
-                return LINGER_TICK;
-            }
-        }
         if self.killing {
             self.kill();
             return KILL_TICK;
         }
-        let next = if self.soft_fired { self.hard_at } else { self.soft_at.min(self.hard_at) };
-        let next = cancel_kill_at.map_or(next, |at| next.min(at));
-        next.saturating_duration_since(now).min(TICK)
+        let now = Instant::now();
+        let cancel_kill_at = self.cancelled_at.map(|at| at + CANCEL_GRACE);
+        let lingers = self.ended && self.asked_to_end() && self.group_lives();
+        let living = !self.ended || lingers;
+        match self.gate.due(self.elapsed_ms(), self.fired) {
+            Some(Due::Kill) if living => (self.fired.hard, self.killing) = (true, true),
+            Some(Due::Terminate) if !self.ended => {
+                self.fired.soft = true;
+                self.terminate();
+            }
+            _ => {}
+        }
+        self.killing |= !living || cancel_kill_at.is_some_and(|at| now >= at);
+        if self.killing {
+            return self.act();
+        }
+        if lingers {
+            return LINGER_TICK;
+        }
+        let sleep = self.gate.sleep_ms(self.elapsed_ms(), self.fired).map(Duration::from_millis);
+        let cancel = cancel_kill_at.map(|at| at.saturating_duration_since(now));
+        [sleep, cancel].into_iter().flatten().fold(TICK, Duration::min)
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Whether SIGTERM was sent: then a shell that died of it leaves its children the rest of the grace.
     fn asked_to_end(&self) -> bool {
-        self.soft_fired || self.cancelled_at.is_some()
+        self.fired.soft || self.cancelled_at.is_some()
     }
 
     fn group_lives(&self) -> bool {
@@ -214,15 +217,15 @@ impl Life {
     fn terminate(&self) {
         if !self.ended {
             // The unreaped child keeps the group's number ours.
-            drop(process::kill_process_group(self.child, Signal::TERM));
-            drop(process::kill_process_group(self.child, Signal::CONT));
+            let _ = process::kill_process_group(self.child, Signal::TERM);
+            let _ = process::kill_process_group(self.child, Signal::CONT);
         }
     }
 
     fn kill(&self) {
         if !self.ended {
             // At once and whole, even while it forks.
-            drop(process::kill_process_group(self.child, Signal::KILL));
+            let _ = process::kill_process_group(self.child, Signal::KILL);
         }
         tree::kill(process::getpid());
     }
@@ -285,24 +288,25 @@ impl Life {
         }
     }
 
-    fn record(self, spec: &Spec, started_wall_ms: i64, oom_kills: u64) -> ExitRecord {
-        let duration = self.started.elapsed();
+    fn record(self, spec: &Spec, started_wall_ms: i64, oom_seen: bool) -> Exit {
+        let duration_ms = self.elapsed_ms();
         let log = self.log.finish();
-        ExitRecord {
+        let record = ExitRecord {
             key: spec.key.clone(),
             code: self.code,
             signal: self.signal,
-            soft_fired: self.soft_fired,
-            hard_fired: self.hard_fired,
+            soft_fired: self.fired.soft,
+            hard_fired: self.fired.hard,
             cancelled: self.cancelled_at.is_some(),
+            // The kernel's count is the machine's, so it says something only of a run that was killed.
+            oom_killed: oom_seen && (self.signal == Some(SIGKILL) || self.code == Some(128 + SIGKILL)),
+            start_failure: None,
             started_wall_ms,
-            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            duration_ms,
             log_bytes: log.bytes,
             log_cut_bytes: log.cut_bytes,
-            log_errno: log.errno,
-            oom_kills,
-            problem: None,
-        }
+        };
+        Exit { record, log_errno: log.errno }
     }
 }
 

@@ -35,7 +35,7 @@ pub fn kill(root: Pid) {
         members.iter().map(|stat| stat.group).filter(|&group| group > 1 && group != own).collect();
     for group in groups.into_iter().filter_map(Pid::from_raw) {
         // It may be gone by now, which is what is wanted.
-        drop(process::kill_process_group(group, Signal::KILL));
+        let _ = process::kill_process_group(group, Signal::KILL);
     }
     for member in &members {
         kill_one(member, Signal::KILL);
@@ -47,7 +47,7 @@ pub fn kill_one(seen: &Stat, signal: Signal) {
     let Ok(pidfd) = process::pidfd_open(seen.pid, PidfdFlags::empty()) else { return };
     if procfs::stat(seen.pid).is_some_and(|now| now.start_ticks == seen.start_ticks) {
         // It may be gone by now, which is what is wanted.
-        drop(process::pidfd_send_signal(&pidfd, signal));
+        let _ = process::pidfd_send_signal(&pidfd, signal);
     }
 }
 

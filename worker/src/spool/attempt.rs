@@ -2,7 +2,7 @@
 
 use crate::durable;
 use crate::error::Error;
-use crate::shim::{ExitRecord, Identity};
+use crate::shim::{Exit, Identity};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -88,8 +88,8 @@ impl AttemptDir {
     }
 
     /// How the run ended, once its shim has said so.
-    pub fn exit(&self) -> Result<Option<ExitRecord>, Error> {
-        durable::read(&self.path.join(ExitRecord::FILE))
+    pub fn exit(&self) -> Result<Option<Exit>, Error> {
+        durable::read(&self.path.join(Exit::FILE))
     }
 
     /// What came of the attempt, once it is collected.
@@ -104,9 +104,7 @@ impl AttemptDir {
 
     /// Removes what an earlier try at preparing left; the order stays.
     pub fn clear(&self) -> Result<(), Error> {
-        for folder in
-            [self.workspace(), self.results(), self.history(), self.temporary(), self.scripts()]
-        {
+        for folder in [self.workspace(), self.results(), self.history(), self.temporary(), self.scripts()] {
             match fs::remove_dir_all(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::file("remove", &folder)(error));

@@ -4,7 +4,7 @@
 use super::attempt::AttemptDir;
 use super::work_dir::WorkDir;
 use crate::error::Error;
-use crate::shim::{self, ExitRecord};
+use crate::shim::{self, Exit};
 use rustix::fd::OwnedFd;
 use windlass_shared::attempt::{Order, Outcome};
 
@@ -16,7 +16,7 @@ pub enum State {
     /// Its shim lives: readable when it ends.
     Running(OwnedFd),
     /// Its shim has written how it ended.
-    Exited(Box<ExitRecord>),
+    Exited(Box<Exit>),
     /// Its shim vanished without a word.
     Gone,
     /// Collected, not yet acknowledged.

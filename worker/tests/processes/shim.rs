@@ -3,7 +3,8 @@
 use crate::Test;
 use crate::support::{Attempt, lives, wait_for, wait_for_start};
 use std::time::Duration;
-use windlass_worker::shim::{self, ExitRecord, LogLimits};
+use windlass_engine::attempt::ExitRecord;
+use windlass_worker::shim::{self, LogLimits};
 
 pub const TESTS: &[Test] = &[
     ("exit_codes_and_signals_are_exact", exit_codes_and_signals_are_exact),
@@ -28,7 +29,7 @@ fn check(name: &str, command: &str, code: Option<i32>, signal: Option<i32>) {
     let record = Attempt::new(name, command).run();
     assert_eq!((record.code, record.signal), (code, signal), "{command}");
     let fired = record.soft_fired || record.hard_fired || record.cancelled;
-    assert!(!fired && record.problem.is_none(), "{record:?}");
+    assert!(!fired && record.start_failure.is_none(), "{record:?}");
 }
 
 fn exit_codes_and_signals_are_exact() {
@@ -44,7 +45,7 @@ fn a_command_that_cannot_start_is_said() {
     let mut attempt = Attempt::new("unstarted", "true");
     attempt.spec.folder = attempt.path("absent");
     let record = attempt.run();
-    assert!(record.problem.expect("a problem").contains("absent"));
+    assert!(record.start_failure.expect("a problem").contains("absent"));
 }
 
 fn p16_sigterm_at_the_budget() {
@@ -213,7 +214,7 @@ fn i6_a_device_is_held() {
     let mut second = Attempt::new("device-second", "echo never");
     second.spec.locks = vec![lock];
     let record = second.run();
-    assert!(record.problem.expect("a problem").contains("cpu-0"));
+    assert!(record.start_failure.expect("a problem").contains("cpu-0"));
     shim::cancel(first.folder.path());
     assert!(launched.child.wait().expect("ours").success());
     let third = Attempt::new("device-third", "echo then");

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use windlass_engine::attempt::ExitRecord;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{AttemptId, CampaignId, FencingNumber, Incarnation, IterationNumber};
-use windlass_worker::shim::{self, ExitRecord, Identity, Launched, LogLimits, Spec};
+use windlass_worker::shim::{self, Exit, Identity, Launched, LogLimits, Spec};
 
 /// Far beyond what any condition here needs on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,8 +63,10 @@ impl Attempt {
     }
 
     pub fn exit_record(&self) -> Option<ExitRecord> {
-        let bytes = std::fs::read(self.path(ExitRecord::FILE)).ok()?;
-        Some(serde_json::from_slice(&bytes).expect("a whole exit record"))
+        let bytes = std::fs::read(self.path(Exit::FILE)).ok()?;
+        let exit: Exit = serde_json::from_slice(&bytes).expect("a whole exit record");
+        assert_eq!(exit.log_errno, None);
+        Some(exit.record)
     }
 
     pub fn identity(&self) -> Identity {
