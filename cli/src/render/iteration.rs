@@ -32,6 +32,9 @@ pub fn page(story: &Story, iteration: &Iteration, width: u16) -> String {
         let what = format!("{} on {} [{}]", kind(attempt), neutral(&attempt.worker_name), devices(attempt));
         page.line(&format!("attempt {}", attempt.order.key.id.number), &what);
         page.line("", &outcome(attempt));
+        if let Some(path) = attempt.outcome.as_ref().and_then(|outcome| outcome.frozen_changed.as_ref()) {
+            page.line("", &format!("changed {path}, which is frozen [P2]: its metric counts for nothing"));
+        }
     }
     page.push("\n");
     page.push(&plan(iteration, width));

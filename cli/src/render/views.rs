@@ -75,7 +75,7 @@ pub fn campaign(view: &CampaignView, now_ms: i64, width: u16) -> String {
             page.line("why", &neutral(&attempt.why));
         }
     }
-    if let Some(what) = view.waits_for.as_ref().filter(|_| view.open.is_none()) {
+    if let Some(what) = &view.waits_for {
         page.line("waits for", &neutral(what));
     }
     if !view.recent.is_empty() {
