@@ -26,6 +26,13 @@ impl Core {
         Self::default()
     }
 
+    /// A core whose workers are lost `lease_period_ms` after their last word.
+    pub fn with_lease_period_ms(lease_period_ms: u64) -> Self {
+        let mut core = Self::default();
+        core.soft.fleet = crate::session::Fleet::new(lease_period_ms);
+        core
+    }
+
     /// The fold of the records so far.
     pub fn durable(&self) -> &Durable {
         &self.durable

@@ -3,7 +3,7 @@
 
 use crate::campaign::Campaign;
 use crate::gate::facts::{FixFacts, FixWanted, PullFacts, PullWanted, WantedKey};
-use crate::session::{Fleet, LEASE_PERIOD_MS};
+use crate::session::Fleet;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::digest::Digest;
@@ -97,7 +97,7 @@ impl Soft {
 
     /// The first moment at which [`Core::wants`](super::Core::wants) may answer differently by itself.
     pub(super) fn next_wake_ms(&self) -> Option<u64> {
-        let unheard = self.started_ms.map(|started_ms| started_ms + LEASE_PERIOD_MS);
+        let unheard = self.started_ms.map(|started_ms| started_ms + self.fleet.lease_period_ms());
         let timer = self.timers.first().map(|(at_ms, _)| *at_ms);
         [self.fleet.next_deadline_ms(), timer, unheard].into_iter().flatten().min()
     }
@@ -112,10 +112,10 @@ impl Soft {
         match self.started_ms {
             None => self.started_ms = Some(now_ms),
             // A fresh period for every lease after a start: an outage of the coordinator expires nothing.
-            Some(started_ms) if now_ms >= started_ms + LEASE_PERIOD_MS => {
+            Some(started_ms) if now_ms >= started_ms + self.fleet.lease_period_ms() => {
                 let unheard = live_workers.filter(|worker| self.fleet.member(worker).is_none());
                 self.silent.extend(unheard);
-                self.started_ms = Some(u64::MAX - LEASE_PERIOD_MS);
+                self.started_ms = Some(u64::MAX - self.fleet.lease_period_ms());
             }
             Some(_) => {}
         }

@@ -7,7 +7,7 @@ use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
 use windlass_shared::id::{AttemptId, DeviceId, SessionId, WorkerId};
 use windlass_shared::session::Report;
 
-/// A worker is lost this long after its last word, milliseconds. Syncs come every 20 s at the latest,
+/// By default a worker is lost this long after its last word, milliseconds. Syncs come every 20 s at the latest,
 /// and a broken connection is suspected within 3 s.
 pub const LEASE_PERIOD_MS: u64 = 30_000;
 /// Closed sessions remembered per worker: a message would have to be delayed past this many reconnections
@@ -72,8 +72,9 @@ impl Member {
 }
 
 /// Every worker of this life of the coordinator.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Fleet {
+    lease_period_ms: u64,
     members: BTreeMap<WorkerId, Member>,
     /// Leases of workers that have not spoken yet in this life.
     held_unheard: BTreeMap<WorkerId, BTreeMap<DeviceId, AttemptId>>,
@@ -86,7 +87,31 @@ pub struct Fleet {
     deadlines: BTreeSet<(u64, WorkerId)>,
 }
 
+impl Default for Fleet {
+    fn default() -> Self {
+        Self::new(LEASE_PERIOD_MS)
+    }
+}
+
 impl Fleet {
+    /// An empty fleet whose workers are lost `lease_period_ms` after their last word.
+    pub fn new(lease_period_ms: u64) -> Self {
+        Self {
+            lease_period_ms,
+            members: BTreeMap::new(),
+            held_unheard: BTreeMap::new(),
+            free: BTreeSet::new(),
+            counted: BTreeMap::new(),
+            with_gpus: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+        }
+    }
+
+    /// How long a silent worker keeps its leases, milliseconds.
+    pub fn lease_period_ms(&self) -> u64 {
+        self.lease_period_ms
+    }
+
     /// One worker.
     pub fn member(&self, worker: &WorkerId) -> Option<&Member> {
         self.members.get(worker)
@@ -159,7 +184,7 @@ impl Fleet {
         let (mut closed, mut told) = (BTreeSet::new(), BTreeMap::new());
         let mut held = self.held_unheard.remove(&id).unwrap_or_default();
         if let Some(before) = before {
-            self.deadlines.remove(&(before.last_word_ms + LEASE_PERIOD_MS, id.clone()));
+            self.deadlines.remove(&(before.last_word_ms + self.lease_period_ms, id.clone()));
             closed = before.closed;
             held = before.held;
             if before.session == report.session {
@@ -168,7 +193,7 @@ impl Fleet {
                 close(&mut closed, before.session);
             }
         }
-        self.deadlines.insert((now_ms + LEASE_PERIOD_MS, id.clone()));
+        self.deadlines.insert((now_ms + self.lease_period_ms, id.clone()));
         let member = Member {
             info: report.worker,
             session: report.session,

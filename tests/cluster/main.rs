@@ -1,0 +1,13 @@
+//! Real processes on this machine: the binary, its coordinator, its workers, its shims. Every wait is for
+//! a condition; every process is gone when its test ends.
+
+mod harness;
+mod project;
+
+mod access;
+mod campaign;
+mod crash;
+mod demo;
+mod gate;
+mod sync_before_answer;
+mod worker;

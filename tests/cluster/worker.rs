@@ -1,0 +1,89 @@
+//! The worker daemon dies, and the run does not.
+
+use crate::harness::{Fleet, signal};
+use crate::project::Project;
+
+/// Counts to 40, a line every 50 ms, then prints the metric.
+const COUNT: &str = "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo \"line $i\"; sleep 0.05; done; echo \"val: $VALUE\"";
+
+fn is_running(fleet: &Fleet, campaign: &str) -> bool {
+    let status = fleet.json(&["status", campaign]);
+    status["open"]["attempt"]["phase"] == "running"
+}
+
+#[test]
+fn a_run_survives_kill_9_of_its_daemon_and_its_log_is_whole() {
+    let fleet = Fleet::new();
+    let project = Project::default().run(COUNT).write(&fleet.path("project"));
+    let _coordinator = fleet.coordinator();
+    let mut worker = fleet.worker("one");
+    let campaign = fleet.submit(&project, false);
+    fleet.wait_until("the run is under way", || is_running(&fleet, &campaign));
+    for _ in 0..5 {
+        worker.kill();
+        assert!(fleet.processes().iter().any(|(_, command)| command.contains("run.sh")), "the run lives on");
+        worker = fleet.worker_unready("one");
+        fleet.wait_until("it is back", || fleet.ok(&["workers"]).contains("ready"));
+    }
+    fleet.wait_decided(&campaign, 1);
+    assert_eq!(fleet.decided(&campaign), [(1, "keep".to_owned(), "0.5".to_owned())]);
+    let log = fleet.ok(&["logs", &campaign, "1"]);
+    let want: String = (1..=40).map(|i| format!("line {i}\n")).chain(["val: 0.5\n".to_owned()]).collect();
+    assert_eq!(log, want, "no gap and no duplicate (I10)");
+    let attempts = fleet.json(&["show", &campaign, "1"])["attempts"].as_array().map(Vec::len);
+    assert_eq!(attempts, Some(1), "one attempt, never started again");
+}
+
+#[test]
+fn a_run_that_ends_while_its_daemon_is_away_is_delivered_when_it_is_back() {
+    let fleet = Fleet::new();
+    let project = Project::default().run(COUNT).write(&fleet.path("project"));
+    let _coordinator = fleet.coordinator();
+    let worker = fleet.worker("one");
+    let campaign = fleet.submit(&project, false);
+    fleet.wait_until("the run is under way", || is_running(&fleet, &campaign));
+    worker.kill();
+    fleet.wait_until("the run ends by itself", || {
+        !fleet.processes().iter().any(|(_, command)| command.contains("run.sh") || command.contains("shim"))
+    });
+    assert!(fleet.decided(&campaign).is_empty());
+    let _worker = fleet.worker_unready("one");
+    fleet.wait_decided(&campaign, 1);
+    assert_eq!(fleet.decided(&campaign), [(1, "keep".to_owned(), "0.5".to_owned())]);
+}
+
+#[test]
+fn sigterm_to_the_daemon_leaves_the_run() {
+    let fleet = Fleet::new();
+    let project = Project::default().run(COUNT).write(&fleet.path("project"));
+    let _coordinator = fleet.coordinator();
+    let worker = fleet.worker("one");
+    let campaign = fleet.submit(&project, false);
+    fleet.wait_until("the run is under way", || is_running(&fleet, &campaign));
+    assert!(worker.terminate().success());
+    assert!(fleet.processes().iter().any(|(_, command)| command.contains("run.sh")), "the run lives on");
+    let _worker = fleet.worker_unready("one");
+    fleet.wait_decided(&campaign, 1);
+    assert_eq!(fleet.decided(&campaign)[0].1, "keep");
+}
+
+#[test]
+fn i8_when_the_shim_is_killed_its_tree_dies_and_the_idea_is_not_blamed() {
+    let fleet = Fleet::new();
+    let script = "if [ -e \"$MARKS/second\" ]; then echo \"val: $VALUE\"; else touch \"$MARKS/second\"; sleep 4325.5; fi";
+    let marks = fleet.path("marks");
+    std::fs::create_dir(&marks).expect("a folder");
+    let env = format!("  env: {{MARKS: {}}}\n", marks.display());
+    let project = Project::default().run(script).windlass(&env).write(&fleet.path("project"));
+    let _coordinator = fleet.coordinator();
+    let _worker = fleet.worker("one");
+    let campaign = fleet.submit(&project, false);
+    fleet.wait_until("the run sleeps", || fleet.processes().iter().any(|(_, c)| c.contains("4325.5")));
+    let shims: Vec<u32> =
+        fleet.processes().into_iter().filter(|(_, c)| c.contains("windlass shim")).map(|(pid, _)| pid).collect();
+    assert_eq!(shims.len(), 1, "one shim: {:?}", fleet.processes());
+    signal(shims[0], "KILL");
+    fleet.wait_until("its tree is gone", || !fleet.processes().iter().any(|(_, c)| c.contains("4325.5")));
+    fleet.wait_decided(&campaign, 1);
+    assert_eq!(fleet.decided(&campaign), [(1, "keep".to_owned(), "0.5".to_owned())], "run again, not blamed (P20)");
+}
