@@ -8,8 +8,9 @@ pub use analysis::{script_output, script_status};
 pub use start::spec;
 
 use crate::blobs::{self, Cache};
+use crate::driver::blocking;
 use crate::error::Error;
-use crate::shop::{Patience, Shop, blocking, persist};
+use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
 use crate::workspace::{Access, lay_out};
 use std::fs;
