@@ -166,12 +166,11 @@ impl Trace {
         let written = self.first(0, "write of the record", |line| {
             line.contains("pwrite64(") && line.contains("ledger.sqlite3-wal") && line.contains(record)
         });
-        let begun = self.first(written, "sync", |line| {
-            line.contains("fdatasync(") && line.contains("ledger.sqlite3-wal")
-        });
+        let is_sync = |line: &str| line.contains("fdatasync") || line.contains("fsync");
+        let begun = self.first(written, "sync", |line| is_sync(line) && line.contains("ledger.sqlite3-wal"));
         let thread = self.0[begun].split_whitespace().next().unwrap_or_default();
         let synced = self.first(begun, "end of the sync", |line| {
-            line.starts_with(thread) && line.contains("fdatasync") && line.trim_end().ends_with("= 0")
+            line.starts_with(thread) && is_sync(line) && line.trim_end().ends_with("= 0")
         });
         assert!(synced < left, "the answer left at line {left}, {record} was synced at line {synced}");
     }
