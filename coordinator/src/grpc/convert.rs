@@ -59,6 +59,7 @@ pub(super) fn ledger_failure(error: &ledger::Error) -> Status {
     tracing::error!(error = error as &dyn std::error::Error, "the ledger could not be read");
     match error {
         ledger::Error::Damaged(_) | ledger::Error::UnknownKind { .. } => Status::data_loss(error.to_string()),
+        ledger::Error::Full => Status::resource_exhausted(error.to_string()),
         ledger::Error::WriterEnded => Status::unavailable(error.to_string()),
         _ => Status::internal(error.to_string()),
     }

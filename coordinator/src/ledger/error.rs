@@ -119,6 +119,9 @@ pub enum Error {
         /// The number that came.
         found: u64,
     },
+    /// No room for blobs; nothing was stored and nothing else is affected.
+    #[error("the disk of the data folder is full")]
+    Full,
     /// The writer thread could not be started.
     #[error("failed to start the ledger's writer")]
     Thread(#[source] io::Error),

@@ -184,14 +184,8 @@ impl Thread {
             // Blobs that found the disk full were refused before anything was promised.
             Err(error) if batches == 0 && is_full(&error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "blobs were not stored");
-                let full = |_| {
-                    rusqlite::Error::SqliteFailure(
-                        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
-                        None,
-                    )
-                };
-                for (index, done) in waiting.into_iter().enumerate() {
-                    let _ = done.send(Err(Error::sqlite("store blobs")(full(index))));
+                for done in waiting {
+                    let _ = done.send(Err(Error::Full));
                 }
                 true
             }
