@@ -107,7 +107,7 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
 }
 
 async fn add(client: &Client, session: &Session, campaign: &str, files: &[PathBuf]) -> Result<(), Error> {
-    let levers = propose::all(client, session, campaign, files).await?;
+    let levers = propose::all(client, session, campaign, files, propose::Voice::Each).await?;
     if session.is_json() {
         session.json("windlass.levers_added/1", &Added { campaign, levers: &levers })?;
     } else {

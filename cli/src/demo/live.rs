@@ -2,6 +2,7 @@
 //! drawn again and again.
 
 use crate::error::Error;
+use crate::render::event::on;
 use crate::render::style::{FAINT, STRONG};
 use crate::render::text::{cut, neutral};
 use crate::render::units;
@@ -109,9 +110,9 @@ fn block(view: &CampaignView, since_ms: u64, log: &str, width: usize) -> Vec<Str
 
 /// Device, phase, and how much of the gate is used. Time goes on between two reports.
 fn gate(attempt: &AttemptView, since_ms: u64) -> String {
-    let devices: Vec<String> = attempt.devices.iter().map(|device| neutral(device.as_str())).collect();
+    let devices: Vec<&str> = attempt.devices.iter().map(|device| device.as_str()).collect();
     let kind = if attempt.kind == Kind::Run { "run" } else { "analysis" };
-    let place = format!("  {kind} on {} [{}]", neutral(&attempt.worker_name), devices.join(" "));
+    let place = format!("  {kind} {}", neutral(&on(&attempt.worker_name, &devices)));
     if attempt.phase != "running" {
         return format!("{place}  {}", neutral(&attempt.phase));
     }
