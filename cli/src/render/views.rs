@@ -4,7 +4,7 @@ use super::event::{hold_reason, on, pause_reason, retire_reason, stop_reason};
 use super::page::Page;
 use super::style::{self, FAINT, STRONG};
 use super::table::Table;
-use super::text::neutral;
+use super::text::{cut, neutral};
 use super::units;
 use crate::history::Story;
 use crate::results_tsv;
@@ -213,7 +213,7 @@ pub fn best(story: &Story) -> String {
                 best.number,
                 neutral(&story.bindings.metric),
                 results_tsv::metric(decision),
-                neutral(&best.title)
+                cut(&neutral(&best.title), 40)
             )
         }
         None => format!("{FAINT}nothing kept yet{FAINT:#}"),
