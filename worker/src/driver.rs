@@ -95,6 +95,8 @@ struct Driver {
     look: Arc<Notify>,
     sync: Option<AbortHandle>,
     backoff: Backoff,
+    /// The last failure to reach the coordinator, empty after an answer.
+    trouble: String,
     report_due: bool,
 }
 
@@ -120,6 +122,7 @@ impl Driver {
             look: Arc::new(Notify::new()),
             sync: None,
             backoff: Backoff::default(),
+            trouble: String::new(),
             report_due: false,
         }
     }
@@ -159,10 +162,17 @@ impl Driver {
             Event::Host(event) => self.tell(event),
             Event::Answered(answer) => {
                 self.backoff = Backoff::default();
+                self.trouble.clear();
                 self.tell(attempt::Event::Answer(answer));
             }
             Event::SyncFailed(error) => {
-                tracing::debug!(problem = error.chain(), "the coordinator did not answer");
+                // Said once, not at every try.
+                let problem = error.chain();
+                if problem != self.trouble {
+                    tracing::warn!(problem, "the coordinator does not answer; trying on");
+                    self.trouble = problem;
+                }
+                self.backoff.lengthen();
                 self.report_due = true;
             }
             Event::ShimEnded(key, exit) => {
@@ -391,7 +401,6 @@ impl Driver {
         let (client, sender) = (self.shop.client.clone(), self.sender.clone());
         // Each failure in a row waits longer; an answer begins anew.
         let mut backoff = self.backoff;
-        self.backoff.lengthen();
         self.sync = Some(self.tasks.spawn(async move {
             let event = match sync(&client, &report).await {
                 Ok(answer) => Event::Answered(answer),

@@ -1,4 +1,5 @@
-//! A coordinator in this process, and a worker made of messages.
+//! A coordinator in this process, a client of any, and a worker made of messages.
+#![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
@@ -89,17 +90,13 @@ impl Coordinator {
         self.data_dir.path()
     }
 
-    async fn channel(&self) -> Channel {
-        let socket = self.socket.clone();
-        let connect = tower::service_fn(move |_| {
-            let socket = socket.clone();
-            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-        });
-        Endpoint::from_static("http://windlass").connect_with_connector(connect).await.expect("connect")
+    /// A connection over the socket.
+    pub async fn client(&self) -> Client {
+        Client::connect(&self.socket).await.expect("connect")
     }
 
     pub async fn campaigns(&self) -> CampaignServiceClient<Channel> {
-        CampaignServiceClient::new(self.channel().await)
+        self.client().await.campaigns()
     }
 
     pub async fn campaigns_over_tcp(&self) -> CampaignServiceClient<Channel> {
@@ -108,44 +105,78 @@ impl Coordinator {
     }
 
     pub async fn logs(&self) -> LogServiceClient<Channel> {
-        LogServiceClient::new(self.channel().await)
+        LogServiceClient::new(self.client().await.channel)
     }
 
     pub async fn artifacts(&self) -> ArtifactServiceClient<Channel> {
-        ArtifactServiceClient::new(self.channel().await)
+        ArtifactServiceClient::new(self.client().await.channel)
     }
 
     pub async fn worker_count(&self) -> usize {
-        let mut fleet = FleetServiceClient::new(self.channel().await);
+        let mut fleet = FleetServiceClient::new(self.client().await.channel);
         let listed = fleet.list_workers(v1::ListWorkersRequest {}).await.expect("list");
         listed.into_inner().view_documents.len()
     }
 
-    /// Sends blobs in pieces of 100,000 bytes; returns how many arrived.
+    /// Sends blobs; returns how many arrived.
     pub async fn send_blobs(&self, contents: &[Vec<u8>]) -> u64 {
-        let mut messages = Vec::new();
-        for bytes in contents {
-            let digest = Digest::of(bytes).to_string();
-            messages.push(v1::WriteRequest { digest, data: Bytes::new() });
-            let pieces = bytes.chunks(100_000);
-            messages.extend(
-                pieces.map(|data| v1::WriteRequest {
-                    digest: String::new(),
-                    data: Bytes::copy_from_slice(data),
-                }),
-            );
-        }
-        let written = self.artifacts().await.write(tokio_stream::iter(messages)).await.expect("write");
-        written.into_inner().blobs
+        self.client().await.try_send_blobs(contents).await.expect("write")
     }
 
     /// Sends a workspace of one file; returns the request that makes a campaign of it.
     pub async fn create_request(&self, name: &str) -> v1::CreateRequest {
+        self.client().await.try_create_request(name).await.expect("sent")
+    }
+
+    /// Creates a campaign; returns its id.
+    pub async fn create(&self, name: &str) -> String {
+        let request = self.create_request(name).await;
+        self.campaigns().await.create(request).await.expect("create").into_inner().campaign
+    }
+}
+
+/// A connection to a coordinator, wherever it runs. What is tried gives `None` when it has died.
+#[derive(Clone)]
+pub struct Client {
+    channel: Channel,
+}
+
+impl Client {
+    /// Connects to a socket, if somebody listens.
+    pub async fn connect(socket: &Path) -> Option<Self> {
+        let socket = socket.to_owned();
+        let connect = tower::service_fn(move |_| {
+            let socket = socket.clone();
+            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+        });
+        let endpoint = Endpoint::from_static("http://windlass");
+        endpoint.connect_with_connector(connect).await.ok().map(|channel| Self { channel })
+    }
+
+    pub fn campaigns(&self) -> CampaignServiceClient<Channel> {
+        CampaignServiceClient::new(self.channel.clone())
+    }
+
+    /// Sends blobs in pieces of 100,000 bytes; returns how many arrived.
+    pub async fn try_send_blobs(&self, contents: &[Vec<u8>]) -> Option<u64> {
+        let mut messages = Vec::new();
+        for bytes in contents {
+            let digest = Digest::of(bytes).to_string();
+            messages.push(v1::WriteRequest { digest, data: Bytes::new() });
+            let pieces = bytes.chunks(100_000).map(Bytes::copy_from_slice);
+            messages.extend(pieces.map(|data| v1::WriteRequest { digest: String::new(), data }));
+        }
+        let mut artifacts = ArtifactServiceClient::new(self.channel.clone());
+        artifacts.write(tokio_stream::iter(messages)).await.ok().map(|written| written.into_inner().blobs)
+    }
+
+    /// Sends a workspace of one file; returns the request that makes a campaign of it.
+    pub async fn try_create_request(&self, name: &str) -> Option<v1::CreateRequest> {
         let file = b"print('val_acc: 0.5')\n".to_vec();
         let node = Node::File { digest: Digest::of(&file), executable: false };
         let path = TreePath::parse("train.py").expect("a path");
         let manifest = Manifest { entries: BTreeMap::from([(path, node)]) };
-        self.send_blobs(&[file, manifest.to_bytes()]).await;
+        self.try_send_blobs(&[file, manifest.to_bytes()]).await?;
         let bindings = serde_json::json!({
             "metric": "val_acc",
             "metric_direction": "maximize",
@@ -164,18 +195,12 @@ impl Coordinator {
                 }],
             },
         });
-        v1::CreateRequest {
+        Some(v1::CreateRequest {
             request_id: request_id(),
             name: name.to_owned(),
             bindings_document: bindings.to_string().into(),
             tree: manifest.digest().to_string(),
-        }
-    }
-
-    /// Creates a campaign; returns its id.
-    pub async fn create(&self, name: &str) -> String {
-        let request = self.create_request(name).await;
-        self.campaigns().await.create(request).await.expect("create").into_inner().campaign
+        })
     }
 }
 
@@ -190,7 +215,12 @@ pub struct FakeWorker {
 impl FakeWorker {
     /// Connects and opens a session.
     pub async fn new(coordinator: &Coordinator) -> Self {
-        let channel = coordinator.channel().await;
+        Self::try_new(&coordinator.client().await).await.expect("the first answer")
+    }
+
+    /// See [`FakeWorker::new`].
+    pub async fn try_new(client: &Client) -> Option<Self> {
+        let channel = client.channel.clone();
         let device = Device {
             id: "cpu-0".into(),
             kind: DeviceKind::Cpu,
@@ -216,12 +246,12 @@ impl FakeWorker {
         let artifacts = ArtifactServiceClient::new(channel.clone());
         let mut worker =
             Self { client: WorkerServiceClient::new(channel), artifacts, report, has_decided: false };
-        let answer = worker.sync().await.expect("the first answer");
+        let answer = worker.sync().await.ok()?;
         assert_eq!(answer.standing, Standing::Closed, "a session belongs to one life");
         worker.report.incarnation = Some(Incarnation(answer.incarnation.0));
         worker.report.session = SessionId::from("session-1");
         worker.report.number = 0;
-        worker
+        Some(worker)
     }
 
     /// Says all that it has; may hang.
@@ -243,16 +273,24 @@ impl FakeWorker {
 
     /// Waits until it is to have an attempt that it does not have.
     pub async fn next_order(&mut self) -> Order {
+        self.try_next_order().await.expect("an answer")
+    }
+
+    async fn try_next_order(&mut self) -> Option<Order> {
         loop {
-            let mut answer = self.sync().await.expect("an answer");
+            let mut answer = self.sync().await.ok()?;
             if let Some(order) = answer.orders.pop() {
-                return order;
+                return Some(order);
             }
         }
     }
 
     /// Reports an attempt's end until it is acknowledged, then forgets it.
     pub async fn end(&mut self, order: &Order, metric: Option<&str>, log_bytes: u64) {
+        self.try_end(order, metric, log_bytes).await.expect("acknowledged");
+    }
+
+    async fn try_end(&mut self, order: &Order, metric: Option<&str>, log_bytes: u64) -> Option<()> {
         let mut outcome = Outcome::bare(Ending::Finished);
         outcome.log_bytes = log_bytes;
         outcome.device_model = "cpu".to_owned();
@@ -283,16 +321,17 @@ impl FakeWorker {
             .into_iter()
             .map(|bytes| v1::WriteRequest { digest: Digest::of(&bytes).to_string(), data: bytes.into() })
             .collect();
-        self.artifacts.write(tokio_stream::iter(messages)).await.expect("results");
+        self.artifacts.write(tokio_stream::iter(messages)).await.ok()?;
         let phase = Phase::Ended(Box::new(outcome));
         self.report.attempts = vec![AttemptReport { key: order.key.clone(), phase }];
         loop {
-            let answer = self.sync().await.expect("an answer");
+            let answer = self.sync().await.ok()?;
             if answer.acknowledged.contains(&order.key) {
                 break;
             }
         }
         self.report.attempts.clear();
+        Some(())
     }
 
     /// Carries out every order of a campaign until its first decision.
@@ -302,16 +341,25 @@ impl FakeWorker {
         campaign: &str,
         metric: &str,
     ) -> Record {
+        self.try_run_until_decided(&coordinator.client().await, campaign, metric).await.expect("decided")
+    }
+
+    /// See [`FakeWorker::run_until_decided`].
+    pub async fn try_run_until_decided(
+        &mut self,
+        client: &Client,
+        campaign: &str,
+        metric: &str,
+    ) -> Option<Record> {
         loop {
-            let order = self.next_order().await;
-            self.end(&order, Some(metric), 0).await;
             let request = v1::ListIterationsRequest { campaign: campaign.to_owned() };
-            let listed =
-                coordinator.campaigns().await.list_iterations(request).await.expect("list").into_inner();
+            let listed = client.campaigns().list_iterations(request).await.ok()?.into_inner();
             if let Some(bytes) = listed.record_documents.first() {
                 self.has_decided = true;
-                return document::read("record", bytes).expect("a record");
+                return Some(document::read("record", bytes).expect("a record"));
             }
+            let order = self.try_next_order().await?;
+            self.try_end(&order, Some(metric), 0).await?;
         }
     }
 }

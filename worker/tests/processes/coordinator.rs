@@ -135,7 +135,7 @@ impl WorkerService for Coordinator {
                 let state = self.state();
                 let has = |key: &AttemptKey| report.attempts.iter().any(|attempt| attempt.key == *key);
                 let news = state.orders.iter().any(|order| !has(&order.key))
-                    || state.acknowledged.iter().any(|key| has(key))
+                    || state.acknowledged.iter().any(has)
                     || state.stop.iter().any(|stop| has(&stop.key) && state.changes != seen)
                     || state.changes != seen;
                 news.then(|| Answer {

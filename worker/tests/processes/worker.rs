@@ -39,7 +39,8 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let settings = Settings::new(work_dir, Endpoint::Unix(socket)).expect("our own path");
-        let settings = Settings { cpu_slots: Some(2), ..settings };
+        let cpu_slots = if std::env::var_os("WINDLASS_TEST_GPUS_ONLY").is_some() { None } else { Some(2) };
+        let settings = Settings { cpu_slots, ..settings };
         let shutdown = tokio_util::sync::CancellationToken::new();
         let told = shutdown.clone();
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
