@@ -39,7 +39,8 @@ pub fn page(story: &Story, iteration: &Iteration, width: u16) -> String {
     page.push("\n");
     page.push(&plan(iteration, width));
     if let Some(conclusion) = &iteration.conclusion {
-        page.push(&format!("\n{STRONG}{}{STRONG:#}\n", neutral(&conclusion.finding)));
+        page.push("\n");
+        page.sentence(&format!("{STRONG}{}{STRONG:#}", neutral(&conclusion.finding)));
         for bullet in &conclusion.bullets {
             page.bullet(&neutral(bullet));
         }
