@@ -10,7 +10,7 @@ use windlass_shared::record::Body;
 
 /// What the campaign below leaves in the ledger, whoever was killed meanwhile. `incarnation_started` is
 /// one more per start; `report_superseded` takes a worker that was lost, and has its own test.
-const LEFT: [(&str, u64); 17] = [
+const LEFT: [(&str, i64); 17] = [
     ("campaign_created", 1),
     ("lever_queued", 5),
     ("lever_retired", 1),
@@ -67,14 +67,16 @@ fn check(point: &str) {
     script.wait_until("three iterations are decided and the rest waits", |fleet| {
         let status = fleet.client(&["--output", "json", "status", &campaign]);
         let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
-        fleet.decided(&campaign).len() == 3 && status["waits_for"].as_str().is_some_and(|wait| wait.contains("L3"))
+        fleet.decided(&campaign).len() == 3
+            && status["waits_for"].as_str().is_some_and(|wait| wait.contains("L3"))
     });
     script.json(&["drain", "one"]);
     script.json(&["undrain", "one"]);
     script.json(&["stop", &campaign]);
     assert!(script.was_killed, "{point} was never reached{}", fleet.logs());
 
-    let values: Vec<_> = fleet.decided(&campaign).into_iter().map(|(n, status, metric)| (n, status, metric)).collect();
+    let values: Vec<_> =
+        fleet.decided(&campaign).into_iter().map(|(n, status, metric)| (n, status, metric)).collect();
     let want = [(1, "keep", "0.5"), (2, "keep", "0.75"), (3, "discard", "0.75")];
     assert_eq!(values, want.map(|(n, s, m)| (n, s.to_owned(), m.to_owned())), "{point}");
     assert_eq!(left(&fleet), LEFT.map(|(kind, n)| (kind.to_owned(), n)).into(), "{point}: lost or doubled");
@@ -82,9 +84,10 @@ fn check(point: &str) {
 }
 
 /// Records by kind, starts left out.
-fn left(fleet: &Fleet) -> BTreeMap<String, u64> {
+fn left(fleet: &Fleet) -> BTreeMap<String, i64> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let ledger = rusqlite::Connection::open_with_flags(fleet.data_dir().join("ledger.sqlite"), flags).expect("it opens");
+    let ledger = rusqlite::Connection::open_with_flags(fleet.data_dir().join("ledger.sqlite3"), flags)
+        .expect("it opens");
     let mut select = ledger
         .prepare("SELECT kind, count(*) FROM records WHERE kind != 'incarnation_started' GROUP BY kind")
         .expect("the table is there");
@@ -153,7 +156,8 @@ fn path(path: &Path) -> &str {
 fn write_project(dir: &Path) {
     let script = "if [ \"$MODE\" = broken ]; then echo boom; exit 3; fi\necho \"val: $VALUE\"";
     Project::default().run(script).write(dir);
-    let params = |value: &str, mode: &str| format!("VALUE={value}\n# one\n# two\n# three\n# four\nMODE={mode}\n");
+    let params =
+        |value: &str, mode: &str| format!("VALUE={value}\n# one\n# two\n# three\n# four\nMODE={mode}\n");
     std::fs::write(dir.join("params.sh"), params("0.5", "fine")).expect("a file");
     let lever = |name: &str, text: &str, anchor: &str, extra: &str| {
         let tree = dir.join(format!("levers/{name}.tree"));

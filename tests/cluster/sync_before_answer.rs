@@ -26,7 +26,15 @@ fn i3_no_answer_leaves_before_its_sync() {
     let campaign = fleet.submit(&project, false);
     let trace = fleet.path("trace");
     let mut strace = Command::new("strace")
-        .args(["-f", "-y", "-s", "4096", "-e", "trace=pwrite64,write,fsync,fdatasync,sendto,sendmsg,writev", "-p"])
+        .args([
+            "-f",
+            "-y",
+            "-s",
+            "4096",
+            "-e",
+            "trace=pwrite64,write,fsync,fdatasync,sendto,sendmsg,writev",
+            "-p",
+        ])
         .arg(coordinator.pid().to_string())
         .arg("-o")
         .arg(&trace)
@@ -34,7 +42,8 @@ fn i3_no_answer_leaves_before_its_sync() {
         .spawn()
         .expect("strace is there: tests/run.sh installs it");
     fleet.wait_until("strace is attached", || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", coordinator.pid())).unwrap_or_default();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", coordinator.pid())).unwrap_or_default();
         status.lines().any(|line| line.starts_with("TracerPid:") && !line.ends_with("\t0"))
     });
     fleet.ok(&["pause", &campaign]);

@@ -2,6 +2,11 @@
 //! decided by the pure host machine. All tasks are spawned here and end with it; runs do not: their shims
 //! live on, and the next start finds them.
 
+mod blocking;
+mod watch;
+
+pub(crate) use blocking::blocking;
+
 use crate::blobs::Cache;
 use crate::client::Client;
 use crate::collect;
@@ -11,9 +16,8 @@ use crate::logs::{self, Beginning};
 use crate::prepare;
 use crate::settings::Settings;
 use crate::shim;
-use crate::shop::{Backoff, Shop, blocking};
+use crate::shop::{Backoff, Shop};
 use crate::spool::{self, State, WorkDir};
-use crate::watch;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

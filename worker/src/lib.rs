@@ -19,4 +19,3 @@ pub mod workspace;
 
 mod durable;
 mod procfs;
-mod watch;

@@ -74,10 +74,3 @@ pub async fn persist<T, F: Future<Output = Result<T, Error>>>(
         }
     }
 }
-
-/// Does file work off the event loop.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(Error::Task)?
-}

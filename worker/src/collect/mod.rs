@@ -6,11 +6,12 @@ mod log;
 mod outputs;
 
 use crate::blobs;
+use crate::driver::blocking;
 use crate::error::Error;
 use crate::prepare::manifest;
 use crate::sandbox;
 use crate::shim::{self, Exit};
-use crate::shop::{Patience, Shop, blocking, persist};
+use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
 use crate::workspace::{gather, read_back};
 use rustix::io::Errno;

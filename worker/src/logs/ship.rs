@@ -2,6 +2,7 @@
 //! It ends when the log is whole and all of it is acknowledged.
 
 use crate::client::Client;
+use crate::driver::blocking;
 use crate::error::Error;
 use crate::shop::{Patience, persist};
 use bytes::Bytes;
@@ -75,11 +76,12 @@ async fn send(client: &Client, key: &AttemptKey, path: &Path, from: u64, until: 
     let (sender, receiver) = tokio::sync::mpsc::channel(AHEAD);
     let reading = {
         let (key, path) = (v1::AttemptKey::from(key), path.to_owned());
-        tokio::task::spawn_blocking(move || read(&path, key, from, until, &sender))
+        blocking(move || read(&path, key, from, until, &sender))
     };
     let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
-    let response = client.logs().write_log(stream).await;
-    reading.await.map_err(Error::Task)??;
+    let mut logs = client.logs();
+    let (read, response) = tokio::join!(reading, logs.write_log(stream));
+    read?;
     Ok(response.map_err(Error::call("LogService.WriteLog"))?.into_inner().acknowledged_bytes)
 }
 

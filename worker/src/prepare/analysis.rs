@@ -2,8 +2,9 @@
 //! from its tree; the results so far, the run's log, the scripts, and earlier iterations' results.
 
 use super::{DOWNLOAD_PATIENCE, Owned, fetch, folder_of_tree};
+use crate::driver::blocking;
 use crate::error::Error;
-use crate::shop::{Shop, blocking, persist};
+use crate::shop::{Shop, persist};
 use crate::spool::AttemptDir;
 use std::fmt::Write as _;
 use std::fs::{self, File};

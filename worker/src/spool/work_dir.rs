@@ -8,6 +8,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use windlass_shared::attempt::AttemptKey;
@@ -134,12 +135,9 @@ impl WorkDir {
             if !entry.file_name().to_string_lossy().starts_with("bin-") {
                 continue;
             }
-            match fs::remove_dir_all(entry.path()) {
-                // Another sweep was faster.
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::file("remove", &entry.path())(error));
-                }
-                _ => {}
+            if let Err(error) = remove_tree(&entry.path()) {
+                // The others still go; this one is tried again at the next sweep.
+                tracing::warn!(path = %entry.path().display(), %error, "failed to remove what was forgotten");
             }
         }
         Ok(())
@@ -161,6 +159,32 @@ impl WorkDir {
         }
         Ok(())
     }
+}
+
+/// Removes a folder of a run, which may have made parts of it read-only. One that another sweep removed
+/// meanwhile is no error.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    let gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path).and_then(|()| fs::remove_dir_all(path)).or_else(gone)
+        }
+        result => result.or_else(gone),
+    }
+}
+
+/// Makes every folder below `path` writable for us; links are not followed.
+fn open_up(path: &Path) -> io::Result<()> {
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&folder)?.flatten() {
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn identity(path: &Path) -> Result<WorkerId, Error> {

@@ -1,9 +1,10 @@
 //! Waiting for shims: for their first word, and for their end by pidfd. Starts no task of its own.
 
+use crate::driver::blocking;
 use crate::error::Error;
 use crate::prepare;
 use crate::shim::{self, Launched};
-use crate::shop::{Shop, blocking};
+use crate::shop::Shop;
 use crate::spool::AttemptDir;
 use rustix::fd::OwnedFd;
 use std::io::Read;
