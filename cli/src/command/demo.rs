@@ -1,6 +1,7 @@
 //! `windlass demo`: the example campaign on this machine, from nothing to a ledger and a plot. Leaves no
 //! process behind, however it ends.
 
+use super::propose::Voice;
 use super::submit::{self, Submission};
 use super::{campaigns, control, lever, propose, results, up};
 use crate::client::Client;
@@ -77,7 +78,7 @@ async fn begin(client: &Client, session: &Session, folder: &Folder) -> Result<St
             name: None,
             dry_run: false,
         };
-        let Submission { campaign, .. } = submit::submit(&args, session).await?;
+        let Submission { campaign, .. } = submit::submit(&args, session, Voice::Watched).await?;
         return Ok(campaign.unwrap_or_default());
     };
     let campaign = view.campaign.to_string();
@@ -94,7 +95,7 @@ async fn begin(client: &Client, session: &Session, folder: &Folder) -> Result<St
                 !known.iter().any(|lever| Some(&lever.title) == title.as_ref())
             })
             .collect();
-        propose::all(client, session, &campaign, &missing).await?;
+        propose::all(client, session, &campaign, &missing, Voice::Watched).await?;
     }
     Ok(campaign)
 }

@@ -4,6 +4,8 @@ use crate::error::Error;
 use crate::session::Session;
 use clap::Subcommand;
 use serde::Serialize;
+use windlass_coordinator::ledger::VerifyError;
+use windlass_shared::refusal::Refusal;
 
 /// What to do with the ledger.
 #[derive(Debug, Subcommand)]
@@ -24,8 +26,12 @@ struct Verified {
 pub fn run(command: Command, session: &Session) -> Result<(), Error> {
     let Command::Verify {} = command;
     let data_dir = session.data_dir.clone();
-    let found = windlass_coordinator::ledger::verify(&data_dir)
-        .map_err(|problem| Error::Ledger { data_dir: data_dir.clone(), source: Box::new(problem) })?;
+    let found = windlass_coordinator::ledger::verify(&data_dir).map_err(|problem| match problem {
+        VerifyError::Absent { .. } => {
+            Refusal::NotFound { what: "ledger", name: data_dir.display().to_string() }.into()
+        }
+        problem => Error::Ledger { data_dir: data_dir.clone(), source: Box::new(problem) },
+    })?;
     let verified = Verified {
         data_dir: data_dir.display().to_string(),
         records: found.records,

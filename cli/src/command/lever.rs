@@ -84,8 +84,12 @@ struct Retired {
 pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
     let client = Client::connect(session).await?;
     match command {
-        Command::Add { campaign, files } => add(&client, session, &campaign, &files).await,
+        Command::Add { campaign, files } => {
+            let campaign = resolve(&client, &campaign).await?;
+            add(&client, session, &campaign, &files).await
+        }
         Command::List { campaign } => {
+            let campaign = resolve(&client, &campaign).await?;
             let levers = list(&client, &campaign).await?;
             if session.is_json() {
                 return session.json("windlass.levers/1", &Listing { campaign, levers });
@@ -94,6 +98,7 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
         }
         Command::Show(one) => show(&client, session, one).await,
         Command::Retire(One { campaign, lever }) => {
+            let campaign = resolve(&client, &campaign).await?;
             let request_id = session.next_request_id();
             let request = RetireLeverRequest { request_id, campaign: campaign.clone(), lever: lever.0 };
             client.campaigns().retire_lever(request).await?;
@@ -106,8 +111,13 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
     }
 }
 
+/// The id behind a name or prefix.
+async fn resolve(client: &Client, campaign: &str) -> Result<String, Error> {
+    Ok(super::status::get(client, campaign).await?.campaign.0)
+}
+
 async fn add(client: &Client, session: &Session, campaign: &str, files: &[PathBuf]) -> Result<(), Error> {
-    let levers = propose::all(client, session, campaign, files).await?;
+    let levers = propose::all(client, session, campaign, files, propose::Voice::Each).await?;
     if session.is_json() {
         session.json("windlass.levers_added/1", &Added { campaign, levers: &levers })?;
     } else {

@@ -4,6 +4,7 @@
 use crate::client::Client;
 use crate::error::{Error, Report};
 use crate::lever_file;
+use crate::render::text::neutral;
 use crate::session::Session;
 use crate::upload;
 use serde::Serialize;
@@ -43,24 +44,32 @@ pub struct Proposed {
     pub refused: Vec<Refused>,
 }
 
+/// What is said about levers that were queued; refused ones are always reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Voice {
+    /// Each, as it happens.
+    Each,
+    /// Nothing: the campaign is being watched.
+    Watched,
+}
+
 /// Proposes each; ends early only when the coordinator is away.
 pub async fn all(
     client: &Client,
     session: &Session,
     campaign: &str,
     files: &[PathBuf],
+    voice: Voice,
 ) -> Result<Proposed, Error> {
     let mut proposed = Proposed::default();
     for file in files {
         match one(client, session, campaign, file).await {
             Ok(queued) => {
-                session.say(&format!(
-                    "L{} queued: {}",
-                    queued.lever,
-                    crate::render::text::neutral(&queued.title)
-                ));
+                if voice == Voice::Each {
+                    session.say(&format!("L{} queued: {}", queued.lever, neutral(&queued.title)));
+                }
                 for warning in &queued.warnings {
-                    session.say(&format!("  warning: {}", crate::render::text::neutral(warning)));
+                    session.say(&format!("  warning: {}", neutral(warning)));
                 }
                 proposed.queued.push(queued);
             }

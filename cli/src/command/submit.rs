@@ -1,6 +1,6 @@
 //! `windlass submit`: a workspace becomes a campaign, and lever files its queue.
 
-use super::propose::{self, Proposed};
+use super::propose::{self, Proposed, Voice};
 use crate::campaign_file;
 use crate::client::Client;
 use crate::error::Error;
@@ -59,7 +59,7 @@ pub struct Submission {
 
 /// Submits.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
-    let submission = submit(&args, session).await?;
+    let submission = submit(&args, session, Voice::Each).await?;
     if session.is_json() {
         return session.json("windlass.submission/1", &submission);
     }
@@ -70,7 +70,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
 }
 
 /// Reads, sends, creates, queues.
-pub async fn submit(args: &Args, session: &Session) -> Result<Submission, Error> {
+pub async fn submit(args: &Args, session: &Session, voice: Voice) -> Result<Submission, Error> {
     let file = campaign_file::read(&args.dir)?;
     let workspace = workspace::read(&args.dir, &file.bindings, &[&session.data_dir])?;
     let lever_files = args.levers.as_deref().map(lever_file::list).transpose()?.unwrap_or_default();
@@ -113,7 +113,7 @@ pub async fn submit(args: &Args, session: &Session) -> Result<Submission, Error>
         let levers = units::count(u64::from(created.levers_taken), "lever");
         session.say(&format!("{levers} came along from the campaign whose baseline failed [P1]"));
     }
-    submission.levers = propose::all(&client, session, &created.campaign, &lever_files).await?;
+    submission.levers = propose::all(&client, session, &created.campaign, &lever_files, voice).await?;
     submission.levers_taken = created.levers_taken;
     submission.campaign = Some(created.campaign);
     Ok(submission)

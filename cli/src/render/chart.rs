@@ -34,6 +34,8 @@ pub struct Point {
     pub title: String,
     /// The best kept value from here on, if anything was kept yet.
     pub best: Option<f64>,
+    /// So much worse than all that was kept that it stands at the edge.
+    pub off_scale: bool,
 }
 
 /// A range with its ticks.
@@ -72,11 +74,30 @@ impl Chart {
                 text: metric.map_or("no metric".to_owned(), |metric| metric.text().to_owned()),
                 title: super::text::neutral(&iteration.title),
                 best,
+                off_scale: false,
             });
         }
-        let scale = Scale::of(points.iter().filter_map(|point| point.value));
+        let scale = mark_outliers(&mut points, direction);
         Self { title: story.name.clone(), metric: story.bindings.metric.clone(), direction, points, scale }
     }
+}
+
+/// One hopeless lever must not press the staircase flat: what is worse than everything kept, by more than
+/// the kept ones span, is left off the scale.
+fn mark_outliers(points: &mut [Point], direction: Direction) -> Scale {
+    let kept = || points.iter().filter(|point| point.status == Status::Keep).filter_map(|point| point.value);
+    let low = kept().fold(f64::INFINITY, f64::min);
+    let high = kept().fold(f64::NEG_INFINITY, f64::max);
+    let span = high - low;
+    if span > 0.0 {
+        for point in points.iter_mut() {
+            point.off_scale = point.value.is_some_and(|value| match direction {
+                Direction::Maximize => value < low - span,
+                Direction::Minimize => value > high + span,
+            });
+        }
+    }
+    Scale::of(points.iter().filter(|point| !point.off_scale).filter_map(|point| point.value))
 }
 
 impl Scale {
@@ -110,9 +131,9 @@ impl Scale {
         }
     }
 
-    /// Where a value lies, from 0 at the bottom to 1 at the top.
+    /// Where a value lies, from 0 at the bottom to 1 at the top; what is off the scale lies at its edge.
     pub fn at(&self, value: f64) -> f64 {
-        (value - self.low) / (self.high - self.low)
+        ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
     }
 }
 
@@ -136,6 +157,7 @@ pub fn render(chart: &Chart, width: u16) -> String {
         }
         let (row, mark) = match (point.value, point.status) {
             (Some(value), Status::Keep) => (row_of(value).min(ROWS - 1), '●'),
+            (Some(value), _) if point.off_scale => (row_of(value).min(ROWS - 1), '◌'),
             (Some(value), _) => (row_of(value).min(ROWS - 1), '○'),
             (None, _) => (ROWS, '×'),
         };
@@ -151,7 +173,8 @@ pub fn render(chart: &Chart, width: u16) -> String {
         text.push('\n');
     }
     text.push_str(&numbers(shown, step, margin));
-    text.push_str("● keep  ○ discard  × crash  ─ best\n");
+    text.push_str("● keep  ○ discard  × crash  ─ best");
+    text.push_str(if shown.iter().any(|point| point.off_scale) { "  ◌ off the scale\n" } else { "\n" });
     text
 }
 
@@ -200,6 +223,29 @@ mod tests {
         check(&[3.0, 41.0], &[0.0, 10.0, 20.0, 30.0, 40.0, 50.0], 0);
         check(&[], &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], 1);
         assert!(Scale::of([0.5, 0.5].into_iter()).low < 0.5);
+    }
+
+    #[test]
+    fn one_hopeless_lever_does_not_press_the_staircase_flat() {
+        let point = |value: f64, status| Point {
+            iteration: 1,
+            status,
+            value: Some(value),
+            text: String::new(),
+            title: String::new(),
+            best: None,
+            off_scale: false,
+        };
+        let mut points = [
+            point(0.8, Status::Keep),
+            point(0.9, Status::Keep),
+            point(0.75, Status::Discard),
+            point(0.07, Status::Discard),
+        ];
+        let scale = mark_outliers(&mut points, Direction::Maximize);
+        assert_eq!(points.each_ref().map(|point| point.off_scale), [false, false, false, true]);
+        assert!(scale.low > 0.7, "{scale:?}");
+        assert_eq!(scale.at(0.07), 0.0);
     }
 
     #[test]

@@ -35,7 +35,8 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         Body::AttemptLeased { order, worker_name, .. } => {
             let devices: Vec<&str> = order.devices.iter().map(|device| device.as_str()).collect();
             let kind = kind(order.kind);
-            format!("iteration {}: {kind} on {worker_name} [{}]", order.key.id.iteration, devices.join(" "))
+            let place = on(worker_name, &devices);
+            format!("iteration {}: {kind} {place}", order.key.id.iteration)
         }
         Body::AttemptEnded { attempt, attempt_kind, outcome, .. } => {
             format!("iteration {}: {} {}", attempt.iteration, kind(*attempt_kind), ended(outcome))
@@ -58,6 +59,14 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         Body::WorkerUndrained { worker } => format!("worker {worker} takes work again"),
     };
     Some(neutral(&text))
+}
+
+/// Where an attempt is; an analysis may need no device.
+pub fn on(worker_name: &str, devices: &[&str]) -> String {
+    match devices {
+        [] => format!("on {worker_name}"),
+        devices => format!("on {worker_name} [{}]", devices.join(" ")),
+    }
 }
 
 fn campaign(record: &Record) -> &str {

@@ -1,6 +1,6 @@
 //! One iteration as a page.
 
-use super::event::ended;
+use super::event::{ended, on};
 use super::page::Page;
 use super::style::{self, STRONG};
 use super::table::Table;
@@ -29,7 +29,7 @@ pub fn page(story: &Story, iteration: &Iteration, width: u16) -> String {
         page.line("fix", &format!("number {} of its lever", fix + 1));
     }
     for attempt in &iteration.attempts {
-        let what = format!("{} on {} [{}]", kind(attempt), neutral(&attempt.worker_name), devices(attempt));
+        let what = format!("{} {}", kind(attempt), place(attempt));
         page.line(&format!("attempt {}", attempt.order.key.id.number), &what);
         page.line("", &outcome(attempt));
         if let Some(path) = attempt.outcome.as_ref().and_then(|outcome| outcome.frozen_changed.as_ref()) {
@@ -39,7 +39,8 @@ pub fn page(story: &Story, iteration: &Iteration, width: u16) -> String {
     page.push("\n");
     page.push(&plan(iteration, width));
     if let Some(conclusion) = &iteration.conclusion {
-        page.push(&format!("\n{STRONG}{}{STRONG:#}\n", neutral(&conclusion.finding)));
+        page.push("\n");
+        page.sentence(&format!("{STRONG}{}{STRONG:#}", neutral(&conclusion.finding)));
         for bullet in &conclusion.bullets {
             page.bullet(&neutral(bullet));
         }
@@ -66,9 +67,9 @@ fn kind(attempt: &Attempt) -> &'static str {
     }
 }
 
-fn devices(attempt: &Attempt) -> String {
-    let ids: Vec<String> = attempt.order.devices.iter().map(|device| neutral(device.as_str())).collect();
-    ids.join(" ")
+fn place(attempt: &Attempt) -> String {
+    let devices: Vec<&str> = attempt.order.devices.iter().map(|device| device.as_str()).collect();
+    neutral(&on(&attempt.worker_name, &devices))
 }
 
 fn outcome(attempt: &Attempt) -> String {

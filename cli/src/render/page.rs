@@ -28,6 +28,11 @@ impl Page {
         self.wrapped("  - ", 4, value);
     }
 
+    /// A sentence on lines of its own.
+    pub fn sentence(&mut self, value: &str) {
+        self.wrapped("", 0, value);
+    }
+
     /// Anything, as it is.
     pub fn push(&mut self, text: &str) {
         self.text.push_str(text);

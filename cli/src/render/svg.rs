@@ -188,6 +188,15 @@ fn dot(svg: &mut String, point: &Point, x: f64, y: f64) {
             if status == Status::Keep { 5 } else { 4 }
         ),
     };
+    if point.off_scale {
+        let side = if y < (TOP + BOTTOM) / 2.0 { -10.0 } else { 18.0 };
+        let text = escape(&cut(&point.text, 12));
+        let y = y + side;
+        let _ = writeln!(
+            svg,
+            "<text class=\"faint\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{text}</text>"
+        );
+    }
 }
 
 /// Kept levers by name, each at the first place near its dot that is free of dots and other labels.
@@ -201,6 +210,7 @@ fn labels(svg: &mut String, chart: &Chart, frame: &Frame) {
             Area { x: x - 6.0, y: y - 6.0, width: 12.0, height: 12.0 }
         })
         .collect();
+    taken.extend(steps(chart, frame));
     for (index, point) in chart.points.iter().enumerate() {
         if point.status != Status::Keep || point.value.is_none() {
             continue;
@@ -222,6 +232,18 @@ fn labels(svg: &mut String, chart: &Chart, frame: &Frame) {
         let _ =
             writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", area.x, area.y + 10.0, escape(&text));
     }
+}
+
+/// The staircase as areas that no label may cross.
+fn steps(chart: &Chart, frame: &Frame) -> Vec<Area> {
+    let mut areas = Vec::new();
+    for (index, pair) in chart.points.windows(2).enumerate() {
+        let (Some(from), Some(to)) = (pair[0].best, pair[1].best) else { continue };
+        let (x, end, y, next) = (frame.x(index), frame.x(index + 1), frame.value(from), frame.value(to));
+        areas.push(Area { x, y: y - 2.0, width: end - x, height: 4.0 });
+        areas.push(Area { x: end - 2.0, y: y.min(next), width: 4.0, height: (y - next).abs() });
+    }
+    areas
 }
 
 fn free_place(taken: &[Area], frame: &Frame, x: f64, y: f64, width: f64) -> Option<Area> {
@@ -287,6 +309,7 @@ mod tests {
                     text: value.to_string(),
                     title: format!("<lever> & \"number\" {n}"),
                     best: Some(value),
+                    off_scale: false,
                 }
             })
             .collect();

@@ -1,10 +1,10 @@
 //! Pages for people: a campaign, its levers, the fleet, an iteration, the ledger as a table.
 
-use super::event::{hold_reason, pause_reason, retire_reason, stop_reason};
+use super::event::{hold_reason, on, pause_reason, retire_reason, stop_reason};
 use super::page::Page;
 use super::style::{self, FAINT, STRONG};
 use super::table::Table;
-use super::text::neutral;
+use super::text::{cut, neutral};
 use super::units;
 use crate::history::Story;
 use crate::results_tsv;
@@ -103,11 +103,10 @@ pub fn open_iteration(open: &OpenIteration) -> String {
     let head =
         format!("iteration {}: {lever}{}, {}", open.iteration, neutral(&open.title), neutral(&open.stage));
     let Some(attempt) = &open.attempt else { return head };
-    let devices: Vec<String> = attempt.devices.iter().map(|device| neutral(device.as_str())).collect();
+    let devices: Vec<&str> = attempt.devices.iter().map(|device| device.as_str()).collect();
     format!(
-        "{head} on {} [{}], {} of {}",
-        neutral(&attempt.worker_name),
-        devices.join(" "),
+        "{head} {}, {} of {}",
+        neutral(&on(&attempt.worker_name, &devices)),
         units::duration(attempt.elapsed_ms),
         units::duration(attempt.budget_ms)
     )
@@ -168,7 +167,7 @@ pub fn workers(views: &[WorkerView], width: u16) -> String {
         let all: Vec<String> = devices.into_iter().chain([format!("{free} free")]).chain(problems).collect();
         let runs: Vec<String> = view.attempts.iter().map(ToString::to_string).collect();
         table.row(&[
-            view.info.id.to_string(),
+            short(view.info.id.as_str()),
             view.info.name.clone(),
             view.state.clone(),
             format!("{} ago", units::duration(view.silent_ms)),
@@ -177,6 +176,11 @@ pub fn workers(views: &[WorkerView], width: u16) -> String {
         ]);
     }
     table.render()
+}
+
+/// The first part of a UUID: enough to name a worker by.
+fn short(id: &str) -> String {
+    id.split('-').next().unwrap_or(id).to_owned()
 }
 
 /// `windlass results C`: the ledger's rows, and the best (P31).
@@ -209,7 +213,7 @@ pub fn best(story: &Story) -> String {
                 best.number,
                 neutral(&story.bindings.metric),
                 results_tsv::metric(decision),
-                neutral(&best.title)
+                cut(&neutral(&best.title), 40)
             )
         }
         None => format!("{FAINT}nothing kept yet{FAINT:#}"),
