@@ -180,6 +180,12 @@ impl From<Problem> for Error {
     }
 }
 
+impl From<Box<Problem>> for Error {
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Document(problem)
+    }
+}
+
 impl From<tonic::Status> for Error {
     fn from(status: tonic::Status) -> Self {
         Self::Received(Box::new(windlass_proto::refusal::from_status(&status)))

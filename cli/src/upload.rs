@@ -152,7 +152,7 @@ mod tests {
         let path = dir.path().join("big");
         let bytes: Vec<u8> = (0..CHUNK_BYTES * 2 + 7).map(|i| i as u8).collect();
         std::fs::write(&path, &bytes).expect("written");
-        let parts = vec![
+        let mut parts = vec![
             (Digest::of(b"small"), Source::Bytes(b"small".to_vec())),
             (Digest::of(b""), Source::Bytes(Vec::new())),
             (Digest::of(&bytes), Source::Bytes(bytes.clone())),
@@ -166,8 +166,7 @@ mod tests {
         assert_eq!(all.iter().map(|piece| piece.data.len()).sum::<usize>(), 5 + bytes.len() * 2);
         std::fs::write(&path, b"shrunk").expect("written");
         let rest: Vec<WriteRequest> =
-            Pieces { parts: parts[3..].to_vec().into_iter(), current: None, failed: failed.clone() }
-                .collect();
+            Pieces { parts: parts.split_off(3).into_iter(), current: None, failed: failed.clone() }.collect();
         assert!(rest.is_empty());
         let problem = failed.lock().expect("unpoisoned").take();
         assert!(matches!(problem, Some(Error::Changed { .. })));

@@ -104,8 +104,8 @@ pub fn read_text(path: &Path) -> Result<String, Error> {
 }
 
 /// Reads the text of `path` as a `T`.
-pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Problem> {
-    serde_saphyr::from_str(text).map_err(|error| explain(path, text, error.without_snippet()))
+pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Box<Problem>> {
+    serde_saphyr::from_str(text).map_err(|error| Box::new(explain(path, text, error.without_snippet())))
 }
 
 fn explain(path: &Path, text: &str, error: &Saphyr) -> Problem {

@@ -1,17 +1,22 @@
 //! The one loop: it takes an event, has the engine decide, applies at once, and lets nothing leave before
 //! it is durable. It judges nothing. Every task of the coordinator is spawned here.
 
+mod call;
 mod clock;
 mod event;
 mod gather;
+mod handle;
 mod hanging;
 mod outbox;
 mod query;
 mod stores;
+mod tasks;
 
 pub(crate) use event::{Asked, Call, Event};
+pub(crate) use handle::{Gone, Handle};
 pub(crate) use query::{Pages, Query};
 pub(crate) use stores::Stores;
+pub(crate) use tasks::{Tasks, blocking};
 
 use crate::blobs;
 use crate::ledger::{self, Batch, Durable, Writer};
@@ -21,17 +26,13 @@ use hanging::Hanging;
 use outbox::Outbox;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
-use windlass_engine::core::{Ask, Command, Core, Input, Observation, RequestKey};
+use windlass_engine::core::{Command, Core, Input, Observation};
 use windlass_engine::gate::facts::Wanted;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::Incarnation;
-use windlass_shared::record::{Answer, Record};
+use windlass_shared::record::Record;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
 use windlass_shared::time::Time;
@@ -42,8 +43,6 @@ const EVENTS_MAX: usize = 1024;
 const BATCH_MAX_RECORDS: usize = 4096;
 /// Answers that may wait for the disk; then the loop takes no more events.
 const OUTBOX_MAX: usize = 16_384;
-/// How often a proposal's facts are gathered before its caller is asked to come again.
-const GATHER_TIMES_MAX: u32 = 5;
 /// Rounds of internal commands after one event: a bound on what a fault in the core could spin.
 const ROUNDS_MAX: usize = 100_000;
 
@@ -58,111 +57,10 @@ pub enum Error {
     Writer(#[source] ledger::Error),
     /// The store of blobs could not be asked.
     #[error("failed to look blobs up")]
-    Blobs(#[source] blobs::Error),
+    Blobs(#[source] Box<blobs::Error>),
     /// The engine refused to start.
     #[error("failed to start a new incarnation")]
     Start(#[source] Refusal),
-}
-
-/// Tasks beside the loop: servers, streams, gatherers. Every one is joined at shutdown. Cloning shares
-/// them.
-#[derive(Clone, Debug)]
-pub(crate) struct Tasks {
-    tracker: TaskTracker,
-    shutdown: CancellationToken,
-    /// Ends what has not ended within its grace.
-    abort: CancellationToken,
-}
-
-impl Tasks {
-    /// Tasks that end with `shutdown`.
-    pub fn new(shutdown: CancellationToken) -> Self {
-        Self { tracker: TaskTracker::new(), shutdown, abort: CancellationToken::new() }
-    }
-
-    /// Starts a task.
-    pub fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let abort = self.abort.clone();
-        self.tracker.spawn(async move {
-            tokio::select! {
-                () = task => {}
-                () = abort.cancelled() => {}
-            }
-        });
-    }
-
-    /// A stream that `fill` fills; it ends with the caller, with `fill`, or with the coordinator.
-    pub fn stream<T, F>(&self, length: usize, fill: impl FnOnce(mpsc::Sender<T>) -> F) -> ReceiverStream<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let (sender, receiver) = mpsc::channel(length);
-        let caller = sender.clone();
-        let shutdown = self.shutdown.clone();
-        let fill = fill(sender);
-        self.tracker.spawn(async move {
-            tokio::select! {
-                () = fill => {}
-                () = caller.closed() => {}
-                () = shutdown.cancelled() => {}
-            }
-        });
-        ReceiverStream::new(receiver)
-    }
-
-    /// Waits until every task has ended; after `grace` they are ended.
-    pub async fn end(&self, grace: Duration) {
-        self.tracker.close();
-        if tokio::time::timeout(grace, self.tracker.wait()).await.is_err() {
-            self.abort.cancel();
-            self.tracker.wait().await;
-        }
-    }
-}
-
-/// Runs what blocks for the disk on a thread where that hurts nobody.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(answer) => answer,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}
-
-/// How the outside reaches the loop. Cloning shares it.
-#[derive(Clone, Debug)]
-pub(crate) struct Handle {
-    events: mpsc::Sender<Event>,
-    /// How far the ledger is durable.
-    pub durable: watch::Receiver<Durable>,
-    /// Changes whenever the soft state may have moved.
-    pub moved: watch::Receiver<u64>,
-    /// What lies beside the core.
-    pub stores: Stores,
-    /// For streams.
-    pub tasks: Tasks,
-}
-
-/// The coordinator ends; the caller may try again elsewhere or later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the coordinator is shutting down")]
-pub(crate) struct Gone;
-
-impl Handle {
-    /// Sends an event and awaits its answer.
-    pub async fn ask<T>(
-        &self,
-        event: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Event,
-    ) -> Result<Result<T, Refusal>, Gone> {
-        let (reply, answer) = oneshot::channel();
-        self.events.send(event(reply)).await.map_err(|_| Gone)?;
-        answer.await.map_err(|_| Gone)
-    }
-
-    /// Sends an event that nobody answers; one that finds the queue full is lost, as a message can be.
-    pub fn tell(&self, event: Event) {
-        let _ = self.events.try_send(event);
-    }
 }
 
 /// The loop's state.
@@ -291,94 +189,6 @@ impl Driver {
         Ok(())
     }
 
-    /// A client's change: what it needs is gathered off the loop, then it is decided.
-    fn call(&mut self, now: Time, call: Call) -> Result<(), Error> {
-        if let Some(answer) = self.answered(now, &call.request) {
-            self.outbox.push(self.core.durable().seq, call.reply, answer);
-            return Ok(());
-        }
-        let asked = call.asked.clone();
-        let resolve = |name: &str| self.core.resolve_campaign(name);
-        let ask = match asked {
-            Asked::Create { tree, .. } => {
-                self.gather_call(call, move |stores| gather::tree(stores, tree));
-                return Ok(());
-            }
-            Asked::Propose { campaign, lever } => {
-                let wanted = resolve(&campaign).and_then(|id| self.core.proposal_wanted(&id, lever));
-                match wanted {
-                    Ok(wanted) => self.gather_call(call, move |stores| gather::proposal(stores, wanted)),
-                    Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
-                }
-                return Ok(());
-            }
-            Asked::Retire { campaign, lever } => {
-                resolve(&campaign).map(|campaign| Ask::Retire { campaign, lever })
-            }
-            Asked::Pause { campaign } => resolve(&campaign).map(Ask::Pause),
-            Asked::Resume { campaign } => resolve(&campaign).map(Ask::Resume),
-            Asked::Stop { campaign } => resolve(&campaign).map(Ask::Stop),
-            Asked::Drain { worker } => self.core.resolve_worker(&worker).map(Ask::Drain),
-            Asked::Undrain { worker } => self.core.resolve_worker(&worker).map(Ask::Undrain),
-        };
-        self.decide_call(now, call, ask)
-    }
-
-    /// Whether a request needs no decision: its answer is known (I4), or its key is none.
-    fn answered(&self, now: Time, request: &RequestKey) -> Option<Result<Answer, Refusal>> {
-        if let Some(answered) = self.core.durable().requests.get(&request.id) {
-            let same = answered.body == request.body;
-            let reused = || Refusal::RequestReused { id: request.id.0.clone() };
-            return Some(if same { Ok(answered.answer.clone()) } else { Err(reused()) });
-        }
-        let refused = || Err(Refusal::RequestId { id: request.id.0.clone() });
-        if is_remembered(&request.id.0, now.wall_ms) { None } else { Some(refused()) }
-    }
-
-    fn gather_call<F>(&mut self, mut call: Call, gather: impl FnOnce(Stores) -> F)
-    where
-        F: Future<Output = Gathered> + Send + 'static,
-    {
-        call.gathered_times += 1;
-        let gathered = gather(self.stores.clone());
-        self.send_later(async move { Event::CallGathered { call, gathered: gathered.await } });
-    }
-
-    fn call_gathered(&mut self, now: Time, call: Call, gathered: Gathered) -> Result<(), Error> {
-        let ask = match (call.asked.clone(), self.keep(gathered)) {
-            (Asked::Create { name, bindings, tree }, Finding::Tree(checked)) => {
-                checked.map(|()| Ask::Create { name, bindings, tree })
-            }
-            (Asked::Propose { campaign, lever }, Finding::Proposal(facts)) => {
-                self.core.resolve_campaign(&campaign).map(|campaign| Ask::Propose { campaign, lever, facts })
-            }
-            // No other call gathers anything.
-            _ => Err(Refusal::FactsMoved),
-        };
-        self.decide_call(now, call, ask)
-    }
-
-    fn decide_call(&mut self, now: Time, call: Call, ask: Result<Ask, Refusal>) -> Result<(), Error> {
-        let request = call.request.clone();
-        let decided = ask.and_then(|ask| self.core.decide(now, Input::Client { request, ask }));
-        let answer = match decided {
-            // The best has moved while the facts were gathered.
-            Err(Refusal::FactsMoved) if call.gathered_times < GATHER_TIMES_MAX => {
-                return self.call(now, call);
-            }
-            Err(refusal) => Err(refusal),
-            Ok(records) => match self.absent_blob(&records)? {
-                Some(digest) => Err(Refusal::AbsentBlob { digest }),
-                None => {
-                    self.apply(records);
-                    Ok(self.core.answered(&call.request))
-                }
-            },
-        };
-        self.outbox.push(self.core.durable().seq, call.reply, answer);
-        Ok(())
-    }
-
     /// A worker's report: what ended is recorded, then the report is seen, then it hangs.
     fn report(
         &mut self,
@@ -417,7 +227,7 @@ impl Driver {
     /// The first blob that these records name and nobody has (I16).
     fn absent_blob(&self, records: &[Record]) -> Result<Option<Digest>, Error> {
         for digest in records.iter().flat_map(|record| record.body.blobs()) {
-            if !self.stores.blobs.contains(digest).map_err(Error::Blobs)? {
+            if !self.stores.blobs.contains(digest).map_err(|error| Error::Blobs(Box::new(error)))? {
                 return Ok(Some(digest));
             }
         }
@@ -554,13 +364,4 @@ impl Driver {
 fn draw_incarnation() -> Incarnation {
     let (high, low) = Uuid::new_v4().as_u64_pair();
     Incarnation((high ^ low.rotate_left(1)).max(1))
-}
-
-/// Whether a request id is a UUIDv7 of the days that keys are remembered. A client's clock may be ahead.
-fn is_remembered(id: &str, now_wall_ms: i64) -> bool {
-    let Ok(uuid) = Uuid::parse_str(id) else { return false };
-    let Some(timestamp) = uuid.get_timestamp().filter(|_| uuid.get_version_num() == 7) else { return false };
-    let (secs, nanos) = timestamp.to_unix();
-    let made_ms = i64::try_from(secs).unwrap_or(i64::MAX).saturating_mul(1000) + i64::from(nanos / 1_000_000);
-    now_wall_ms.saturating_sub(made_ms) < windlass_engine::core::REQUEST_MEMORY_MS
 }

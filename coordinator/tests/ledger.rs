@@ -220,7 +220,7 @@ async fn flipped_bytes_and_a_truncated_file_are_found() {
     // A byte in the body of a record. The last place in the file, because pages that were split keep
     // dead copies of what they held before.
     let place = find_last(&good, b"\"campaign\":\"digits-1a2b3c").expect("a record's text");
-    let damages: [(&str, Box<dyn Fn(&Path)>); 3] = [
+    let damages: [(&str, Damage); 3] = [
         (
             "flipped",
             Box::new(move |path: &Path| {
@@ -253,6 +253,9 @@ async fn flipped_bytes_and_a_truncated_file_are_found() {
         assert!(verify(folder.path()).is_err(), "{name} must be found");
     }
 }
+
+/// Something that happens to a file.
+type Damage = Box<dyn Fn(&Path)>;
 
 fn find_last(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).rposition(|window| window == needle)

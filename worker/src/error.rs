@@ -145,7 +145,13 @@ impl Error {
             Self::Connect(_) => true,
             Self::Call { source, .. } => matches!(
                 source.code(),
-                Code::Unavailable | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded | Code::Aborted
+                // A connection that breaks within a message shows as Internal.
+                Code::Unavailable
+                    | Code::Cancelled
+                    | Code::Unknown
+                    | Code::DeadlineExceeded
+                    | Code::Aborted
+                    | Code::Internal
             ),
             _ => false,
         }

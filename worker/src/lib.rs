@@ -1,15 +1,20 @@
 //! The worker: carries out attempts on one machine, and says what it has.
 
-pub mod blobs;
+pub mod driver;
+pub mod settings;
+
 pub mod client;
 pub mod collect;
-pub mod error;
+pub mod device;
 pub mod logs;
 pub mod prepare;
-pub mod sandbox;
 pub mod shim;
-pub mod shop;
 pub mod spool;
+
+pub mod blobs;
+pub mod error;
+pub mod sandbox;
+pub mod shop;
 pub mod workspace;
 
 mod durable;

@@ -49,6 +49,13 @@ pub fn environment_has(pid: Pid, entry: &str) -> bool {
     environment.split(|&byte| byte == 0).any(|part| part == entry.as_bytes())
 }
 
+/// Whether the environment a process was started with has a variable of this name.
+pub fn environment_names(pid: Pid, name: &str) -> bool {
+    let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
+    let named = |part: &[u8]| part.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
+    environment.split(|&byte| byte == 0).any(named)
+}
+
 /// The command line for people: arguments joined by blanks, at most 200 bytes.
 pub fn command_line(pid: Pid) -> String {
     let bytes = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();

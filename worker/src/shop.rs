@@ -33,7 +33,7 @@ pub enum Patience {
 }
 
 /// Waits between tries: 100 ms, doubling to 5 s.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     next: Duration,
 }
@@ -48,14 +48,19 @@ impl Backoff {
     /// Waits, and longer the next time.
     pub async fn wait(&mut self) {
         tokio::time::sleep(self.next).await;
+        self.lengthen();
+    }
+
+    /// Makes the next wait longer.
+    pub fn lengthen(&mut self) {
         self.next = (self.next * 2).min(BACKOFF_MAX);
     }
 }
 
 /// Tries `call` until it works, is refused, or patience ends; only what is worth a retry is retried.
-pub async fn persist<T>(
+pub async fn persist<T, F: Future<Output = Result<T, Error>>>(
     patience: Patience,
-    mut call: impl AsyncFnMut() -> Result<T, Error>,
+    mut call: impl FnMut() -> F,
 ) -> Result<T, Error> {
     let began = Instant::now();
     let mut backoff = Backoff::default();
@@ -68,11 +73,4 @@ pub async fn persist<T>(
             result => return result,
         }
     }
-}
-
-/// Does file work off the event loop.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(Error::Task)?
 }

@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Loopback address for clients and workers, beside the Unix socket; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-    pub listen: SocketAddr,
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
     /// End when the other end of this descriptor is closed
     #[arg(long, hide = true, value_name = "N")]
     pub lifeline_fd: Option<u32>,
@@ -20,7 +20,16 @@ pub struct Args {
 /// Serves until it is asked to end.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     super::role_log::start(session.quiet);
-    let _ = (args, lifeline::cut(None), Signals::listen()?);
-    let source = std::io::Error::from(std::io::ErrorKind::Unsupported);
-    Err(Error::System { operation: "run this role: its crate has no entry yet", source })
+    let mut signals = Signals::listen()?;
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let settings = windlass_coordinator::Settings { data_dir: session.data_dir.clone(), listen: args.listen };
+    // It says itself where it can be reached, and leaves endpoint.json for clients.
+    let serving = windlass_coordinator::run(settings, |_| {}, shutdown.clone());
+    tokio::pin!(serving);
+    let served = tokio::select! {
+        served = &mut serving => served,
+        _ = signals.next() => { shutdown.cancel(); serving.await }
+        () = lifeline::cut(args.lifeline_fd) => { shutdown.cancel(); serving.await }
+    };
+    served.map_err(|problem| Error::Coordinator(Box::new(problem)))
 }

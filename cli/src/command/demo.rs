@@ -2,7 +2,7 @@
 //! process behind, however it ends.
 
 use super::submit::{self, Submission};
-use super::{campaigns, control, lever, propose, results, status, up};
+use super::{campaigns, control, lever, propose, results, up};
 use crate::client::Client;
 use crate::demo::folder::Folder;
 use crate::demo::show::{self, Outcome};
@@ -13,6 +13,7 @@ use crate::lever_file;
 use crate::process::pair::Pair;
 use crate::process::signals::{Request, Signals};
 use crate::render::chart::Chart;
+use crate::render::text::neutral;
 use crate::render::{svg, views};
 use crate::session::Session;
 use std::path::PathBuf;
@@ -32,12 +33,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
     let folder = Folder::prepare(&args.dir)?;
     let here = session.at(&folder.data_dir());
-    let setup = up::Args {
-        listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
-        work_dir: None,
-        name: None,
-        cpu_slots: None,
-    };
+    let setup = up::Args { listen: None, work_dir: None, name: None, cpu_slots: None };
     let mut pair = up::pair(&setup, &here, Some(folder.root()));
     let outcome = tokio::select! {
         outcome = play(&mut pair, &here, &folder) => outcome,
@@ -112,7 +108,6 @@ async fn finish(
     outcome: &Outcome,
 ) -> Result<(), Error> {
     let story = history::fetch(client, campaign).await?;
-    let view = status::get(client, campaign).await?;
     layout::lay_out(client, &story, &folder.sandbox()).await?;
     layout::write_file(&folder.plot(), svg::render(&Chart::of(&story)).as_bytes())?;
     if session.is_json() {
@@ -124,7 +119,7 @@ async fn finish(
         if !matches!(lever.state, windlass_shared::view::LeverState::Decided { .. }) {
             let state = views::lever_state(&lever.state);
             let line = format!("{} ({}): {state}", lever.lever, lever.title);
-            session.say(&crate::render::text::neutral(&line));
+            session.say(&neutral(&line));
         }
     }
     session.say("");
@@ -133,8 +128,8 @@ async fn finish(
     session.say(&format!("plot:     {}", folder.plot().display()));
     session.say(&format!("ledger:   {}", folder.data_dir().display()));
     session.say(&format!("look on:  windlass up --data-dir {}", quote(&folder.data_dir())));
-    match outcome {
-        Outcome::Done => Ok(()),
-        Outcome::Stuck(why) => Err(Error::WaitEnded { why: format!("{} ({why})", views::state(&view)) }),
+    if let Outcome::Stuck(why) = outcome {
+        session.say(&format!("some levers still stand in line: the campaign waits for {}", neutral(why)));
     }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use super::propose;
 use crate::client::Client;
 use crate::error::Error;
+use crate::render::page::Page;
 use crate::render::text::neutral;
 use crate::render::views;
 use crate::session::Session;
@@ -138,27 +139,27 @@ async fn show(client: &Client, session: &Session, one: One) -> Result<(), Error>
     if session.is_json() {
         return session.json("windlass.lever/1", &shown);
     }
-    let mut text = format!("{}  {}\n", shown.lever.lever, neutral(&shown.lever.title));
-    let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<10} {value}\n"));
-    line("state", &neutral(&views::lever_state(&shown.lever.state)));
-    line("kind", &neutral(&shown.lever.lever_kind));
+    let heading = format!("{}  {}", shown.lever.lever, neutral(&shown.lever.title));
+    let mut page = Page::new(&heading, session.width());
+    page.line("state", &neutral(&views::lever_state(&shown.lever.state)));
+    page.line("kind", &neutral(&shown.lever.lever_kind));
     if let Body::LeverQueued { document, pin, .. } = &shown.record.body {
         let files: Vec<&str> = document.files.iter().map(|file| file.as_str()).collect();
-        line("files", &files.join(", "));
-        line("predicts", &neutral(&document.prediction));
+        page.line("files", &files.join(", "));
+        page.line("predicts", &neutral(&document.prediction));
         if let Some(anchor) = &document.anchor {
             let compare = anchor.compare.as_ref().map_or(String::new(), |c| format!(" {c}"));
-            line("anchor", &format!("{}: /{}/{compare}", anchor.file, neutral(&anchor.pattern)));
+            page.line("anchor", &format!("{}: /{}/{compare}", anchor.file, neutral(&anchor.pattern)));
         }
         if let Some(pin) = pin {
-            line("pinned", &format!("{} in iteration {}", neutral(&pin.value), pin.iteration));
+            page.line("pinned", &format!("{} in iteration {}", neutral(&pin.value), pin.iteration));
         }
         for row in &document.analysis {
-            line("measures", &format!("{}: {} ({})", row.dimension, neutral(&row.question), row.output));
+            page.line("measures", &format!("{}: {} ({})", row.dimension, neutral(&row.question), row.output));
         }
         if !document.fixes.is_empty() {
-            line("fixes", &document.fixes.len().to_string());
+            page.line("fixes", &document.fixes.len().to_string());
         }
     }
-    session.print(&text)
+    session.print(&page.finish())
 }

@@ -34,7 +34,7 @@ struct Ledger {
     campaign: String,
     metric: String,
     best: Option<u32>,
-    rows: Vec<Row>,
+    iterations: Vec<Row>,
 }
 
 #[derive(Serialize)]
@@ -64,7 +64,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
 
 /// As `windlass.results/1`.
 pub fn json(session: &Session, story: &Story) -> Result<(), Error> {
-    let rows = story
+    let iterations = story
         .rows()
         .map(|(iteration, decision)| Row {
             iteration: iteration.number.0,
@@ -82,7 +82,7 @@ pub fn json(session: &Session, story: &Story) -> Result<(), Error> {
         campaign: story.campaign.to_string(),
         metric: story.bindings.metric.clone(),
         best: story.best.map(|best| best.0),
-        rows,
+        iterations,
     };
     session.json("windlass.results/1", &ledger)
 }

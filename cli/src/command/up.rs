@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Loopback address beside the Unix socket; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-    pub listen: SocketAddr,
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
     /// The worker's own folder [default: worker in the data folder]
     #[arg(long, value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
@@ -68,7 +68,7 @@ pub fn pair(args: &Args, session: &Session, logs: Option<&Path>) -> Pair {
     let option = |name: &str, value: OsString| [OsString::from(name), value];
     let mut coordinator: Vec<OsString> = Vec::new();
     coordinator.extend(option("--data-dir", data_dir.clone()));
-    coordinator.extend(option("--listen", args.listen.to_string().into()));
+    coordinator.extend(args.listen.iter().flat_map(|listen| option("--listen", listen.to_string().into())));
     let mut worker: Vec<OsString> = Vec::new();
     worker.extend(option("--data-dir", data_dir));
     worker.extend(option("--work-dir", work_dir.into_os_string()));

@@ -1,10 +1,13 @@
 //! `windlass worker`: becomes a worker.
 
+use crate::client;
 use crate::error::Error;
+use crate::process::end_runs;
 use crate::process::lifeline;
-use crate::process::signals::Signals;
+use crate::process::signals::{Request, Signals};
 use crate::session::Session;
 use std::path::PathBuf;
+use windlass_worker::client::Endpoint;
 
 /// How it is set up.
 #[derive(Debug, clap::Args)]
@@ -29,7 +32,39 @@ pub struct Args {
 /// Works until it is asked to end.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     super::role_log::start(session.quiet);
-    let _ = (args, lifeline::cut(None), Signals::listen()?);
-    let source = std::io::Error::from(std::io::ErrorKind::Unsupported);
-    Err(Error::System { operation: "run this role: its crate has no entry yet", source })
+    let mut signals = Signals::listen()?;
+    let work_dir = args.work_dir.unwrap_or_else(|| session.data_dir.join("worker"));
+    let mut settings = windlass_worker::settings::Settings::new(work_dir.clone(), endpoint(session)?)
+        .map_err(|source| Error::System { operation: "find this program's own file", source })?;
+    (settings.name, settings.labels, settings.cpu_slots) = (args.name, args.labels, args.cpu_slots);
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let working = Box::pin(windlass_worker::driver::run(settings, shutdown.clone()));
+    tokio::pin!(working);
+    let (worked, request) = tokio::select! {
+        worked = &mut working => (worked, Request::LeaveRuns),
+        request = signals.next() => { shutdown.cancel(); (working.await, request) }
+        // The parent is gone without a word: the runs are left, to be found again.
+        () = lifeline::cut(args.lifeline_fd) => { shutdown.cancel(); (working.await, Request::LeaveRuns) }
+    };
+    if request == Request::EndRuns {
+        end_runs::in_folder(&work_dir);
+    }
+    worked.map_err(|problem| Error::Worker(Box::new(problem)))
+}
+
+/// The coordinator, as the global options name it.
+fn endpoint(session: &Session) -> Result<Endpoint, Error> {
+    let Some(address) = &session.coordinator else {
+        return Ok(Endpoint::Unix(client::socket_of(&session.data_dir)));
+    };
+    if let Some(path) = address.strip_prefix("unix:") {
+        return Ok(Endpoint::Unix(PathBuf::from(path.strip_prefix("//").unwrap_or(path))));
+    }
+    let refuse = || Error::Address { address: address.clone() };
+    let plain = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+    if plain.contains("://") || !plain.contains(':') {
+        return Err(refuse());
+    }
+    let token = client::token_text(session)?.unwrap_or_default();
+    Ok(Endpoint::Tcp { address: plain.to_owned(), token })
 }

@@ -13,10 +13,7 @@ use windlass_shared::plan::{Compares, Deliverable, Script};
 
 /// A value as YAML.
 pub fn yaml<T: Serialize>(value: &T) -> Result<String, Error> {
-    // Through JSON values: the same keys in the same order whatever the writer's version does.
-    let value =
-        serde_json::to_value(value).map_err(|source| Error::Encode { what: "a YAML file", source })?;
-    serde_saphyr::to_string(&value)
+    serde_saphyr::to_string(value)
         .map_err(|problem| Error::System { operation: "write YAML", source: std::io::Error::other(problem) })
 }
 

@@ -1,5 +1,6 @@
 //! Processes: becoming a shim, running the roles as children, ending them.
 
+pub mod end_runs;
 pub mod lifeline;
 pub mod pair;
 pub mod role;

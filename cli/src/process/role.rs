@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 /// How much of a dead child's last words is shown, bytes.
 const LAST_WORDS_BYTES: usize = 2_000;
@@ -27,8 +27,9 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Role {
     plan: Plan,
-    // The lifeline is the child's standard input; dropping the child closes it.
     child: Child,
+    // The child's standard input. Held apart: waiting for a child closes what it still holds.
+    _lifeline: Option<ChildStdin>,
 }
 
 impl Plan {
@@ -45,8 +46,9 @@ impl Plan {
             let log = File::options().create(true).append(true).open(path).map_err(failed)?;
             command.stderr(log);
         }
-        let child = command.spawn().map_err(failed)?;
-        Ok(Role { plan: self.clone(), child })
+        let mut child = command.spawn().map_err(failed)?;
+        let lifeline = child.stdin.take();
+        Ok(Role { plan: self.clone(), child, _lifeline: lifeline })
     }
 }
 

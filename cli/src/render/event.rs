@@ -41,7 +41,7 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
             format!("iteration {}: {} {}", attempt.iteration, kind(*attempt_kind), ended(outcome))
         }
         Body::FixApplied { iteration, fix, .. } => {
-            format!("iteration {iteration}: tries the fix {} that its lever brought along", fix + 1)
+            format!("iteration {iteration}: tries fix {} of its lever", fix + 1)
         }
         Body::DeliverableAccepted { iteration, output, first_line, .. } => {
             format!("iteration {iteration}: has {output}: {}", cut(&neutral(first_line), 60))

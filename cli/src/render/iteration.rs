@@ -1,6 +1,7 @@
 //! One iteration as a page.
 
 use super::event::ended;
+use super::page::Page;
 use super::style::{self, STRONG};
 use super::table::Table;
 use super::text::neutral;
@@ -10,52 +11,52 @@ use windlass_shared::attempt::Kind;
 
 /// `windlass show C N`.
 pub fn page(story: &Story, iteration: &Iteration, width: u16) -> String {
-    let mut text =
-        format!("{STRONG}iteration {}{STRONG:#}  {}\n", iteration.number, neutral(&iteration.title));
-    let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<10} {value}\n"));
-    if let Some(decision) = &iteration.decision {
-        let color = style::of_status(decision.status);
-        line(
-            "decision",
-            &format!("{color}{}{color:#}: {}", decision.status.as_str(), neutral(&decision.reason)),
-        );
-        line("", &neutral(&decision.arithmetic.sentence));
-    } else {
-        line("decision", "none yet");
+    let heading = format!("{STRONG}iteration {}{STRONG:#}  {}", iteration.number, neutral(&iteration.title));
+    let mut page = Page::new(&heading, width);
+    match &iteration.decision {
+        Some(decision) => {
+            let color = style::of_status(decision.status);
+            let (status, reason) = (decision.status.as_str(), neutral(&decision.reason));
+            page.line("decision", &format!("{color}{status}{color:#}: {reason}"));
+            page.line("", &neutral(&decision.arithmetic.sentence));
+        }
+        None => page.line("decision", "none yet"),
     }
     let parent = iteration.parent.map_or("the workspace".to_owned(), |parent| format!("iteration {parent}"));
-    line("builds on", &format!("{parent}, {:+} net lines", iteration.net_lines));
-    if let (Some(number), Some(lever)) = (iteration.lever, story.lever_of(iteration)) {
-        line("lever", &format!("{number}, {}", lever.kind.as_str()));
-        line("predicts", &neutral(&lever.prediction));
-        if let Some(anchor) = &lever.anchor {
-            let compare = anchor.compare.as_ref().map_or(String::new(), |c| format!(" {c}"));
-            let pattern = neutral(&anchor.pattern);
-            let pin = iteration.pin.as_ref().map_or("not found yet".to_owned(), |pin| {
-                format!("{} in iteration {}, line {}", neutral(&pin.value), pin.iteration, pin.line)
-            });
-            line("anchor", &format!("{}: /{pattern}/{compare}; {pin}", anchor.file));
-        }
-    }
+    page.line("builds on", &format!("{parent}, {:+} net lines", iteration.net_lines));
+    lever(&mut page, story, iteration);
     for fix in &iteration.fixes {
-        line("fix", &format!("number {} of its lever", fix + 1));
+        page.line("fix", &format!("number {} of its lever", fix + 1));
     }
     for attempt in &iteration.attempts {
-        line(
-            &format!("attempt {}", attempt.order.key.id.number),
-            &format!("{} on {} [{}]", kind(attempt), neutral(&attempt.worker_name), devices(attempt)),
-        );
-        line("", &outcome(attempt));
-    }
-    text.push('\n');
-    text.push_str(&plan(iteration, width));
-    if let Some(conclusion) = &iteration.conclusion {
-        text.push_str(&format!("\n{STRONG}{}{STRONG:#}\n", neutral(&conclusion.finding)));
-        for bullet in &conclusion.bullets {
-            text.push_str(&format!("  - {}\n", neutral(bullet)));
+        let what = format!("{} on {} [{}]", kind(attempt), neutral(&attempt.worker_name), devices(attempt));
+        page.line(&format!("attempt {}", attempt.order.key.id.number), &what);
+        page.line("", &outcome(attempt));
+        if let Some(path) = attempt.outcome.as_ref().and_then(|outcome| outcome.frozen_changed.as_ref()) {
+            page.line("", &format!("changed {path}, which is frozen [P2]: its metric counts for nothing"));
         }
     }
-    text
+    page.push("\n");
+    page.push(&plan(iteration, width));
+    if let Some(conclusion) = &iteration.conclusion {
+        page.push(&format!("\n{STRONG}{}{STRONG:#}\n", neutral(&conclusion.finding)));
+        for bullet in &conclusion.bullets {
+            page.bullet(&neutral(bullet));
+        }
+    }
+    page.finish()
+}
+
+fn lever(page: &mut Page, story: &Story, iteration: &Iteration) {
+    let (Some(number), Some(lever)) = (iteration.lever, story.lever_of(iteration)) else { return };
+    page.line("lever", &format!("{number}, {}", lever.kind.as_str()));
+    page.line("predicts", &neutral(&lever.prediction));
+    let Some(anchor) = &lever.anchor else { return };
+    let compare = anchor.compare.as_ref().map_or(String::new(), |c| format!(" {c}"));
+    page.line("anchor", &format!("{}: /{}/{compare}", anchor.file, neutral(&anchor.pattern)));
+    if let Some(pin) = &iteration.pin {
+        page.line("", &format!("{} in iteration {}, line {}", neutral(&pin.value), pin.iteration, pin.line));
+    }
 }
 
 fn kind(attempt: &Attempt) -> &'static str {
@@ -75,7 +76,7 @@ fn outcome(attempt: &Attempt) -> String {
         Some(outcome) => {
             let budget = units::duration(attempt.order.soft_limit_ms);
             let size = units::bytes(outcome.log_bytes);
-            format!("{} of {budget}; log {size}", neutral(&ended(outcome)))
+            format!("{} (gate {budget}, log {size})", neutral(&ended(outcome)))
         }
         None => format!("running; {}", neutral(&attempt.why)),
     }

@@ -3,6 +3,7 @@
 pub mod chart;
 pub mod event;
 pub mod iteration;
+pub mod page;
 pub mod style;
 pub mod svg;
 pub mod table;

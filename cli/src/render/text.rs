@@ -26,6 +26,11 @@ pub fn cut(text: &str, width: usize) -> String {
     short
 }
 
+/// Columns that a text takes; escape sequences of our own take none.
+pub fn visible_width(text: &str) -> usize {
+    anstream::adapter::strip_str(text).to_string().chars().count()
+}
+
 /// A stretch of a log for display: `\r` counts as a line break, other control characters are shown as
 /// their pictures, bytes that are no text as a replacement character.
 #[derive(Debug, Default)]

@@ -1,6 +1,7 @@
 //! Pages for people: a campaign, its levers, the fleet, an iteration, the ledger as a table.
 
 use super::event::{hold_reason, pause_reason, retire_reason, stop_reason};
+use super::page::Page;
 use super::style::{self, FAINT, STRONG};
 use super::table::Table;
 use super::text::neutral;
@@ -46,33 +47,36 @@ pub fn campaigns(views: &[CampaignView], now_ms: i64, width: u16) -> String {
 
 /// `windlass status C`.
 pub fn campaign(view: &CampaignView, now_ms: i64, width: u16) -> String {
-    let mut text = format!("{STRONG}{}{STRONG:#}  {}\n", neutral(&view.campaign.0), state(view));
+    let heading = format!("{STRONG}{}{STRONG:#}  {}", neutral(&view.campaign.0), state(view));
+    let mut page = Page::new(&heading, width);
     let better = super::chart::better(view.direction);
     let counts = &view.decided;
-    let mut line = |name: &str, value: &str| text.push_str(&format!("  {name:<9} {value}\n"));
-    line("created", &units::ago(view.created_wall_ms, now_ms));
-    line("metric", &format!("{} ({better})", neutral(&view.metric)));
+    page.line("created", &units::ago(view.created_wall_ms, now_ms));
+    page.line("metric", &format!("{} ({better})", neutral(&view.metric)));
     match &view.best {
         Some(best) => {
             let metric = best.metric.as_ref().map_or("no metric", |metric| metric.text());
-            line("best", &format!("{metric} in iteration {} ({})", best.iteration, neutral(&best.title)));
+            page.line(
+                "best",
+                &format!("{metric} in iteration {} ({})", best.iteration, neutral(&best.title)),
+            );
         }
-        None => line("best", "nothing kept yet"),
+        None => page.line("best", "nothing kept yet"),
     }
     let total = counts.keep + counts.discard + counts.crash;
-    line(
+    page.line(
         "decided",
         &format!("{total}: {} keep, {} discard, {} crash", counts.keep, counts.discard, counts.crash),
     );
-    line("queued", &units::count(u64::from(view.queued), "lever"));
+    page.line("queued", &units::count(u64::from(view.queued), "lever"));
     if let Some(open) = &view.open {
-        line("open", &open_iteration(open));
+        page.line("open", &open_iteration(open));
         if let Some(attempt) = &open.attempt {
-            line("why", &neutral(&attempt.why));
+            page.line("why", &neutral(&attempt.why));
         }
     }
-    if let Some(what) = view.waits_for.as_ref().filter(|_| view.open.is_none()) {
-        line("waits for", &neutral(what));
+    if let Some(what) = &view.waits_for {
+        page.line("waits for", &neutral(what));
     }
     if !view.recent.is_empty() {
         let mut table =
@@ -87,10 +91,10 @@ pub fn campaign(view: &CampaignView, now_ms: i64, width: u16) -> String {
                 units::ago(row.wall_ms, now_ms),
             ]);
         }
-        text.push('\n');
-        text.push_str(&table.render());
+        page.push("\n");
+        page.push(&table.render());
     }
-    text
+    page.finish()
 }
 
 /// The open iteration in a line: lever, stage, device, gate used.

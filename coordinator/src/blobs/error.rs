@@ -39,7 +39,7 @@ pub enum Error {
     Folder(#[source] std::io::Error),
     /// The store of large blobs cannot be used.
     #[error("failed to open the store of blobs")]
-    Open(#[source] object_store::Error),
+    Open(#[source] Box<object_store::Error>),
     /// A large blob could not be written or read.
     #[error("failed to {operation} blob {digest}")]
     Large {
@@ -49,9 +49,25 @@ pub enum Error {
         digest: Digest,
         /// Why.
         #[source]
-        source: object_store::Error,
+        source: Box<object_store::Error>,
     },
     /// A small blob could not be written or read.
     #[error("failed to reach the ledger's blobs")]
-    Small(#[from] ledger::Error),
+    Small(#[source] Box<ledger::Error>),
+}
+
+impl From<ledger::Error> for Error {
+    fn from(error: ledger::Error) -> Self {
+        Self::Small(Box::new(error))
+    }
+}
+
+impl Error {
+    /// Wraps a failure of the files with what was attempted.
+    pub(super) fn large(
+        operation: &'static str,
+        digest: Digest,
+    ) -> impl FnOnce(object_store::Error) -> Self + Copy {
+        move |source| Self::Large { operation, digest, source: Box::new(source) }
+    }
 }

@@ -107,7 +107,7 @@ impl Incoming {
         if current.upload.is_some() {
             current.flush().await?;
             if let Some(mut upload) = current.upload.take() {
-                let fail = |source| Error::Large { operation: "write", digest, source };
+                let fail = Error::large("write", digest);
                 upload.complete().await.map_err(fail)?;
             }
             return Ok(());
@@ -132,7 +132,7 @@ impl Current {
         if part.is_empty() {
             return Ok(());
         }
-        let fail = |source| Error::Large { operation: "write", digest, source };
+        let fail = Error::large("write", digest);
         upload.put_part(PutPayload::from(part)).await.map_err(fail)
     }
 }

@@ -20,7 +20,9 @@ impl Large {
     /// Opens the folder, making it if it is not there.
     pub fn open(root: &Path) -> Result<Self, Error> {
         std::fs::create_dir_all(root).map_err(Error::Folder)?;
-        let files = LocalFileSystem::new_with_prefix(root).map_err(Error::Open)?.with_fsync(true);
+        let files = LocalFileSystem::new_with_prefix(root)
+            .map_err(|error| Error::Open(Box::new(error)))?
+            .with_fsync(true);
         Ok(Self { root: root.to_owned(), files: Arc::new(files) })
     }
 
@@ -43,7 +45,7 @@ impl Large {
     /// Writes checked bytes; they are synced on return.
     pub async fn write(&self, digest: Digest, bytes: Bytes) -> Result<(), Error> {
         let object = Self::object(digest);
-        let fail = |source| Error::Large { operation: "write", digest, source };
+        let fail = Error::large("write", digest);
         let create = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         match self.files.put_opts(&object, PutPayload::from(bytes.clone()), create).await {
             Ok(_) => return Ok(()),
@@ -62,7 +64,7 @@ impl Large {
 
     /// Begins a blob that comes in pieces; it appears when the upload is completed, synced.
     pub async fn begin(&self, digest: Digest) -> Result<Box<dyn MultipartUpload>, Error> {
-        let fail = |source| Error::Large { operation: "write", digest, source };
+        let fail = Error::large("write", digest);
         self.files.put_multipart(&Self::object(digest)).await.map_err(fail)
     }
 
@@ -86,7 +88,7 @@ impl Large {
     fn unreadable(digest: Digest, source: object_store::Error) -> Error {
         match source {
             object_store::Error::NotFound { .. } => Error::Absent { digest },
-            source => Error::Large { operation: "read", digest, source },
+            source => Error::large("read", digest)(source),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::cache::{Cache, Incoming};
 use crate::client::Client;
+use crate::driver::blocking;
 use crate::error::Error;
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -16,12 +17,8 @@ const DIGESTS_MAX: usize = 20_000;
 const UPLOAD_AHEAD: usize = 16;
 
 /// Gets those of `wanted` that the cache lacks.
-pub async fn fetch(
-    client: &Client,
-    cache: &Cache,
-    wanted: impl IntoIterator<Item = Digest>,
-) -> Result<(), Error> {
-    let missing: BTreeSet<Digest> = wanted.into_iter().filter(|digest| !cache.has(digest)).collect();
+pub async fn fetch(client: &Client, cache: &Cache, wanted: &[Digest]) -> Result<(), Error> {
+    let missing: BTreeSet<Digest> = wanted.iter().copied().filter(|digest| !cache.has(digest)).collect();
     let missing: Vec<Digest> = missing.into_iter().collect();
     for part in missing.chunks(DIGESTS_MAX) {
         fetch_part(client, cache, part).await?;
@@ -78,7 +75,7 @@ pub async fn upload(client: &Client, cache: &Arc<Cache>, blobs: &[Digest]) -> Re
 async fn upload_part(client: &Client, cache: &Arc<Cache>, missing: Vec<Digest>) -> Result<(), Error> {
     let (sender, receiver) = tokio::sync::mpsc::channel(UPLOAD_AHEAD);
     let cache = Arc::clone(cache);
-    let reading = tokio::task::spawn_blocking(move || -> Result<(), Error> {
+    let reading = blocking(move || {
         let mut buffer = vec![0; CHUNK_BYTES];
         for digest in missing {
             let mut file = cache.open_blob(&digest)?;
@@ -99,9 +96,10 @@ async fn upload_part(client: &Client, cache: &Arc<Cache>, missing: Vec<Digest>) 
         Ok(())
     });
     let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
-    let written = client.artifacts().write(stream).await.map_err(Error::call("ArtifactService.Write"));
-    reading.await.map_err(Error::Task)??;
-    written.map(drop)
+    let mut artifacts = client.artifacts();
+    let (read, written) = tokio::join!(reading, artifacts.write(stream));
+    read?;
+    written.map(drop).map_err(Error::call("ArtifactService.Write"))
 }
 
 fn cache_path() -> &'static std::path::Path {

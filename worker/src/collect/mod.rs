@@ -6,11 +6,12 @@ mod log;
 mod outputs;
 
 use crate::blobs;
+use crate::driver::blocking;
 use crate::error::Error;
 use crate::prepare::manifest;
 use crate::sandbox;
 use crate::shim::{self, Exit};
-use crate::shop::{Patience, Shop, blocking, persist};
+use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
 use crate::workspace::{gather, read_back};
 use rustix::io::Errno;
@@ -24,29 +25,29 @@ use windlass_shared::tree::Manifest;
 
 /// Ends every process of an attempt whose shim vanished, and reads what can be read: it is `lost`, not a
 /// crash of the idea (I8).
-pub async fn bury(order: &Order, device_model: String) -> Result<Outcome, Error> {
+pub async fn bury(order: &Order, device_model: String) -> Outcome {
     let key = order.key.clone();
-    blocking(move || {
+    let hunt = blocking(move || {
         let killed = shim::kill_leftovers(&key);
         tracing::warn!(attempt = %key, killed, "a shim vanished; its processes are ended");
         Ok(())
-    })
-    .await?;
-    Ok(Outcome { isolation: sandbox::LEVEL.to_owned(), device_model, ..Outcome::bare(Ending::Lost) })
+    });
+    if let Err(error) = hunt.await {
+        tracing::error!(attempt = %order.key, problem = error.chain(), "failed to hunt leftovers");
+    }
+    Outcome { isolation: sandbox::LEVEL.to_owned(), device_model, ..Outcome::bare(Ending::Lost) }
 }
 
 /// Makes the outcome and sends the results. `device_model` is what it ran on. A failure of this machine
-/// is an ending of the attempt, not an error; an error means only that the coordinator refused.
-pub async fn collect(
-    shop: &Shop,
-    order: &Order,
-    exit: &ExitRecord,
-    device_model: String,
-) -> Result<Outcome, Error> {
-    let dir = shop.work.attempt(&order.key)?;
+/// is an ending of the attempt, not an error.
+pub async fn collect(shop: &Shop, order: &Order, exit: &ExitRecord, device_model: String) -> Outcome {
     let read = {
         let (shop, order, exit) = (shop.clone(), order.clone(), exit.clone());
-        blocking(move || read_folder(&shop, &order, &dir, &exit)).await
+        blocking(move || {
+            let dir = shop.work.attempt(&order.key)?;
+            read_folder(&shop, &order, &dir, &exit)
+        })
+        .await
     };
     let (mut outcome, results) = read.unwrap_or_else(|error| {
         let outcome = Outcome { duration_ms: exit.duration_ms, ..Outcome::bare(error.ending()) };
@@ -58,8 +59,7 @@ pub async fn collect(
         // The manifest is a blob like its files.
         let mut all: Vec<Digest> = tree.blobs().collect();
         all.push(tree.digest());
-        let sent =
-            persist(Patience::Endless, async || blobs::upload(&shop.client, &shop.cache, &all).await).await;
+        let sent = persist(Patience::Endless, || blobs::upload(&shop.client, &shop.cache, &all)).await;
         match sent {
             Ok(()) => outcome.results = Some(tree.digest()),
             Err(error) => {
@@ -68,7 +68,7 @@ pub async fn collect(
             }
         }
     }
-    Ok(outcome)
+    outcome
 }
 
 /// All that is done with files alone.

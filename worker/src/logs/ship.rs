@@ -2,6 +2,7 @@
 //! It ends when the log is whole and all of it is acknowledged.
 
 use crate::client::Client;
+use crate::driver::blocking;
 use crate::error::Error;
 use crate::shop::{Patience, persist};
 use bytes::Bytes;
@@ -41,7 +42,7 @@ pub async fn ship(
 ) -> Result<u64, Error> {
     let mut acknowledged = 0;
     if beginning == Beginning::Resumed {
-        acknowledged = persist(Patience::Endless, async || send(client, key, path, 0, 0).await).await?;
+        acknowledged = persist(Patience::Endless, || send(client, key, path, 0, 0)).await?;
     }
     loop {
         // Asked before the size: a log that was whole then has its final size now.
@@ -53,8 +54,7 @@ pub async fn ship(
         if acknowledged < size {
             let until = size.min(acknowledged + STREAM_MAX_BYTES);
             let from = acknowledged;
-            acknowledged =
-                persist(Patience::Endless, async || send(client, key, path, from, until).await).await?;
+            acknowledged = persist(Patience::Endless, || send(client, key, path, from, until)).await?;
             if acknowledged < from {
                 // The coordinator lost bytes it had acknowledged; they are all here, so it gets them again.
                 tracing::warn!(%key, from, acknowledged, "the coordinator wants a part of the log again");
@@ -76,11 +76,12 @@ async fn send(client: &Client, key: &AttemptKey, path: &Path, from: u64, until: 
     let (sender, receiver) = tokio::sync::mpsc::channel(AHEAD);
     let reading = {
         let (key, path) = (v1::AttemptKey::from(key), path.to_owned());
-        tokio::task::spawn_blocking(move || read(&path, key, from, until, &sender))
+        blocking(move || read(&path, key, from, until, &sender))
     };
     let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
-    let response = client.logs().write_log(stream).await;
-    reading.await.map_err(Error::Task)??;
+    let mut logs = client.logs();
+    let (read, response) = tokio::join!(reading, logs.write_log(stream));
+    read?;
     Ok(response.map_err(Error::call("LogService.WriteLog"))?.into_inner().acknowledged_bytes)
 }
 

@@ -2,8 +2,9 @@
 //! from its tree; the results so far, the run's log, the scripts, and earlier iterations' results.
 
 use super::{DOWNLOAD_PATIENCE, Owned, fetch, folder_of_tree};
+use crate::driver::blocking;
 use crate::error::Error;
-use crate::shop::{Shop, blocking, persist};
+use crate::shop::{Shop, persist};
 use crate::spool::AttemptDir;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -72,7 +73,7 @@ async fn read_log(shop: &Shop, run: &AttemptKey, to: &Path) -> Result<(), Error>
         attempt: run.id.number,
         ..v1::ReadLogRequest::default()
     };
-    persist(DOWNLOAD_PATIENCE, async || {
+    persist(DOWNLOAD_PATIENCE, || async {
         let mut file = File::create(to).map_err(Error::file("create", to))?;
         let stream = shop.client.logs().read_log(request.clone()).await;
         let mut stream = stream.map_err(Error::call("LogService.ReadLog"))?.into_inner();

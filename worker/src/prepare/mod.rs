@@ -8,8 +8,9 @@ pub use analysis::{script_output, script_status};
 pub use start::spec;
 
 use crate::blobs::{self, Cache};
+use crate::driver::blocking;
 use crate::error::Error;
-use crate::shop::{Patience, Shop, blocking, persist};
+use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
 use crate::workspace::{Access, lay_out};
 use std::fs;
@@ -95,8 +96,7 @@ async fn try_folder_of_tree(shop: &Shop, tree: Digest, root: &Path, access: Owne
 }
 
 async fn fetch(shop: &Shop, wanted: Vec<Digest>) -> Result<(), Error> {
-    persist(DOWNLOAD_PATIENCE, async || blobs::fetch(&shop.client, &shop.cache, wanted.iter().copied()).await)
-        .await
+    persist(DOWNLOAD_PATIENCE, || blobs::fetch(&shop.client, &shop.cache, &wanted)).await
 }
 
 /// Reads a tree from the cache.
@@ -109,8 +109,10 @@ pub fn manifest(cache: &Cache, digest: Digest) -> Result<Manifest, Error> {
 pub fn forget(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<(), Error> {
     // A workspace is worth keeping only when a shim has run in it: then it was laid out whole.
     let ran = matches!(dir.exit(), Ok(Some(exit)) if exit.record.start_failure.is_none());
+    // What has no metric is never analysed (P21).
+    let measured = matches!(dir.outcome(), Ok(Some(outcome)) if outcome.reading.as_ref().is_some_and(|it| it.value().is_some()));
     match (order.kind, &order.run) {
-        (Kind::Run, _) if ran => shop.work.keep(&order.key, dir),
+        (Kind::Run, _) if ran && measured => shop.work.keep(&order.key, dir),
         (Kind::Analysis, Some(run)) if ran => {
             analysis::give_back(shop, run, dir)?;
             shop.work.forget(dir)

@@ -5,7 +5,7 @@ use super::record::Identity;
 use super::spec::Spec;
 use super::tree;
 use crate::error::Error;
-use crate::{durable, procfs};
+use crate::procfs;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
@@ -35,7 +35,10 @@ pub struct Launched {
 
 /// Starts a shim for the attempt in `dir`, whose spec is written; `exe` is this very binary.
 pub fn launch(exe: &Path, dir: &Path, spec: &Spec) -> Result<Launched, Error> {
-    durable::write(&dir.join(Spec::FILE), spec)?;
+    // Not synced: it is read at once or, after a power cut, never.
+    let path = dir.join(Spec::FILE);
+    let bytes = serde_json::to_vec(spec).expect("a spec is always representable");
+    std::fs::write(&path, bytes).map_err(Error::file("write", &path))?;
     let mut child = Command::new(exe)
         .arg("shim")
         .arg(dir)

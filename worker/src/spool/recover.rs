@@ -13,8 +13,8 @@ use windlass_shared::attempt::{Order, Outcome};
 pub enum State {
     /// Ordered; no shim ever ran, and none will from the earlier start.
     Unstarted,
-    /// Its shim lives: readable when it ends.
-    Running(OwnedFd),
+    /// Its shim lives: the descriptor is readable when it ends. Started then, Unix milliseconds.
+    Running(OwnedFd, i64),
     /// Its shim has written how it ended.
     Exited(Box<Exit>),
     /// Its shim vanished without a word.
@@ -36,7 +36,6 @@ pub struct Found {
 
 /// Reads the whole spool.
 pub fn recover(work: &WorkDir) -> Result<Vec<Found>, Error> {
-    work.sweep()?;
     let mut found = Vec::new();
     for dir in work.attempts()? {
         let order = match readable_order(work, &dir) {
@@ -71,7 +70,7 @@ fn state(dir: &AttemptDir) -> Result<State, Error> {
         if let Some(exit) = legible(dir, dir.exit()) {
             return Ok(State::Exited(Box::new(exit)));
         }
-        return Ok(living.map_or(State::Gone, State::Running));
+        return Ok(living.map_or(State::Gone, |pidfd| State::Running(pidfd, identity.started_wall_ms)));
     }
     if let Some(exit) = legible(dir, dir.exit()) {
         return Ok(State::Exited(Box::new(exit)));

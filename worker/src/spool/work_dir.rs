@@ -8,6 +8,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use windlass_shared::attempt::AttemptKey;
@@ -88,14 +89,16 @@ impl WorkDir {
         Ok(entries.flatten().map(|entry| AttemptDir::at(entry.path())).collect())
     }
 
-    /// Ends an acknowledged attempt's folder at once: nothing of it is found again.
+    /// Ends an acknowledged attempt's folder at once: nothing of it is found again. The bytes go with
+    /// [`WorkDir::sweep`].
     pub fn forget(&self, dir: &AttemptDir) -> Result<(), Error> {
-        // Renamed first: a removal that is cut short must not leave half an attempt to be recovered.
+        // A removal that is cut short must not leave half an attempt to be recovered.
         let bin = self.root.join(format!("bin-{}", uuid::Uuid::new_v4()));
         match fs::rename(dir.path(), &bin) {
-            Ok(()) => fs::remove_dir_all(&bin).map_err(Error::file("remove", &bin)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(Error::file("remove", dir.path())(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::file("remove", dir.path())(error))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -125,12 +128,16 @@ impl WorkDir {
         self.shrink("aside", ASIDE_MAX)
     }
 
-    /// Removes what earlier lives had begun to remove.
+    /// Removes what was forgotten; may take long, and is safe beside everything else.
     pub fn sweep(&self) -> Result<(), Error> {
         let entries = fs::read_dir(&self.root).map_err(Error::file("list", &self.root))?;
         for entry in entries.flatten() {
-            if entry.file_name().to_string_lossy().starts_with("bin-") {
-                fs::remove_dir_all(entry.path()).map_err(Error::file("remove", &entry.path()))?;
+            if !entry.file_name().to_string_lossy().starts_with("bin-") {
+                continue;
+            }
+            if let Err(error) = remove_tree(&entry.path()) {
+                // The others still go; this one is tried again at the next sweep.
+                tracing::warn!(path = %entry.path().display(), %error, "failed to remove what was forgotten");
             }
         }
         Ok(())
@@ -152,6 +159,32 @@ impl WorkDir {
         }
         Ok(())
     }
+}
+
+/// Removes a folder of a run, which may have made parts of it read-only. One that another sweep removed
+/// meanwhile is no error.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    let gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path).and_then(|()| fs::remove_dir_all(path)).or_else(gone)
+        }
+        result => result.or_else(gone),
+    }
+}
+
+/// Makes every folder below `path` writable for us; links are not followed.
+fn open_up(path: &Path) -> io::Result<()> {
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&folder)?.flatten() {
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn identity(path: &Path) -> Result<WorkerId, Error> {

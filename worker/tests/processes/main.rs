@@ -1,8 +1,11 @@
 //! Real processes: this binary is both the tests and the shim they start, so that no extra binary has to
 //! be built or shipped.
 
+mod coordinator;
+mod gpu;
 mod shim;
 mod support;
+mod worker;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -14,9 +17,14 @@ fn main() -> ExitCode {
     if let Some(dir) = windlass_worker::shim::requested(std::env::args_os()) {
         return windlass_worker::shim::main(&dir);
     }
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|role| role == "worker") {
+        let mut path = || arguments.next().map(std::path::PathBuf::from).expect("worker <work_dir> <socket>");
+        return worker::main(path(), path());
+    }
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let tests = shim::TESTS.iter();
+    let tests = shim::TESTS.iter().chain(worker::TESTS).chain(gpu::TESTS);
     let tests: Vec<&Test> = tests
         .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())))
         .collect();
