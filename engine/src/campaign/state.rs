@@ -105,6 +105,7 @@ pub struct Campaign {
     /// See `tried_diffs`.
     pub tried_trees: BTreeMap<Digest, IterationNumber>,
     /// Every attempt ever leased.
+    #[serde(serialize_with = "crate::core::canonical::entries")]
     pub attempts: BTreeMap<(IterationNumber, u32), AttemptMark>,
     /// Levers in a row that were set aside because the machinery failed (P20).
     pub held_in_a_row: u32,

@@ -142,10 +142,12 @@ fn propose(
     Ok((Answer::Lever { number, warnings }, vec![(Some(campaign.id.clone()), body)]))
 }
 
-/// Whose evidence a lever's anchor is looked up in: the one it names, else the latest analysed.
+/// Whose evidence a lever's anchor is looked up in: the one it names, else the latest analysed. Nobody's
+/// before anything was analysed (P6).
 pub(super) fn evidence_for(campaign: &Campaign, lever: &Lever) -> Option<IterationNumber> {
     let anchor = lever.anchor.as_ref()?;
-    anchor.iteration.or(campaign.latest_analysed)
+    let latest = campaign.latest_analysed?;
+    Some(anchor.iteration.unwrap_or(latest))
 }
 
 /// P10: neither what was decided nor what stands in line is taken twice.

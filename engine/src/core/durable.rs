@@ -38,6 +38,7 @@ pub struct Durable {
     #[serde(skip)]
     by_age: BTreeMap<(i64, RequestId), ()>,
     /// Live attempts by worker.
+    #[serde(serialize_with = "super::canonical::nested")]
     pub live: BTreeMap<WorkerId, BTreeMap<AttemptId, FencingNumber>>,
     /// Workers that take nothing new, with the reason.
     pub drained: BTreeMap<WorkerId, String>,

@@ -255,7 +255,10 @@ impl Core {
         if !is_ours || !self.soft.fleet.is_news(report) {
             return Vec::new();
         }
-        let bodies = session::records(&self.durable, report);
+        let mut bodies = session::records(&self.durable, report);
+        if let Some(member) = self.soft.fleet.member(&report.worker.id) {
+            bodies.extend(session::never_there(&self.durable, member, report));
+        }
         let drain = self.drain_after(&report.worker.id, bodies.iter().map(|(_, body)| body));
         let bodies = bodies.into_iter().map(|(campaign, body)| (Some(campaign), body));
         self.number(now, bodies.chain(drain))

@@ -1,7 +1,7 @@
 //! The fleet as its own reports describe it.
 
 use super::answer::Told;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::attempt::{AttemptKey, Phase};
 use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
 use windlass_shared::id::{AttemptId, DeviceId, SessionId, WorkerId};
@@ -50,7 +50,8 @@ pub struct Member {
     pub told: BTreeMap<AttemptKey, Told>,
     /// Devices that a lease of the ledger holds, whatever its reports say.
     held: BTreeMap<DeviceId, AttemptId>,
-    closed: BTreeSet<SessionId>,
+    /// Its latest closed sessions, oldest first.
+    closed: VecDeque<SessionId>,
 }
 
 impl Member {
@@ -181,7 +182,11 @@ impl Fleet {
         let id = report.worker.id.clone();
         let attempts = report.attempts.into_iter().map(|attempt| (attempt.key, attempt.phase)).collect();
         let before = self.members.remove(&id);
-        let (mut closed, mut told) = (BTreeSet::new(), BTreeMap::new());
+        // Labels, models and memory decide as well as numbers.
+        let is_same = before
+            .as_ref()
+            .is_some_and(|before| before.info == report.worker && before.devices == report.devices);
+        let (mut closed, mut told) = (VecDeque::new(), BTreeMap::new());
         let mut held = self.held_unheard.remove(&id).unwrap_or_default();
         if let Some(before) = before {
             self.deadlines.remove(&(before.last_word_ms + self.lease_period_ms, id.clone()));
@@ -210,7 +215,7 @@ impl Fleet {
         };
         self.members.insert(id.clone(), member);
         self.count(&id);
-        self.counted.get(&id).copied() != counted
+        !is_same || self.counted.get(&id).copied() != counted
     }
 
     /// A connection broke.
@@ -289,9 +294,12 @@ impl Fleet {
     }
 }
 
-fn close(closed: &mut BTreeSet<SessionId>, session: SessionId) {
-    if closed.len() >= CLOSED_SESSIONS_MAX {
-        closed.pop_first();
+fn close(closed: &mut VecDeque<SessionId>, session: SessionId) {
+    if closed.contains(&session) {
+        return;
     }
-    closed.insert(session);
+    if closed.len() >= CLOSED_SESSIONS_MAX {
+        closed.pop_front();
+    }
+    closed.push_back(session);
 }

@@ -1,9 +1,11 @@
 //! What a report changes in the ledger: the attempts that ended under a current lease, and those that
 //! ended under a stale one and change nothing (I5).
 
+use super::answer::What;
+use super::fleet::Member;
 use crate::campaign::{Campaign, MarkState};
 use crate::core::Durable;
-use windlass_shared::attempt::{AttemptKey, Phase};
+use windlass_shared::attempt::{AttemptKey, Ending, Outcome, Phase};
 use windlass_shared::id::CampaignId;
 use windlass_shared::record::Body;
 use windlass_shared::session::Report;
@@ -47,6 +49,7 @@ pub fn records(durable: &Durable, report: &Report) -> Vec<(CampaignId, Body)> {
                     records.push((campaign.id.clone(), body));
                 }
             }
+            Known::Stale if agrees(outcome) => {}
             Known::Stale => records.push((
                 campaign.id.clone(),
                 Body::ReportSuperseded {
@@ -62,13 +65,39 @@ pub fn records(durable: &Durable, report: &Report) -> Vec<(CampaignId, Body)> {
     records
 }
 
+/// The attempts of stopped campaigns that never reached their worker: it was told to stop them, has heard
+/// that, and has none. Their devices would be held for ever otherwise.
+pub fn never_there(durable: &Durable, member: &Member, report: &Report) -> Vec<(CampaignId, Body)> {
+    let live = durable.live.get(&report.worker.id).into_iter().flat_map(|live| live.keys());
+    let never = live.filter_map(|id| {
+        let campaign = durable.campaigns.get(&id.campaign).filter(|campaign| campaign.is_stopped())?;
+        let live = campaign.open.as_ref()?.live.as_ref().filter(|live| live.key.id == *id)?;
+        let told = member.told.get(&live.key).filter(|told| matches!(told.what, What::Stop(_)))?;
+        let has_heard = member.session == report.session && told.number <= report.seen;
+        let has_it = report.attempts.iter().any(|attempt| attempt.key == live.key);
+        (has_heard && !has_it).then(|| {
+            let body = Body::AttemptEnded {
+                attempt: id.clone(),
+                fence: live.key.fence,
+                attempt_kind: live.kind,
+                worker: live.worker.clone(),
+                devices: live.devices.clone(),
+                outcome: Box::new(Outcome::bare(Ending::Cancelled)),
+            };
+            (campaign.id.clone(), body)
+        })
+    });
+    never.collect()
+}
+
+/// Whether a worker's word on a lost attempt is that it was lost: its shim vanished, and there is nothing
+/// to supersede.
+pub(super) fn agrees(outcome: &Outcome) -> bool {
+    outcome.ending == Ending::Lost
+}
+
 /// An attempt's end by the word of the very worker that holds its lease.
-fn ended(
-    campaign: &Campaign,
-    report: &Report,
-    key: &AttemptKey,
-    outcome: &windlass_shared::attempt::Outcome,
-) -> Option<Body> {
+fn ended(campaign: &Campaign, report: &Report, key: &AttemptKey, outcome: &Outcome) -> Option<Body> {
     let live = campaign.open.as_ref()?.live.as_ref()?;
     if live.key != *key || live.worker != report.worker.id {
         return None;
