@@ -97,6 +97,7 @@ impl Driver {
             stores: stores.clone(),
             tasks: tasks.clone(),
         };
+        let hanging = Hanging::new(core.soft().fleet().lease_period_ms());
         let driver = Self {
             core,
             clock: Clock::start(),
@@ -111,7 +112,7 @@ impl Driver {
             handed_over: 0,
             writing: Vec::new(),
             outbox: Outbox::default(),
-            hanging: Hanging::default(),
+            hanging,
         };
         (driver, handle)
     }

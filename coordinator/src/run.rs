@@ -23,6 +23,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// A loopback address to listen on beside the Unix socket.
     pub listen: Option<SocketAddr>,
+    /// How long a silent worker keeps its leases.
+    pub worker_lost_after: Duration,
 }
 
 /// A coordinator that cannot start or cannot go on.
@@ -56,9 +58,10 @@ pub async fn run(
 ) -> Result<(), Error> {
     listen::refuse_beyond_this_machine(settings.listen)?;
     let data_dir = settings.data_dir;
+    let lease_period_ms = u64::try_from(settings.worker_lost_after.as_millis()).unwrap_or(u64::MAX / 4);
     let folder = data_dir.clone();
     let (ledger, core) = blocking(move || {
-        let mut core = Core::new();
+        let mut core = Core::with_lease_period_ms(lease_period_ms);
         ledger::open(&folder, |record| core.apply(&record)).map(|ledger| (ledger, core))
     })
     .await?;

@@ -75,8 +75,7 @@ fn check(point: &str) {
     script.json(&["stop", &campaign]);
     assert!(script.was_killed, "{point} was never reached{}", fleet.logs());
 
-    let values: Vec<_> =
-        fleet.decided(&campaign).into_iter().map(|(n, status, metric)| (n, status, metric)).collect();
+    let values = fleet.decided(&campaign);
     let want = [(1, "keep", "0.5"), (2, "keep", "0.75"), (3, "discard", "0.75")];
     assert_eq!(values, want.map(|(n, s, m)| (n, s.to_owned(), m.to_owned())), "{point}");
     assert_eq!(left(&fleet), LEFT.map(|(kind, n)| (kind.to_owned(), n)).into(), "{point}: lost or doubled");

@@ -64,6 +64,13 @@ impl Fleet {
         daemon
     }
 
+    /// Starts a coordinator that loses a silent worker soon, and waits until it answers.
+    pub fn coordinator_losing_after(&self, span: &str, env: &[(&str, &str)]) -> Daemon {
+        let daemon = self.daemon(&["coordinator", "--worker-lost-after", span], "coordinator.log", env);
+        self.wait_until("the coordinator answers", || self.client(&["campaigns"]).status.success());
+        daemon
+    }
+
     /// Starts a coordinator that listens somewhere; it may end before it answers.
     pub fn coordinator_listening_unready(&self, address: &str) -> Daemon {
         self.daemon(&["coordinator", "--listen", address], "coordinator.log", &[])

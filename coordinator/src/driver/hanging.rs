@@ -6,13 +6,12 @@ use windlass_shared::id::{SessionId, WorkerId};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::{Answer, Report};
 
-/// The longest that a report hangs, milliseconds: below the 30 s after which a silent worker is lost,
-/// with room for a slow answer and the next report.
+/// The longest that a report hangs, milliseconds.
 const HANG_MAX_MS: u64 = 20_000;
 
 /// The reports that hang.
-#[derive(Default)]
 pub(super) struct Hanging {
+    hang_ms: u64,
     calls: BTreeMap<WorkerId, Call>,
 }
 
@@ -29,6 +28,12 @@ fn superseded() -> Refusal {
 }
 
 impl Hanging {
+    /// Reports hang for two thirds of the period after which a silent worker is lost, at most 20 s: that
+    /// leaves room for a slow answer and the next report.
+    pub fn new(lease_period_ms: u64) -> Self {
+        Self { hang_ms: HANG_MAX_MS.min(lease_period_ms * 2 / 3), calls: BTreeMap::new() }
+    }
+
     /// Lets a report hang. The older one of its worker ends; one that comes late ends at once.
     pub fn hang(&mut self, report: &Report, reply: Reply<Answer>, now_ms: u64) {
         let worker = report.worker.id.clone();
@@ -42,7 +47,7 @@ impl Hanging {
         let call = Call {
             session: report.session.clone(),
             number: report.number,
-            deadline_ms: now_ms + HANG_MAX_MS,
+            deadline_ms: now_ms + self.hang_ms,
             reply,
         };
         if let Some(older) = self.calls.insert(worker, call) {

@@ -47,8 +47,8 @@ impl Query {
     pub(super) fn answer(self, core: &Core, now: Time, outbox: &mut Outbox) {
         let seq = core.durable().seq;
         match self {
-            Self::Campaign { name, reply } => outbox.push(seq, reply, campaign(core, &name)),
-            Self::Campaigns { reply } => outbox.push(seq, reply, views(core, None)),
+            Self::Campaign { name, reply } => outbox.push(seq, reply, campaign(core, now, &name)),
+            Self::Campaigns { reply } => outbox.push(seq, reply, views(core, now, None)),
             Self::Resolve { name, reply } => outbox.push(seq, reply, resolve(core, &name)),
             Self::Levers { name, reply } => {
                 let levers = core.resolve_campaign(&name).and_then(|id| core.lever_views(&id));
@@ -61,15 +61,15 @@ impl Query {
                 outbox.push(seq, reply, found);
             }
             Self::Workers { reply } => outbox.push(seq, reply, Ok(core.worker_views(now))),
-            Self::Pages { campaign, reply } => outbox.push(seq, reply, pages(core, campaign.as_ref())),
+            Self::Pages { campaign, reply } => outbox.push(seq, reply, pages(core, now, campaign.as_ref())),
             Self::MayWriteLog { key, reply } => outbox.push(seq, reply, may_write_log(core, &key)),
         }
     }
 }
 
-fn campaign(core: &Core, name: &str) -> Result<(CampaignView, Bindings), Refusal> {
+fn campaign(core: &Core, now: Time, name: &str) -> Result<(CampaignView, Bindings), Refusal> {
     let id = core.resolve_campaign(name)?;
-    Ok((core.campaign_view(&id)?, (*core.campaign(&id)?.bindings).clone()))
+    Ok((core.campaign_view(now, &id)?, (*core.campaign(&id)?.bindings).clone()))
 }
 
 fn resolve(core: &Core, name: &str) -> Result<(CampaignId, String), Refusal> {
@@ -78,21 +78,24 @@ fn resolve(core: &Core, name: &str) -> Result<(CampaignId, String), Refusal> {
     Ok((id, metric))
 }
 
-fn views(core: &Core, campaign: Option<&CampaignId>) -> Result<Vec<CampaignView>, Refusal> {
+fn views(core: &Core, now: Time, campaign: Option<&CampaignId>) -> Result<Vec<CampaignView>, Refusal> {
     let mut views = match campaign {
-        Some(campaign) => vec![core.campaign_view(campaign)?],
-        None => {
-            core.durable().campaigns.keys().map(|id| core.campaign_view(id)).collect::<Result<Vec<_>, _>>()?
-        }
+        Some(campaign) => vec![core.campaign_view(now, campaign)?],
+        None => core
+            .durable()
+            .campaigns
+            .keys()
+            .map(|id| core.campaign_view(now, id))
+            .collect::<Result<Vec<_>, _>>()?,
     };
     views.sort_by(|a, b| b.created_wall_ms.cmp(&a.created_wall_ms).then_with(|| b.campaign.cmp(&a.campaign)));
     Ok(views)
 }
 
-fn pages(core: &Core, campaign: Option<&CampaignId>) -> Result<Pages, Refusal> {
+fn pages(core: &Core, now: Time, campaign: Option<&CampaignId>) -> Result<Pages, Refusal> {
     let missing = || Refusal::NotFound { what: "incarnation", name: String::new() };
     let incarnation = core.durable().incarnation.ok_or_else(missing)?;
-    Ok(Pages { incarnation, seq: core.durable().seq, views: views(core, campaign)? })
+    Ok(Pages { incarnation, seq: core.durable().seq, views: views(core, now, campaign)? })
 }
 
 /// A lease that has passed on writes no log; one that is over may still send what was on its way.

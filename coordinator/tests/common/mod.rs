@@ -64,7 +64,11 @@ impl Coordinator {
     async fn on(data_dir: TempDir, listen: Option<SocketAddr>) -> Self {
         let shutdown = CancellationToken::new();
         let (sender, ready) = oneshot::channel();
-        let settings = Settings { data_dir: data_dir.path().to_owned(), listen };
+        let settings = Settings {
+            data_dir: data_dir.path().to_owned(),
+            listen,
+            worker_lost_after: Duration::from_secs(30),
+        };
         let stop = shutdown.clone();
         let task = tokio::spawn(async move {
             run(settings, |endpoint| sender.send(endpoint.clone()).expect("the test waits"), stop).await

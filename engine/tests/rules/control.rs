@@ -89,7 +89,7 @@ fn p31_every_page_reports_the_best_and_not_the_last() {
         world.propose(lever(name)).expect("queued");
         world.finish(metric);
     }
-    let view = world.core.campaign_view(&world.id()).expect("known");
+    let view = world.core.campaign_view(world.now, &world.id()).expect("known");
     let best = view.best.expect("a best");
     assert_eq!((best.iteration.0, best.title.as_str(), best.status), (2, "a", Status::Keep));
     assert_eq!(view.record.expect("a record").text(), "0.7");
@@ -121,7 +121,7 @@ fn only_a_lever_that_waits_can_be_retired() {
     for name in ["a", "b", "c", "d"] {
         world.propose(lever(name)).expect("queued");
     }
-    let mut retire = |world: &mut World, lever: u32| {
+    let retire = |world: &mut World, lever: u32| {
         let campaign = world.id();
         world.ask(Ask::Retire { campaign, lever: LeverNumber(lever) })
     };

@@ -430,7 +430,7 @@ fn a_report_of_phases_shows_in_the_view() {
         let mut report = world.fake("w").report();
         report.attempts = vec![AttemptReport { key: order.key.clone(), phase }];
         world.send(report);
-        let view = world.core.campaign_view(&world.id()).expect("known").open.expect("open");
+        let view = world.core.campaign_view(world.now, &world.id()).expect("known").open.expect("open");
         assert_eq!(view.attempt.expect("live").phase, word);
     }
     world.end_on(&w(), &order.key, good(&order, "0.5"));

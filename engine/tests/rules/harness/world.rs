@@ -276,7 +276,7 @@ impl World {
     }
 
     pub fn waits_for(&self) -> String {
-        self.core.campaign_view(&self.id()).expect("known").waits_for.unwrap_or_default()
+        self.core.campaign_view(self.now, &self.id()).expect("known").waits_for.unwrap_or_default()
     }
 
     /// Every decision so far: iteration, status, reason.
