@@ -121,7 +121,7 @@ fn only_a_lever_that_waits_can_be_retired() {
     for name in ["a", "b", "c", "d"] {
         world.propose(lever(name)).expect("queued");
     }
-    let mut retire = |world: &mut World, lever: u32| {
+    let retire = |world: &mut World, lever: u32| {
         let campaign = world.id();
         world.ask(Ask::Retire { campaign, lever: LeverNumber(lever) })
     };
