@@ -445,7 +445,7 @@ fn an_older_report_of_the_session_is_thrown_away() {
     world.report("w");
     world.send(older);
     world.propose(lever("a")).expect("queued");
-    assert!(world.said.is_empty(), "the device is not free by the worker's newest word");
+    assert!(world.open().live.is_none(), "the device is not free by the newest word");
 }
 
 #[test]
