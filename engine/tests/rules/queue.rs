@@ -414,3 +414,20 @@ fn p13_a_repeat_without_a_reason_is_warned_of() {
     assert!(warnings.len() == 1 && warnings[0].contains("log-facts"), "{warnings:?}");
     world.take();
 }
+
+#[test]
+fn a_failed_gather_hides_nothing_that_changed_meanwhile() {
+    let mut world = World::based(&json!({}));
+    world.unreadable = true;
+    for name in ["a", "b"] {
+        world.propose(lever(name)).expect("queued");
+    }
+    let key = world.gathered[0].key();
+    world.unreadable = false;
+    let (request, campaign) = (world.next_request(), world.id());
+    let ask = Ask::Retire { campaign, lever: LeverNumber(1) };
+    world.feed(windlass_engine::core::Input::Client { request, ask }).expect("retired");
+    world.observe(windlass_engine::core::Observation::GatherFailed(key));
+    assert_eq!(world.open().lever, Some(LeverNumber(2)));
+    world.finish("0.6");
+}

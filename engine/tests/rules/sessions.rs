@@ -435,3 +435,32 @@ fn a_report_of_phases_shows_in_the_view() {
     }
     world.end_on(&w(), &order.key, good(&order, "0.5"));
 }
+
+#[test]
+fn an_older_report_of_the_session_is_thrown_away() {
+    use windlass_shared::device::DeviceState;
+    let mut world = World::based(&json!({}));
+    let older = world.fake("w").report();
+    world.fake("w").devices[0].state = DeviceState::Outsider { who: "pid 7".to_owned() };
+    world.report("w");
+    world.send(older);
+    world.propose(lever("a")).expect("queued");
+    assert!(world.open().live.is_none(), "the device is not free by the newest word");
+}
+
+#[test]
+fn a_stop_that_was_not_heard_ends_nothing() {
+    let mut world = World::empty();
+    world.connect("w", cpus(1));
+    world.fake("w").cut = true;
+    world.submit("digits", &json!({})).expect("leased");
+    let campaign = world.id();
+    world.ask(Ask::Stop(campaign)).expect("stopped");
+    // Its reports arrive, the answers do not: it may have taken the order up by now.
+    for _ in 0..3 {
+        let report = world.fake("w").report();
+        let answer = answer_to(&mut world, report).expect("told again");
+        assert_eq!(answer.stop.len(), 1);
+    }
+    assert_eq!(world.core.durable().live.len(), 1);
+}

@@ -305,7 +305,8 @@ impl World {
 
     // ---- the driver in miniature
 
-    fn feed(&mut self, input: Input) -> Result<(), Refusal> {
+    /// Decides and applies one input; what it causes waits for the next one.
+    pub fn feed(&mut self, input: Input) -> Result<(), Refusal> {
         for record in self.core.decide(self.now, input)? {
             self.legal.take(&record);
             self.core.apply(&record);
