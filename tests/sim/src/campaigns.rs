@@ -1,0 +1,135 @@
+//! Campaigns and levers, made up within what their owners may write.
+
+use crate::random::Random;
+use windlass_shared::bindings::{Bindings, Direction};
+use windlass_shared::decimal::Decimal;
+use windlass_shared::digest::Digest;
+use windlass_shared::id::IterationNumber;
+use windlass_shared::lever::{Anchor, CarriedFix, Change, FixTrigger, Kind, Lever};
+use windlass_shared::path::TreePath;
+use windlass_shared::plan::{Compares, Deliverable, Script};
+use windlass_shared::time::Span;
+
+/// What every campaign file has at the least.
+const MINIMAL: &str = r#"{"metric":"val_acc","metric_direction":"maximize","entrypoint":"python3 train.py",
+    "editable_files":["train.py"],"gate":"time","budget":0.2}"#;
+
+fn decimal(text: &str) -> Decimal {
+    Decimal::parse(text).expect("a literal decimal")
+}
+
+/// Bindings of one campaign.
+pub(crate) fn bindings(random: &mut Random) -> Bindings {
+    let mut bindings: Bindings = serde_json::from_str(MINIMAL).expect("minimal bindings");
+    if random.chance(400) {
+        bindings.metric_direction = Direction::Minimize;
+    }
+    bindings.budget = decimal(random.pick(&["0.05", "0.1", "0.25", "0.4"]).copied().unwrap_or("0.1"));
+    let w = &mut bindings.windlass;
+    w.priority = random.below(3) as i32;
+    w.resources.gpus = *random.pick(&[None, None, Some(0), Some(1), Some(2)]).unwrap_or(&None);
+    w.resources.cpus = *random.pick(&[None, None, Some(2)]).unwrap_or(&None);
+    if random.chance(150) {
+        w.resources.gpu_model = Some(crate::machine::GPU_MODEL.to_owned());
+    }
+    if random.chance(50) {
+        w.resources.labels = vec!["fast".to_owned()];
+    }
+    w.fixes = random.range(0, 3) as u32;
+    w.passes = random.range(1, 3) as u32;
+    w.analysis.time_limit = Span::from_secs(random.range(2, 20));
+    w.analysis.gpus = u32::from(random.chance(120));
+    if random.chance(400) {
+        w.simplicity.tolerance = decimal("0.01");
+    }
+    if random.chance(300) {
+        w.stop.iterations = Some(random.range(2, 10) as u32);
+    }
+    if random.chance(80) {
+        w.stop.target = Some(decimal("0.9"));
+    }
+    if random.chance(600) {
+        w.baseline = rows(random, 1, 2);
+    }
+    if random.chance(300) {
+        w.always = rows(random, 1, 1);
+    }
+    for _ in 0..random.below(4) {
+        w.diagnostics.push(row(random));
+    }
+    bindings
+}
+
+/// One lever.
+pub(crate) fn lever(random: &mut Random, title: String) -> Lever {
+    let kinds = [Kind::Change, Kind::Change, Kind::Change, Kind::Simplification, Kind::Instrumentation];
+    let anchored = random.chance(750);
+    Lever {
+        kind: *random.pick(&kinds).unwrap_or(&Kind::Change),
+        files: vec![path("train.py")],
+        change: Change::Patch(Digest::of(title.as_bytes())),
+        anchor: anchored.then(|| Anchor {
+            file: path("loss.tsv"),
+            pattern: "slope (.*)".to_owned(),
+            compare: None,
+            iteration: random.chance(200).then(|| IterationNumber(random.range(1, 5) as u32)),
+        }),
+        prediction: "better".to_owned(),
+        fixes: fixes(random),
+        literature: None,
+        architecture: None,
+        changed_assumption: random.chance(200).then(|| "more data".to_owned()),
+        analysis: rows(random, 1, 2),
+        title,
+    }
+}
+
+fn fixes(random: &mut Random) -> Vec<CarriedFix> {
+    let endings = ["out_of_memory", "crashed", "crashed", "soft_timeout", "finished", "hard_timeout"];
+    let count = random.range(1, 4);
+    let fix = |n| {
+        let on = random.pick(&endings).copied().unwrap_or("crashed").to_owned();
+        let trigger = match random.chance(500) {
+            true => FixTrigger::On(on),
+            false => FixTrigger::Pattern("Error".to_owned()),
+        };
+        CarriedFix { trigger, patch: Digest::of(format!("fix {n}").as_bytes()) }
+    };
+    (0..count).map(fix).collect()
+}
+
+/// Rows with outputs of their own.
+fn rows(random: &mut Random, least: u64, most: u64) -> Vec<Deliverable> {
+    let mut rows: Vec<Deliverable> = Vec::new();
+    for _ in 0..random.range(least, most) {
+        let row = row(random);
+        if rows.iter().all(|other| other.output != row.output) {
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn row(random: &mut Random) -> Deliverable {
+    let number = random.below(25);
+    let script = match random.chance(250) {
+        true => Script::Named(Script::BUILTIN_LOG.to_owned()),
+        false => Script::Blob { name: "look.py".to_owned(), digest: Digest::of(b"print(1)") },
+    };
+    Deliverable {
+        script,
+        output: path(&format!("out_{number}.tsv")),
+        dimension: format!("d{number}"),
+        question: "what?".to_owned(),
+        if_helped: "this".to_owned(),
+        if_not: "that".to_owned(),
+        compares: random.chance(200).then(|| Compares {
+            iteration: IterationNumber::BASELINE,
+            reason: "to see the drift".to_owned(),
+        }),
+    }
+}
+
+fn path(text: &str) -> TreePath {
+    TreePath::parse(text).expect("a plain path")
+}

@@ -1,0 +1,105 @@
+//! What is checked after every event, and before anything leaves.
+
+use crate::client::Reply;
+use crate::violation::{Checked, broken, hold};
+use crate::world::World;
+use windlass_shared::session::Answer;
+
+/// How often, in a thousand events, wants are computed from scratch beside the incremental ones.
+const FROM_SCRATCH_IN_A_THOUSAND: u64 = 400;
+/// How often, in a thousand events, live state and replayed state are compared byte for byte.
+const BYTES_IN_A_THOUSAND: u64 = 400;
+
+impl World {
+    pub(crate) fn check_all(&mut self) -> Checked {
+        self.check_devices()?;
+        self.check_spools()?;
+        if self.random.chance(BYTES_IN_A_THOUSAND) {
+            self.check_bytes()?;
+        }
+        if self.random.chance(FROM_SCRATCH_IN_A_THOUSAND) {
+            self.check_wants()?;
+        }
+        Ok(())
+    }
+
+    /// Live state is what a replay of the same records gives.
+    pub(crate) fn check_bytes(&self) -> Checked {
+        let Some(core) = &self.coordinator.core else { return Ok(()) };
+        if !self.coordinator.is_settled() {
+            return Ok(());
+        }
+        let bytes = |durable| serde_json::to_vec(durable).expect("the state is representable");
+        hold(bytes(core.durable()) == bytes(&self.coordinator.ledger.shadow), "replay", || {
+            "live state and replayed state differ".to_owned()
+        })
+    }
+
+    /// What is wanted from scratch is what was wanted anyway: nothing, after everything was carried out.
+    pub(crate) fn check_wants(&self) -> Checked {
+        let Some(core) = &self.coordinator.core else { return Ok(()) };
+        let mut scratch = core.clone();
+        if !scratch.clone().wants(self.time()).is_empty() {
+            // A timer is due at this very moment; its event comes next.
+            return Ok(());
+        }
+        scratch.forget_what_was_looked_at();
+        let wanted = scratch.wants(self.time());
+        hold(wanted.is_empty(), "wants", || format!("from scratch the core wants {wanted:?} as well"))
+    }
+
+    /// Nothing is told to a worker that is not durable (I3).
+    pub(crate) fn check_answer(&self, answer: &Answer) -> Checked {
+        let ledger = &self.coordinator.ledger;
+        hold(ledger.shadow.incarnation == Some(answer.incarnation), "I3", || {
+            "an answer names an incarnation that is not durable".to_owned()
+        })?;
+        for order in &answer.orders {
+            hold(ledger.leased.contains(&order.key), "I3", || {
+                format!("{} is ordered before its lease is durable", order.key)
+            })?;
+        }
+        for key in &answer.acknowledged {
+            hold(ledger.ended.contains(key), "I3", || {
+                format!("{key} is acknowledged before its end is durable")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is told to a client that is not durable (I3).
+    pub(crate) fn check_reply(&self, reply: &Reply) -> Checked {
+        let Ok(answer) = &reply.result else { return Ok(()) };
+        match self.coordinator.ledger.requests.get(&reply.request.id) {
+            Some(recorded) => {
+                hold(recorded.answer == *answer && recorded.body == reply.request.body, "I4", || {
+                    format!("{} is answered {answer:?}, but recorded {recorded:?}", reply.request.id)
+                })
+            }
+            None => broken("I3", format!("{} is answered {answer:?} and not durable", reply.request.id)),
+        }
+    }
+
+    /// I3: what was acknowledged is there after a start.
+    pub(crate) fn check_requests(&self) -> Checked {
+        let Some(core) = &self.coordinator.core else { return Ok(()) };
+        for (id, recorded) in &self.coordinator.ledger.requests {
+            let known = core.durable().requests.get(id);
+            hold(known.is_some_and(|known| known.answer == recorded.answer), "I3", || {
+                format!("request {id} was acknowledged and is lost")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Two attempts in one spool never claim one device.
+    fn check_spools(&self) -> Checked {
+        for machine in &self.machines {
+            for key in machine.shims.keys() {
+                let is_kept = machine.spool.contains_key(key) || machine.kept.contains(key);
+                hold(is_kept, "I6", || format!("{key} lives and its spool is gone"))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Which fault hit while which record was the last, or on its way to the disk.
+
+use std::collections::BTreeMap;
+use windlass_shared::record::Body;
+
+/// Every fault that is injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// A message never arrives.
+    MessageLost,
+    /// A message arrives twice.
+    MessageDoubled,
+    /// A message arrives much later, behind younger ones.
+    MessageDelayed,
+    /// A machine's network is cut, both ways or one way.
+    Partition,
+    /// A connection breaks.
+    Disconnected,
+    /// The worker daemon is killed; its shims live on.
+    DaemonKilled,
+    /// The worker daemon is stopped for longer than its lease, then goes on with its old messages.
+    DaemonPaused,
+    /// A shim is killed with its tree.
+    ShimKilled,
+    /// A machine loses power, and comes back late or never.
+    MachineDied,
+    /// A machine comes back with an empty disk, as another worker.
+    MachineReimaged,
+    /// Facts cannot be gathered.
+    GatherFailed,
+    /// The wall clock jumps.
+    ClockJumped,
+    /// The coordinator is killed with records applied but not committed.
+    CrashBeforeCommit,
+    /// The coordinator is killed when records are committed and nothing has been answered.
+    CrashAfterCommit,
+    /// The coordinator is started on an older copy of its ledger.
+    LedgerRestored,
+}
+
+/// All of them.
+pub const FAULTS: [Fault; 15] = [
+    Fault::MessageLost,
+    Fault::MessageDoubled,
+    Fault::MessageDelayed,
+    Fault::Partition,
+    Fault::Disconnected,
+    Fault::DaemonKilled,
+    Fault::DaemonPaused,
+    Fault::ShimKilled,
+    Fault::MachineDied,
+    Fault::MachineReimaged,
+    Fault::GatherFailed,
+    Fault::ClockJumped,
+    Fault::CrashBeforeCommit,
+    Fault::CrashAfterCommit,
+    Fault::LedgerRestored,
+];
+
+/// Pairs that cannot meet, each with its reason.
+pub const INFEASIBLE: [(Fault, &str, &str); 0] = [];
+
+/// How often each pair met.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    counts: BTreeMap<(Fault, &'static str), u64>,
+    records: BTreeMap<&'static str, u64>,
+}
+
+impl Coverage {
+    /// A fault hit beside a record.
+    pub(crate) fn hit(&mut self, fault: Fault, kind: &'static str) {
+        *self.counts.entry((fault, kind)).or_default() += 1;
+    }
+
+    /// A record was committed.
+    pub(crate) fn committed(&mut self, kind: &'static str) {
+        *self.records.entry(kind).or_default() += 1;
+    }
+
+    /// Takes in what another seed saw.
+    pub fn merge(&mut self, other: &Self) {
+        for (pair, count) in &other.counts {
+            *self.counts.entry(*pair).or_default() += count;
+        }
+        for (kind, count) in &other.records {
+            *self.records.entry(kind).or_default() += count;
+        }
+    }
+
+    /// How often a record of this kind was committed.
+    pub fn records(&self, kind: &str) -> u64 {
+        self.records.get(kind).copied().unwrap_or(0)
+    }
+
+    /// How often a fault hit beside a record of this kind.
+    pub fn count(&self, fault: Fault, kind: &'static str) -> u64 {
+        self.counts.get(&(fault, kind)).copied().unwrap_or(0)
+    }
+
+    /// Feasible pairs that never met.
+    pub fn missing(&self) -> Vec<(Fault, &'static str)> {
+        let infeasible = |fault, kind| INFEASIBLE.iter().any(|(f, k, _)| *f == fault && *k == kind);
+        let pairs = FAULTS.iter().flat_map(|fault| Body::KINDS.iter().map(|kind| (*fault, *kind)));
+        pairs.filter(|(fault, kind)| !infeasible(*fault, *kind) && self.count(*fault, kind) == 0).collect()
+    }
+}

@@ -1,0 +1,153 @@
+//! Facts, made up: a pure function of the seed and of what they are computed from, as the real gates are
+//! of file contents.
+
+use crate::coverage::Fault;
+use crate::random::Random;
+use crate::violation::Checked;
+use crate::world::{Event, World};
+use windlass_engine::core::{Ask, Input, Observation};
+use windlass_engine::gate::facts::{
+    Evidence, FixFacts, FixWanted, Look, Merged, ProposalFacts, ProposalWanted, PullFacts, PullWanted, Wanted,
+};
+use windlass_shared::digest::{Digest, Hash};
+use windlass_shared::lever::{Anchor, Pin};
+use windlass_shared::refusal::Refusal;
+
+/// How often a proposal's facts are gathered before its client is refused.
+const GATHER_TIMES_MAX: u32 = 5;
+
+impl World {
+    pub(crate) fn gathered(&mut self, life: u64, wanted: &Wanted) -> Checked {
+        if life != self.coordinator.life {
+            return Ok(());
+        }
+        if self.is_due(Fault::GatherFailed, self.weather.gather_fails_in_a_thousand) {
+            self.hit(Fault::GatherFailed);
+            self.observe(Observation::GatherFailed(wanted.key()));
+            return self.pursue();
+        }
+        let seen = match wanted {
+            Wanted::Pull(wanted) => Observation::Pull(Box::new(pull(self.seed, wanted))),
+            Wanted::Fix(wanted) => Observation::Fix(Box::new(fix(self.seed, wanted))),
+        };
+        self.observe(seen);
+        self.pursue()
+    }
+
+    /// A proposal's facts are there; if they have moved they are wanted again.
+    pub(crate) fn judged(&mut self, life: u64, call: usize, wanted: &ProposalWanted, tries: u32) -> Checked {
+        if life != self.coordinator.life || self.coordinator.core.is_none() {
+            return Ok(());
+        }
+        let facts = if self.client.calls[call].is_spoiled {
+            Err(Refusal::Frozen { path: "evaluate.py".to_owned() })
+        } else {
+            Ok(Box::new(proposal(self.seed, wanted)))
+        };
+        let request = self.client.calls[call].request.clone();
+        let ask = Ask::Propose { campaign: wanted.campaign.clone(), lever: wanted.lever.clone(), facts };
+        let result = self.submit(Input::Client { request: request.clone(), ask })?;
+        if result == Some(Err(Refusal::FactsMoved)) && tries < GATHER_TIMES_MAX {
+            self.say(|| "facts moved".to_owned());
+            self.gather_proposal(call, tries + 1);
+        } else if let Some(result) = result {
+            self.reply(call, request, result)?;
+        }
+        self.pursue()
+    }
+
+    /// Begins to look for a proposal's facts.
+    pub(crate) fn gather_proposal(&mut self, call: usize, tries: u32) {
+        let Some((campaign, lever)) = self.client.calls[call].proposal() else { return };
+        let Some(core) = &self.coordinator.core else { return };
+        match core.proposal_wanted(&campaign, lever) {
+            Ok(wanted) => {
+                let life = self.coordinator.life;
+                let delay_ms = self.random.range(1, self.weather.gather_max_ms);
+                self.after(delay_ms, Event::Judged { life, call, wanted: Box::new(wanted), tries });
+            }
+            Err(refusal) => {
+                let request = self.client.calls[call].request.clone();
+                self.leave_refused(call, request, refusal);
+            }
+        }
+    }
+}
+
+/// Chance that depends on nothing but the seed and these words.
+fn fixed(seed: u64, words: &str) -> Random {
+    let hash = Hash::of(format!("{seed} {words}").as_bytes());
+    Random::new(u64::from_le_bytes(hash.0[..8].try_into().expect("eight bytes")))
+}
+
+/// One tree of few, so that some repeat (P10).
+fn some_tree(random: &mut Random) -> Digest {
+    Digest::of(format!("tree {}", random.below(150)).as_bytes())
+}
+
+fn some_diff(random: &mut Random) -> Hash {
+    Hash::of(format!("diff {}", random.below(150)).as_bytes())
+}
+
+fn look(random: &mut Random, anchor: Option<&Anchor>, evidence: Option<&Evidence>) -> Look {
+    let (Some(_), Some(evidence)) = (anchor, evidence) else { return Look::NotLooked };
+    match random.below(20) {
+        0..13 => Look::Holds(Pin { iteration: evidence.iteration, line: 3, value: "0.5".to_owned() }),
+        13 => Look::Contradicted { line: 4, value: "7".to_owned() },
+        14 => Look::NoMatch,
+        _ => Look::FileMissing,
+    }
+}
+
+fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
+    let mut random =
+        fixed(seed, &format!("{} {} {} {:?}", wanted.campaign, wanted.lever, wanted.parent, wanted.best));
+    let merged = match random.below(20) {
+        0 => Merged::Conflict(wanted.files.clone()),
+        1 => Merged::Refused(Refusal::NoChange),
+        _ => Merged::Clean {
+            tree: some_tree(&mut random),
+            net_lines: random.range(0, 40) as i64 - 10,
+            diff: some_diff(&mut random),
+        },
+    };
+    PullFacts {
+        campaign: wanted.campaign.clone(),
+        lever: wanted.lever,
+        parent: wanted.parent,
+        best: wanted.best,
+        merged,
+        look: look(&mut random, wanted.anchor.as_ref(), wanted.evidence.as_ref()),
+    }
+}
+
+fn fix(seed: u64, wanted: &FixWanted) -> FixFacts {
+    let words = format!("{} {} {} {}", wanted.campaign, wanted.iteration, wanted.fix, wanted.tree);
+    let mut random = fixed(seed, &words);
+    let applied = if random.chance(250) {
+        Err(Refusal::Frozen { path: "evaluate.py".to_owned() })
+    } else {
+        Ok((some_tree(&mut random), random.range(0, 30) as i64 - 5))
+    };
+    FixFacts {
+        campaign: wanted.campaign.clone(),
+        iteration: wanted.iteration,
+        fix: wanted.fix,
+        on: wanted.tree,
+        applied,
+    }
+}
+
+fn proposal(seed: u64, wanted: &ProposalWanted) -> ProposalFacts {
+    let words = format!("{} {} {}", wanted.campaign, wanted.lever.title, wanted.parent);
+    let mut random = fixed(seed, &words);
+    ProposalFacts {
+        parent: wanted.parent,
+        evidence: wanted.evidence.as_ref().map(|evidence| evidence.iteration),
+        base: wanted.parent,
+        changed: some_tree(&mut random),
+        diff: some_diff(&mut random),
+        merged: random.chance(800).then(|| some_tree(&mut random)),
+        look: look(&mut random, wanted.lever.anchor.as_ref(), wanted.evidence.as_ref()),
+    }
+}

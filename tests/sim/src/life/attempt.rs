@@ -1,0 +1,113 @@
+//! Attempts in the model: leased, ended, superseded.
+
+use super::campaign::CampaignLife;
+use super::iteration::{LiveLife, OpenLife};
+use super::truth::Truth;
+use crate::violation::{Checked, broken, hold};
+use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome};
+use windlass_shared::id::{DeviceId, WorkerId};
+use windlass_shared::path::TreePath;
+
+/// The tries of an iteration when machines fail (P20).
+const INFRASTRUCTURE_TRIES: u32 = 3;
+
+impl CampaignLife {
+    pub(super) fn leased(&mut self, order: &Order, worker: &WorkerId) -> Checked {
+        let key = &order.key;
+        hold(!self.is_stopped(), "I13", || format!("{key} is leased after the end"))?;
+        let Some(open) = &mut self.open else {
+            return broken("I13", format!("{key} is leased for no open iteration"));
+        };
+        hold(open.number == key.id.iteration && open.live.is_none() && !open.concluded, "I13", || {
+            format!("{key} is leased beside {:?}", open.live)
+        })?;
+        hold(key.id.number == open.attempts + 1, "I13", || format!("{key} follows {}", open.attempts))?;
+        hold(open.infrastructure < INFRASTRUCTURE_TRIES, "I13", || format!("{key} is a try too many"))?;
+        hold(order.tree == open.tree, "I2", || format!("{key} runs another tree than its iteration's"))?;
+        hold(!open.plan.is_empty(), "I13", || format!("{key} is leased without a plan (P14)"))?;
+        let wants_run = open.run.is_none();
+        hold(wants_run == (order.kind == Kind::Run), "I13", || format!("{key} is a {:?}", order.kind))?;
+        if order.kind == Kind::Analysis {
+            hold(open.is_measured() && !open.is_analysed(), "I13", || format!("{key} has nothing to read"))?;
+            let run = open.run.as_ref().map(|(run, _)| run);
+            hold(order.run.as_ref() == run, "I2", || format!("{key} reads {:?}", order.run))?;
+        }
+        open.attempts = key.id.number;
+        open.live = Some(LiveLife {
+            key: key.clone(),
+            kind: order.kind,
+            worker: worker.clone(),
+            devices: order.devices.clone(),
+        });
+        Ok(())
+    }
+
+    pub(super) fn ended(
+        &mut self,
+        key: &AttemptKey,
+        worker: &WorkerId,
+        devices: &[DeviceId],
+        outcome: &Outcome,
+        truth: &Truth,
+    ) -> Checked {
+        let live = self.open.as_mut().and_then(|open| open.live.take());
+        let Some(live) = live.filter(|live| live.key == *key) else {
+            return broken("I5", format!("{key} ended without holding its lease"));
+        };
+        hold(live.worker == *worker && live.devices == devices, "I5", || {
+            format!(
+                "{key} ended on {worker} {devices:?} but was leased on {} {:?}",
+                live.worker, live.devices
+            )
+        })?;
+        hold(self.over.insert(key.clone(), outcome.ending == Ending::Lost).is_none(), "I1", || {
+            format!("{key} ended twice")
+        })?;
+        check_truth(key, outcome, truth)?;
+        let Some(open) = &mut self.open else { return Ok(()) };
+        if outcome.ending.is_infrastructure() {
+            open.infrastructure += 1;
+            return Ok(());
+        }
+        open.last_outputs = outcome.outputs.clone();
+        match live.kind {
+            Kind::Run => open.run = Some((key.clone(), outcome.clone())),
+            Kind::Analysis => open.analysed_once(outcome),
+        }
+        Ok(())
+    }
+
+    pub(super) fn superseded(&mut self, key: &AttemptKey, truth: &Truth) -> Checked {
+        let is_lost = truth.made.get(key).is_some_and(|made| made.outcome.ending == Ending::Lost);
+        hold(!is_lost, "I5", || format!("{key} was lost, and is superseded by its own loss"))?;
+        match self.over.get_mut(key) {
+            Some(lost) if *lost => {
+                *lost = false;
+                Ok(())
+            }
+            Some(_) => broken("I5", format!("{key} was no lost lease, and is superseded")),
+            None => broken("I5", format!("{key} never ended, and is superseded")),
+        }
+    }
+}
+
+/// A number, an output or a results tree in the ledger is what that very attempt made (I2).
+fn check_truth(key: &AttemptKey, outcome: &Outcome, truth: &Truth) -> Checked {
+    if outcome.reading.is_none() && outcome.outputs.is_empty() && outcome.results.is_none() {
+        return Ok(());
+    }
+    let made = truth.made.get(key);
+    hold(made.is_some_and(|made| made.outcome == *outcome), "I2", || {
+        format!("{key} is said to have made {outcome:?}, but made {:?}", made.map(|made| &made.outcome))
+    })
+}
+
+impl OpenLife {
+    fn analysed_once(&mut self, outcome: &Outcome) {
+        let delivered = |path: &TreePath| {
+            outcome.outputs.iter().any(|output| output.path == *path && output.digest.is_some())
+        };
+        let missing = self.plan.iter().any(|path| !self.accepted.contains(path) && !delivered(path));
+        self.analysis_failures += u32::from(missing);
+    }
+}

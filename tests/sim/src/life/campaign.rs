@@ -1,0 +1,243 @@
+//! A campaign in the model: its standing, its levers, what it opened.
+
+use super::iteration::OpenLife;
+use super::truth::Truth;
+use crate::violation::{Checked, broken, hold};
+use std::collections::{BTreeMap, BTreeSet};
+use windlass_shared::attempt::AttemptKey;
+use windlass_shared::bindings::{Bindings, Direction};
+use windlass_shared::conclusion::Status;
+use windlass_shared::decimal::Decimal;
+use windlass_shared::digest::Digest;
+use windlass_shared::id::{IterationNumber, LeverNumber};
+use windlass_shared::lever::Kind as LeverKind;
+use windlass_shared::record::{Body, HoldReason};
+
+/// Whether it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Active,
+    Paused,
+    Stopped,
+}
+
+/// Where a lever stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Queued,
+    Held,
+    Pulled,
+    Decided,
+    Retired,
+}
+
+#[derive(Clone, Debug)]
+struct LeverLife {
+    place: Place,
+    kind: LeverKind,
+    passes: u32,
+    passed_after: Option<IterationNumber>,
+}
+
+/// One campaign.
+#[derive(Clone, Debug)]
+pub(crate) struct CampaignLife {
+    pub(crate) standing: Standing,
+    pub(super) direction: Direction,
+    pub(super) lines: i64,
+    pub(super) fixes_max: u32,
+    passes_max: u32,
+    tree: Digest,
+    levers: BTreeMap<LeverNumber, LeverLife>,
+    pub(crate) open: Option<OpenLife>,
+    last_opened: Option<IterationNumber>,
+    pub(super) decided: BTreeMap<IterationNumber, Status>,
+    pub(super) best: Option<(IterationNumber, Digest)>,
+    pub(super) record: Option<Decimal>,
+    /// Attempts that are over, and whether their lease ran out.
+    pub(super) over: BTreeMap<AttemptKey, bool>,
+    /// The lever of the last decision, while its batch may still set it aside (P20).
+    just_decided: Option<LeverNumber>,
+}
+
+impl CampaignLife {
+    pub(super) fn new(bindings: &Bindings, tree: Digest) -> Self {
+        Self {
+            standing: Standing::Active,
+            direction: bindings.metric_direction,
+            lines: bindings.windlass.simplicity.lines,
+            fixes_max: bindings.windlass.fixes,
+            passes_max: bindings.windlass.passes,
+            tree,
+            levers: BTreeMap::new(),
+            open: None,
+            last_opened: None,
+            decided: BTreeMap::new(),
+            best: None,
+            record: None,
+            over: BTreeMap::new(),
+            just_decided: None,
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.standing == Standing::Stopped
+    }
+
+    pub(super) fn lever_kind(&self, lever: Option<LeverNumber>) -> Option<LeverKind> {
+        lever.and_then(|lever| self.levers.get(&lever)).map(|lever| lever.kind)
+    }
+
+    /// `is_asked`: it answers a request, which may ask for what is so already.
+    pub(super) fn take(&mut self, body: &Body, is_asked: bool, truth: &Truth) -> Checked {
+        let just_decided = self.just_decided.take();
+        match body {
+            Body::CampaignPaused { .. } => self.turn(is_asked, Standing::Paused),
+            Body::CampaignResumed {} => self.turn(is_asked, Standing::Active),
+            Body::CampaignStopped { .. } => self.turn(is_asked, Standing::Stopped),
+            Body::LeverQueued { lever, document, .. } => self.queued(*lever, document.kind),
+            Body::LeverPassed { lever, passes, .. } => self.passed(*lever, *passes),
+            Body::LeverHeld { lever, reason } => self.held(*lever, reason, just_decided),
+            Body::LeverRetired { lever, .. } if is_asked => {
+                self.move_lever(*lever, &[Place::Queued, Place::Held, Place::Retired], Place::Retired)
+            }
+            Body::LeverRetired { lever, .. } => {
+                self.may_open("a lever is retired")?;
+                self.move_lever(*lever, &[Place::Queued], Place::Retired)
+            }
+            Body::IterationOpened { iteration, lever, parent, tree, plan, net_lines, .. } => {
+                let outputs: BTreeSet<_> = plan.iter().map(|row| row.output.clone()).collect();
+                hold(outputs.len() == plan.len(), "I13", || format!("{iteration} plans an output twice"))?;
+                self.opened(*iteration, *lever, *parent, *tree)?;
+                self.open = Some(OpenLife {
+                    number: *iteration,
+                    lever: *lever,
+                    tree: *tree,
+                    net_lines: *net_lines,
+                    plan: outputs,
+                    attempts: 0,
+                    live: None,
+                    run: None,
+                    last_outputs: Vec::new(),
+                    infrastructure: 0,
+                    fixes: BTreeSet::new(),
+                    analysis_failures: 0,
+                    accepted: BTreeSet::new(),
+                    concluded: false,
+                });
+                Ok(())
+            }
+            Body::AttemptLeased { order, worker, .. } => self.leased(order, worker),
+            Body::AttemptEnded { attempt, fence, worker, devices, outcome, .. } => {
+                let key = AttemptKey { id: attempt.clone(), fence: *fence };
+                self.ended(&key, worker, devices, outcome, truth)
+            }
+            Body::ReportSuperseded { attempt, fence, .. } => {
+                self.superseded(&AttemptKey { id: attempt.clone(), fence: *fence }, truth)
+            }
+            Body::FixApplied { fix, tree, net_lines, .. } => self.fixed(*fix, *tree, *net_lines),
+            Body::DeliverableAccepted { output, digest, .. } => self.accepted(output, *digest),
+            Body::ConclusionWritten { iteration, .. } => self.concluded(*iteration),
+            Body::IterationDecided { iteration, status, arithmetic, best, .. } => {
+                self.decided(*iteration, *status, arithmetic, *best, truth)
+            }
+            Body::IncarnationStarted { .. }
+            | Body::CampaignCreated { .. }
+            | Body::WorkerDrained { .. }
+            | Body::WorkerUndrained { .. } => broken("I13", format!("{} in a campaign", body.kind())),
+        }
+    }
+
+    fn turn(&mut self, is_asked: bool, to: Standing) -> Checked {
+        let is_new = self.standing != to && self.standing != Standing::Stopped;
+        let is_legal = is_new || (is_asked && self.standing == to);
+        hold(is_legal, "I13", || format!("{:?} becomes {to:?}", self.standing))?;
+        self.standing = to;
+        Ok(())
+    }
+
+    fn queued(&mut self, lever: LeverNumber, kind: LeverKind) -> Checked {
+        let next = self.levers.last_key_value().map_or(1, |(last, _)| last.0 + 1);
+        hold(lever.0 == next && !self.is_stopped(), "I13", || format!("{lever} is queued as number {next}"))?;
+        self.levers.insert(lever, LeverLife { place: Place::Queued, kind, passes: 0, passed_after: None });
+        Ok(())
+    }
+
+    /// P9: one pass per opened iteration, and never as many as the limit.
+    fn passed(&mut self, lever: LeverNumber, passes: u32) -> Checked {
+        let last = self.last_opened;
+        let most = self.passes_max;
+        self.may_open("a lever is passed over")?;
+        let Some(entry) = self.levers.get_mut(&lever).filter(|entry| entry.place == Place::Queued) else {
+            return broken("I13", format!("{lever} is passed over and not in line"));
+        };
+        hold(entry.passes == 0 || entry.passed_after != last, "I13", || {
+            format!("{lever} is passed over twice after {last:?} (P9)")
+        })?;
+        hold(passes == entry.passes + 1 && passes < most, "I13", || {
+            format!("{lever} has {passes} passes after {} of {most}", entry.passes)
+        })?;
+        (entry.passes, entry.passed_after) = (passes, last);
+        Ok(())
+    }
+
+    fn held(
+        &mut self,
+        lever: LeverNumber,
+        reason: &HoldReason,
+        just_decided: Option<LeverNumber>,
+    ) -> Checked {
+        if *reason == HoldReason::Infrastructure {
+            hold(just_decided == Some(lever), "I13", || format!("{lever} is set aside without a failure"))?;
+            return self.move_lever(lever, &[Place::Decided], Place::Held);
+        }
+        self.may_open("a lever is held")?;
+        self.move_lever(lever, &[Place::Queued], Place::Held)
+    }
+
+    fn move_lever(&mut self, lever: LeverNumber, from: &[Place], to: Place) -> Checked {
+        let Some(entry) = self.levers.get_mut(&lever) else {
+            return broken("I13", format!("{lever} was never queued"));
+        };
+        hold(from.contains(&entry.place), "I13", || format!("{lever}: {:?} becomes {to:?}", entry.place))?;
+        entry.place = to;
+        Ok(())
+    }
+
+    fn may_open(&self, what: &str) -> Checked {
+        hold(self.standing == Standing::Active && self.open.is_none(), "I12", || {
+            format!("{what} while {:?} with {:?} open", self.standing, self.open.as_ref().map(|o| o.number))
+        })
+    }
+
+    fn opened(
+        &mut self,
+        iteration: IterationNumber,
+        lever: Option<LeverNumber>,
+        parent: Option<IterationNumber>,
+        tree: Digest,
+    ) -> Checked {
+        self.may_open("an iteration is opened")?;
+        let next = self.last_opened.map_or(1, |last| last.0 + 1);
+        hold(iteration.0 == next && lever.is_none() == (next == 1), "I13", || {
+            format!("{iteration} with {lever:?} is opened as number {next}")
+        })?;
+        hold(parent == self.best.map(|(best, _)| best), "I12", || {
+            format!("{iteration} builds on {parent:?}; the best is {:?}", self.best)
+        })?;
+        match lever {
+            Some(lever) => self.move_lever(lever, &[Place::Queued], Place::Pulled)?,
+            None => hold(tree == self.tree, "I12", || "the baseline is not the workspace".to_owned())?,
+        }
+        self.last_opened = Some(iteration);
+        Ok(())
+    }
+
+    pub(super) fn after_decision(&mut self, open: &OpenLife, status: Status) {
+        if let Some(entry) = open.lever.and_then(|lever| self.levers.get_mut(&lever)) {
+            entry.place = Place::Decided;
+        }
+        let out_of_tries = status == Status::Crash && open.infrastructure >= 3;
+        self.just_decided = open.lever.filter(|_| out_of_tries);
+    }
+}

@@ -1,0 +1,185 @@
+//! An open iteration in the model, up to its decision.
+
+use super::campaign::CampaignLife;
+use super::truth::Truth;
+use crate::violation::{Checked, broken, hold};
+use std::collections::BTreeSet;
+use windlass_shared::attempt::{AttemptKey, Ending, Kind, Outcome, Output};
+use windlass_shared::bindings::Direction;
+use windlass_shared::conclusion::Status;
+use windlass_shared::decimal::Decimal;
+use windlass_shared::digest::Digest;
+use windlass_shared::id::{DeviceId, IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::lever::Kind as LeverKind;
+use windlass_shared::path::TreePath;
+use windlass_shared::record::Arithmetic;
+
+/// A live attempt.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveLife {
+    pub(crate) key: AttemptKey,
+    pub(crate) kind: Kind,
+    pub(crate) worker: WorkerId,
+    pub(crate) devices: Vec<DeviceId>,
+}
+
+/// An open iteration.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenLife {
+    pub(super) number: IterationNumber,
+    pub(super) lever: Option<LeverNumber>,
+    pub(super) tree: Digest,
+    pub(super) net_lines: i64,
+    pub(super) plan: BTreeSet<TreePath>,
+    pub(super) attempts: u32,
+    pub(crate) live: Option<LiveLife>,
+    pub(super) run: Option<(AttemptKey, Outcome)>,
+    pub(super) last_outputs: Vec<Output>,
+    pub(super) infrastructure: u32,
+    pub(super) fixes: BTreeSet<u32>,
+    pub(super) analysis_failures: u32,
+    pub(super) accepted: BTreeSet<TreePath>,
+    pub(super) concluded: bool,
+}
+
+impl OpenLife {
+    pub(super) fn is_measured(&self) -> bool {
+        self.run.as_ref().is_some_and(|(_, outcome)| {
+            outcome.ending == Ending::Finished
+                && outcome.frozen_changed.is_none()
+                && outcome.reading.as_ref().is_some_and(|reading| reading.value().is_some())
+        })
+    }
+
+    pub(super) fn is_analysed(&self) -> bool {
+        self.plan.iter().all(|path| self.accepted.contains(path))
+    }
+
+    fn metric(&self) -> Option<&Decimal> {
+        let (_, outcome) = self.run.as_ref()?;
+        outcome.reading.as_ref().and_then(|reading| reading.value()).filter(|_| self.is_measured())
+    }
+}
+
+impl CampaignLife {
+    pub(super) fn fixed(&mut self, fix: u32, tree: Digest, net_lines: i64) -> Checked {
+        let most = self.fixes_max as usize;
+        let open = self.open_idle("a fix is applied")?;
+        hold(open.run.is_some() && !open.is_measured(), "I13", || {
+            format!("a fix of {} answers no failure", open.number)
+        })?;
+        hold(open.fixes.insert(fix) && open.fixes.len() <= most, "I13", || {
+            format!("fix {fix} of {} is tried twice or too many", open.number)
+        })?;
+        (open.tree, open.net_lines) = (tree, net_lines);
+        open.run = None;
+        open.last_outputs.clear();
+        open.accepted.clear();
+        Ok(())
+    }
+
+    pub(super) fn accepted(&mut self, output: &TreePath, digest: Digest) -> Checked {
+        let open = self.open_idle("a deliverable is accepted")?;
+        hold(open.is_measured(), "I13", || format!("{output} is accepted without a metric"))?;
+        hold(open.plan.contains(output) && open.accepted.insert(output.clone()), "I13", || {
+            format!("{output} is not planned or accepted twice")
+        })?;
+        let is_made = open.last_outputs.iter().any(|o| o.path == *output && o.digest == Some(digest));
+        hold(is_made, "I2", || format!("{output} was not made by the last attempt of {}", open.number))
+    }
+
+    pub(super) fn concluded(&mut self, iteration: IterationNumber) -> Checked {
+        let open = self.open_idle("a conclusion is written")?;
+        hold(open.number == iteration && !open.concluded, "I13", || {
+            format!("{iteration} is concluded while {} is open", open.number)
+        })?;
+        open.concluded = true;
+        Ok(())
+    }
+
+    /// I1, I2, I12: once, with its own metric, on the best of its start.
+    pub(super) fn decided(
+        &mut self,
+        iteration: IterationNumber,
+        status: Status,
+        arithmetic: &Arithmetic,
+        best: Option<IterationNumber>,
+        truth: &Truth,
+    ) -> Checked {
+        let before = self.decided.insert(iteration, status);
+        hold(before.is_none(), "I1", || format!("{iteration} was decided {before:?}, and is {status:?}"))?;
+        let Some(open) = self.open.take() else {
+            return broken("I1", format!("{iteration} is decided and was not open"));
+        };
+        hold(open.number == iteration && open.concluded && open.live.is_none(), "I13", || {
+            format!("{iteration} is decided too early: {open:?}")
+        })?;
+        let counts = open.metric().filter(|_| open.infrastructure < 3);
+        hold(arithmetic.metric.as_ref().map(Decimal::text) == counts.map(Decimal::text), "I2", || {
+            format!("{iteration} has {:?} and made {counts:?}", arithmetic.metric)
+        })?;
+        if let (Some(metric), Some((key, _))) = (counts, &open.run) {
+            let made = truth.made.get(key);
+            hold(made.is_some_and(|made| made.tree == open.tree), "I2", || {
+                format!("{iteration}: {metric} was made by another tree")
+            })?;
+        }
+        self.check_status(&open, status, counts)?;
+        if status == Status::Keep {
+            self.best = Some((iteration, open.tree));
+            if let Some(metric) = counts
+                && self.record.as_ref().is_none_or(|record| is_better(self.direction, metric, record))
+            {
+                self.record = Some(metric.clone());
+            }
+        }
+        hold(best == self.best.map(|(number, _)| number), "I12", || {
+            format!("after {iteration} the best is {:?}, not {best:?}", self.best)
+        })?;
+        self.after_decision(&open, status);
+        Ok(())
+    }
+
+    /// P25 and P26, from the side of what may never be.
+    fn check_status(&self, open: &OpenLife, status: Status, metric: Option<&Decimal>) -> Checked {
+        let number = open.number;
+        let Some(metric) = metric else {
+            return hold(status == Status::Crash, "I13", || format!("{number} has no metric: {status:?}"));
+        };
+        if !open.is_analysed() {
+            hold(open.analysis_failures >= 2, "I13", || format!("{number} is given up too early"))?;
+            return hold(status == Status::Discard, "I13", || format!("{number} unanalysed: {status:?}"));
+        }
+        let Some(record) = &self.record else {
+            return hold(status == Status::Keep, "I13", || format!("the baseline is {status:?}"));
+        };
+        let better = is_better(self.direction, metric, record);
+        let simpler = open.net_lines < 0 || self.lever_kind(open.lever) == Some(LeverKind::Instrumentation);
+        if better && open.net_lines < self.lines {
+            hold(status == Status::Keep, "I13", || format!("{number}: {metric} beats {record}: {status:?}"))?;
+        }
+        if !better && !simpler {
+            hold(status == Status::Discard, "I13", || {
+                format!("{number}: {metric} does not beat {record}: {status:?}")
+            })?;
+        }
+        hold(status != Status::Crash, "I13", || format!("{number} has a metric and is a crash"))
+    }
+
+    /// The open iteration, with nothing running.
+    fn open_idle(&mut self, what: &str) -> Checked<&mut OpenLife> {
+        hold(!self.is_stopped(), "I13", || format!("{what} after the end"))?;
+        let Some(open) = &mut self.open else {
+            return broken("I13", format!("{what} and nothing is open"));
+        };
+        hold(open.live.is_none(), "I13", || format!("{what} while {:?} runs", open.live))?;
+        Ok(open)
+    }
+}
+
+fn is_better(direction: Direction, metric: &Decimal, record: &Decimal) -> bool {
+    match direction {
+        Direction::Minimize => metric < record,
+        Direction::Maximize => metric > record,
+    }
+}

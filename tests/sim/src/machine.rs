@@ -1,0 +1,119 @@
+//! A worker machine by its own truth: power, disk, devices, and the shims that live on them whatever the
+//! daemon believes.
+
+use crate::random::Random;
+use crate::world::Event;
+use std::collections::{BTreeMap, BTreeSet};
+use windlass_engine::attempt::{Event as HostEvent, ExitRecord, Host};
+use windlass_shared::attempt::{AttemptKey, Order, Outcome};
+use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
+use windlass_shared::id::{DeviceId, SessionId, WorkerId};
+
+/// The model that campaigns may ask for.
+pub(crate) const GPU_MODEL: &str = "H200";
+
+/// What happens to a worker daemon, within one of its lives.
+#[derive(Clone, Debug)]
+pub(crate) enum DaemonEvent {
+    /// For the engine's machine.
+    Host(HostEvent),
+    /// Results and log are up.
+    Collected { key: AttemptKey, has_record: bool },
+    /// The hanging call got no answer in its time.
+    CallTimedOut { session: SessionId, number: u64 },
+    /// The call broke; the daemon speaks again.
+    SpeaksAgain,
+}
+
+/// How a machine's network is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    Both,
+    Reports,
+    Answers,
+}
+
+/// An attempt on the disk: it survives the daemon.
+#[derive(Clone, Debug)]
+pub(crate) struct Spooled {
+    pub(crate) order: Order,
+    /// When its shim was started.
+    pub(crate) started_ms: Option<u64>,
+    pub(crate) exit: Option<ExitRecord>,
+    pub(crate) outcome: Option<Box<Outcome>>,
+}
+
+/// A live shim with its tree.
+#[derive(Clone, Debug)]
+pub(crate) struct Shim {
+    pub(crate) devices: Vec<DeviceId>,
+    pub(crate) outcome: Outcome,
+    pub(crate) started_ms: u64,
+}
+
+/// One machine.
+pub(crate) struct Machine {
+    pub(crate) info: WorkerInfo,
+    /// The devices as the host sees them, without our own attempts.
+    pub(crate) devices: Vec<Device>,
+    pub(crate) spool: BTreeMap<AttemptKey, Spooled>,
+    /// Spools put aside, of attempts that the ledger does not know (I15).
+    pub(crate) kept: BTreeSet<AttemptKey>,
+    pub(crate) shims: BTreeMap<AttemptKey, Shim>,
+    pub(crate) daemon: Option<Host>,
+    /// Counts the daemon's lives: what belongs to an older one is void.
+    pub(crate) boot: u64,
+    /// While the daemon is stopped: what came for it.
+    pub(crate) paused: Option<Vec<Event>>,
+    pub(crate) has_power: bool,
+    pub(crate) cut: Option<Cut>,
+    /// The newest report's session and number.
+    pub(crate) said: Option<(SessionId, u64)>,
+    pub(crate) identities: u32,
+}
+
+impl Machine {
+    pub(crate) fn new(index: usize, random: &mut Random) -> Self {
+        let gpus = random.chance(600);
+        let devices: Vec<Device> = (0..random.range(1, 3))
+            .map(|n| Device {
+                id: DeviceId(if gpus { format!("GPU-{index}-{n}") } else { format!("cpu-{n}") }),
+                kind: if gpus { DeviceKind::Gpu } else { DeviceKind::Cpu },
+                model: if gpus && random.chance(700) { GPU_MODEL } else { "another" }.to_owned(),
+                memory_bytes: gpus.then_some(1 << 37),
+                state: DeviceState::Free,
+            })
+            .collect();
+        Self {
+            info: WorkerInfo {
+                id: WorkerId(format!("w{index}-1")),
+                name: format!("m{index}"),
+                version: "simulated".to_owned(),
+                labels: if random.chance(500) { vec!["fast".to_owned()] } else { Vec::new() },
+            },
+            devices,
+            spool: BTreeMap::new(),
+            kept: BTreeSet::new(),
+            shims: BTreeMap::new(),
+            daemon: None,
+            boot: 0,
+            paused: None,
+            has_power: true,
+            cut: None,
+            said: None,
+            identities: 1,
+        }
+    }
+
+    /// The daemon is gone; its shims and its disk are not.
+    pub(crate) fn kill_daemon(&mut self) {
+        self.boot += 1;
+        self.daemon = None;
+        self.paused = None;
+    }
+
+    /// How many devices it has of this kind and model, in use or not.
+    pub(crate) fn devices_of(&self, kind: DeviceKind, model: &str) -> usize {
+        self.devices.iter().filter(|device| device.kind == kind && device.model.contains(model)).count()
+    }
+}
