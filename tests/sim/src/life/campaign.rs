@@ -11,7 +11,7 @@ use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber};
 use windlass_shared::lever::Kind as LeverKind;
-use windlass_shared::record::{Body, HoldReason};
+use windlass_shared::record::{Body, HoldReason, PauseReason};
 
 /// Whether it moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +92,10 @@ impl CampaignLife {
     pub(super) fn take(&mut self, body: &Body, is_asked: bool, truth: &Truth) -> Checked {
         let just_decided = self.just_decided.take();
         match body {
+            // A bad baseline pauses also what its owner had paused (P1): resuming is then refused.
+            Body::CampaignPaused { reason: PauseReason::Baseline { .. } } => {
+                self.turn(true, Standing::Paused)
+            }
             Body::CampaignPaused { .. } => self.turn(is_asked, Standing::Paused),
             Body::CampaignResumed {} => self.turn(is_asked, Standing::Active),
             Body::CampaignStopped { .. } => self.turn(is_asked, Standing::Stopped),
