@@ -10,7 +10,7 @@ use windlass_shared::record::Body;
 
 /// What the campaign below leaves in the ledger, whoever was killed meanwhile. `incarnation_started` is
 /// one more per start; `report_superseded` takes a worker that was lost, and has its own test.
-const LEFT: [(&str, i64); 17] = [
+const LEFT: [(&str, i64); 18] = [
     ("campaign_created", 1),
     ("lever_queued", 5),
     ("lever_retired", 1),
@@ -28,6 +28,7 @@ const LEFT: [(&str, i64); 17] = [
     ("worker_drained", 1),
     ("worker_undrained", 1),
     ("campaign_stopped", 1),
+    ("request_answered", 1),
 ];
 
 #[test]
@@ -72,6 +73,7 @@ fn check(point: &str) {
     });
     script.json(&["drain", "one"]);
     script.json(&["undrain", "one"]);
+    script.json(&["stop", &campaign]);
     script.json(&["stop", &campaign]);
     assert!(script.was_killed, "{point} was never reached{}", fleet.logs());
 

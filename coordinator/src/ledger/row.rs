@@ -169,7 +169,8 @@ impl Subject {
             | Body::CampaignResumed {}
             | Body::CampaignStopped { .. }
             | Body::WorkerDrained { .. }
-            | Body::WorkerUndrained { .. } => Self::default(),
+            | Body::WorkerUndrained { .. }
+            | Body::RequestAnswered {} => Self::default(),
         }
     }
 }

@@ -88,7 +88,8 @@ impl Campaign {
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
             | Body::WorkerDrained { .. }
-            | Body::WorkerUndrained { .. } => {}
+            | Body::WorkerUndrained { .. }
+            | Body::RequestAnswered {} => {}
         }
     }
 

@@ -331,7 +331,11 @@ impl Core {
                 Err(Refusal::RequestReused { id: request.id.0 })
             };
         }
-        let (answer, bodies) = super::client::decide(&self.durable, &request, ask)?;
+        let (answer, mut bodies) = super::client::decide(&self.durable, &request, ask)?;
+        if bodies.is_empty() {
+            // It asked for what is so already; its key is remembered all the same (I4).
+            bodies.push((None, Body::RequestAnswered {}));
+        }
         let mut records = self.number(now, bodies);
         if let Some(first) = records.first_mut() {
             first.request = Some(Request { id: request.id, body: request.body, answer });

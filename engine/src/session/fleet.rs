@@ -83,7 +83,7 @@ pub struct Fleet {
     free: BTreeSet<(DeviceKind, usize, WorkerId)>,
     /// What stands in `free`, by worker.
     counted: BTreeMap<WorkerId, (usize, usize)>,
-    /// Ready workers with any GPU at all, leased or not.
+    /// Workers with any GPU at all, leased or not, that are not lost.
     with_gpus: BTreeSet<WorkerId>,
     deadlines: BTreeSet<(u64, WorkerId)>,
 }
@@ -138,7 +138,8 @@ impl Fleet {
         self.counted.is_empty()
     }
 
-    /// Whether any ready worker has a GPU.
+    /// Whether any worker has a GPU. One that is only suspected still counts: a campaign that takes a GPU
+    /// by default must not fall onto a CPU slot because a connection broke.
     pub fn has_gpus(&self) -> bool {
         !self.with_gpus.is_empty()
     }
@@ -283,11 +284,15 @@ impl Fleet {
             self.free.remove(&(DeviceKind::Cpu, cpus, worker.clone()));
         }
         self.with_gpus.remove(worker);
-        let Some(member) = self.members.get(worker).filter(|member| member.is_ready()) else { return };
-        let (gpus, cpus) = (member.free_count(DeviceKind::Gpu), member.free_count(DeviceKind::Cpu));
-        if member.devices.iter().any(|device| device.kind == DeviceKind::Gpu) {
+        let Some(member) = self.members.get(worker) else { return };
+        let has_gpu = member.devices.iter().any(|device| device.kind == DeviceKind::Gpu);
+        if has_gpu && member.presence != Presence::Lost {
             self.with_gpus.insert(worker.clone());
         }
+        if !member.is_ready() {
+            return;
+        }
+        let (gpus, cpus) = (member.free_count(DeviceKind::Gpu), member.free_count(DeviceKind::Cpu));
         self.free.insert((DeviceKind::Gpu, gpus, worker.clone()));
         self.free.insert((DeviceKind::Cpu, cpus, worker.clone()));
         self.counted.insert(worker.clone(), (gpus, cpus));

@@ -409,11 +409,12 @@ fn p32_stopping_cancels_what_runs_and_nothing_comes_after() {
     assert_eq!(world.decisions().len(), 1);
     let from = world.records.len();
     assert_eq!(world.ask(Ask::Stop(campaign.clone())), Ok(Answer::Done), "again is nothing");
+    assert_eq!(world.records.len(), from + 1, "I4: nothing but its key is remembered");
     for ask in [Ask::Pause(campaign.clone()), Ask::Resume(campaign)] {
         assert!(matches!(world.ask(ask), Err(Refusal::State { .. })));
     }
     assert!(matches!(world.propose(lever("b")), Err(Refusal::State { .. })));
-    assert_eq!(world.records.len(), from);
+    assert_eq!(world.records.len(), from + 1);
     world.submit("letters", &json!({})).expect("the device is free");
     world.finish("0.5");
 }

@@ -88,22 +88,24 @@ impl CampaignLife {
         lever.and_then(|lever| self.levers.get(&lever)).map(|lever| lever.kind)
     }
 
-    /// `is_asked`: it answers a request, which may ask for what is so already.
+    /// `is_asked`: it answers a request.
     pub(super) fn take(&mut self, body: &Body, is_asked: bool, truth: &Truth) -> Checked {
         let just_decided = self.just_decided.take();
         match body {
             // A bad baseline pauses also what its owner had paused (P1): resuming is then refused.
             Body::CampaignPaused { reason: PauseReason::Baseline { .. } } => {
-                self.turn(true, Standing::Paused)
+                hold(self.standing != Standing::Stopped, "I13", || "a stopped campaign pauses".to_owned())?;
+                self.standing = Standing::Paused;
+                Ok(())
             }
-            Body::CampaignPaused { .. } => self.turn(is_asked, Standing::Paused),
-            Body::CampaignResumed {} => self.turn(is_asked, Standing::Active),
-            Body::CampaignStopped { .. } => self.turn(is_asked, Standing::Stopped),
+            Body::CampaignPaused { .. } => self.turn(Standing::Paused),
+            Body::CampaignResumed {} => self.turn(Standing::Active),
+            Body::CampaignStopped { .. } => self.turn(Standing::Stopped),
             Body::LeverQueued { lever, document, .. } => self.queued(*lever, document.kind),
             Body::LeverPassed { lever, passes, .. } => self.passed(*lever, *passes),
             Body::LeverHeld { lever, reason } => self.held(*lever, reason, just_decided),
             Body::LeverRetired { lever, .. } if is_asked => {
-                self.move_lever(*lever, &[Place::Queued, Place::Held, Place::Retired], Place::Retired)
+                self.move_lever(*lever, &[Place::Queued, Place::Held], Place::Retired)
             }
             Body::LeverRetired { lever, .. } => {
                 self.may_open("a lever is retired")?;
@@ -148,13 +150,13 @@ impl CampaignLife {
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
             | Body::WorkerDrained { .. }
-            | Body::WorkerUndrained { .. } => broken("I13", format!("{} in a campaign", body.kind())),
+            | Body::WorkerUndrained { .. }
+            | Body::RequestAnswered {} => broken("I13", format!("{} in a campaign", body.kind())),
         }
     }
 
-    fn turn(&mut self, is_asked: bool, to: Standing) -> Checked {
-        let is_new = self.standing != to && self.standing != Standing::Stopped;
-        let is_legal = is_new || (is_asked && self.standing == to);
+    fn turn(&mut self, to: Standing) -> Checked {
+        let is_legal = self.standing != to && self.standing != Standing::Stopped;
         hold(is_legal, "I13", || format!("{:?} becomes {to:?}", self.standing))?;
         self.standing = to;
         Ok(())
