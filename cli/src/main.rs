@@ -1,2 +1,60 @@
-//! Under construction.
-fn main() {}
+//! The only binary: reads the command line, sets up a runtime and hands over. No logic of its own.
+
+mod args;
+mod blobs;
+mod campaign_file;
+mod client;
+mod command;
+mod demo;
+mod download;
+mod error;
+mod example;
+mod follow;
+mod history;
+mod layout;
+mod lever_file;
+mod nearest;
+mod process;
+mod render;
+mod results_tsv;
+mod session;
+mod tree_diff;
+mod upload;
+mod workspace;
+mod yaml;
+
+use args::Cli;
+use clap::Parser;
+use session::Session;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(code) = process::shim::dispatch() {
+        return code;
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(problem) => return error::usage(&problem),
+    };
+    let session = Session::new(&cli.global);
+    match start(cli, &session) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => error::report(&problem, &session),
+    }
+}
+
+fn start(cli: Cli, session: &Session) -> Result<(), error::Error> {
+    // A client command is over in milliseconds: it gets one thread. The roles get a pool.
+    let mut builder = if cli.command.is_role() {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    let runtime = builder
+        .enable_all()
+        .build()
+        .map_err(|source| error::Error::System { operation: "start a runtime", source })?;
+    let outcome = runtime.block_on(Box::pin(command::run(cli.command, session)));
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,1 +1,18 @@
-//! Under construction.
+//! The coordinator: carries out what the engine decides, keeps the ledger, and answers on the wire. It
+//! decides nothing itself.
+
+mod run;
+
+pub mod driver;
+
+pub mod blobs;
+pub mod ledger;
+pub mod logs;
+
+pub mod grpc;
+pub mod identity;
+
+#[cfg(debug_assertions)]
+mod failpoint;
+
+pub use run::{Error, Settings, run};

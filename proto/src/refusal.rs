@@ -17,7 +17,8 @@ pub fn to_status(refusal: &Refusal) -> Status {
         }
         Refusal::RequestReused { .. } => Code::AlreadyExists,
         Refusal::TooMuch { .. } => Code::ResourceExhausted,
-        Refusal::Stale { .. } | Refusal::FactsMoved => Code::Aborted,
+        // A stale number stays stale: it is not for trying again.
+        Refusal::FactsMoved => Code::Aborted,
         Refusal::Unsupported { .. } => Code::Unimplemented,
         _ => Code::FailedPrecondition,
     };

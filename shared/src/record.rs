@@ -336,11 +336,13 @@ pub enum Body {
         /// Which.
         worker: WorkerId,
     },
+    /// A request asked for what was so already: nothing happened but that its key is used (I4).
+    RequestAnswered {},
 }
 
 impl Body {
     /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
-    pub const KINDS: [&'static str; 19] = [
+    pub const KINDS: [&'static str; 20] = [
         "incarnation_started",
         "campaign_created",
         "campaign_paused",
@@ -360,6 +362,7 @@ impl Body {
         "iteration_decided",
         "worker_drained",
         "worker_undrained",
+        "request_answered",
     ];
 
     /// The kind's name, as the ledger's `kind` column has it.
@@ -384,6 +387,7 @@ impl Body {
             Self::IterationDecided { .. } => "iteration_decided",
             Self::WorkerDrained { .. } => "worker_drained",
             Self::WorkerUndrained { .. } => "worker_undrained",
+            Self::RequestAnswered {} => "request_answered",
         }
     }
 

@@ -124,7 +124,7 @@ pub struct AttemptView {
     pub devices: Vec<DeviceId>,
     /// `leased`, `preparing`, `running`, `collecting`.
     pub phase: String,
-    /// Since its process started, milliseconds, as last reported.
+    /// Since its process started, milliseconds.
     pub elapsed_ms: u64,
     /// Its gate's budget, milliseconds.
     pub budget_ms: u64,

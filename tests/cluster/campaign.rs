@@ -8,10 +8,13 @@ fn p1_p25_the_baseline_runs_first_and_the_evidence_decides() {
     let fleet = Fleet::new();
     let project = Project::default().write(&fleet.path("project"));
     Project::lever(&project, "a-better", "0.75");
-    Project::lever(&project, "b-worse", "0.25");
     let _coordinator = fleet.coordinator();
     let _worker = fleet.worker("one");
     let campaign = fleet.submit(&project, true);
+    fleet.wait_decided(&campaign, 2);
+    Project::lever(&project, "b-worse", "0.25");
+    let worse = project.join("levers/b-worse.yaml");
+    fleet.ok(&["lever", "add", &campaign, worse.to_str().expect("UTF-8")]);
     fleet.wait_decided(&campaign, 3);
     let want = [(1, "keep", "0.5"), (2, "keep", "0.75"), (3, "discard", "0.25")];
     let want: Vec<_> = want.map(|(n, status, metric)| (n, status.to_owned(), metric.to_owned())).into();
@@ -23,7 +26,10 @@ fn p1_p25_the_baseline_runs_first_and_the_evidence_decides() {
     assert_eq!(status["best"]["iteration"], 2, "P31: the best, not the last");
     assert!(fleet.ok(&["logs", &campaign, "2"]).contains("val: 0.75"));
     assert!(fleet.ok(&["diff", &campaign, "2"]).contains("+VALUE=0.75"));
-    assert_eq!(std::fs::read_to_string(project.join("params.sh")).expect("it"), "# the one number\nVALUE=0.5\n");
+    assert_eq!(
+        std::fs::read_to_string(project.join("params.sh")).expect("it"),
+        "# the one number\nVALUE=0.5\n"
+    );
     fleet.verify();
 }
 
@@ -39,9 +45,17 @@ fn p30_the_users_copy_is_a_projection_that_can_be_made_again() {
     let copy = fleet.path("copy");
     let copy_text = copy.to_str().expect("UTF-8").to_owned();
     fleet.ok(&["sync", &campaign, &copy_text]);
-    for name in ["results.tsv", "loop.run.yaml", "iter1/run.log", "iter2/change.patch", "iter2/lever.yaml",
-        "iter2/code_snapshot/params.sh", "iter2/analysis/plan.md", "iter2/analysis/summary.md", "iter2/results/value.tsv"]
-    {
+    for name in [
+        "results.tsv",
+        "loop.run.yaml",
+        "iter1/run.log",
+        "iter2/change.patch",
+        "iter2/lever.yaml",
+        "iter2/code_snapshot/params.sh",
+        "iter2/analysis/plan.md",
+        "iter2/analysis/summary.md",
+        "iter2/results/value.tsv",
+    ] {
         assert!(copy.join(name).is_file(), "{name} is in the layout");
     }
     let before = std::fs::read_to_string(copy.join("iter2/code_snapshot/params.sh")).expect("it");
@@ -57,7 +71,8 @@ fn p30_the_users_copy_is_a_projection_that_can_be_made_again() {
 #[test]
 fn p2_a_frozen_file_is_refused_at_once_and_a_run_that_changes_one_is_a_crash() {
     let fleet = Fleet::new();
-    let script = "if [ \"$VALUE\" = 0.9 ]; then chmod u+w run.sh; echo '# mine' >> run.sh; fi\necho \"val: $VALUE\"";
+    let script =
+        "if [ \"$VALUE\" = 0.9 ]; then chmod u+w run.sh; echo '# mine' >> run.sh; fi\necho \"val: $VALUE\"";
     let project = Project::default().run(script).write(&fleet.path("project"));
     Project::lever(&project, "cheat", "0.9");
     let _coordinator = fleet.coordinator();

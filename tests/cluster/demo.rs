@@ -42,11 +42,12 @@ fn the_demo_pulls_every_kind_of_lever_and_leaves_a_ledger() {
     let svg = std::fs::read_to_string(find("progress.svg")).expect("the plot");
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
 
-    let data = find("ledger.sqlite");
+    let data = find("ledger.sqlite3");
     let data = data.parent().expect("the data folder");
-    let verify = Command::new(WINDLASS).arg("--data-dir").arg(data).args(["ledger", "verify"]).output().expect("runs");
+    let verify =
+        Command::new(WINDLASS).arg("--data-dir").arg(data).args(["ledger", "verify"]).output().expect("runs");
     assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stderr));
-    outcomes(&find("ledger.sqlite"));
+    outcomes(&find("ledger.sqlite3"));
     nothing_is_left(place.to_str().expect("UTF-8"));
 }
 
@@ -54,10 +55,14 @@ fn the_demo_pulls_every_kind_of_lever_and_leaves_a_ledger() {
 fn outcomes(ledger: &std::path::Path) {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let ledger = rusqlite::Connection::open_with_flags(ledger, flags).expect("it opens");
-    let mut select = ledger.prepare("SELECT kind, body FROM records ORDER BY seq").expect("the table is there");
-    let rows = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))).expect("rows");
-    let rows: Vec<(String, String)> =
-        rows.map(|row| row.expect("a row")).map(|(kind, body)| (kind, String::from_utf8_lossy(&body).into_owned())).collect();
+    let mut select =
+        ledger.prepare("SELECT kind, body FROM records ORDER BY seq").expect("the table is there");
+    let rows =
+        select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?))).expect("rows");
+    let rows: Vec<(String, String)> = rows
+        .map(|row| row.expect("a row"))
+        .map(|(kind, body)| (kind, String::from_utf8_lossy(&body).into_owned()))
+        .collect();
     let has = |kind: &str, words: &str| rows.iter().any(|(k, body)| k == kind && body.contains(words));
     for (kind, words, what) in [
         ("iteration_decided", "\"simpler\"", "a simplification kept for deleting code at an equal metric"),
@@ -70,7 +75,10 @@ fn outcomes(ledger: &std::path::Path) {
     ] {
         assert!(has(kind, words), "{what}: no {kind} with {words:?}");
     }
-    assert!(!has("lever_queued", "evaluate.py\"]"), "the lever that touches a frozen file was refused at once");
+    assert!(
+        !has("lever_queued", "evaluate.py\"]"),
+        "the lever that touches a frozen file was refused at once"
+    );
 }
 
 fn nothing_is_left(mark: &str) {

@@ -33,7 +33,11 @@ fn i7_a_run_that_ignores_sigterm_dies_at_twice_its_budget() {
 
 #[test]
 fn i7_a_grandchild_in_its_own_session_does_not_escape() {
-    check("trap '' TERM; echo begun; setsid sh -c 'trap \"\" TERM; sleep 4323.5' & while :; do sleep 4323.5; done", "4323.5", "hard_timeout");
+    check(
+        "trap '' TERM; echo begun; setsid sh -c 'trap \"\" TERM; sleep 4323.5' & while :; do sleep 4323.5; done",
+        "4323.5",
+        "hard_timeout",
+    );
 }
 
 #[test]
@@ -46,6 +50,7 @@ fn a_daemon_left_behind_ends_with_its_run() {
     let campaign = fleet.submit(&project, false);
     fleet.wait_decided(&campaign, 1);
     assert_eq!(fleet.decided(&campaign), [(1, "keep".to_owned(), "0.5".to_owned())]);
-    let left: Vec<_> = fleet.processes().into_iter().filter(|(_, command)| command.contains("4324.5")).collect();
+    let left: Vec<_> =
+        fleet.processes().into_iter().filter(|(_, command)| command.contains("4324.5")).collect();
     assert!(left.is_empty(), "nothing prints later: {left:?}");
 }

@@ -64,6 +64,13 @@ impl Fleet {
         daemon
     }
 
+    /// Starts a coordinator that loses a silent worker soon, and waits until it answers.
+    pub fn coordinator_losing_after(&self, span: &str, env: &[(&str, &str)]) -> Daemon {
+        let daemon = self.daemon(&["coordinator", "--worker-lost-after", span], "coordinator.log", env);
+        self.wait_until("the coordinator answers", || self.client(&["campaigns"]).status.success());
+        daemon
+    }
+
     /// Starts a coordinator that listens somewhere; it may end before it answers.
     pub fn coordinator_listening_unready(&self, address: &str) -> Daemon {
         self.daemon(&["coordinator", "--listen", address], "coordinator.log", &[])
@@ -80,7 +87,11 @@ impl Fleet {
     pub fn worker_unready(&self, name: &str) -> Daemon {
         let work_dir = self.path(name);
         let work_dir = work_dir.to_str().expect("a UTF-8 path");
-        self.daemon(&["worker", "--name", name, "--work-dir", work_dir, "--cpu-slots", "1"], &format!("{name}.log"), &[])
+        self.daemon(
+            &["worker", "--name", name, "--work-dir", work_dir, "--cpu-slots", "1"],
+            &format!("{name}.log"),
+            &[],
+        )
     }
 
     fn worker_is_ready(&self, name: &str) -> bool {
@@ -135,12 +146,16 @@ impl Fleet {
         let Ok(results) = serde_json::from_slice::<Value>(&output.stdout) else { return Vec::new() };
         let rows = results["iterations"].as_array().cloned().unwrap_or_default();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        rows.iter().map(|row| (row["iteration"].as_u64().unwrap_or(0), text(&row["status"]), text(&row["metric"]))).collect()
+        rows.iter()
+            .map(|row| (row["iteration"].as_u64().unwrap_or(0), text(&row["status"]), text(&row["metric"])))
+            .collect()
     }
 
     /// Waits until an iteration is decided.
     pub fn wait_decided(&self, campaign: &str, iteration: u64) {
-        self.wait_until("the iteration is decided", || self.decided(campaign).iter().any(|row| row.0 == iteration));
+        self.wait_until("the iteration is decided", || {
+            self.decided(campaign).iter().any(|row| row.0 == iteration)
+        });
     }
 
     /// Waits for a condition.
@@ -163,7 +178,9 @@ impl Fleet {
         let mark = self.dir.path().to_str().expect("a UTF-8 path").to_owned();
         let mut found = Vec::new();
         for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+                continue;
+            };
             let read = |name: &str| std::fs::read(entry.path().join(name)).unwrap_or_default();
             let (command, environment) = (read("cmdline"), read("environ"));
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
@@ -202,7 +219,8 @@ impl Drop for Fleet {
 
 /// Sends a signal by name.
 pub fn signal(pid: u32, name: &str) {
-    let sent = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
+    let sent =
+        Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
     assert!(sent.is_ok(), "kill is there");
 }
 

@@ -9,5 +9,5 @@ mod campaign;
 mod crash;
 mod demo;
 mod gate;
-mod sync_before_answer;
+mod lost;
 mod worker;

@@ -11,11 +11,7 @@ pub struct Project {
 
 impl Default for Project {
     fn default() -> Self {
-        Self {
-            run: "echo \"val: $VALUE\"".to_owned(),
-            budget_minutes: "1".to_owned(),
-            extra: String::new(),
-        }
+        Self { run: "echo \"val: $VALUE\"".to_owned(), budget_minutes: "1".to_owned(), extra: String::new() }
     }
 }
 
@@ -45,7 +41,13 @@ impl Project {
             std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
             std::fs::write(path, text).expect("a file");
         };
-        write("run.sh", &format!(". ./params.sh\nprintf 'value\\t%s\\n' \"$VALUE\" > \"$WINDLASS_RESULTS/value.tsv\"\n{}\n", self.run));
+        write(
+            "run.sh",
+            &format!(
+                ". ./params.sh\nprintf 'value\\t%s\\n' \"$VALUE\" > \"$WINDLASS_RESULTS/value.tsv\"\n{}\n",
+                self.run
+            ),
+        );
         write("params.sh", "# the one number\nVALUE=0.5\n");
         let campaign = format!(
             "metric: val\nmetric_direction: maximize\nentrypoint: sh run.sh\neditable_files: [params.sh]\n\
@@ -61,7 +63,8 @@ impl Project {
         let levers = dir.join("levers");
         let edited = levers.join(format!("{name}.tree"));
         std::fs::create_dir_all(&edited).expect("a folder");
-        std::fs::write(edited.join("params.sh"), format!("# the one number\nVALUE={value}\n")).expect("a file");
+        std::fs::write(edited.join("params.sh"), format!("# the one number\nVALUE={value}\n"))
+            .expect("a file");
         let text = format!(
             "title: set {value}\nfiles: [params.sh]\ntree: {name}.tree\n\
              anchor: {{file: value.tsv, pattern: 'value\\t([0-9.]+)', compare: '> 0'}}\n\

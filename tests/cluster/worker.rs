@@ -4,7 +4,8 @@ use crate::harness::{Fleet, signal};
 use crate::project::Project;
 
 /// Counts to 40, a line every 50 ms, then prints the metric.
-const COUNT: &str = "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo \"line $i\"; sleep 0.05; done; echo \"val: $VALUE\"";
+const COUNT: &str =
+    "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo \"line $i\"; sleep 0.05; done; echo \"val: $VALUE\"";
 
 fn is_running(fleet: &Fleet, campaign: &str) -> bool {
     let status = fleet.json(&["status", campaign]);
@@ -30,8 +31,10 @@ fn a_run_survives_kill_9_of_its_daemon_and_its_log_is_whole() {
     let log = fleet.ok(&["logs", &campaign, "1"]);
     let want: String = (1..=40).map(|i| format!("line {i}\n")).chain(["val: 0.5\n".to_owned()]).collect();
     assert_eq!(log, want, "no gap and no duplicate (I10)");
-    let attempts = fleet.json(&["show", &campaign, "1"])["attempts"].as_array().map(Vec::len);
-    assert_eq!(attempts, Some(1), "one attempt, never started again");
+    let story = fleet.json(&["show", &campaign, "1"]);
+    let records = story["records"].as_array().expect("its records");
+    let leases = records.iter().filter(|record| record["body"]["kind"] == "attempt_leased").count();
+    assert_eq!(leases, 1, "one attempt, never started again");
 }
 
 #[test]
@@ -79,11 +82,19 @@ fn i8_when_the_shim_is_killed_its_tree_dies_and_the_idea_is_not_blamed() {
     let _worker = fleet.worker("one");
     let campaign = fleet.submit(&project, false);
     fleet.wait_until("the run sleeps", || fleet.processes().iter().any(|(_, c)| c.contains("4325.5")));
-    let shims: Vec<u32> =
-        fleet.processes().into_iter().filter(|(_, c)| c.contains("windlass shim")).map(|(pid, _)| pid).collect();
+    let shims: Vec<u32> = fleet
+        .processes()
+        .into_iter()
+        .filter(|(_, c)| c.contains("windlass shim"))
+        .map(|(pid, _)| pid)
+        .collect();
     assert_eq!(shims.len(), 1, "one shim: {:?}", fleet.processes());
     signal(shims[0], "KILL");
     fleet.wait_until("its tree is gone", || !fleet.processes().iter().any(|(_, c)| c.contains("4325.5")));
     fleet.wait_decided(&campaign, 1);
-    assert_eq!(fleet.decided(&campaign), [(1, "keep".to_owned(), "0.5".to_owned())], "run again, not blamed (P20)");
+    assert_eq!(
+        fleet.decided(&campaign),
+        [(1, "keep".to_owned(), "0.5".to_owned())],
+        "run again, not blamed (P20)"
+    );
 }

@@ -1,1 +1,21 @@
-//! Under construction.
+//! The worker: carries out attempts on one machine, and says what it has.
+
+pub mod driver;
+pub mod settings;
+
+pub mod client;
+pub mod collect;
+pub mod device;
+pub mod logs;
+pub mod prepare;
+pub mod shim;
+pub mod spool;
+
+pub mod blobs;
+pub mod error;
+pub mod sandbox;
+pub mod shop;
+pub mod workspace;
+
+mod durable;
+mod procfs;

@@ -5,7 +5,7 @@ use super::iteration::{Accepted, Iteration, Live, RunEnd};
 use super::lever::LeverEntry;
 use super::state::{AttemptMark, Best, Campaign, MarkState, Summary};
 use std::collections::{BTreeMap, BTreeSet};
-use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome};
+use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
@@ -88,7 +88,8 @@ impl Campaign {
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
             | Body::WorkerDrained { .. }
-            | Body::WorkerUndrained { .. } => {}
+            | Body::WorkerUndrained { .. }
+            | Body::RequestAnswered {} => {}
         }
     }
 
@@ -156,6 +157,7 @@ impl Campaign {
             unrecorded: Vec::new(),
             infrastructure_failures: 0,
             last_infrastructure: None,
+            failed_on: BTreeSet::new(),
             fixes_tried: BTreeSet::new(),
             fixes_applied: 0,
             analysis_failures: 0,
@@ -195,11 +197,12 @@ impl Campaign {
         if outcome.ending.is_infrastructure() {
             open.infrastructure_failures += 1;
             open.last_infrastructure = Some(outcome.ending.to_string());
+            open.failed_on.insert(worker.clone());
             return;
         }
         open.results = outcome.results.or(open.results);
         let planned = |path| open.missing().any(|row| &row.output == path);
-        let delivered = outcome.outputs.iter().filter(|o| o.digest.is_some() && planned(&o.path));
+        let delivered = outcome.outputs.iter().filter(|output| is_there(output) && planned(&output.path));
         open.unrecorded = delivered.cloned().collect();
         match kind {
             Kind::Run => {
@@ -279,7 +282,7 @@ impl Campaign {
 
 impl Iteration {
     fn note_analysis(&mut self, outcome: &Outcome) {
-        let delivered = |path| outcome.outputs.iter().any(|o| &o.path == path && o.digest.is_some());
+        let delivered = |path| outcome.outputs.iter().any(|output| &output.path == path && is_there(output));
         let absent = self.missing().find(|row| !delivered(&row.output));
         let Some(absent) = absent else { return };
         let said = outcome.outputs.iter().find(|output| output.path == absent.output);
@@ -289,6 +292,11 @@ impl Iteration {
         self.analysis_failures += 1;
         self.analysis_problem = Some(problem);
     }
+}
+
+/// Whether an output exists and is not empty (P21).
+fn is_there(output: &Output) -> bool {
+    output.digest.is_some_and(|digest| digest.size_bytes > 0)
 }
 
 /// Whether a device id is a GPU's; CPU slots cost no GPU time.

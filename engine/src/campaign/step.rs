@@ -194,13 +194,14 @@ impl Context<'_> {
         if let Some(seconds) = self.soft.backoff_left(&campaign.id) {
             return Due::Device(format!("the machinery failed; the next try is in {seconds} s"));
         }
-        let ask = match kind {
+        let asked = match kind {
             Kind::Run => Ask::run(&campaign.bindings.windlass.resources),
             Kind::Analysis => Ask::analysis(
                 campaign.bindings.windlass.analysis.gpus,
                 open.run.as_ref().map(|run| &run.worker),
             ),
         };
+        let ask = Ask { avoid: open.failed_on.clone(), ..asked };
         match placement::place(&ask, self.soft.fleet(), self.is_drained) {
             Err(wait) => Due::Device(wait),
             Ok(place) => {
@@ -337,9 +338,10 @@ impl Context<'_> {
         let pause = |reason| Body::CampaignPaused { reason };
         let is_active = self.campaign.state == CampaignState::Active;
         let Some(lever) = open.lever else {
-            if status == Status::Keep || !is_active {
+            if status == Status::Keep {
                 return Vec::new();
             }
+            // Also when its owner has paused it: this pause is the one that no resume ends.
             let tail =
                 open.run.as_ref().and_then(|run| run.outcome.log_tail.lines().last().map(str::to_owned));
             let said =

@@ -30,7 +30,7 @@ pub(super) fn decide(durable: &Durable, request: &RequestKey, ask: Ask) -> Resul
         Ask::Resume(campaign) => resume(find(durable, &campaign)?),
         Ask::Stop(campaign) => Ok(stop(find(durable, &campaign)?)),
         Ask::Drain(worker) => Ok(drain(durable, worker)),
-        Ask::Undrain(worker) => Ok(undrain(worker)),
+        Ask::Undrain(worker) => Ok(undrain(durable, worker)),
     }
 }
 
@@ -142,10 +142,12 @@ fn propose(
     Ok((Answer::Lever { number, warnings }, vec![(Some(campaign.id.clone()), body)]))
 }
 
-/// Whose evidence a lever's anchor is looked up in: the one it names, else the latest analysed.
+/// Whose evidence a lever's anchor is looked up in: the one it names, else the latest analysed. Nobody's
+/// before anything was analysed (P6).
 pub(super) fn evidence_for(campaign: &Campaign, lever: &Lever) -> Option<IterationNumber> {
     let anchor = lever.anchor.as_ref()?;
-    anchor.iteration.or(campaign.latest_analysed)
+    let latest = campaign.latest_analysed?;
+    Some(anchor.iteration.unwrap_or(latest))
 }
 
 /// P10: neither what was decided nor what stands in line is taken twice.
@@ -209,12 +211,11 @@ fn retire(campaign: &Campaign, lever: LeverNumber) -> Result<Decided, Refusal> {
     let missing = || Refusal::NotFound { what: "lever", name: format!("{lever} of {}", campaign.id) };
     let entry = campaign.levers.get(&lever).ok_or_else(missing)?;
     let state = match &entry.state {
-        LeverState::Queued
-        | LeverState::Held { .. }
-        | LeverState::Retired { reason: RetireReason::Owner } => {
+        LeverState::Queued | LeverState::Held { .. } => {
             let body = Body::LeverRetired { lever, reason: RetireReason::Owner };
             return Ok((Answer::Done, vec![(Some(campaign.id.clone()), body)]));
         }
+        LeverState::Retired { reason: RetireReason::Owner } => return Ok((Answer::Done, Vec::new())),
         LeverState::Retired { .. } => "retired already".to_owned(),
         LeverState::Pulled { iteration } => format!("being tested by iteration {iteration}"),
         LeverState::Decided { iteration, status } => match status {
@@ -229,14 +230,15 @@ fn retire(campaign: &Campaign, lever: LeverNumber) -> Result<Decided, Refusal> {
     })
 }
 
-/// What is so already is recorded again: the request has its record, and its key one answer (I4).
 fn pause(campaign: &Campaign) -> Result<Decided, Refusal> {
     refuse_stopped(campaign, "only a campaign that goes on can be paused")?;
-    let reason = match &campaign.state {
-        CampaignState::Paused { reason } => reason.clone(),
-        CampaignState::Active | CampaignState::Stopped { .. } => PauseReason::Owner,
+    let bodies = match campaign.state {
+        CampaignState::Active => {
+            vec![(Some(campaign.id.clone()), Body::CampaignPaused { reason: PauseReason::Owner })]
+        }
+        _ => Vec::new(),
     };
-    Ok((Answer::Done, vec![(Some(campaign.id.clone()), Body::CampaignPaused { reason })]))
+    Ok((Answer::Done, bodies))
 }
 
 fn resume(campaign: &Campaign) -> Result<Decided, Refusal> {
@@ -252,25 +254,38 @@ fn resume(campaign: &Campaign) -> Result<Decided, Refusal> {
             wanted: "repair the project and submit it again; the queue is taken along",
         });
     }
-    Ok((Answer::Done, vec![(Some(campaign.id.clone()), Body::CampaignResumed {})]))
+    let bodies = match campaign.state {
+        CampaignState::Paused { .. } => vec![(Some(campaign.id.clone()), Body::CampaignResumed {})],
+        _ => Vec::new(),
+    };
+    Ok((Answer::Done, bodies))
 }
 
 fn stop(campaign: &Campaign) -> Decided {
-    let reason = match &campaign.state {
-        CampaignState::Stopped { reason } => reason.clone(),
-        CampaignState::Active | CampaignState::Paused { .. } => StopReason::Owner,
+    let bodies = if campaign.is_stopped() {
+        Vec::new()
+    } else {
+        vec![(Some(campaign.id.clone()), Body::CampaignStopped { reason: StopReason::Owner })]
     };
-    (Answer::Done, vec![(Some(campaign.id.clone()), Body::CampaignStopped { reason })])
+    (Answer::Done, bodies)
 }
 
 fn drain(durable: &Durable, worker: WorkerId) -> Decided {
-    let known = durable.drained.get(&worker).cloned();
-    let reason = known.unwrap_or_else(|| "its owner asked".to_owned());
-    (Answer::Done, vec![(None, Body::WorkerDrained { worker, reason })])
+    let bodies = if durable.drained.contains_key(&worker) {
+        Vec::new()
+    } else {
+        vec![(None, Body::WorkerDrained { worker, reason: "its owner asked".to_owned() })]
+    };
+    (Answer::Done, bodies)
 }
 
-fn undrain(worker: WorkerId) -> Decided {
-    (Answer::Done, vec![(None, Body::WorkerUndrained { worker })])
+fn undrain(durable: &Durable, worker: WorkerId) -> Decided {
+    let bodies = if durable.drained.contains_key(&worker) {
+        vec![(None, Body::WorkerUndrained { worker })]
+    } else {
+        Vec::new()
+    };
+    (Answer::Done, bodies)
 }
 
 fn refuse_stopped(campaign: &Campaign, wanted: &'static str) -> Result<(), Refusal> {

@@ -26,6 +26,13 @@ impl Core {
         Self::default()
     }
 
+    /// A core whose workers are lost `lease_period_ms` after their last word.
+    pub fn with_lease_period_ms(lease_period_ms: u64) -> Self {
+        let mut core = Self::default();
+        core.soft.fleet = crate::session::Fleet::new(lease_period_ms);
+        core
+    }
+
     /// The fold of the records so far.
     pub fn durable(&self) -> &Durable {
         &self.durable
@@ -248,7 +255,10 @@ impl Core {
         if !is_ours || !self.soft.fleet.is_news(report) {
             return Vec::new();
         }
-        let bodies = session::records(&self.durable, &self.soft.fleet, report);
+        let mut bodies = session::records(&self.durable, report);
+        if let Some(member) = self.soft.fleet.member(&report.worker.id) {
+            bodies.extend(session::never_there(&self.durable, member, report));
+        }
         let drain = self.drain_after(&report.worker.id, bodies.iter().map(|(_, body)| body));
         let bodies = bodies.into_iter().map(|(campaign, body)| (Some(campaign), body));
         self.number(now, bodies.chain(drain))
@@ -321,7 +331,11 @@ impl Core {
                 Err(Refusal::RequestReused { id: request.id.0 })
             };
         }
-        let (answer, bodies) = super::client::decide(&self.durable, &request, ask)?;
+        let (answer, mut bodies) = super::client::decide(&self.durable, &request, ask)?;
+        if bodies.is_empty() {
+            // It asked for what is so already; its key is remembered all the same (I4).
+            bodies.push((None, Body::RequestAnswered {}));
+        }
         let mut records = self.number(now, bodies);
         if let Some(first) = records.first_mut() {
             first.request = Some(Request { id: request.id, body: request.body, answer });
@@ -329,7 +343,8 @@ impl Core {
         Ok(records)
     }
 
-    /// What a request was answered, once its records are applied.
+    /// What a request was answered, once its records are applied. A request that changed nothing is
+    /// [`Answer::Done`].
     pub fn answered(&self, request: &RequestKey) -> Answer {
         self.durable.requests.get(&request.id).map_or(Answer::Done, |answered| answered.answer.clone())
     }

@@ -14,7 +14,7 @@ mod soft;
 mod view;
 
 pub use command::Command;
-pub use durable::Durable;
+pub use durable::{Durable, REQUEST_MEMORY_MS};
 pub use input::{Ask, Input, RequestKey};
 pub use machine::Core;
 pub use observation::Observation;

@@ -3,7 +3,7 @@
 
 use crate::campaign::Campaign;
 use crate::gate::facts::{FixFacts, FixWanted, PullFacts, PullWanted, WantedKey};
-use crate::session::{Fleet, LEASE_PERIOD_MS};
+use crate::session::Fleet;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::digest::Digest;
@@ -43,7 +43,9 @@ pub struct Soft {
     pub(super) closed: BTreeMap<WorkerId, Answer>,
     /// Workers whose live attempts are to be recorded as lost.
     pub(super) silent: BTreeSet<WorkerId>,
-    started_ms: Option<u64>,
+    has_started: bool,
+    /// Until then the workers that have not spoken in this life keep their leases.
+    fresh_until_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,9 +99,8 @@ impl Soft {
 
     /// The first moment at which [`Core::wants`](super::Core::wants) may answer differently by itself.
     pub(super) fn next_wake_ms(&self) -> Option<u64> {
-        let unheard = self.started_ms.map(|started_ms| started_ms + LEASE_PERIOD_MS);
         let timer = self.timers.first().map(|(at_ms, _)| *at_ms);
-        [self.fleet.next_deadline_ms(), timer, unheard].into_iter().flatten().min()
+        [self.fleet.next_deadline_ms(), timer, self.fresh_until_ms].into_iter().flatten().min()
     }
 
     /// Lets time pass: sessions run out, pauses end.
@@ -109,15 +110,15 @@ impl Soft {
             self.wake_waiting();
         }
         self.silent.extend(lost);
-        match self.started_ms {
-            None => self.started_ms = Some(now_ms),
+        if !self.has_started {
             // A fresh period for every lease after a start: an outage of the coordinator expires nothing.
-            Some(started_ms) if now_ms >= started_ms + LEASE_PERIOD_MS => {
-                let unheard = live_workers.filter(|worker| self.fleet.member(worker).is_none());
-                self.silent.extend(unheard);
-                self.started_ms = Some(u64::MAX - LEASE_PERIOD_MS);
-            }
-            Some(_) => {}
+            self.has_started = true;
+            self.fresh_until_ms = Some(now_ms + self.fleet.lease_period_ms());
+        }
+        if self.fresh_until_ms.is_some_and(|until_ms| now_ms >= until_ms) {
+            self.fresh_until_ms = None;
+            let unheard = live_workers.filter(|worker| self.fleet.member(worker).is_none());
+            self.silent.extend(unheard);
         }
         while let Some((at_ms, _)) = self.timers.first() {
             if *at_ms > now_ms {
@@ -223,7 +224,10 @@ impl Soft {
         self.gathering.remove(&key);
         self.resting.insert(key.clone());
         self.timers.insert((now_ms + RETRY_AFTER_GATHER_FAILED_MS, Timer::Gather(key)));
-        self.wait(campaign);
+        // What else has changed meanwhile is still to be looked at.
+        if !self.dirty.contains(&rank(campaign)) {
+            self.wait(campaign);
+        }
     }
 }
 

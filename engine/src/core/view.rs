@@ -111,7 +111,7 @@ impl Core {
     }
 
     /// One page about a campaign.
-    pub fn campaign_view(&self, id: &CampaignId) -> Result<CampaignView, Refusal> {
+    pub fn campaign_view(&self, now: Time, id: &CampaignId) -> Result<CampaignView, Refusal> {
         let campaign = self.campaign(id)?;
         let summaries =
             |number: &IterationNumber, summary: &Summary| summary_view(campaign, *number, summary);
@@ -130,7 +130,7 @@ impl Core {
             record: campaign.record.clone(),
             decided: campaign.counts,
             queued: campaign.queue.len() as u32,
-            open: campaign.open.as_ref().map(|open| self.open_view(campaign, open)),
+            open: campaign.open.as_ref().map(|open| self.open_view(now, campaign, open)),
             waits_for: self.waits_for(campaign),
             recent: campaign
                 .decided
@@ -153,7 +153,7 @@ impl Core {
         }
     }
 
-    fn open_view(&self, campaign: &Campaign, open: &Iteration) -> OpenIteration {
+    fn open_view(&self, now: Time, campaign: &Campaign, open: &Iteration) -> OpenIteration {
         let stage = match (&open.live, open.need(None)) {
             (Some(live), _) if live.kind == Kind::Run => "running",
             (Some(_), _) => "analysing",
@@ -171,7 +171,12 @@ impl Core {
                 let (phase, elapsed_ms) = match member.and_then(|member| member.attempts.get(&live.key)) {
                     None => ("leased", 0),
                     Some(Phase::Preparing) => ("preparing", 0),
-                    Some(Phase::Running { elapsed_ms }) => ("running", *elapsed_ms),
+                    // A worker reports when something changes; since then the run has gone on.
+                    Some(Phase::Running { elapsed_ms }) => {
+                        let since_ms =
+                            member.map_or(0, |member| now.mono_ms.saturating_sub(member.last_word_ms));
+                        ("running", elapsed_ms + since_ms)
+                    }
                     Some(Phase::Collecting | Phase::Ended(_)) => ("collecting", 0),
                 };
                 AttemptView {

@@ -3,6 +3,7 @@
 //! room.
 
 use crate::session::{Fleet, Member};
+use std::collections::BTreeSet;
 use windlass_shared::bindings::Resources;
 use windlass_shared::device::DeviceKind;
 use windlass_shared::id::{DeviceId, WorkerId};
@@ -22,6 +23,8 @@ pub struct Ask {
     pub labels: Vec<String>,
     /// Where it would rather run, with the reason.
     pub prefer: Option<WorkerId>,
+    /// Where the machinery failed it: only if nowhere else has room (P20).
+    pub avoid: BTreeSet<WorkerId>,
 }
 
 impl Ask {
@@ -34,6 +37,7 @@ impl Ask {
             gpu_model: resources.gpu_model.clone().unwrap_or_default(),
             labels: resources.labels.clone(),
             prefer: None,
+            avoid: BTreeSet::new(),
         }
     }
 
@@ -47,6 +51,7 @@ impl Ask {
             gpu_model: String::new(),
             labels: Vec::new(),
             prefer: ran_on.cloned(),
+            avoid: BTreeSet::new(),
         }
     }
 
@@ -70,6 +75,17 @@ pub struct Place {
 
 /// Places one attempt; the error says what it waits for.
 pub fn place(ask: &Ask, fleet: &Fleet, is_drained: &dyn Fn(&WorkerId) -> bool) -> Result<Place, String> {
+    if !ask.avoid.is_empty() {
+        let is_out = |worker: &WorkerId| is_drained(worker) || ask.avoid.contains(worker);
+        let prefer = ask.prefer.clone().filter(|worker| !ask.avoid.contains(worker));
+        if let Ok(place) = place_on_any(&Ask { prefer, ..ask.clone() }, fleet, &is_out) {
+            return Ok(place);
+        }
+    }
+    place_on_any(ask, fleet, is_drained)
+}
+
+fn place_on_any(ask: &Ask, fleet: &Fleet, is_drained: &dyn Fn(&WorkerId) -> bool) -> Result<Place, String> {
     let gpus = ask.gpus.unwrap_or(u32::from(fleet.has_gpus()));
     let (kind, count) = if gpus > 0 { (DeviceKind::Gpu, gpus) } else { (DeviceKind::Cpu, ask.cpu_slots) };
     if count == 0 {
@@ -133,7 +149,9 @@ fn without_devices(
     }
     let other = fleet.ready().find(|worker| !is_drained(worker));
     other
-        .and_then(|worker| here(worker, "the run's worker is away; rebuilt from tree and results".to_owned()))
+        .and_then(|worker| {
+            here(worker, "away from the run's worker: rebuilt from tree and results".to_owned())
+        })
         .ok_or_else(|| "a worker that is connected and not drained".to_owned())
 }
 

@@ -1,7 +1,7 @@
 //! What a worker should have: the desired state of one worker, computed from the ledger alone.
 
 use super::fleet::{Fleet, Member};
-use super::report::{Known, known};
+use super::report::{Known, agrees, known};
 use crate::core::Durable;
 use windlass_shared::attempt::{AttemptKey, Phase};
 use windlass_shared::id::WorkerId;
@@ -68,8 +68,10 @@ fn judge_reported(
     let stop = |reason| Stop { key: key.clone(), reason };
     match known(durable, key) {
         Known::Live if durable.live.get(worker).is_some_and(|live| live.contains_key(&key.id)) => {}
-        // A late end was recorded as superseded before this; what is still stale agrees with the ledger.
-        Known::Over | Known::Stale if is_over => answer.acknowledged.push(key.clone()),
+        Known::Stale if matches!(phase, Phase::Ended(outcome) if agrees(outcome)) => {
+            answer.acknowledged.push(key.clone());
+        }
+        Known::Over if is_over => answer.acknowledged.push(key.clone()),
         Known::Live | Known::Over | Known::Stale => answer.stop.push(stop(StopReason::Superseded)),
         Known::Unknown => answer.stop.push(stop(StopReason::Unknown)),
     }

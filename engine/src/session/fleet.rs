@@ -1,13 +1,13 @@
 //! The fleet as its own reports describe it.
 
 use super::answer::Told;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::attempt::{AttemptKey, Phase};
 use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
 use windlass_shared::id::{AttemptId, DeviceId, SessionId, WorkerId};
 use windlass_shared::session::Report;
 
-/// A worker is lost this long after its last word, milliseconds. Syncs come every 20 s at the latest,
+/// By default a worker is lost this long after its last word, milliseconds. Syncs come every 20 s at the latest,
 /// and a broken connection is suspected within 3 s.
 pub const LEASE_PERIOD_MS: u64 = 30_000;
 /// Closed sessions remembered per worker: a message would have to be delayed past this many reconnections
@@ -50,7 +50,8 @@ pub struct Member {
     pub told: BTreeMap<AttemptKey, Told>,
     /// Devices that a lease of the ledger holds, whatever its reports say.
     held: BTreeMap<DeviceId, AttemptId>,
-    closed: BTreeSet<SessionId>,
+    /// Its latest closed sessions, oldest first.
+    closed: VecDeque<SessionId>,
 }
 
 impl Member {
@@ -72,8 +73,9 @@ impl Member {
 }
 
 /// Every worker of this life of the coordinator.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Fleet {
+    lease_period_ms: u64,
     members: BTreeMap<WorkerId, Member>,
     /// Leases of workers that have not spoken yet in this life.
     held_unheard: BTreeMap<WorkerId, BTreeMap<DeviceId, AttemptId>>,
@@ -81,13 +83,36 @@ pub struct Fleet {
     free: BTreeSet<(DeviceKind, usize, WorkerId)>,
     /// What stands in `free`, by worker.
     counted: BTreeMap<WorkerId, (usize, usize)>,
-    /// Workers that are not lost and have any GPU at all, leased or not: a broken connection does not turn
-    /// a fleet with GPUs into one without.
+    /// Workers with any GPU at all, leased or not, that are not lost.
     with_gpus: BTreeSet<WorkerId>,
     deadlines: BTreeSet<(u64, WorkerId)>,
 }
 
+impl Default for Fleet {
+    fn default() -> Self {
+        Self::new(LEASE_PERIOD_MS)
+    }
+}
+
 impl Fleet {
+    /// An empty fleet whose workers are lost `lease_period_ms` after their last word.
+    pub fn new(lease_period_ms: u64) -> Self {
+        Self {
+            lease_period_ms,
+            members: BTreeMap::new(),
+            held_unheard: BTreeMap::new(),
+            free: BTreeSet::new(),
+            counted: BTreeMap::new(),
+            with_gpus: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+        }
+    }
+
+    /// How long a silent worker keeps its leases, milliseconds.
+    pub fn lease_period_ms(&self) -> u64 {
+        self.lease_period_ms
+    }
+
     /// One worker.
     pub fn member(&self, worker: &WorkerId) -> Option<&Member> {
         self.members.get(worker)
@@ -113,7 +138,8 @@ impl Fleet {
         self.counted.is_empty()
     }
 
-    /// Whether any worker that is not lost has a GPU.
+    /// Whether any worker has a GPU. One that is only suspected still counts: a campaign that takes a GPU
+    /// by default must not fall onto a CPU slot because a connection broke.
     pub fn has_gpus(&self) -> bool {
         !self.with_gpus.is_empty()
     }
@@ -157,13 +183,14 @@ impl Fleet {
         let id = report.worker.id.clone();
         let attempts = report.attempts.into_iter().map(|attempt| (attempt.key, attempt.phase)).collect();
         let before = self.members.remove(&id);
-        let (mut closed, mut told) = (BTreeSet::new(), BTreeMap::new());
-        // A device may change places with another, a label may come: the count alone does not show it.
-        let is_as_before =
-            before.as_ref().is_some_and(|b| b.devices == report.devices && b.info == report.worker);
+        // Labels, models and memory decide as well as numbers.
+        let is_same = before
+            .as_ref()
+            .is_some_and(|before| before.info == report.worker && before.devices == report.devices);
+        let (mut closed, mut told) = (VecDeque::new(), BTreeMap::new());
         let mut held = self.held_unheard.remove(&id).unwrap_or_default();
         if let Some(before) = before {
-            self.deadlines.remove(&(before.last_word_ms + LEASE_PERIOD_MS, id.clone()));
+            self.deadlines.remove(&(before.last_word_ms + self.lease_period_ms, id.clone()));
             closed = before.closed;
             held = before.held;
             if before.session == report.session {
@@ -172,7 +199,7 @@ impl Fleet {
                 close(&mut closed, before.session);
             }
         }
-        self.deadlines.insert((now_ms + LEASE_PERIOD_MS, id.clone()));
+        self.deadlines.insert((now_ms + self.lease_period_ms, id.clone()));
         let member = Member {
             info: report.worker,
             session: report.session,
@@ -189,7 +216,7 @@ impl Fleet {
         };
         self.members.insert(id.clone(), member);
         self.count(&id);
-        !is_as_before || self.counted.get(&id).copied() != counted
+        !is_same || self.counted.get(&id).copied() != counted
     }
 
     /// A connection broke.
@@ -257,9 +284,9 @@ impl Fleet {
             self.free.remove(&(DeviceKind::Cpu, cpus, worker.clone()));
         }
         self.with_gpus.remove(worker);
-        let there = self.members.get(worker).filter(|member| member.presence != Presence::Lost);
-        let Some(member) = there else { return };
-        if member.devices.iter().any(|device| device.kind == DeviceKind::Gpu) {
+        let Some(member) = self.members.get(worker) else { return };
+        let has_gpu = member.devices.iter().any(|device| device.kind == DeviceKind::Gpu);
+        if has_gpu && member.presence != Presence::Lost {
             self.with_gpus.insert(worker.clone());
         }
         if !member.is_ready() {
@@ -272,9 +299,12 @@ impl Fleet {
     }
 }
 
-fn close(closed: &mut BTreeSet<SessionId>, session: SessionId) {
-    if closed.len() >= CLOSED_SESSIONS_MAX {
-        closed.pop_first();
+fn close(closed: &mut VecDeque<SessionId>, session: SessionId) {
+    if closed.contains(&session) {
+        return;
     }
-    closed.insert(session);
+    if closed.len() >= CLOSED_SESSIONS_MAX {
+        closed.pop_front();
+    }
+    closed.push_back(session);
 }

@@ -8,4 +8,4 @@ mod report;
 pub(crate) use answer::note_told;
 pub use answer::{Told, What, answer, is_news};
 pub use fleet::{Fleet, LEASE_PERIOD_MS, Member, Presence};
-pub use report::{Known, known, records};
+pub use report::{Known, known, never_there, records};

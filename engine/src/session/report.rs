@@ -2,13 +2,13 @@
 //! ended under a stale one and change nothing (I5).
 
 use super::answer::What;
-use super::fleet::Fleet;
+use super::fleet::Member;
 use crate::campaign::{Campaign, MarkState};
 use crate::core::Durable;
 use windlass_shared::attempt::{AttemptKey, Ending, Outcome, Phase};
 use windlass_shared::id::CampaignId;
 use windlass_shared::record::Body;
-use windlass_shared::session::{Report, StopReason};
+use windlass_shared::session::Report;
 
 /// What the ledger knows of an attempt that a worker names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub fn known(durable: &Durable, key: &AttemptKey) -> Known {
 }
 
 /// The records of a report that counts.
-pub fn records(durable: &Durable, fleet: &Fleet, report: &Report) -> Vec<(CampaignId, Body)> {
-    let mut records = never_arrived(durable, fleet, report);
+pub fn records(durable: &Durable, report: &Report) -> Vec<(CampaignId, Body)> {
+    let mut records = Vec::new();
     for attempt in &report.attempts {
         let Phase::Ended(outcome) = &attempt.phase else { continue };
         let Some(campaign) = durable.campaigns.get(&attempt.key.id.campaign) else { continue };
@@ -49,8 +49,7 @@ pub fn records(durable: &Durable, fleet: &Fleet, report: &Report) -> Vec<(Campai
                     records.push((campaign.id.clone(), body));
                 }
             }
-            // Lost by silence or by its worker's own word: this says nothing else.
-            Known::Stale if outcome.ending == Ending::Lost => {}
+            Known::Stale if agrees(outcome) => {}
             Known::Stale => records.push((
                 campaign.id.clone(),
                 Body::ReportSuperseded {
@@ -66,33 +65,39 @@ pub fn records(durable: &Durable, fleet: &Fleet, report: &Report) -> Vec<(Campai
     records
 }
 
-/// Cancelled attempts whose order never reached their worker: it has heard the stop and does not have
-/// them, and an older answer can no longer bring them.
-fn never_arrived(durable: &Durable, fleet: &Fleet, report: &Report) -> Vec<(CampaignId, Body)> {
-    let member = fleet.member(&report.worker.id).filter(|member| member.session == report.session);
-    let told = member.into_iter().flat_map(|member| &member.told);
-    let stopped = told.filter(|(key, told)| {
-        told.what == What::Stop(StopReason::Cancelled)
-            && told.number <= report.seen
-            && known(durable, key) == Known::Live
-            && !report.attempts.iter().any(|attempt| attempt.key == **key)
-    });
-    let outcome = Outcome::bare(Ending::Cancelled);
-    stopped
-        .filter_map(|(key, _)| {
-            let campaign = durable.campaigns.get(&key.id.campaign)?;
-            Some((campaign.id.clone(), ended(campaign, report, key, &outcome)?))
+/// The attempts of stopped campaigns that never reached their worker: it was told to stop them, has heard
+/// that, and has none. Their devices would be held for ever otherwise.
+pub fn never_there(durable: &Durable, member: &Member, report: &Report) -> Vec<(CampaignId, Body)> {
+    let live = durable.live.get(&report.worker.id).into_iter().flat_map(|live| live.keys());
+    let never = live.filter_map(|id| {
+        let campaign = durable.campaigns.get(&id.campaign).filter(|campaign| campaign.is_stopped())?;
+        let live = campaign.open.as_ref()?.live.as_ref().filter(|live| live.key.id == *id)?;
+        let told = member.told.get(&live.key).filter(|told| matches!(told.what, What::Stop(_)))?;
+        let has_heard = member.session == report.session && told.number <= report.seen;
+        let has_it = report.attempts.iter().any(|attempt| attempt.key == live.key);
+        (has_heard && !has_it).then(|| {
+            let body = Body::AttemptEnded {
+                attempt: id.clone(),
+                fence: live.key.fence,
+                attempt_kind: live.kind,
+                worker: live.worker.clone(),
+                devices: live.devices.clone(),
+                outcome: Box::new(Outcome::bare(Ending::Cancelled)),
+            };
+            (campaign.id.clone(), body)
         })
-        .collect()
+    });
+    never.collect()
+}
+
+/// Whether a worker's word on a lost attempt is that it was lost: its shim vanished, and there is nothing
+/// to supersede.
+pub(super) fn agrees(outcome: &Outcome) -> bool {
+    outcome.ending == Ending::Lost
 }
 
 /// An attempt's end by the word of the very worker that holds its lease.
-fn ended(
-    campaign: &Campaign,
-    report: &Report,
-    key: &AttemptKey,
-    outcome: &Outcome,
-) -> Option<Body> {
+fn ended(campaign: &Campaign, report: &Report, key: &AttemptKey, outcome: &Outcome) -> Option<Body> {
     let live = campaign.open.as_ref()?.live.as_ref()?;
     if live.key != *key || live.worker != report.worker.id {
         return None;

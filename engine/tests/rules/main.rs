@@ -1,5 +1,10 @@
 //! The rules of PROTOCOL.md and the invariants of RELIABILITY.md, held against the pure core. A test is
 //! named after what it proves.
 
+mod any_order;
+mod control;
 mod harness;
+mod queue;
+mod runs;
+mod sessions;
 mod setup;

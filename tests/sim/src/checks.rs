@@ -76,11 +76,11 @@ impl World {
     pub(crate) fn check_reply(&self, reply: &Reply) -> Checked {
         let Ok(answer) = &reply.result else { return Ok(()) };
         match self.coordinator.ledger.requests.get(&reply.request.id) {
-            Some(recorded) => hold(
-                recorded.answer == *answer && recorded.body == reply.request.body,
-                "I4",
-                || format!("{} is answered {answer:?}, but recorded {recorded:?}", reply.request.id),
-            ),
+            Some(recorded) => {
+                hold(recorded.answer == *answer && recorded.body == reply.request.body, "I4", || {
+                    format!("{} is answered {answer:?}, but recorded {recorded:?}", reply.request.id)
+                })
+            }
             None => broken("I3", format!("{} is answered {answer:?} and not durable", reply.request.id)),
         }
     }

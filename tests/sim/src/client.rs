@@ -195,12 +195,7 @@ impl World {
     }
 
     /// Answers a request once what it rests on is durable.
-    pub(crate) fn reply(
-        &mut self,
-        call: usize,
-        request: RequestKey,
-        result: Result<(), Refusal>,
-    ) -> Checked {
+    pub(crate) fn reply(&mut self, call: usize, request: RequestKey, result: Result<(), Refusal>) -> Checked {
         let Some(core) = &self.coordinator.core else { return Ok(()) };
         let result = result.map(|()| core.answered(&request));
         if let Some(recorded) = self.coordinator.model.requests.get(&request.id) {

@@ -287,11 +287,10 @@ impl World {
             return Ok(());
         }
         let Some(core) = &mut self.coordinator.core else { return Ok(()) };
-        let is_newest = core
-            .soft()
-            .fleet()
-            .member(worker)
-            .is_some_and(|member| member.session == *session && member.number == number && member.is_open);
+        let is_newest =
+            core.soft().fleet().member(worker).is_some_and(|member| {
+                member.session == *session && member.number == number && member.is_open
+            });
         if !is_newest {
             return Ok(());
         }

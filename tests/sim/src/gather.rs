@@ -24,7 +24,8 @@ impl World {
         if life != self.coordinator.life {
             return Ok(());
         }
-        if self.is_unreadable(wanted) || self.is_due(Fault::GatherFailed, self.weather.gather_fails_in_a_thousand)
+        if self.is_unreadable(wanted)
+            || self.is_due(Fault::GatherFailed, self.weather.gather_fails_in_a_thousand)
         {
             self.hit(Fault::GatherFailed);
             self.observe(Observation::GatherFailed(wanted.key()));

@@ -141,7 +141,8 @@ impl World {
         let Some(core) = &self.coordinator.core else { return "the coordinator is down".to_owned() };
         let campaigns = core.durable().campaigns.values().map(|campaign| {
             let open = campaign.open.as_ref().map(|open| (open.number, &open.live));
-            let text = format!("{} {:?} {open:?} due {:?}", campaign.id, campaign.state, core.due(&campaign.id));
+            let text =
+                format!("{} {:?} {open:?} due {:?}", campaign.id, campaign.state, core.due(&campaign.id));
             text.chars().take(1_200).collect::<String>()
         });
         let machines = self.machines.iter().map(|machine| {

@@ -18,7 +18,10 @@ fn main() -> ExitCode {
     }
     match windlass_sim::run(seed, wants_trace) {
         Ok(stats) => {
-            say(&format!("seed {seed}: {} events, {} records, all invariants hold", stats.events, stats.records));
+            say(&format!(
+                "seed {seed}: {} events, {} records, all invariants hold",
+                stats.events, stats.records
+            ));
             ExitCode::SUCCESS
         }
         Err(failure) => {

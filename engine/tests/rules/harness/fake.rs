@@ -28,7 +28,7 @@ pub struct Fake {
     pub acknowledged: Vec<AttemptKey>,
     /// Whether its messages and the answers to it are lost.
     pub cut: bool,
-    sessions: u32,
+    pub sessions: u32,
 }
 
 impl Fake {

@@ -10,4 +10,4 @@ mod world;
 pub use fake::{Fake, Said};
 pub use legal::Legal;
 pub use make::*;
-pub use world::{World, replay};
+pub use world::World;

@@ -276,7 +276,7 @@ impl World {
     }
 
     pub fn waits_for(&self) -> String {
-        self.core.campaign_view(&self.id()).expect("known").waits_for.unwrap_or_default()
+        self.core.campaign_view(self.now, &self.id()).expect("known").waits_for.unwrap_or_default()
     }
 
     /// Every decision so far: iteration, status, reason.
@@ -305,7 +305,8 @@ impl World {
 
     // ---- the driver in miniature
 
-    fn feed(&mut self, input: Input) -> Result<(), Refusal> {
+    /// Decides and applies one input; what it causes waits for the next one.
+    pub fn feed(&mut self, input: Input) -> Result<(), Refusal> {
         for record in self.core.decide(self.now, input)? {
             self.legal.take(&record);
             self.core.apply(&record);

@@ -55,7 +55,10 @@ impl CampaignLife {
             return broken("I5", format!("{key} ended without holding its lease"));
         };
         hold(live.worker == *worker && live.devices == devices, "I5", || {
-            format!("{key} ended on {worker} {devices:?} but was leased on {} {:?}", live.worker, live.devices)
+            format!(
+                "{key} ended on {worker} {devices:?} but was leased on {} {:?}",
+                live.worker, live.devices
+            )
         })?;
         hold(self.over.insert(key.clone(), outcome.ending == Ending::Lost).is_none(), "I1", || {
             format!("{key} ended twice")
@@ -101,8 +104,9 @@ fn check_truth(key: &AttemptKey, outcome: &Outcome, truth: &Truth) -> Checked {
 
 impl OpenLife {
     fn analysed_once(&mut self, outcome: &Outcome) {
-        let delivered =
-            |path: &TreePath| outcome.outputs.iter().any(|output| output.path == *path && output.digest.is_some());
+        let delivered = |path: &TreePath| {
+            outcome.outputs.iter().any(|output| output.path == *path && output.digest.is_some())
+        };
         let missing = self.plan.iter().any(|path| !self.accepted.contains(path) && !delivered(path));
         self.analysis_failures += u32::from(missing);
     }

@@ -11,7 +11,7 @@ use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber};
 use windlass_shared::lever::Kind as LeverKind;
-use windlass_shared::record::{Body, HoldReason};
+use windlass_shared::record::{Body, HoldReason, PauseReason};
 
 /// Whether it moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,18 +88,24 @@ impl CampaignLife {
         lever.and_then(|lever| self.levers.get(&lever)).map(|lever| lever.kind)
     }
 
-    /// `is_asked`: it answers a request, which may ask for what is so already.
+    /// `is_asked`: it answers a request.
     pub(super) fn take(&mut self, body: &Body, is_asked: bool, truth: &Truth) -> Checked {
         let just_decided = self.just_decided.take();
         match body {
-            Body::CampaignPaused { .. } => self.turn(is_asked, Standing::Paused),
-            Body::CampaignResumed {} => self.turn(is_asked, Standing::Active),
-            Body::CampaignStopped { .. } => self.turn(is_asked, Standing::Stopped),
+            // A bad baseline pauses also what its owner had paused (P1): resuming is then refused.
+            Body::CampaignPaused { reason: PauseReason::Baseline { .. } } => {
+                hold(self.standing != Standing::Stopped, "I13", || "a stopped campaign pauses".to_owned())?;
+                self.standing = Standing::Paused;
+                Ok(())
+            }
+            Body::CampaignPaused { .. } => self.turn(Standing::Paused),
+            Body::CampaignResumed {} => self.turn(Standing::Active),
+            Body::CampaignStopped { .. } => self.turn(Standing::Stopped),
             Body::LeverQueued { lever, document, .. } => self.queued(*lever, document.kind),
             Body::LeverPassed { lever, passes, .. } => self.passed(*lever, *passes),
             Body::LeverHeld { lever, reason } => self.held(*lever, reason, just_decided),
             Body::LeverRetired { lever, .. } if is_asked => {
-                self.move_lever(*lever, &[Place::Queued, Place::Held, Place::Retired], Place::Retired)
+                self.move_lever(*lever, &[Place::Queued, Place::Held], Place::Retired)
             }
             Body::LeverRetired { lever, .. } => {
                 self.may_open("a lever is retired")?;
@@ -144,13 +150,13 @@ impl CampaignLife {
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
             | Body::WorkerDrained { .. }
-            | Body::WorkerUndrained { .. } => broken("I13", format!("{} in a campaign", body.kind())),
+            | Body::WorkerUndrained { .. }
+            | Body::RequestAnswered {} => broken("I13", format!("{} in a campaign", body.kind())),
         }
     }
 
-    fn turn(&mut self, is_asked: bool, to: Standing) -> Checked {
-        let is_new = self.standing != to && self.standing != Standing::Stopped;
-        let is_legal = is_new || (is_asked && self.standing == to);
+    fn turn(&mut self, to: Standing) -> Checked {
+        let is_legal = self.standing != to && self.standing != Standing::Stopped;
         hold(is_legal, "I13", || format!("{:?} becomes {to:?}", self.standing))?;
         self.standing = to;
         Ok(())
@@ -181,7 +187,12 @@ impl CampaignLife {
         Ok(())
     }
 
-    fn held(&mut self, lever: LeverNumber, reason: &HoldReason, just_decided: Option<LeverNumber>) -> Checked {
+    fn held(
+        &mut self,
+        lever: LeverNumber,
+        reason: &HoldReason,
+        just_decided: Option<LeverNumber>,
+    ) -> Checked {
         if *reason == HoldReason::Infrastructure {
             hold(just_decided == Some(lever), "I13", || format!("{lever} is set aside without a failure"))?;
             return self.move_lever(lever, &[Place::Decided], Place::Held);

@@ -51,6 +51,9 @@ impl Life {
                 self.drained.remove(worker);
                 return Ok(());
             }
+            Body::RequestAnswered {} => {
+                return hold(record.request.is_some(), "I4", || "no request was answered".to_owned());
+            }
             _ => {}
         }
         let Some(id) = &record.campaign else {

@@ -1,0 +1,133 @@
+//! The command line as clap reads it: global options and one variant per subcommand.
+
+use crate::command;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// A fleet pulls one lever at a time; a pawl keeps every gain.
+#[derive(Debug, Parser)]
+#[command(name = "windlass", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a rule, 4 not found, \
+                        5 unavailable and worth a retry, 6 the wait ended first.")]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The coordinator: unix:PATH or http://127.0.0.1:PORT
+    #[arg(long, global = true, env = "WINDLASS_COORDINATOR", value_name = "URL")]
+    pub coordinator: Option<String>,
+    /// The coordinator's data folder [default: windlass under the user's data folder]
+    #[arg(long, global = true, env = "WINDLASS_DATA_DIR", value_name = "D")]
+    pub data_dir: Option<PathBuf>,
+    /// Text for people, or JSON as docs/json.md describes it
+    #[arg(long, global = true, env = "WINDLASS_OUTPUT", value_name = "FORM", default_value = "human")]
+    pub output: Form,
+    /// Say nothing that is not data or an error
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// When to use colour; NO_COLOR is honoured
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// The idempotency key of the (first) call, to repeat one that was cut off
+    #[arg(long, global = true, hide = true, value_name = "UUIDv7")]
+    pub request_id: Option<String>,
+}
+
+/// The form of what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// For people.
+    Human,
+    /// For programs.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the example campaign on this machine, from nothing to a ledger and a plot
+    Demo(command::demo::Args),
+    /// Run a coordinator and a worker on this machine
+    Up(command::up::Args),
+    /// Run the coordinator: the ledger, the queue and every decision
+    Coordinator(command::coordinator::Args),
+    /// Run a worker: carries out attempts on this machine's devices
+    Worker(command::worker::Args),
+    /// Create a campaign from a workspace, and queue levers
+    Submit(command::submit::Args),
+    /// List campaigns
+    Campaigns(command::campaigns::Args),
+    /// One page about a campaign
+    Status(command::status::Args),
+    /// Follow a campaign live
+    Watch(command::watch::Args),
+    /// Wait until an iteration is decided, or nothing is left to do
+    Wait(command::wait::Args),
+    /// The lever queue
+    #[command(subcommand)]
+    Lever(command::lever::Command),
+    /// The ledger of decided iterations
+    Results(command::results::Args),
+    /// One iteration: lever, plan, attempts, conclusion, decision
+    Show(command::show::Args),
+    /// What an iteration changed
+    Diff(command::diff::Args),
+    /// The log of a run
+    Logs(command::logs::Args),
+    /// The metric over the iterations, as text or SVG
+    Plot(command::plot::Args),
+    /// Open nothing new until resumed
+    Pause(command::control::Args),
+    /// Go on
+    Resume(command::control::Args),
+    /// End a campaign for good
+    Stop(command::control::Args),
+    /// Lay out the user's copy: results.tsv and a folder per iteration
+    Sync(command::sync::Args),
+    /// List workers and their devices
+    Workers(command::workers::Args),
+    /// Let a worker finish what runs and take nothing new
+    Drain(command::drain::Args),
+    /// Let a worker take work again
+    Undrain(command::drain::Args),
+    /// The ledger's own upkeep, offline
+    #[command(subcommand)]
+    Ledger(command::ledger::Command),
+}
+
+impl Command {
+    /// Whether this process becomes a coordinator or a worker.
+    pub fn is_role(&self) -> bool {
+        matches!(self, Self::Coordinator(_) | Self::Worker(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,151 @@
+//! `loop.run.yaml`: read, validated, its deliverables' scripts taken along as blobs. Never sends
+//! anything.
+
+use crate::blobs::Blobs;
+use crate::error::Error;
+use crate::yaml::{self, Problem};
+use std::path::{Path, PathBuf};
+use windlass_shared::bindings::Bindings;
+use windlass_shared::plan::{Deliverable, Script};
+
+/// The file's name in a workspace.
+pub const NAME: &str = "loop.run.yaml";
+
+/// The largest script or patch that is taken, bytes; they are held in memory.
+const PART_MAX_BYTES: u64 = 8 << 20;
+
+/// A campaign file and what it brings along.
+#[derive(Debug)]
+pub struct CampaignFile {
+    /// Validated, scripts resolved.
+    pub bindings: Bindings,
+    /// The scripts.
+    pub blobs: Blobs,
+}
+
+/// Reads the campaign file of the workspace at `dir`.
+pub fn read(dir: &Path) -> Result<CampaignFile, Error> {
+    let path = dir.join(NAME);
+    let text = yaml::read_text(&path).map_err(|problem| match problem {
+        Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            Problem::whole(&path, "there is no campaign file".to_owned())
+                .with_remedy("name the workspace's folder; it must hold a loop.run.yaml")
+                .into()
+        }
+        other => other,
+    })?;
+    let mut bindings: Bindings = yaml::parse(&path, &text)?;
+    bindings.validate().map_err(|refusal| Problem::refused(&path, &text, &refusal))?;
+    let mut blobs = Blobs::default();
+    let w = &mut bindings.windlass;
+    for (key, plan) in
+        [("baseline", &mut w.baseline), ("always", &mut w.always), ("diagnostics", &mut w.diagnostics)]
+    {
+        resolve_scripts(&path, &text, &format!("windlass.{key}"), plan, &mut blobs)?;
+    }
+    Ok(CampaignFile { bindings, blobs })
+}
+
+/// Replaces each script's path, relative to the file at `path`, by its content's digest.
+pub fn resolve_scripts(
+    path: &Path,
+    text: &str,
+    key: &str,
+    plan: &mut [Deliverable],
+    blobs: &mut Blobs,
+) -> Result<(), Error> {
+    for row in plan {
+        let Script::Named(name) = &row.script else {
+            let message = format!("{key}: write the script as a path beside this file, or builtin:log");
+            return Err(Problem::at_key(path, text, key, message).with_rule("P12").into());
+        };
+        if row.script.is_builtin() {
+            continue;
+        }
+        if let Some(unknown) = name.strip_prefix("builtin:") {
+            let message = format!("{key}: there is no builtin {unknown:?}");
+            let remedy = "use builtin:log, builtin:telemetry or a script's path";
+            return Err(Problem::at_key(path, text, key, message)
+                .with_remedy(remedy)
+                .with_rule("P12")
+                .into());
+        }
+        let bytes = read_part(path, text, key, name)?;
+        let name = Path::new(name).file_name().map(|name| name.to_string_lossy().into_owned());
+        row.script = Script::Blob { name: name.unwrap_or_default(), digest: blobs.hold(bytes) };
+    }
+    Ok(())
+}
+
+/// Reads a file that `path` names relative to itself.
+pub fn read_part(path: &Path, text: &str, key: &str, name: &str) -> Result<Vec<u8>, Error> {
+    let beside = beside(path, name);
+    let refuse = |problem: String| {
+        let message = format!("{key}: {} {problem}", beside.display());
+        Error::from(Problem::at_key(path, text, key, message))
+    };
+    let meta = std::fs::metadata(&beside).map_err(|source| refuse(format!("cannot be read: {source}")))?;
+    if !meta.is_file() {
+        return Err(refuse("is no regular file".to_owned()));
+    }
+    if meta.len() > PART_MAX_BYTES {
+        return Err(refuse(format!("has {} bytes; at most {PART_MAX_BYTES} are taken", meta.len())));
+    }
+    std::fs::read(&beside).map_err(|source| refuse(format!("cannot be read: {source}")))
+}
+
+/// The path that `name` means in the file at `path`.
+pub fn beside(path: &Path, name: &str) -> PathBuf {
+    path.parent().unwrap_or(Path::new("")).join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "metric: val_acc\nmetric_direction: maximize\nentrypoint: python3 train.py\n\
+                        editable_files: [train.py]\ngate: time\nbudget: 0.2\n";
+
+    fn with(text: &str) -> (tempfile::TempDir, Result<CampaignFile, Error>) {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join(NAME), text).expect("written");
+        let read = read(dir.path());
+        (dir, read)
+    }
+
+    #[test]
+    fn scripts_travel_with_the_campaign() {
+        let plan = "windlass:\n  baseline:\n    - {script: confusion.py, output: c.tsv, dimension: errors, \
+                    question: q, if_helped: a, if_not: b}\n";
+        let (dir, missing) = with(&format!("{GOOD}{plan}"));
+        let message = missing.expect_err("the script is not there").to_report().message;
+        assert!(message.contains(":8:3: windlass.baseline: "), "{message}");
+        std::fs::write(dir.path().join("confusion.py"), "print(1)\n").expect("written");
+        let file = read(dir.path()).expect("read");
+        let Script::Blob { name, digest } = &file.bindings.windlass.baseline[0].script else {
+            panic!("resolved")
+        };
+        assert_eq!(name, "confusion.py");
+        assert!(file.blobs.source(digest).is_some());
+    }
+
+    #[test]
+    fn what_this_version_does_not_run_is_refused_at_its_place() {
+        let (_dir, read) = with(&GOOD.replace("gate: time", "gate: epochs"));
+        let report = read.expect_err("refused").to_report();
+        assert!(
+            report.message.contains("loop.run.yaml:5:1: `gate: epochs` is not run"),
+            "{}",
+            report.message
+        );
+        assert!(report.remedy.is_some());
+    }
+
+    #[test]
+    fn no_campaign_file_is_said_with_a_remedy() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let problem = read(dir.path()).expect_err("refused");
+        assert_eq!(problem.exit_code(), 2);
+        assert!(problem.to_report().message.contains("there is no campaign file"));
+    }
+}

@@ -1,0 +1,175 @@
+//! `windlass lever add|list|show|retire`: the queue.
+
+use super::propose;
+use crate::client::Client;
+use crate::error::Error;
+use crate::render::page::Page;
+use crate::render::text::neutral;
+use crate::render::views;
+use crate::session::Session;
+use clap::Subcommand;
+use serde::Serialize;
+use std::path::PathBuf;
+use windlass_proto::document;
+use windlass_proto::v1::{GetLeverRequest, ListLeversRequest, RetireLeverRequest};
+use windlass_shared::id::LeverNumber;
+use windlass_shared::record::{Body, Record};
+use windlass_shared::view::LeverView;
+
+/// What to do with the queue.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Propose lever files, in the order given
+    Add {
+        /// Campaign: id, name, or a unique prefix of either
+        #[arg(value_name = "C")]
+        campaign: String,
+        /// Lever files
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// The queue in order, then what left it
+    List {
+        /// Campaign: id, name, or a unique prefix of either
+        #[arg(value_name = "C")]
+        campaign: String,
+    },
+    /// One lever as proposed, and where it stands
+    Show(One),
+    /// Take a lever back
+    Retire(One),
+}
+
+/// One lever.
+#[derive(Debug, clap::Args)]
+pub struct One {
+    /// Campaign: id, name, or a unique prefix of either
+    #[arg(value_name = "C")]
+    pub campaign: String,
+    /// The lever: L7 or 7
+    #[arg(value_name = "L", value_parser = parse_lever)]
+    pub lever: LeverNumber,
+}
+
+fn parse_lever(text: &str) -> Result<LeverNumber, String> {
+    LeverNumber::parse(text).ok_or_else(|| "write a lever's number like L7".to_owned())
+}
+
+#[derive(Serialize)]
+struct Listing {
+    campaign: String,
+    levers: Vec<LeverView>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    lever: LeverView,
+    record: Record,
+}
+
+#[derive(Serialize)]
+struct Added<'a> {
+    campaign: &'a str,
+    #[serde(flatten)]
+    levers: &'a propose::Proposed,
+}
+
+#[derive(Serialize)]
+struct Retired {
+    campaign: String,
+    lever: u32,
+}
+
+/// Does it.
+pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
+    let client = Client::connect(session).await?;
+    match command {
+        Command::Add { campaign, files } => {
+            let campaign = resolve(&client, &campaign).await?;
+            add(&client, session, &campaign, &files).await
+        }
+        Command::List { campaign } => {
+            let campaign = resolve(&client, &campaign).await?;
+            let levers = list(&client, &campaign).await?;
+            if session.is_json() {
+                return session.json("windlass.levers/1", &Listing { campaign, levers });
+            }
+            session.print(&views::levers(&levers, session.width()))
+        }
+        Command::Show(one) => show(&client, session, one).await,
+        Command::Retire(One { campaign, lever }) => {
+            let campaign = resolve(&client, &campaign).await?;
+            let request_id = session.next_request_id();
+            let request = RetireLeverRequest { request_id, campaign: campaign.clone(), lever: lever.0 };
+            client.campaigns().retire_lever(request).await?;
+            if session.is_json() {
+                return session.json("windlass.lever_retired/1", &Retired { campaign, lever: lever.0 });
+            }
+            session.say(&format!("{lever} retired"));
+            Ok(())
+        }
+    }
+}
+
+/// The id behind a name or prefix.
+async fn resolve(client: &Client, campaign: &str) -> Result<String, Error> {
+    Ok(super::status::get(client, campaign).await?.campaign.0)
+}
+
+async fn add(client: &Client, session: &Session, campaign: &str, files: &[PathBuf]) -> Result<(), Error> {
+    let levers = propose::all(client, session, campaign, files, propose::Voice::Each).await?;
+    if session.is_json() {
+        session.json("windlass.levers_added/1", &Added { campaign, levers: &levers })?;
+    } else {
+        for queued in &levers.queued {
+            session.print(&format!("L{}\n", queued.lever))?;
+        }
+    }
+    match levers.refused.len() {
+        0 => Ok(()),
+        refused => Err(Error::LeversRefused { refused, given: files.len() }),
+    }
+}
+
+/// All levers of a campaign.
+pub async fn list(client: &Client, campaign: &str) -> Result<Vec<LeverView>, Error> {
+    let request = ListLeversRequest { campaign: campaign.to_owned() };
+    let answer = client.campaigns().list_levers(request).await?.into_inner();
+    let read = |bytes: &_| document::read("view_documents", bytes).map_err(Error::from);
+    answer.view_documents.iter().map(|bytes| read(bytes)).collect()
+}
+
+async fn show(client: &Client, session: &Session, one: One) -> Result<(), Error> {
+    let request = GetLeverRequest { campaign: one.campaign, lever: one.lever.0 };
+    let answer = client.campaigns().get_lever(request).await?.into_inner();
+    let shown = Shown {
+        lever: document::read("view_document", &answer.view_document)?,
+        record: document::read("record_document", &answer.record_document)?,
+    };
+    if session.is_json() {
+        return session.json("windlass.lever/1", &shown);
+    }
+    let heading = format!("{}  {}", shown.lever.lever, neutral(&shown.lever.title));
+    let mut page = Page::new(&heading, session.width());
+    page.line("state", &neutral(&views::lever_state(&shown.lever.state)));
+    page.line("kind", &neutral(&shown.lever.lever_kind));
+    if let Body::LeverQueued { document, pin, .. } = &shown.record.body {
+        let files: Vec<&str> = document.files.iter().map(|file| file.as_str()).collect();
+        page.line("files", &files.join(", "));
+        page.line("predicts", &neutral(&document.prediction));
+        if let Some(anchor) = &document.anchor {
+            let compare = anchor.compare.as_ref().map_or(String::new(), |c| format!(" {c}"));
+            page.line("anchor", &format!("{}: /{}/{compare}", anchor.file, neutral(&anchor.pattern)));
+        }
+        if let Some(pin) = pin {
+            page.line("pinned", &format!("{} in iteration {}", neutral(&pin.value), pin.iteration));
+        }
+        for row in &document.analysis {
+            page.line("measures", &format!("{}: {} ({})", row.dimension, neutral(&row.question), row.output));
+        }
+        if !document.fixes.is_empty() {
+            page.line("fixes", &document.fixes.len().to_string());
+        }
+    }
+    session.print(&page.finish())
+}

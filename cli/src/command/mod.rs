@@ -1,0 +1,57 @@
+//! One file per subcommand: arguments, the calls it makes, what it prints.
+
+pub mod campaigns;
+pub mod control;
+pub mod coordinator;
+pub mod demo;
+pub mod diff;
+pub mod drain;
+pub mod ledger;
+pub mod lever;
+pub mod logs;
+pub mod plot;
+pub mod propose;
+pub mod results;
+mod role_log;
+pub mod show;
+pub mod status;
+pub mod submit;
+pub mod sync;
+pub mod up;
+pub mod wait;
+pub mod watch;
+pub mod worker;
+pub mod workers;
+
+use crate::args::Command;
+use crate::error::Error;
+use crate::session::Session;
+
+/// Runs a command.
+pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
+    match command {
+        Command::Demo(args) => Box::pin(demo::run(args, session)).await,
+        Command::Up(args) => Box::pin(up::run(args, session)).await,
+        Command::Coordinator(args) => Box::pin(coordinator::run(args, session)).await,
+        Command::Worker(args) => Box::pin(worker::run(args, session)).await,
+        Command::Submit(args) => submit::run(args, session).await,
+        Command::Campaigns(args) => campaigns::run(args, session).await,
+        Command::Status(args) => status::run(args, session).await,
+        Command::Watch(args) => watch::run(args, session).await,
+        Command::Wait(args) => wait::run(args, session).await,
+        Command::Lever(command) => lever::run(command, session).await,
+        Command::Results(args) => results::run(args, session).await,
+        Command::Show(args) => show::run(args, session).await,
+        Command::Diff(args) => diff::run(args, session).await,
+        Command::Logs(args) => logs::run(args, session).await,
+        Command::Plot(args) => plot::run(args, session).await,
+        Command::Pause(args) => control::run(args, control::Verb::Pause, session).await,
+        Command::Resume(args) => control::run(args, control::Verb::Resume, session).await,
+        Command::Stop(args) => control::run(args, control::Verb::Stop, session).await,
+        Command::Sync(args) => sync::run(args, session).await,
+        Command::Workers(args) => workers::run(args, session).await,
+        Command::Drain(args) => drain::run(args, drain::Verb::Drain, session).await,
+        Command::Undrain(args) => drain::run(args, drain::Verb::Undrain, session).await,
+        Command::Ledger(command) => ledger::run(command, session),
+    }
+}

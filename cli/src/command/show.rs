@@ -1,0 +1,57 @@
+//! `windlass show C N`: one iteration, whole.
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::history::{self, Iteration, Story};
+use crate::render::iteration;
+use crate::session::Session;
+use serde::Serialize;
+use windlass_proto::v1::GetIterationRequest;
+use windlass_proto::{document, v1};
+use windlass_shared::id::IterationNumber;
+use windlass_shared::record::Record;
+use windlass_shared::refusal::Refusal;
+
+/// Which iteration.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Campaign: id, name, or a unique prefix of either
+    #[arg(value_name = "C")]
+    pub campaign: String,
+    /// The iteration's number
+    #[arg(value_name = "N")]
+    pub iteration: u32,
+}
+
+#[derive(Serialize)]
+struct Whole {
+    campaign: String,
+    iteration: u32,
+    title: String,
+    records: Vec<Record>,
+}
+
+/// Shows it.
+pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let client = Client::connect(session).await?;
+    let story = history::fetch(&client, &args.campaign).await?;
+    let found = find(&story, args.iteration)?;
+    if !session.is_json() {
+        return session.print(&iteration::page(&story, found, session.width()));
+    }
+    let request = GetIterationRequest { campaign: story.campaign.to_string(), iteration: args.iteration };
+    let answer: v1::GetIterationResponse = client.campaigns().get_iteration(request).await?.into_inner();
+    let read = |bytes: &_| document::read("record_documents", bytes).map_err(Error::from);
+    let records = answer.record_documents.iter().map(|bytes| read(bytes)).collect::<Result<_, _>>()?;
+    let whole =
+        Whole { campaign: answer.campaign, iteration: args.iteration, title: found.title.clone(), records };
+    session.json("windlass.iteration/1", &whole)
+}
+
+/// An iteration of a story, or the refusal that there is none.
+pub fn find(story: &Story, number: u32) -> Result<&Iteration, Error> {
+    story
+        .iterations
+        .get(&IterationNumber(number))
+        .ok_or_else(|| Refusal::NotFound { what: "iteration", name: number.to_string() }.into())
+}

@@ -1,0 +1,70 @@
+//! `windlass worker`: becomes a worker.
+
+use crate::client;
+use crate::error::Error;
+use crate::process::end_runs;
+use crate::process::lifeline;
+use crate::process::signals::{Request, Signals};
+use crate::session::Session;
+use std::path::PathBuf;
+use windlass_worker::client::Endpoint;
+
+/// How it is set up.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Its own folder: spool, cache, workspaces [default: worker in the data folder]
+    #[arg(long, value_name = "DIR")]
+    pub work_dir: Option<PathBuf>,
+    /// Its name, for people [default: the host's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// A label that campaigns can ask for; may be given several times
+    #[arg(long = "label", value_name = "LABEL")]
+    pub labels: Vec<String>,
+    /// CPU slots offered where there is no GPU [default: its own choice]
+    #[arg(long, value_name = "K")]
+    pub cpu_slots: Option<u32>,
+    /// End when the other end of this descriptor is closed
+    #[arg(long, hide = true, value_name = "N")]
+    pub lifeline_fd: Option<u32>,
+}
+
+/// Works until it is asked to end.
+pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    super::role_log::start(session.quiet);
+    let mut signals = Signals::listen()?;
+    let work_dir = args.work_dir.unwrap_or_else(|| session.data_dir.join("worker"));
+    let mut settings = windlass_worker::settings::Settings::new(work_dir.clone(), endpoint(session)?)
+        .map_err(|source| Error::System { operation: "find this program's own file", source })?;
+    (settings.name, settings.labels, settings.cpu_slots) = (args.name, args.labels, args.cpu_slots);
+    let shutdown = tokio_util::sync::CancellationToken::new();
+    let working = Box::pin(windlass_worker::driver::run(settings, shutdown.clone()));
+    tokio::pin!(working);
+    let (worked, request) = tokio::select! {
+        worked = &mut working => (worked, Request::LeaveRuns),
+        request = signals.next() => { shutdown.cancel(); (working.await, request) }
+        // The parent is gone without a word: the runs are left, to be found again.
+        () = lifeline::cut(args.lifeline_fd) => { shutdown.cancel(); (working.await, Request::LeaveRuns) }
+    };
+    if request == Request::EndRuns {
+        end_runs::in_folder(&work_dir);
+    }
+    worked.map_err(|problem| Error::Worker(Box::new(problem)))
+}
+
+/// The coordinator, as the global options name it.
+fn endpoint(session: &Session) -> Result<Endpoint, Error> {
+    let Some(address) = &session.coordinator else {
+        return Ok(Endpoint::Unix(client::socket_of(&session.data_dir)));
+    };
+    if let Some(path) = address.strip_prefix("unix:") {
+        return Ok(Endpoint::Unix(PathBuf::from(path.strip_prefix("//").unwrap_or(path))));
+    }
+    let refuse = || Error::Address { address: address.clone() };
+    let plain = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+    if plain.contains("://") || !plain.contains(':') {
+        return Err(refuse());
+    }
+    let token = client::token_text(session)?.unwrap_or_default();
+    Ok(Endpoint::Tcp { address: plain.to_owned(), token })
+}

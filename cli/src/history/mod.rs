@@ -1,0 +1,12 @@
+//! A campaign's story, projected from its records: what `show`, `results`, `sync`, `plot` and `demo`
+//! tell. Pure; the ledger stays the truth, and this is never read back.
+
+mod fetch;
+mod project;
+mod story;
+
+pub use fetch::{fetch, follow_on};
+pub use story::{Attempt, Decision, Iteration, Story};
+
+#[cfg(test)]
+pub use project::tests::{records as test_records, story as test_story};

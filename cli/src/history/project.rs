@@ -1,0 +1,169 @@
+//! The fold of records into a story.
+
+use super::story::{Attempt, Decision, Fate, Iteration, LeverStory, Story};
+use std::collections::BTreeMap;
+use windlass_shared::id::IterationNumber;
+use windlass_shared::record::{Body, Record};
+
+impl Story {
+    /// The story that these records of one campaign tell; none before it was created.
+    pub fn project<'a>(records: impl IntoIterator<Item = &'a Record>) -> Option<Self> {
+        let mut story: Option<Self> = None;
+        for record in records {
+            match &mut story {
+                Some(story) => story.add(record),
+                None => story = Self::begin(record),
+            }
+        }
+        story
+    }
+
+    fn begin(record: &Record) -> Option<Self> {
+        let Body::CampaignCreated { name, bindings, tree } = &record.body else { return None };
+        Some(Self {
+            campaign: record.campaign.clone()?,
+            name: name.clone(),
+            bindings: (**bindings).clone(),
+            tree: *tree,
+            levers: BTreeMap::new(),
+            iterations: BTreeMap::new(),
+            decided: Vec::new(),
+            best: None,
+        })
+    }
+
+    /// Goes on with one more record. Records of other campaigns and of the fleet tell nothing here.
+    pub fn add(&mut self, record: &Record) {
+        if record.campaign.as_ref() != Some(&self.campaign) {
+            return;
+        }
+        match &record.body {
+            Body::LeverQueued { .. } | Body::LeverHeld { .. } | Body::LeverRetired { .. } => {
+                self.add_lever(&record.body);
+            }
+            Body::IterationOpened { .. } => self.open(&record.body),
+            Body::AttemptLeased { .. } | Body::AttemptEnded { .. } | Body::FixApplied { .. } => {
+                self.add_attempt(&record.body);
+            }
+            Body::DeliverableAccepted { iteration, output, first_line, .. } => {
+                if let Some(iteration) = self.iterations.get_mut(iteration) {
+                    iteration.accepted.insert(output.clone(), first_line.clone());
+                }
+            }
+            Body::ConclusionWritten { iteration, conclusion } => {
+                if let Some(iteration) = self.iterations.get_mut(iteration) {
+                    iteration.conclusion = Some(conclusion.clone());
+                }
+            }
+            Body::IterationDecided { .. } => self.decide(record),
+            _ => {}
+        }
+    }
+
+    fn add_lever(&mut self, body: &Body) {
+        match body {
+            Body::LeverQueued { lever, document, .. } => {
+                let story = LeverStory { lever: (**document).clone(), fate: Fate::Queued };
+                self.levers.insert(*lever, story);
+            }
+            Body::LeverHeld { lever, reason } => {
+                if let Some(story) = self.levers.get_mut(lever) {
+                    story.fate = Fate::Held(reason.clone());
+                }
+            }
+            Body::LeverRetired { lever, reason } => {
+                if let Some(story) = self.levers.get_mut(lever) {
+                    story.fate = Fate::Retired(reason.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn open(&mut self, body: &Body) {
+        let Body::IterationOpened { iteration, lever, parent, tree, pin, plan, net_lines, .. } = body else {
+            return;
+        };
+        let story = lever.and_then(|lever| self.levers.get_mut(&lever));
+        let title = story.as_ref().map_or("baseline".to_owned(), |story| story.lever.title.clone());
+        if let Some(story) = story {
+            story.fate = Fate::Pulled(*iteration);
+        }
+        let opened = Iteration {
+            number: *iteration,
+            lever: *lever,
+            title,
+            parent: *parent,
+            opened_tree: *tree,
+            tree: *tree,
+            pin: pin.clone(),
+            plan: plan.clone(),
+            net_lines: *net_lines,
+            fixes: Vec::new(),
+            attempts: Vec::new(),
+            accepted: BTreeMap::new(),
+            conclusion: None,
+            decision: None,
+        };
+        self.iterations.insert(*iteration, opened);
+    }
+
+    fn add_attempt(&mut self, body: &Body) {
+        match body {
+            Body::AttemptLeased { order, worker_name, why, .. } => {
+                if let Some(iteration) = self.iterations.get_mut(&order.key.id.iteration) {
+                    iteration.attempts.push(Attempt {
+                        order: (**order).clone(),
+                        worker_name: worker_name.clone(),
+                        why: why.clone(),
+                        outcome: None,
+                    });
+                }
+            }
+            Body::AttemptEnded { attempt, fence, outcome, .. } => {
+                let iteration = self.iterations.get_mut(&attempt.iteration);
+                let known = iteration.and_then(|iteration| {
+                    iteration
+                        .attempts
+                        .iter_mut()
+                        .find(|known| known.order.key.id == *attempt && known.order.key.fence == *fence)
+                });
+                if let Some(known) = known {
+                    known.outcome = Some((**outcome).clone());
+                }
+            }
+            Body::FixApplied { iteration, fix, tree, net_lines } => {
+                if let Some(iteration) = self.iterations.get_mut(iteration) {
+                    iteration.fixes.push(*fix);
+                    iteration.tree = *tree;
+                    iteration.net_lines = *net_lines;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn decide(&mut self, record: &Record) {
+        let Body::IterationDecided { iteration, status, reason, arithmetic, best, summary, description } =
+            &record.body
+        else {
+            return;
+        };
+        let number: IterationNumber = *iteration;
+        let Some(iteration) = self.iterations.get_mut(&number) else { return };
+        iteration.decision = Some(Decision {
+            status: *status,
+            reason: reason.clone(),
+            arithmetic: arithmetic.clone(),
+            summary: summary.clone(),
+            description: description.clone(),
+            wall_ms: record.wall_ms,
+        });
+        self.decided.push(number);
+        self.best = *best;
+    }
+}
+
+#[cfg(test)]
+#[path = "project_tests.rs"]
+pub mod tests;

@@ -1,0 +1,157 @@
+//! The shape of a story.
+
+use std::collections::BTreeMap;
+use windlass_shared::attempt::{Kind, Order, Outcome};
+use windlass_shared::bindings::Bindings;
+use windlass_shared::conclusion::{Conclusion, Status};
+use windlass_shared::digest::Digest;
+use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
+use windlass_shared::lever::{Lever, Pin};
+use windlass_shared::path::TreePath;
+use windlass_shared::plan::Deliverable;
+use windlass_shared::record::{Arithmetic, HoldReason, RetireReason};
+
+/// One campaign, from its records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Story {
+    /// Its id.
+    pub campaign: CampaignId,
+    /// For listings.
+    pub name: String,
+    /// The resolved bindings.
+    pub bindings: Bindings,
+    /// The workspace.
+    pub tree: Digest,
+    /// Every lever that was queued.
+    pub levers: BTreeMap<LeverNumber, LeverStory>,
+    /// Every iteration that was opened.
+    pub iterations: BTreeMap<IterationNumber, Iteration>,
+    /// The decided ones, in the order of decision (P29).
+    pub decided: Vec<IterationNumber>,
+    /// The best at the end (P31).
+    pub best: Option<IterationNumber>,
+}
+
+/// One lever's way through the queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeverStory {
+    /// As proposed.
+    pub lever: Lever,
+    /// Where it stands.
+    pub fate: Fate,
+}
+
+/// Where a lever stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fate {
+    /// In line.
+    Queued,
+    /// Standing still.
+    Held(HoldReason),
+    /// Pulled by this iteration.
+    Pulled(IterationNumber),
+    /// Gone without a test.
+    Retired(RetireReason),
+}
+
+/// One iteration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Iteration {
+    /// Its number.
+    pub number: IterationNumber,
+    /// Its lever; none for the baseline.
+    pub lever: Option<LeverNumber>,
+    /// Lever's title, or `baseline`.
+    pub title: String,
+    /// The best it builds on.
+    pub parent: Option<IterationNumber>,
+    /// The tree that was opened.
+    pub opened_tree: Digest,
+    /// The tree that counts: with the fixes.
+    pub tree: Digest,
+    /// The anchor as re-validated (P7).
+    pub pin: Option<Pin>,
+    /// The analysis plan (P14).
+    pub plan: Vec<Deliverable>,
+    /// Net lines against the parent (P26).
+    pub net_lines: i64,
+    /// Indexes of the carried fixes that were put on (P19).
+    pub fixes: Vec<u32>,
+    /// In order.
+    pub attempts: Vec<Attempt>,
+    /// Accepted deliverables by their output, with their first line.
+    pub accepted: BTreeMap<TreePath, String>,
+    /// What it taught.
+    pub conclusion: Option<Conclusion>,
+    /// The decision.
+    pub decision: Option<Decision>,
+}
+
+/// One execution.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// What was ordered.
+    pub order: Order,
+    /// The worker's name.
+    pub worker_name: String,
+    /// Why there.
+    pub why: String,
+    /// What came of it.
+    pub outcome: Option<Outcome>,
+}
+
+/// A decision, as one row has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// Keep, discard or crash.
+    pub status: Status,
+    /// The finer reason.
+    pub reason: String,
+    /// The sum.
+    pub arithmetic: Arithmetic,
+    /// The column `analysis_summary`.
+    pub summary: String,
+    /// The column `description`.
+    pub description: String,
+    /// When, milliseconds since the epoch.
+    pub wall_ms: i64,
+}
+
+impl Story {
+    /// The decided iterations in the order of decision.
+    pub fn rows(&self) -> impl Iterator<Item = (&Iteration, &Decision)> {
+        self.decided.iter().filter_map(|number| {
+            let iteration = self.iterations.get(number)?;
+            Some((iteration, iteration.decision.as_ref()?))
+        })
+    }
+
+    /// The tree that an iteration's change was made to.
+    pub fn base_of(&self, iteration: &Iteration) -> Digest {
+        let parent = iteration.parent.and_then(|parent| self.iterations.get(&parent));
+        parent.map_or(self.tree, |parent| parent.tree)
+    }
+
+    /// The lever of an iteration.
+    pub fn lever_of(&self, iteration: &Iteration) -> Option<&Lever> {
+        self.levers.get(&iteration.lever?).map(|story| &story.lever)
+    }
+}
+
+impl Iteration {
+    /// The last attempt of a kind that has ended.
+    pub fn last_ended(&self, kind: Kind) -> Option<(&Attempt, &Outcome)> {
+        let of_kind = self.attempts.iter().rev().filter(|attempt| attempt.order.kind == kind);
+        of_kind.filter_map(|attempt| Some((attempt, attempt.outcome.as_ref()?))).next()
+    }
+
+    /// The results tree, the analysis included where there was one.
+    pub fn results(&self) -> Option<Digest> {
+        let last = |kind| self.last_ended(kind).and_then(|(_, outcome)| outcome.results);
+        let (run, analysis) = (last(Kind::Run), last(Kind::Analysis));
+        // An analysis belongs to the run before it; a later run (a fix) has made it moot.
+        let analysis_is_later = self.attempts.iter().rposition(|a| a.order.kind == Kind::Analysis)
+            > self.attempts.iter().rposition(|a| a.order.kind == Kind::Run);
+        if analysis_is_later { analysis.or(run) } else { run }
+    }
+}

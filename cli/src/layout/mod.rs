@@ -1,0 +1,37 @@
+//! The user's copy (PROTOCOL, "Layout of the user's copy"): a projection of the ledger, which can be
+//! deleted and made again with the same bytes (P30). Never deletes anything, never reads it back.
+
+mod documents;
+mod files;
+mod iteration;
+
+pub use files::write_file;
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::history::Story;
+use crate::results_tsv;
+use files::Folder;
+use std::path::Path;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Files of the copy.
+    pub files: usize,
+    /// Of them, those that were new or had changed.
+    pub written: usize,
+}
+
+/// Lays out every decided iteration, and the rows.
+pub async fn lay_out(client: &Client, story: &Story, dir: &Path) -> Result<Done, Error> {
+    let mut folder = Folder::new(dir);
+    let bindings = documents::yaml(&story.bindings)?;
+    folder.put("loop.run.yaml", bindings.as_bytes())?;
+    for (iteration, _) in story.rows() {
+        iteration::lay_out(client, story, iteration, &bindings, &mut folder).await?;
+    }
+    // Last, so that a row's folder is there before the row.
+    folder.put("results.tsv", results_tsv::render(story).as_bytes())?;
+    Ok(folder.done())
+}

@@ -1,0 +1,149 @@
+//! One line for one record, as `watch` and a piped `demo` print them.
+
+use super::style;
+use super::text::{cut, neutral};
+use super::units;
+use crate::history::Story;
+use windlass_shared::attempt::{Kind, Outcome, Reading};
+use windlass_shared::id::{IterationNumber, LeverNumber};
+use windlass_shared::record::{Body, HoldReason, PauseReason, Record, RetireReason, StopReason};
+
+/// What happened, in a line; none for what only a machine wants to know. `story` knows the record
+/// already.
+pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
+    let title = |iteration: IterationNumber| {
+        story.and_then(|story| story.iterations.get(&iteration)).map_or(String::new(), |it| it.title.clone())
+    };
+    let text = match &record.body {
+        Body::IncarnationStarted { .. } | Body::ReportSuperseded { .. } => return None,
+        Body::CampaignCreated { name, .. } => format!("campaign {} ({name})", campaign(record)),
+        Body::CampaignPaused { reason } => format!("campaign paused: {}", pause_reason(reason)),
+        Body::CampaignResumed {} => "campaign resumed".to_owned(),
+        Body::CampaignStopped { reason } => format!("campaign stopped: {}", stop_reason(reason)),
+        Body::LeverQueued { lever, document, .. } => format!("{lever} queued: {}", document.title),
+        Body::LeverPassed { lever, passes, missing } => {
+            format!("{lever} passed over ({passes}): {missing}")
+        }
+        Body::LeverHeld { lever, reason } => format!("{lever} held: {}", hold_reason(reason)),
+        Body::LeverRetired { lever, reason } => {
+            format!("{lever} retired{}: {}", lever_title(story, *lever), retire_reason(reason))
+        }
+        Body::IterationOpened { iteration, lever, .. } => match lever {
+            Some(lever) => format!("iteration {iteration}: pulls {lever}, {}", title(*iteration)),
+            None => format!("iteration {iteration}: the baseline, nothing changed"),
+        },
+        Body::AttemptLeased { order, worker_name, .. } => {
+            let devices: Vec<&str> = order.devices.iter().map(|device| device.as_str()).collect();
+            let kind = kind(order.kind);
+            let place = on(worker_name, &devices);
+            format!("iteration {}: {kind} {place}", order.key.id.iteration)
+        }
+        Body::AttemptEnded { attempt, attempt_kind, outcome, .. } => {
+            format!("iteration {}: {} {}", attempt.iteration, kind(*attempt_kind), ended(outcome))
+        }
+        Body::FixApplied { iteration, fix, .. } => {
+            format!("iteration {iteration}: tries fix {} of its lever", fix + 1)
+        }
+        Body::DeliverableAccepted { iteration, output, first_line, .. } => {
+            format!("iteration {iteration}: has {output}: {}", cut(&neutral(first_line), 60))
+        }
+        Body::ConclusionWritten { .. } => return None,
+        Body::IterationDecided { iteration, status, arithmetic, .. } => {
+            let color = style::of_status(*status);
+            let sentence = neutral(&arithmetic.sentence);
+            let title = neutral(&title(*iteration));
+            let word = status.as_str().to_uppercase();
+            return Some(format!("iteration {iteration}: {color}{word}{color:#} {title} ({sentence})"));
+        }
+        Body::WorkerDrained { worker, reason } => format!("worker {worker} drained: {reason}"),
+        Body::WorkerUndrained { worker } => format!("worker {worker} takes work again"),
+        Body::RequestAnswered {} => "a request asked for what was so already".to_owned(),
+    };
+    Some(neutral(&text))
+}
+
+/// Where an attempt is; an analysis may need no device.
+pub fn on(worker_name: &str, devices: &[&str]) -> String {
+    match devices {
+        [] => format!("on {worker_name}"),
+        devices => format!("on {worker_name} [{}]", devices.join(" ")),
+    }
+}
+
+fn campaign(record: &Record) -> &str {
+    record.campaign.as_ref().map_or("", |campaign| campaign.as_str())
+}
+
+fn lever_title(story: Option<&Story>, lever: LeverNumber) -> String {
+    let known = story.and_then(|story| story.levers.get(&lever));
+    known.map_or(String::new(), |known| format!(" ({})", known.lever.title))
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Run => "run",
+        Kind::Analysis => "analysis",
+    }
+}
+
+/// How an attempt ended, with its metric.
+pub fn ended(outcome: &Outcome) -> String {
+    let took = units::duration(outcome.duration_ms);
+    match &outcome.reading {
+        Some(Reading::Metric { value, .. }) => format!("{} in {took}, metric {value}", outcome.ending),
+        Some(Reading::None { reason }) => format!("{} in {took}, no metric: {reason}", outcome.ending),
+        None => format!("{} in {took}", outcome.ending),
+    }
+}
+
+/// Why a lever left without a test.
+pub fn retire_reason(reason: &RetireReason) -> String {
+    match reason {
+        RetireReason::Owner => "taken back".to_owned(),
+        RetireReason::Stale { rule, detail } => format!("stale [{rule}], {detail}"),
+    }
+}
+
+/// Why a lever stands still.
+pub fn hold_reason(reason: &HoldReason) -> String {
+    match reason {
+        HoldReason::NeedsRebase { files } => {
+            let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
+            format!("needs a rebase [P8], it conflicts with the best in {}", files.join(", "))
+        }
+        HoldReason::NeedsPlan => "needs a plan with a new dimension [P13]".to_owned(),
+        HoldReason::Infrastructure => "the machinery failed three times [P20]".to_owned(),
+    }
+}
+
+/// Why a campaign is paused.
+pub fn pause_reason(reason: &PauseReason) -> String {
+    match reason {
+        PauseReason::Owner => "its owner asked".to_owned(),
+        PauseReason::Baseline { repair } => format!("the baseline [P1], {repair}"),
+        PauseReason::Infrastructure => "two levers in a row met failing machinery [P20]".to_owned(),
+    }
+}
+
+/// Why a campaign has stopped.
+pub fn stop_reason(reason: &StopReason) -> String {
+    match reason {
+        StopReason::Owner => "its owner asked".to_owned(),
+        StopReason::Limit { limit } => format!("its limit was met, {limit}"),
+        StopReason::Replaced { by } => format!("campaign {by} took its place"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_record_that_people_want_to_know_of_has_a_line() {
+        let records = crate::history::test_records();
+        let story = crate::history::test_story();
+        let lines: Vec<String> = records.iter().filter_map(|record| line(record, Some(&story))).collect();
+        let plain = anstream::adapter::strip_str(&lines.join("\n")).to_string();
+        insta::assert_snapshot!(plain);
+    }
+}

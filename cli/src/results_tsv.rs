@@ -1,0 +1,92 @@
+//! `results.tsv` (P29): one row per decided iteration. The only place that renders one.
+
+use crate::history::{Decision, Iteration, Story};
+use windlass_shared::conclusion::Status;
+
+/// What stands for the metric of an iteration that has none.
+const NO_METRIC: &str = "0.000000";
+
+/// The whole file, header first.
+pub fn render(story: &Story) -> String {
+    let mut text = header(&story.bindings.metric);
+    for (iteration, decision) in story.rows() {
+        text.push_str(&row(iteration, decision));
+    }
+    text
+}
+
+/// The header, with the metric's name.
+pub fn header(metric: &str) -> String {
+    line(["iter", metric, "status", "analysis_summary", "description"])
+}
+
+fn row(iteration: &Iteration, decision: &Decision) -> String {
+    line([
+        &iteration.number.to_string(),
+        metric(decision),
+        decision.status.as_str(),
+        &decision.summary,
+        &decision.description,
+    ])
+}
+
+/// The metric's digits as printed, or zero where there is none.
+pub fn metric(decision: &Decision) -> &str {
+    match (&decision.arithmetic.metric, decision.status) {
+        (Some(metric), Status::Keep | Status::Discard) => metric.text(),
+        _ => NO_METRIC,
+    }
+}
+
+fn line(fields: [&str; 5]) -> String {
+    let mut text = fields.map(field).join("\t");
+    text.push('\n');
+    text
+}
+
+/// Tabs and newlines become spaces, commas semicolons; other control characters go.
+fn field(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.trim().chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            // A Windows line end is one break.
+            '\r' if chars.peek() == Some(&'\n') => {}
+            '\t' | '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => out.push(' '),
+            ',' => out.push(';'),
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p29_one_row_each_in_the_order_of_decision_header_first() {
+        let story = crate::history::test_story();
+        let want = "iter\tval_acc\tstatus\tanalysis_summary\tdescription\n\
+                    1\t0.8120\tkeep\tconfusion.tsv: pair; count seen\tbaseline\n\
+                    2\t0.9025\tkeep\tconfusion.tsv: fewer pairs\tadd momentum 0.9\n\
+                    3\t0.000000\tcrash\tcrashed with exit code 1: ValueError; loss is not finite\trate times ten\n";
+        assert_eq!(render(&story), want);
+        for line in render(&story).lines() {
+            assert_eq!(line.split('\t').count(), 5, "{line}");
+        }
+    }
+
+    #[test]
+    fn p29_text_cannot_break_the_table() {
+        for (text, want) in [
+            ("a\tb\nc,d", "a b c;d"),
+            ("a\r\nb\rc", "a b c"),
+            ("\u{1b}[31mred\u{2028}x", "[31mred x"),
+            ("  plain ", "plain"),
+        ] {
+            assert_eq!(field(text), want, "{text:?}");
+        }
+    }
+}

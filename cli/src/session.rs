@@ -1,0 +1,163 @@
+//! What every command shares: where the coordinator is, how to print, which request ids to use.
+//! stdout is data, stderr is talk.
+
+use crate::args::{Color, Form, Global};
+use crate::error::Error;
+use anstream::{AutoStream, ColorChoice};
+use serde::Serialize;
+use std::cell::Cell;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// The resolved global options.
+#[derive(Debug)]
+pub struct Session {
+    /// As given by option or environment.
+    pub coordinator: Option<String>,
+    /// The data folder, absolute where the current folder is known.
+    pub data_dir: PathBuf,
+    /// People or programs.
+    pub form: Form,
+    /// No talk.
+    pub quiet: bool,
+    color: ColorChoice,
+    request_id: Option<String>,
+    requests: Cell<u32>,
+}
+
+/// A JSON answer: its schema, then its own keys.
+#[derive(Serialize)]
+struct Document<'a, T> {
+    schema: &'static str,
+    #[serde(flatten)]
+    body: &'a T,
+}
+
+impl Session {
+    /// Resolves the options against the environment.
+    pub fn new(global: &Global) -> Self {
+        let data_dir = global.data_dir.clone().unwrap_or_else(default_data_dir);
+        let color = match global.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        color.write_global();
+        Self {
+            coordinator: global.coordinator.clone().filter(|url| !url.is_empty()),
+            data_dir: std::path::absolute(&data_dir).unwrap_or(data_dir),
+            form: global.output,
+            quiet: global.quiet,
+            color,
+            request_id: global.request_id.clone(),
+            requests: Cell::new(0),
+        }
+    }
+
+    /// The same session for another data folder, reached by its socket: for `demo` and `up`.
+    pub fn at(&self, data_dir: &Path) -> Self {
+        Self {
+            coordinator: None,
+            data_dir: data_dir.to_owned(),
+            form: self.form,
+            quiet: self.quiet,
+            color: self.color,
+            request_id: None,
+            requests: Cell::new(0),
+        }
+    }
+
+    /// A fresh idempotency key (I4). With `--request-id` the first call gets that key and the next ones
+    /// get keys derived from it, so that a whole command can be repeated.
+    pub fn next_request_id(&self) -> String {
+        let n = self.requests.replace(self.requests.get() + 1);
+        match &self.request_id {
+            None => Uuid::now_v7().to_string(),
+            Some(id) if n == 0 => id.clone(),
+            Some(id) => derive(id, n),
+        }
+    }
+
+    /// Prints data.
+    pub fn print(&self, text: &str) -> Result<(), Error> {
+        self.write(text.as_bytes())
+    }
+
+    /// Prints data as bytes.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), Error> {
+        let mut out = AutoStream::new(std::io::stdout().lock(), self.color);
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(|source| Error::Output { source })
+    }
+
+    /// Prints one JSON document on a line of its own, so that a stream of them is JSON lines.
+    pub fn json<T: Serialize>(&self, schema: &'static str, body: &T) -> Result<(), Error> {
+        let mut text = serde_json::to_string(&Document { schema, body })
+            .map_err(|source| Error::Encode { what: schema, source })?;
+        text.push('\n');
+        self.write(text.as_bytes())
+    }
+
+    /// Talks, unless `--quiet`. A closed stderr is nobody's loss.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            let mut err = AutoStream::new(std::io::stderr().lock(), self.color);
+            let _ = writeln!(err, "{text}");
+        }
+    }
+
+    /// Whether programs read.
+    pub fn is_json(&self) -> bool {
+        self.form == Form::Json
+    }
+
+    /// Columns of the terminal, or 80 where there is none.
+    pub fn width(&self) -> u16 {
+        if !std::io::stdout().is_terminal() {
+            return 80;
+        }
+        rustix::termios::tcgetwinsize(std::io::stdout())
+            .map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col.max(40) })
+    }
+
+    /// Whether a display may redraw itself.
+    pub fn is_live(&self) -> bool {
+        !self.is_json() && std::io::stdout().is_terminal()
+    }
+}
+
+/// Keeps the time of a UUIDv7 and derives its random part.
+fn derive(id: &str, n: u32) -> String {
+    let Ok(base) = Uuid::parse_str(id) else { return id.to_owned() };
+    let mut bytes = *base.as_bytes();
+    let hash = blake3::hash(format!("{id}/{n}").as_bytes());
+    bytes[6] = 0x70 | (hash.as_bytes()[0] & 0x0f);
+    bytes[7] = hash.as_bytes()[1];
+    bytes[8] = 0x80 | (hash.as_bytes()[2] & 0x3f);
+    bytes[9..16].copy_from_slice(&hash.as_bytes()[3..10]);
+    Uuid::from_bytes(bytes).to_string()
+}
+
+fn default_data_dir() -> PathBuf {
+    let given = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = given("XDG_DATA_HOME").filter(|path| path.is_absolute());
+    base.or_else(|| given("HOME").map(|home| home.join(".local/share")))
+        .unwrap_or_else(|| PathBuf::from("."))
+        .join("windlass")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i4_keys_derived_from_a_given_one_are_stable_distinct_and_of_version_7() {
+        let base = Uuid::now_v7().to_string();
+        let (first, second) = (derive(&base, 1), derive(&base, 2));
+        assert_eq!(first, derive(&base, 1));
+        assert_ne!(first, second);
+        let parsed = Uuid::parse_str(&first).expect("a uuid");
+        assert_eq!(parsed.get_version_num(), 7);
+        assert_eq!(first[..13], base[..13], "the time is kept");
+    }
+}

@@ -1,0 +1,217 @@
+//! Reads a YAML file that a person wrote; what is wrong is said with file, line, column, the line
+//! itself, and the nearest right key. Never decides what the values mean.
+
+use crate::error::Error;
+use crate::nearest::nearest;
+use serde::de::DeserializeOwned;
+use serde_saphyr::Error as Saphyr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use windlass_shared::refusal::Refusal;
+
+/// The largest file that is taken, bytes: ten thousand deliverables fit.
+const FILE_MAX_BYTES: u64 = 4 << 20;
+
+/// A file that cannot be what it should be.
+#[derive(Debug)]
+pub struct Problem {
+    path: PathBuf,
+    place: Option<Place>,
+    message: String,
+    remedy: Option<String>,
+    rule: Option<&'static str>,
+}
+
+/// Where in a file.
+#[derive(Debug)]
+struct Place {
+    line: u64,
+    column: u64,
+    text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if let Some(place) = &self.place {
+            write!(f, ":{}:{}", place.line, place.column)?;
+        }
+        write!(f, ": {}", self.message)?;
+        if let Some(place) = self.place.as_ref().filter(|place| !place.text.is_empty()) {
+            let margin = place.line.to_string();
+            let text: String = place.text.chars().take(160).collect();
+            let before = place.column.saturating_sub(1).min(160) as usize;
+            write!(f, "\n{margin} | {text}\n{:1$} | {2:3$}^", "", margin.len(), "", before)?;
+        }
+        Ok(())
+    }
+}
+
+impl Problem {
+    /// A problem of the file as a whole.
+    pub fn whole(path: &Path, message: String) -> Self {
+        Self { path: path.to_owned(), place: None, message, remedy: None, rule: None }
+    }
+
+    /// A problem of the value under `key` (`windlass.stop.target`), found again in the text.
+    pub fn at_key(path: &Path, text: &str, key: &str, message: String) -> Self {
+        Self { place: find_key(text, key), ..Self::whole(path, message) }
+    }
+
+    /// A refusal about one key, with its rule and remedy.
+    pub fn refused(path: &Path, text: &str, refusal: &Refusal) -> Self {
+        let key = match refusal {
+            Refusal::Binding { key, .. } | Refusal::Unsupported { key } => key,
+            _ => "",
+        };
+        let name = key.split([':', ' ']).next().unwrap_or_default();
+        let remedy = refusal.remedy().map(str::to_owned);
+        Self { remedy, rule: refusal.rule(), ..Self::at_key(path, text, name, refusal.to_string()) }
+    }
+
+    /// With what to do.
+    pub fn with_remedy(self, remedy: &str) -> Self {
+        Self { remedy: Some(remedy.to_owned()), ..self }
+    }
+
+    /// With the rule behind it.
+    pub fn with_rule(self, rule: &'static str) -> Self {
+        Self { rule: Some(rule), ..self }
+    }
+
+    /// What to do.
+    pub fn remedy(&self) -> Option<String> {
+        self.remedy.clone()
+    }
+
+    /// The rule behind it.
+    pub fn rule(&self) -> Option<&'static str> {
+        self.rule
+    }
+}
+
+/// The text of a file, bounded.
+pub fn read_text(path: &Path) -> Result<String, Error> {
+    let failed = |source| Error::File { operation: "read", path: path.to_owned(), source };
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > FILE_MAX_BYTES {
+        return Err(
+            Problem::whole(path, format!("it has {size} bytes; at most {FILE_MAX_BYTES} are taken")).into()
+        );
+    }
+    let bytes = std::fs::read(path).map_err(failed)?;
+    String::from_utf8(bytes).map_err(|_| Problem::whole(path, "it is not UTF-8 text".to_owned()).into())
+}
+
+/// Reads the text of `path` as a `T`.
+pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, Box<Problem>> {
+    serde_saphyr::from_str(text).map_err(|error| Box::new(explain(path, text, error.without_snippet())))
+}
+
+fn explain(path: &Path, text: &str, error: &Saphyr) -> Problem {
+    let place = error.location().filter(|at| at.line() > 0).map(|at| Place {
+        line: at.line(),
+        column: at.column(),
+        text: line_of(text, at.line()),
+    });
+    let (message, remedy) = match error {
+        Saphyr::SerdeUnknownField { field, expected, .. } => {
+            let meant = nearest(field, expected.iter().copied());
+            let remedy = match meant {
+                Some(key) => format!("write `{key}`"),
+                None => format!("known keys here: {}", expected.join(", ")),
+            };
+            (format!("unknown key `{field}`"), Some(remedy))
+        }
+        Saphyr::SerdeUnknownVariant { variant, expected, .. } => {
+            let remedy = match nearest(variant, expected.iter().copied()) {
+                Some(word) => format!("write `{word}`"),
+                None => format!("one of: {}", expected.join(", ")),
+            };
+            (format!("unknown value `{variant}`"), Some(remedy))
+        }
+        Saphyr::SerdeMissingField { field, .. } => (format!("the key `{field}` is missing"), None),
+        Saphyr::DuplicateMappingKey { key: Some(key), .. } => (format!("the key `{key}` stands twice"), None),
+        other => (first_line(&other.to_string()), None),
+    };
+    Problem { place, remedy, ..Problem::whole(path, message) }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
+fn line_of(text: &str, line: u64) -> String {
+    text.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default().to_owned()
+}
+
+/// The line on which a dotted key stands, by indentation: enough to point a reader there.
+fn find_key(text: &str, key: &str) -> Option<Place> {
+    let mut parts = key.split('.').peekable();
+    let mut part = parts.next()?;
+    let mut depth: Option<usize> = None;
+    for (index, line) in text.lines().enumerate() {
+        let content = line.trim_start();
+        let indent = line.len() - content.len();
+        let deep_enough = depth.is_none_or(|parent| indent > parent) && (depth.is_some() || indent == 0);
+        let rest = content.strip_prefix(part).map(str::trim_start);
+        if deep_enough && rest.is_some_and(|rest| rest.starts_with(':')) {
+            match parts.next() {
+                Some(next) => (part, depth) = (next, Some(indent)),
+                None => {
+                    let column = indent as u64 + 1;
+                    return Some(Place { line: index as u64 + 1, column, text: line.to_owned() });
+                }
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use windlass_shared::bindings::Bindings;
+
+    fn check(text: &str) -> (String, Option<String>) {
+        let problem = parse::<Bindings>(Path::new("loop.run.yaml"), text).expect_err("must be refused");
+        (problem.to_string(), problem.remedy())
+    }
+
+    const GOOD: &str = "metric: val_acc\nmetric_direction: maximize\nentrypoint: python3 train.py\n\
+                        editable_files: [train.py]\ngate: time\nbudget: 0.2\n";
+
+    #[test]
+    fn a_wrong_key_is_named_with_line_column_and_the_nearest_right_one() {
+        parse::<Bindings>(Path::new("x"), GOOD).expect("the positive control");
+        let (message, remedy) = check(&format!("{GOOD}sandbox_rot: ./x\n"));
+        assert_eq!(message, "loop.run.yaml:7:1: unknown key `sandbox_rot`\n7 | sandbox_rot: ./x\n  | ^");
+        assert_eq!(remedy.as_deref(), Some("write `sandbox_root`"));
+        let (message, remedy) = check(&format!("{GOOD}windlass:\n  fixs: 1\n"));
+        assert!(message.starts_with("loop.run.yaml:8:3: unknown key `fixs`"), "{message}");
+        assert_eq!(remedy.as_deref(), Some("write `fixes`"));
+    }
+
+    #[test]
+    fn wrong_values_and_missing_keys_are_named() {
+        let (message, remedy) = check(&GOOD.replace("maximize", "maximise"));
+        assert!(message.starts_with("loop.run.yaml:2:19: unknown value `maximise`"), "{message}");
+        assert_eq!(remedy.as_deref(), Some("write `maximize`"));
+        let (message, _) = check(&GOOD.replace("budget: 0.2\n", ""));
+        assert!(message.contains("the key `budget` is missing"), "{message}");
+        let (message, _) = check(&GOOD.replace("0.2", "soon"));
+        assert!(message.starts_with("loop.run.yaml:6:9:"), "{message}");
+        let (message, _) = check(&format!("{GOOD}gate: time\n"));
+        assert!(message.contains("`gate` stands twice"), "{message}");
+        let (message, _) = check("metric: [");
+        assert!(message.starts_with("loop.run.yaml:"), "{message}");
+    }
+
+    #[test]
+    fn a_refused_value_is_found_again_in_its_file() {
+        let text = format!("{GOOD}windlass:\n  analysis:\n    wait: 0 s\n  lanes: 0\n");
+        let place = find_key(&text, "windlass.lanes").expect("found");
+        assert_eq!((place.line, place.column), (10, 3));
+        assert!(find_key(&text, "windlass.weight").is_none());
+    }
+}

@@ -1,0 +1,368 @@
+//! The one loop: it takes an event, has the engine decide, applies at once, and lets nothing leave before
+//! it is durable. It judges nothing. Every task of the coordinator is spawned here.
+
+mod call;
+mod clock;
+mod event;
+mod gather;
+mod handle;
+mod hanging;
+mod outbox;
+mod query;
+mod stores;
+mod tasks;
+
+pub(crate) use event::{Asked, Call, Event};
+pub(crate) use handle::{Gone, Handle};
+pub(crate) use query::{Pages, Query};
+pub(crate) use stores::Stores;
+pub(crate) use tasks::{Tasks, blocking};
+
+use crate::blobs;
+use crate::ledger::{self, Batch, Durable, Writer};
+use clock::Clock;
+use gather::{Finding, Gathered};
+use hanging::Hanging;
+use outbox::Outbox;
+use std::future::Future;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
+use windlass_engine::core::{Command, Core, Input, Observation};
+use windlass_engine::gate::facts::Wanted;
+use windlass_shared::digest::Digest;
+use windlass_shared::id::Incarnation;
+use windlass_shared::record::Record;
+use windlass_shared::refusal::Refusal;
+use windlass_shared::session::Report;
+use windlass_shared::time::Time;
+
+/// Events that may wait: callers beyond that wait in their own connection.
+const EVENTS_MAX: usize = 1024;
+/// Records in the batch that gathers while another is written; then the loop takes no more events.
+const BATCH_MAX_RECORDS: usize = 4096;
+/// Answers that may wait for the disk; then the loop takes no more events.
+const OUTBOX_MAX: usize = 16_384;
+/// Rounds of internal commands after one event: a bound on what a fault in the core could spin.
+const ROUNDS_MAX: usize = 100_000;
+
+/// A loop that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The ledger could not be written. Nothing was acknowledged that is not in it.
+    #[error("the ledger could not be written")]
+    Ledger(#[source] Arc<ledger::Error>),
+    /// The ledger's writer has ended.
+    #[error("the ledger's writer ended")]
+    Writer(#[source] ledger::Error),
+    /// The store of blobs could not be asked.
+    #[error("failed to look blobs up")]
+    Blobs(#[source] Box<blobs::Error>),
+    /// The engine refused to start.
+    #[error("failed to start a new incarnation")]
+    Start(#[source] Refusal),
+}
+
+/// The loop's state.
+pub(crate) struct Driver {
+    core: Core,
+    clock: Clock,
+    writer: Writer,
+    stores: Stores,
+    durable: watch::Receiver<Durable>,
+    moved: watch::Sender<u64>,
+    events: mpsc::Receiver<Event>,
+    /// Keeps the queue open for gatherers.
+    sender: mpsc::Sender<Event>,
+    tasks: Tasks,
+    batch: Batch,
+    /// Batches handed to the writer since the start.
+    handed_over: u64,
+    /// Small blobs of the batch that is being written.
+    writing: Vec<Digest>,
+    outbox: Outbox,
+    hanging: Hanging,
+}
+
+impl Driver {
+    /// A loop over a core that has replayed the ledger.
+    pub fn new(core: Core, writer: Writer, stores: Stores, tasks: Tasks) -> (Self, Handle) {
+        let (sender, events) = mpsc::channel(EVENTS_MAX);
+        let (moved, moves) = watch::channel(0);
+        let durable = writer.durable();
+        let handle = Handle {
+            events: sender.clone(),
+            durable: durable.clone(),
+            moved: moves,
+            stores: stores.clone(),
+            tasks: tasks.clone(),
+        };
+        let hanging = Hanging::new(core.soft().fleet().lease_period_ms());
+        let driver = Self {
+            core,
+            clock: Clock::start(),
+            writer,
+            stores,
+            durable,
+            moved,
+            events,
+            sender,
+            tasks,
+            batch: Batch::default(),
+            handed_over: 0,
+            writing: Vec::new(),
+            outbox: Outbox::default(),
+            hanging,
+        };
+        (driver, handle)
+    }
+
+    /// Records a new incarnation (I15) and waits until it is durable.
+    pub async fn begin(&mut self) -> Result<Incarnation, Error> {
+        let incarnation = draw_incarnation();
+        let start = Input::Start { incarnation, version: env!("CARGO_PKG_VERSION").to_owned() };
+        let records = self.core.decide(self.clock.now(), start).map_err(Error::Start)?;
+        self.apply(records);
+        self.drain().await?;
+        Ok(incarnation)
+    }
+
+    /// Runs until shutdown or until the ledger fails.
+    pub async fn run(mut self) -> Result<(), Error> {
+        loop {
+            match self.next().await {
+                Event::Shutdown => break,
+                event => self.handle(event)?,
+            }
+            self.pursue()?;
+            self.hand_over()?;
+            self.outbox.release(self.durable.borrow().seq);
+        }
+        self.hanging.clear();
+        let done = self.drain().await;
+        // Closing the ledger waits for its thread.
+        let writer = self.writer;
+        blocking(move || drop(writer)).await;
+        done
+    }
+
+    /// The next event, whichever it is.
+    async fn next(&mut self) -> Event {
+        let wake = [self.core.next_wake(), self.hanging.next_deadline_ms()].into_iter().flatten().min();
+        let clock = self.clock;
+        let timer = async move {
+            match wake {
+                Some(mono_ms) => tokio::time::sleep_until(clock.instant(mono_ms)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let has_room = self.batch.records.len() < BATCH_MAX_RECORDS && self.outbox.len() < OUTBOX_MAX;
+        tokio::select! {
+            biased;
+            () = self.tasks.shutdown.cancelled() => Event::Shutdown,
+            Ok(()) = self.durable.changed() => Event::Durable(self.durable.borrow().clone()),
+            Some(event) = self.events.recv(), if has_room => event,
+            () = timer => Event::Wake,
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), Error> {
+        let now = self.clock.now();
+        match event {
+            Event::Call(call) => self.call(now, call)?,
+            Event::CallGathered { call, gathered } => self.call_gathered(now, call, gathered)?,
+            Event::Query(query) => query.answer(&self.core, now, &mut self.outbox),
+            Event::Report { report, reply } => self.report(now, *report, reply)?,
+            Event::HungUp { worker, session, number } => {
+                if self.hanging.hung_up(&worker, &session, number) {
+                    self.observe(now, Observation::Disconnected(worker));
+                }
+            }
+            Event::Gathered(gathered) => {
+                if let Finding::Seen(seen) = self.keep(gathered) {
+                    self.observe(now, *seen);
+                }
+            }
+            Event::Durable(durable) => self.settle(durable)?,
+            Event::Wake => self.answer_overdue(now),
+            Event::Shutdown => {}
+        }
+        Ok(())
+    }
+
+    /// A worker's report: what ended is recorded, then the report is seen, then it hangs.
+    fn report(
+        &mut self,
+        now: Time,
+        report: Report,
+        reply: oneshot::Sender<Result<windlass_shared::session::Answer, Refusal>>,
+    ) -> Result<(), Error> {
+        match self.core.decide(now, Input::Report(report.clone())) {
+            Err(refusal) => self.outbox.push(self.core.durable().seq, reply, Err(refusal)),
+            Ok(records) => match self.absent_blob(&records)? {
+                Some(digest) => {
+                    self.outbox.push(self.core.durable().seq, reply, Err(Refusal::AbsentBlob { digest }));
+                }
+                None => {
+                    self.apply(records);
+                    self.hanging.hang(&report, reply, now.mono_ms);
+                    self.observe(now, Observation::Report(report));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn observe(&mut self, now: Time, seen: Observation) {
+        self.core.observe(now, seen);
+        self.moved.send_modify(|moves| *moves += 1);
+    }
+
+    /// Shows gathered small blobs to readers and puts them into the batch.
+    fn keep(&mut self, gathered: Gathered) -> Finding {
+        self.stores.blobs.hold(&gathered.blobs);
+        self.batch.blobs.extend(gathered.blobs);
+        gathered.finding
+    }
+
+    /// The first blob that these records name and nobody has (I16).
+    fn absent_blob(&self, records: &[Record]) -> Result<Option<Digest>, Error> {
+        for digest in records.iter().flat_map(|record| record.body.blobs()) {
+            if !self.stores.blobs.contains(digest).map_err(|error| Error::Blobs(Box::new(error)))? {
+                return Ok(Some(digest));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Applies records at once and puts them into the batch: the next input sees their effect.
+    fn apply(&mut self, records: Vec<Record>) {
+        for record in &records {
+            self.core.apply(record);
+        }
+        self.batch.records.extend(records);
+    }
+
+    /// Carries out what the core wants, until it wants nothing more at this moment.
+    fn pursue(&mut self) -> Result<(), Error> {
+        for _ in 0..ROUNDS_MAX {
+            let now = self.clock.now();
+            let mut fed_back = false;
+            for command in self.core.wants(now) {
+                match command {
+                    Command::Step(campaign) => fed_back |= self.feed_back(now, Input::Step(campaign))?,
+                    Command::Lose(worker) => fed_back |= self.feed_back(now, Input::Lose(worker))?,
+                    Command::Gather(wanted) => self.gather(wanted),
+                    Command::Answer(worker, answer) => {
+                        if let Some(reply) = self.hanging.take(&worker, &answer) {
+                            self.outbox.push(self.core.durable().seq, reply, Ok(answer));
+                        }
+                    }
+                }
+            }
+            if !fed_back {
+                return Ok(());
+            }
+        }
+        tracing::error!("the core did not come to rest; it is asked again at the next event");
+        Ok(())
+    }
+
+    /// Decides an internal input. False: it recorded nothing.
+    fn feed_back(&mut self, now: Time, input: Input) -> Result<bool, Error> {
+        let records = match self.core.decide(now, input) {
+            Ok(records) => records,
+            Err(refusal) => {
+                tracing::error!(%refusal, "the core refused its own step");
+                return Ok(false);
+            }
+        };
+        if let Some(digest) = self.absent_blob(&records)? {
+            tracing::error!(%digest, "a step names a blob that is not in the store; it is not taken");
+            return Ok(false);
+        }
+        let any = !records.is_empty();
+        self.apply(records);
+        Ok(any)
+    }
+
+    fn gather(&mut self, wanted: Wanted) {
+        let stores = self.stores.clone();
+        self.send_later(async move { Event::Gathered(gather::wanted(stores, wanted).await) });
+    }
+
+    /// Runs a task whose outcome is an event.
+    fn send_later(&self, task: impl Future<Output = Event> + Send + 'static) {
+        let sender = self.sender.clone();
+        let shutdown = self.tasks.shutdown.clone();
+        self.tasks.start(async move {
+            tokio::select! {
+                event = task => { let _ = sender.send(event).await; }
+                () = shutdown.cancelled() => {}
+            }
+        });
+    }
+
+    /// Ends the reports that have hung long enough, news or not.
+    fn answer_overdue(&mut self, now: Time) {
+        for worker in self.hanging.due(now.mono_ms) {
+            match self.core.answer_now(&worker) {
+                Some(answer) => {
+                    if let Some(reply) = self.hanging.take(&worker, &answer) {
+                        self.outbox.push(self.core.durable().seq, reply, Ok(answer));
+                    }
+                    self.hanging.end(&worker);
+                }
+                None => self.hanging.end(&worker),
+            }
+        }
+    }
+
+    /// Gives the writer the next batch, unless it still has one.
+    fn hand_over(&mut self) -> Result<(), Error> {
+        let is_writing = self.durable.borrow().batches < self.handed_over;
+        if is_writing || (self.batch.records.is_empty() && self.batch.blobs.is_empty()) {
+            return Ok(());
+        }
+        let batch = std::mem::take(&mut self.batch);
+        self.writing = batch.blobs.iter().map(|blob| blob.digest).collect();
+        self.handed_over += 1;
+        self.writer.append(batch).map_err(Error::Writer)
+    }
+
+    /// Takes note of the writer's word.
+    fn settle(&mut self, durable: Durable) -> Result<(), Error> {
+        if let Some(failure) = durable.failure {
+            return Err(Error::Ledger(failure));
+        }
+        if durable.batches == self.handed_over {
+            let written = std::mem::take(&mut self.writing);
+            // A later batch may bring the same blob again; it is on disk by now.
+            self.stores.blobs.release(&written);
+        }
+        Ok(())
+    }
+
+    /// Hands over and waits until everything decided is durable and has left.
+    async fn drain(&mut self) -> Result<(), Error> {
+        loop {
+            self.hand_over()?;
+            let durable = self.durable.borrow_and_update().clone();
+            let is_written = durable.batches == self.handed_over;
+            self.settle(durable)?;
+            self.outbox.release(self.durable.borrow().seq);
+            if is_written && self.batch.records.is_empty() && self.batch.blobs.is_empty() {
+                return Ok(());
+            }
+            if !is_written && self.durable.changed().await.is_err() {
+                return Err(Error::Writer(ledger::Error::WriterEnded));
+            }
+        }
+    }
+}
+
+/// 64 random bits; 0 means "none" on the wire.
+fn draw_incarnation() -> Incarnation {
+    let (high, low) = Uuid::new_v4().as_u64_pair();
+    Incarnation((high ^ low.rotate_left(1)).max(1))
+}

@@ -1,0 +1,133 @@
+//! A client's change on its way through the loop: looked up, gathered for, decided, answered.
+
+use super::event::{Asked, Call, Event};
+use super::gather::{self, Finding, Gathered};
+use super::stores::Stores;
+use super::{Driver, Error};
+use std::future::Future;
+use uuid::Uuid;
+use windlass_engine::core::{Ask, Input, REQUEST_MEMORY_MS, RequestKey};
+use windlass_shared::record::Answer;
+use windlass_shared::refusal::Refusal;
+use windlass_shared::time::Time;
+
+/// How often a proposal's facts are gathered before its caller is asked to come again.
+const GATHER_TIMES_MAX: u32 = 5;
+
+impl Driver {
+    /// A client's change: what it needs is gathered off the loop, then it is decided.
+    pub(super) fn call(&mut self, now: Time, call: Call) -> Result<(), Error> {
+        if let Some(answer) = self.answered(now, &call.request) {
+            self.outbox.push(self.core.durable().seq, call.reply, answer);
+            return Ok(());
+        }
+        let asked = call.asked.clone();
+        let resolve = |name: &str| self.core.resolve_campaign(name);
+        let ask = match asked {
+            Asked::Create { tree, .. } => {
+                self.gather_call(call, move |stores| gather::tree(stores, tree));
+                return Ok(());
+            }
+            Asked::Propose { campaign, lever } => {
+                let wanted = resolve(&campaign).and_then(|id| self.core.proposal_wanted(&id, lever));
+                match wanted {
+                    Ok(wanted) => self.gather_call(call, move |stores| gather::proposal(stores, wanted)),
+                    Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
+                }
+                return Ok(());
+            }
+            Asked::Retire { campaign, lever } => {
+                resolve(&campaign).map(|campaign| Ask::Retire { campaign, lever })
+            }
+            Asked::Pause { campaign } => resolve(&campaign).map(Ask::Pause),
+            Asked::Resume { campaign } => resolve(&campaign).map(Ask::Resume),
+            Asked::Stop { campaign } => resolve(&campaign).map(Ask::Stop),
+            Asked::Drain { worker } => self.core.resolve_worker(&worker).map(Ask::Drain),
+            Asked::Undrain { worker } => self.core.resolve_worker(&worker).map(Ask::Undrain),
+        };
+        self.decide_call(now, call, ask)
+    }
+
+    /// Whether a request needs no decision: its answer is known (I4), or its key is none.
+    fn answered(&self, now: Time, request: &RequestKey) -> Option<Result<Answer, Refusal>> {
+        if let Some(answered) = self.core.durable().requests.get(&request.id) {
+            let same = answered.body == request.body;
+            let reused = || Refusal::RequestReused { id: request.id.0.clone() };
+            return Some(if same { Ok(answered.answer.clone()) } else { Err(reused()) });
+        }
+        let refused = || Err(Refusal::RequestId { id: request.id.0.clone() });
+        if is_remembered(&request.id.0, now.wall_ms) { None } else { Some(refused()) }
+    }
+
+    fn gather_call<F>(&mut self, mut call: Call, gather: impl FnOnce(Stores) -> F)
+    where
+        F: Future<Output = Gathered> + Send + 'static,
+    {
+        call.gathered_times += 1;
+        let gathered = gather(self.stores.clone());
+        self.send_later(async move { Event::CallGathered { call, gathered: gathered.await } });
+    }
+
+    pub(super) fn call_gathered(&mut self, now: Time, call: Call, gathered: Gathered) -> Result<(), Error> {
+        let ask = match (call.asked.clone(), self.keep(gathered)) {
+            (Asked::Create { name, bindings, tree }, Finding::Tree(checked)) => {
+                checked.map(|()| Ask::Create { name, bindings, tree })
+            }
+            (Asked::Propose { campaign, lever }, Finding::Proposal(facts)) => {
+                self.core.resolve_campaign(&campaign).map(|campaign| Ask::Propose { campaign, lever, facts })
+            }
+            // No other call gathers anything.
+            _ => Err(Refusal::FactsMoved),
+        };
+        self.decide_call(now, call, ask)
+    }
+
+    fn decide_call(&mut self, now: Time, call: Call, ask: Result<Ask, Refusal>) -> Result<(), Error> {
+        let request = call.request.clone();
+        let decided = ask.and_then(|ask| self.core.decide(now, Input::Client { request, ask }));
+        let answer = match decided {
+            // The best has moved while the facts were gathered.
+            Err(Refusal::FactsMoved) if call.gathered_times < GATHER_TIMES_MAX => {
+                return self.call(now, call);
+            }
+            Err(refusal) => Err(refusal),
+            Ok(records) => match self.absent_blob(&records)? {
+                Some(digest) => Err(Refusal::AbsentBlob { digest }),
+                None => {
+                    self.apply(records);
+                    Ok(self.core.answered(&call.request))
+                }
+            },
+        };
+        self.outbox.push(self.core.durable().seq, call.reply, answer);
+        Ok(())
+    }
+}
+
+/// Whether a request id is a UUIDv7 of the days that keys are remembered. A client's clock may be ahead.
+fn is_remembered(id: &str, now_wall_ms: i64) -> bool {
+    let Ok(uuid) = Uuid::parse_str(id) else { return false };
+    let Some(timestamp) = uuid.get_timestamp().filter(|_| uuid.get_version_num() == 7) else { return false };
+    let (secs, nanos) = timestamp.to_unix();
+    let made_ms = i64::try_from(secs).unwrap_or(i64::MAX).saturating_mul(1000) + i64::from(nanos / 1_000_000);
+    now_wall_ms.saturating_sub(made_ms) < REQUEST_MEMORY_MS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i4_request_ids_are_uuid_v7_of_the_last_seven_days() {
+        let id = Uuid::now_v7();
+        let (secs, _) = id.get_timestamp().expect("a v7 has one").to_unix();
+        let now_ms = i64::try_from(secs).expect("this millennium") * 1000;
+        assert!(is_remembered(&id.to_string(), now_ms));
+        assert!(is_remembered(&id.to_string(), now_ms - 60_000), "a client's clock may be ahead");
+        assert!(is_remembered(&id.to_string(), now_ms + REQUEST_MEMORY_MS - 1000));
+        assert!(!is_remembered(&id.to_string(), now_ms + REQUEST_MEMORY_MS + 1000));
+        for text in ["", "7", &Uuid::new_v4().to_string()] {
+            assert!(!is_remembered(text, now_ms), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Everything that can happen to the loop: one closed enum, so that every trigger is seen in one place.
+
+use super::gather::Gathered;
+use super::query::Query;
+use crate::ledger::Durable;
+use tokio::sync::oneshot;
+use windlass_engine::core::RequestKey;
+use windlass_shared::bindings::Bindings;
+use windlass_shared::digest::Digest;
+use windlass_shared::id::{LeverNumber, SessionId, WorkerId};
+use windlass_shared::lever::Lever;
+use windlass_shared::record::Answer;
+use windlass_shared::refusal::Refusal;
+use windlass_shared::session::{self, Report};
+
+/// Where an answer goes. It is dropped unanswered only when the coordinator ends.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// One event.
+pub(crate) enum Event {
+    /// A client asks for a change.
+    Call(Call),
+    /// What a client's change needs was gathered.
+    CallGathered { call: Call, gathered: Gathered },
+    /// A client asks what is.
+    Query(Query),
+    /// A worker says all that it has; the answer may hang.
+    Report { report: Box<Report>, reply: Reply<session::Answer> },
+    /// The caller of a hanging report has gone.
+    HungUp { worker: WorkerId, session: SessionId, number: u64 },
+    /// What the core wanted gathered.
+    Gathered(Gathered),
+    /// The ledger is durable further than before, or has failed.
+    Durable(Durable),
+    /// A deadline has passed.
+    Wake,
+    /// The coordinator is to end.
+    Shutdown,
+}
+
+/// A client's change on its way through the loop.
+pub(crate) struct Call {
+    /// Its idempotency key (I4).
+    pub request: RequestKey,
+    /// What it asks.
+    pub asked: Asked,
+    /// Where the answer goes.
+    pub reply: Reply<Answer>,
+    /// How often its facts were gathered.
+    pub gathered_times: u32,
+}
+
+/// What a client asks, names as it wrote them.
+#[derive(Clone)]
+pub(crate) enum Asked {
+    /// A campaign.
+    Create { name: String, bindings: Box<Bindings>, tree: Digest },
+    /// A lever.
+    Propose { campaign: String, lever: Box<Lever> },
+    /// Take a lever out of the queue.
+    Retire { campaign: String, lever: LeverNumber },
+    /// Open nothing new.
+    Pause { campaign: String },
+    /// Go on.
+    Resume { campaign: String },
+    /// End for good.
+    Stop { campaign: String },
+    /// A worker takes nothing new.
+    Drain { worker: String },
+    /// A worker takes work again.
+    Undrain { worker: String },
+}

@@ -1,0 +1,187 @@
+//! Facts, gathered off the loop: bytes are fetched for the engine's pure functions until they lack
+//! nothing. Nothing is judged here.
+
+use super::blocking;
+use super::stores::Stores;
+use crate::blobs::{self, SMALL_MAX_BYTES};
+use crate::ledger::Blob;
+use crate::logs;
+use bytes::Bytes;
+use windlass_engine::core::Observation;
+use windlass_engine::gate::Contents;
+use windlass_engine::gate::facts::{
+    Fetched, Lacking, ProposalFacts, ProposalWanted, Wanted, gather_fix, gather_proposal, gather_pull,
+};
+use windlass_engine::gate::guard;
+use windlass_shared::attempt::AttemptKey;
+use windlass_shared::digest::Digest;
+use windlass_shared::refusal::Refusal;
+use windlass_shared::tree::Manifest;
+
+/// Rounds of fetching before a gatherer is given up: a tree, a patch, the files of three trees, an
+/// anchor's tree, file and log are below ten.
+const ROUNDS_MAX: usize = 64;
+/// Bytes fetched for one gatherer: far above the text files that a lever touches.
+const FETCHED_MAX_BYTES: u64 = 512 << 20;
+/// The part of a log in which an anchor is looked up.
+const LOG_MAX_BYTES: u64 = 64 << 20;
+
+/// What was gathered, with small blobs that must be durable before it counts; larger ones are.
+pub(crate) struct Gathered {
+    /// The finding.
+    pub finding: Finding,
+    /// New small blobs.
+    pub blobs: Vec<Blob>,
+}
+
+/// A finding.
+pub(crate) enum Finding {
+    /// For the core.
+    Seen(Box<Observation>),
+    /// For a proposal.
+    Proposal(Result<Box<ProposalFacts>, Refusal>),
+    /// For a creation: whether the tree may be run.
+    Tree(Result<(), Refusal>),
+}
+
+/// Why gathering failed; it is tried again or told to the caller.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Blobs(#[from] blobs::Error),
+    #[error(transparent)]
+    Logs(#[from] logs::Error),
+    #[error("the gates refuse what they are to look at: {0}")]
+    Refused(Refusal),
+    #[error("the facts need more than {FETCHED_MAX_BYTES} bytes or {ROUNDS_MAX} rounds of fetching")]
+    TooMuch,
+}
+
+/// Gathers what the core wants.
+pub(super) async fn wanted(stores: Stores, wanted: Wanted) -> Gathered {
+    let key = wanted.key();
+    let gathered = match wanted {
+        Wanted::Pull(wanted) => {
+            rounds(&stores, move |fetched| {
+                gather_pull(&wanted, fetched).map(|(facts, new)| (Observation::Pull(Box::new(facts)), new))
+            })
+            .await
+        }
+        Wanted::Fix(wanted) => {
+            rounds(&stores, move |fetched| {
+                gather_fix(&wanted, fetched).map(|(facts, new)| (Observation::Fix(Box::new(facts)), new))
+            })
+            .await
+        }
+    };
+    let (seen, blobs) = gathered.unwrap_or_else(|error| {
+        tracing::warn!(?key, error = &error as &dyn std::error::Error, "facts could not be gathered");
+        (Observation::GatherFailed(key), Vec::new())
+    });
+    Gathered { finding: Finding::Seen(Box::new(seen)), blobs }
+}
+
+/// Gathers a proposal's facts. What its researcher can repair is a refusal, a store that fails too: it
+/// names the blob.
+pub(super) async fn proposal(stores: Stores, wanted: ProposalWanted) -> Gathered {
+    let facts = rounds(&stores, move |fetched| gather_proposal(&wanted, fetched)).await;
+    let (facts, blobs) = match facts {
+        Ok((facts, blobs)) => (Ok(Box::new(facts)), blobs),
+        Err(failure) => (Err(refusal(failure)), Vec::new()),
+    };
+    Gathered { finding: Finding::Proposal(facts), blobs }
+}
+
+/// Checks a workspace's tree: every path stays inside (P3) and every blob is there (I16).
+pub(super) async fn tree(stores: Stores, digest: Digest) -> Gathered {
+    let finding = Finding::Tree(check_tree(&stores, digest).await);
+    Gathered { finding, blobs: Vec::new() }
+}
+
+async fn check_tree(stores: &Stores, digest: Digest) -> Result<(), Refusal> {
+    let failed = |error: blobs::Error| refusal(error.into());
+    let bytes = stores.blobs.read(digest).await.map_err(failed)?;
+    let needed = blocking(move || {
+        let malformed = |error: windlass_shared::tree::ManifestError| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            Refusal::Malformed { field: "tree", problem: format!("{error}{}", cause.unwrap_or_default()) }
+        };
+        let manifest = Manifest::from_bytes(&bytes).map_err(malformed)?;
+        if manifest.digest() != digest {
+            let problem = "the manifest is not in its canonical form".to_owned();
+            return Err(Refusal::Malformed { field: "tree", problem });
+        }
+        guard::check_tree(&manifest)?;
+        Ok(manifest.blobs().collect::<Vec<_>>())
+    })
+    .await?;
+    let missing = stores.blobs.missing(needed).await.map_err(failed)?;
+    match missing.first() {
+        None => Ok(()),
+        Some(digest) => Err(Refusal::AbsentBlob { digest: *digest }),
+    }
+}
+
+fn refusal(failure: Failure) -> Refusal {
+    match failure {
+        Failure::Refused(refusal) => refusal,
+        Failure::Blobs(blobs::Error::Absent { digest }) => Refusal::AbsentBlob { digest },
+        other => {
+            tracing::warn!(error = &other as &dyn std::error::Error, "facts could not be gathered");
+            Refusal::Malformed { field: "change", problem: other.to_string() }
+        }
+    }
+}
+
+/// Runs a gatherer from its beginning with more and more contents until it lacks nothing.
+async fn rounds<T: Send + 'static>(
+    stores: &Stores,
+    gather: impl Fn(&Fetched) -> Result<(T, Contents), Lacking> + Send + Clone + 'static,
+) -> Result<(T, Vec<Blob>), Failure> {
+    let mut fetched = Fetched::default();
+    let mut fetched_bytes = 0;
+    for _ in 0..ROUNDS_MAX {
+        let gather = gather.clone();
+        let (found, back) = blocking(move || (gather(&fetched), fetched)).await;
+        fetched = back;
+        match found {
+            Ok((found, new)) => return Ok((found, keep(stores, new).await?)),
+            Err(Lacking::Refused(refusal)) => return Err(Failure::Refused(refusal)),
+            Err(Lacking::Blobs(digests)) => {
+                for digest in digests {
+                    fetched_bytes += digest.size_bytes;
+                    if fetched_bytes > FETCHED_MAX_BYTES {
+                        return Err(Failure::TooMuch);
+                    }
+                    let bytes = stores.blobs.read(digest).await?;
+                    fetched.blobs.insert(digest, bytes.to_vec());
+                }
+            }
+            Err(Lacking::Log(key)) => {
+                let bytes = log(stores, &key).await?;
+                fetched.logs.insert(key, bytes);
+            }
+        }
+    }
+    Err(Failure::TooMuch)
+}
+
+async fn log(stores: &Stores, key: &AttemptKey) -> Result<Vec<u8>, Failure> {
+    let Some(log) = stores.logs.readable(key).await? else { return Ok(Vec::new()) };
+    let length_bytes = (*log.length().borrow()).min(LOG_MAX_BYTES);
+    Ok(log.read(0, usize::try_from(length_bytes).unwrap_or(usize::MAX)).await?.to_vec())
+}
+
+/// Large blobs are synced now; small ones go with the batch.
+async fn keep(stores: &Stores, new: Contents) -> Result<Vec<Blob>, Failure> {
+    let mut small = Vec::new();
+    for (digest, bytes) in new {
+        let bytes = Bytes::from(bytes);
+        if digest.size_bytes > SMALL_MAX_BYTES {
+            stores.blobs.write(digest, bytes).await?;
+        } else {
+            small.push(Blob { digest, bytes });
+        }
+    }
+    Ok(small)
+}

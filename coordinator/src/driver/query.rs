@@ -1,0 +1,107 @@
+//! What may be asked of the present state. An answer rests on everything decided when it was found, and
+//! leaves only once that is durable: a client never reads what a crash could take back.
+
+use super::event::Reply;
+use super::outbox::Outbox;
+use windlass_engine::core::Core;
+use windlass_engine::session::{Known, known};
+use windlass_shared::attempt::AttemptKey;
+use windlass_shared::bindings::Bindings;
+use windlass_shared::id::{CampaignId, Incarnation, LeverNumber};
+use windlass_shared::refusal::Refusal;
+use windlass_shared::time::Time;
+use windlass_shared::view::{CampaignView, LeverView, WorkerView};
+
+/// One question, names as the client wrote them.
+pub(crate) enum Query {
+    /// One campaign with its bindings.
+    Campaign { name: String, reply: Reply<(CampaignView, Bindings)> },
+    /// Every campaign, newest first.
+    Campaigns { reply: Reply<Vec<CampaignView>> },
+    /// A campaign's id and the name of its metric.
+    Resolve { name: String, reply: Reply<(CampaignId, String)> },
+    /// A campaign's levers.
+    Levers { name: String, reply: Reply<Vec<LeverView>> },
+    /// One lever.
+    Lever { name: String, lever: LeverNumber, reply: Reply<(CampaignId, LeverView)> },
+    /// The fleet.
+    Workers { reply: Reply<Vec<WorkerView>> },
+    /// Where a watcher stands: the pages of one campaign or of all.
+    Pages { campaign: Option<CampaignId>, reply: Reply<Pages> },
+    /// Whether this attempt's log may be written under this lease (I5).
+    MayWriteLog { key: AttemptKey, reply: Reply<()> },
+}
+
+/// Campaigns as they stood after a record.
+pub(crate) struct Pages {
+    /// The life of the coordinator.
+    pub incarnation: Incarnation,
+    /// The last record that they rest on.
+    pub seq: u64,
+    /// One page each.
+    pub views: Vec<CampaignView>,
+}
+
+impl Query {
+    /// Finds the answer and lets it leave when it may.
+    pub(super) fn answer(self, core: &Core, now: Time, outbox: &mut Outbox) {
+        let seq = core.durable().seq;
+        match self {
+            Self::Campaign { name, reply } => outbox.push(seq, reply, campaign(core, now, &name)),
+            Self::Campaigns { reply } => outbox.push(seq, reply, views(core, now, None)),
+            Self::Resolve { name, reply } => outbox.push(seq, reply, resolve(core, &name)),
+            Self::Levers { name, reply } => {
+                let levers = core.resolve_campaign(&name).and_then(|id| core.lever_views(&id));
+                outbox.push(seq, reply, levers);
+            }
+            Self::Lever { name, lever, reply } => {
+                let found = core
+                    .resolve_campaign(&name)
+                    .and_then(|id| core.lever_view(&id, lever).map(|view| (id, view)));
+                outbox.push(seq, reply, found);
+            }
+            Self::Workers { reply } => outbox.push(seq, reply, Ok(core.worker_views(now))),
+            Self::Pages { campaign, reply } => outbox.push(seq, reply, pages(core, now, campaign.as_ref())),
+            Self::MayWriteLog { key, reply } => outbox.push(seq, reply, may_write_log(core, &key)),
+        }
+    }
+}
+
+fn campaign(core: &Core, now: Time, name: &str) -> Result<(CampaignView, Bindings), Refusal> {
+    let id = core.resolve_campaign(name)?;
+    Ok((core.campaign_view(now, &id)?, (*core.campaign(&id)?.bindings).clone()))
+}
+
+fn resolve(core: &Core, name: &str) -> Result<(CampaignId, String), Refusal> {
+    let id = core.resolve_campaign(name)?;
+    let metric = core.campaign(&id)?.bindings.metric.clone();
+    Ok((id, metric))
+}
+
+fn views(core: &Core, now: Time, campaign: Option<&CampaignId>) -> Result<Vec<CampaignView>, Refusal> {
+    let mut views = match campaign {
+        Some(campaign) => vec![core.campaign_view(now, campaign)?],
+        None => core
+            .durable()
+            .campaigns
+            .keys()
+            .map(|id| core.campaign_view(now, id))
+            .collect::<Result<Vec<_>, _>>()?,
+    };
+    views.sort_by(|a, b| b.created_wall_ms.cmp(&a.created_wall_ms).then_with(|| b.campaign.cmp(&a.campaign)));
+    Ok(views)
+}
+
+fn pages(core: &Core, now: Time, campaign: Option<&CampaignId>) -> Result<Pages, Refusal> {
+    let missing = || Refusal::NotFound { what: "incarnation", name: String::new() };
+    let incarnation = core.durable().incarnation.ok_or_else(missing)?;
+    Ok(Pages { incarnation, seq: core.durable().seq, views: views(core, now, campaign)? })
+}
+
+/// A lease that has passed on writes no log; one that is over may still send what was on its way.
+fn may_write_log(core: &Core, key: &AttemptKey) -> Result<(), Refusal> {
+    match known(core.durable(), key) {
+        Known::Live | Known::Over => Ok(()),
+        Known::Stale | Known::Unknown => Err(Refusal::Stale { what: format!("attempt {key}") }),
+    }
+}

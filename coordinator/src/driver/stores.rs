@@ -1,0 +1,16 @@
+//! What lies beside the core: the ledger's readers, blobs, logs.
+
+use crate::blobs::Blobs;
+use crate::ledger::Readers;
+use crate::logs::Logs;
+
+/// The stores. Cloning shares them.
+#[derive(Clone, Debug)]
+pub(crate) struct Stores {
+    /// Committed records.
+    pub readers: Readers,
+    /// Blobs.
+    pub blobs: Blobs,
+    /// Logs of attempts.
+    pub logs: Logs,
+}

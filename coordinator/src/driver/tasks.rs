@@ -1,0 +1,73 @@
+//! Tasks beside the loop, spawned here and in no other folder. What a task does is its caller's.
+
+use std::future::Future;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Tasks beside the loop: servers, streams, gatherers. Every one is joined at shutdown. Cloning shares
+/// them.
+#[derive(Clone, Debug)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    pub(super) shutdown: CancellationToken,
+    /// Ends what has not ended within its grace.
+    abort: CancellationToken,
+}
+
+impl Tasks {
+    /// Tasks that end with `shutdown`.
+    pub fn new(shutdown: CancellationToken) -> Self {
+        Self { tracker: TaskTracker::new(), shutdown, abort: CancellationToken::new() }
+    }
+
+    /// Starts a task.
+    pub fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let abort = self.abort.clone();
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = task => {}
+                () = abort.cancelled() => {}
+            }
+        });
+    }
+
+    /// A stream that `fill` fills; it ends with the caller, with `fill`, or with the coordinator.
+    pub fn stream<T, F>(&self, length: usize, fill: impl FnOnce(mpsc::Sender<T>) -> F) -> ReceiverStream<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (sender, receiver) = mpsc::channel(length);
+        let caller = sender.clone();
+        let shutdown = self.shutdown.clone();
+        let fill = fill(sender);
+        self.tracker.spawn(async move {
+            tokio::select! {
+                () = fill => {}
+                () = caller.closed() => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+        ReceiverStream::new(receiver)
+    }
+
+    /// Waits until every task has ended; after `grace` they are ended.
+    pub async fn end(&self, grace: Duration) {
+        self.tracker.close();
+        if tokio::time::timeout(grace, self.tracker.wait()).await.is_err() {
+            self.abort.cancel();
+            self.tracker.wait().await;
+        }
+    }
+}
+
+/// Runs what blocks for the disk on a thread where that hurts nobody.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(answer) => answer,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

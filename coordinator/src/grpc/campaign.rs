@@ -1,0 +1,223 @@
+//! CampaignService: campaigns, their levers, their iterations.
+
+use super::convert::{answered, digest, documents, ledger_failure, name, request_key};
+use super::watch;
+use crate::driver::{Asked, Call, Event, Handle, Query, blocking};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use windlass_engine::core::RequestKey;
+use windlass_proto::v1::campaign_service_server::CampaignService;
+use windlass_proto::{document, refusal::to_status, v1};
+use windlass_shared::bindings::Bindings;
+use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
+use windlass_shared::lever::Lever;
+use windlass_shared::record::Answer;
+use windlass_shared::refusal::Refusal;
+
+/// The service over one coordinator.
+#[derive(Clone, Debug)]
+pub(super) struct Campaigns {
+    handle: Handle,
+}
+
+impl Campaigns {
+    /// Serves what `handle` reaches.
+    pub fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+
+    async fn change(&self, request: RequestKey, asked: Asked) -> Result<Answer, Status> {
+        let event = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0 });
+        answered(self.handle.ask(event).await)
+    }
+
+    async fn resolve(&self, campaign: String) -> Result<(CampaignId, String), Status> {
+        let name = name("campaign", campaign)?;
+        answered(self.handle.ask(|reply| Event::Query(Query::Resolve { name, reply })).await)
+    }
+}
+
+/// An answer of a shape that its call does not have: a fault of ours.
+fn unexpected(answer: &Answer) -> Status {
+    tracing::error!(?answer, "a call was given another call's answer");
+    Status::internal("the coordinator answered something else")
+}
+
+#[tonic::async_trait]
+impl CampaignService for Campaigns {
+    type WatchStream = ReceiverStream<Result<v1::WatchResponse, Status>>;
+
+    async fn create(
+        &self,
+        request: Request<v1::CreateRequest>,
+    ) -> Result<Response<v1::CreateResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/Create", id, &message);
+        let bindings: Bindings = document::read("bindings_document", &message.bindings_document)
+            .map_err(|refusal| to_status(&refusal))?;
+        let asked = Asked::Create {
+            name: name("name", message.name)?,
+            bindings: Box::new(bindings),
+            tree: digest("tree", &message.tree)?,
+        };
+        match self.change(key, asked).await? {
+            Answer::Campaign { id, levers_taken } => {
+                Ok(Response::new(v1::CreateResponse { campaign: id.0, levers_taken }))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
+        let name = name("campaign", request.into_inner().campaign)?;
+        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { name, reply })).await;
+        let (view, bindings) = answered(found)?;
+        Ok(Response::new(v1::GetResponse {
+            view_document: document::write(&view),
+            bindings_document: document::write(&bindings),
+        }))
+    }
+
+    async fn list(&self, _: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
+        let views = answered(self.handle.ask(|reply| Event::Query(Query::Campaigns { reply })).await)?;
+        let view_documents = views.iter().map(document::write).collect();
+        Ok(Response::new(v1::ListResponse { view_documents }))
+    }
+
+    async fn pause(&self, request: Request<v1::PauseRequest>) -> Result<Response<v1::PauseResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/Pause", id, &message);
+        let campaign = name("campaign", message.campaign)?;
+        self.change(key, Asked::Pause { campaign }).await?;
+        Ok(Response::new(v1::PauseResponse {}))
+    }
+
+    async fn resume(
+        &self,
+        request: Request<v1::ResumeRequest>,
+    ) -> Result<Response<v1::ResumeResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/Resume", id, &message);
+        let campaign = name("campaign", message.campaign)?;
+        self.change(key, Asked::Resume { campaign }).await?;
+        Ok(Response::new(v1::ResumeResponse {}))
+    }
+
+    async fn stop(&self, request: Request<v1::StopRequest>) -> Result<Response<v1::StopResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/Stop", id, &message);
+        let campaign = name("campaign", message.campaign)?;
+        self.change(key, Asked::Stop { campaign }).await?;
+        Ok(Response::new(v1::StopResponse {}))
+    }
+
+    async fn propose_lever(
+        &self,
+        request: Request<v1::ProposeLeverRequest>,
+    ) -> Result<Response<v1::ProposeLeverResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/ProposeLever", id, &message);
+        let lever: Lever = document::read("lever_document", &message.lever_document)
+            .map_err(|refusal| to_status(&refusal))?;
+        let campaign = name("campaign", message.campaign)?;
+        match self.change(key, Asked::Propose { campaign, lever: Box::new(lever) }).await? {
+            Answer::Lever { number, warnings } => {
+                Ok(Response::new(v1::ProposeLeverResponse { lever: number.0, warnings }))
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn list_levers(
+        &self,
+        request: Request<v1::ListLeversRequest>,
+    ) -> Result<Response<v1::ListLeversResponse>, Status> {
+        let name = name("campaign", request.into_inner().campaign)?;
+        let views = answered(self.handle.ask(|reply| Event::Query(Query::Levers { name, reply })).await)?;
+        let view_documents = views.iter().map(document::write).collect();
+        Ok(Response::new(v1::ListLeversResponse { view_documents }))
+    }
+
+    async fn get_lever(
+        &self,
+        request: Request<v1::GetLeverRequest>,
+    ) -> Result<Response<v1::GetLeverResponse>, Status> {
+        let message = request.into_inner();
+        let name = name("campaign", message.campaign)?;
+        let lever = LeverNumber(message.lever);
+        let found = self.handle.ask(|reply| Event::Query(Query::Lever { name, lever, reply })).await;
+        let (campaign, view) = answered(found)?;
+        let readers = self.handle.stores.readers.clone();
+        let record = {
+            let campaign = campaign.clone();
+            blocking(move || readers.lever(&campaign, lever)).await.map_err(|error| ledger_failure(&error))?
+        };
+        let missing = || Refusal::NotFound { what: "lever", name: format!("{lever} of {campaign}") };
+        let record = record.ok_or_else(|| to_status(&missing()))?;
+        Ok(Response::new(v1::GetLeverResponse {
+            view_document: document::write(&view),
+            record_document: document::write(&record),
+        }))
+    }
+
+    async fn retire_lever(
+        &self,
+        request: Request<v1::RetireLeverRequest>,
+    ) -> Result<Response<v1::RetireLeverResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/RetireLever", id, &message);
+        let campaign = name("campaign", message.campaign)?;
+        self.change(key, Asked::Retire { campaign, lever: LeverNumber(message.lever) }).await?;
+        Ok(Response::new(v1::RetireLeverResponse {}))
+    }
+
+    async fn get_iteration(
+        &self,
+        request: Request<v1::GetIterationRequest>,
+    ) -> Result<Response<v1::GetIterationResponse>, Status> {
+        let message = request.into_inner();
+        let (campaign, _) = self.resolve(message.campaign).await?;
+        let iteration = IterationNumber(message.iteration);
+        let readers = self.handle.stores.readers.clone();
+        let asked = campaign.clone();
+        let records = blocking(move || readers.iteration(&asked, iteration))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
+        if records.is_empty() {
+            let name = format!("{iteration} of {campaign}");
+            return Err(to_status(&Refusal::NotFound { what: "iteration", name }));
+        }
+        let record_documents = documents(&records);
+        Ok(Response::new(v1::GetIterationResponse { campaign: campaign.0, record_documents }))
+    }
+
+    async fn list_iterations(
+        &self,
+        request: Request<v1::ListIterationsRequest>,
+    ) -> Result<Response<v1::ListIterationsResponse>, Status> {
+        let (campaign, metric) = self.resolve(request.into_inner().campaign).await?;
+        let readers = self.handle.stores.readers.clone();
+        let asked = campaign.clone();
+        let records =
+            blocking(move || readers.decisions(&asked)).await.map_err(|error| ledger_failure(&error))?;
+        let record_documents = documents(&records);
+        Ok(Response::new(v1::ListIterationsResponse { campaign: campaign.0, metric, record_documents }))
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let message = request.into_inner();
+        let campaign = match message.campaign.is_empty() {
+            true => None,
+            false => Some(self.resolve(message.campaign).await?.0),
+        };
+        let cursor =
+            watch::Cursor { campaign, after_seq: message.after_seq, incarnation: message.incarnation };
+        watch::start(&self.handle, cursor, message.follow).await.map(Response::new)
+    }
+}

@@ -1,0 +1,96 @@
+//! What every service shares: request keys, campaign names, and failures as statuses.
+
+use crate::driver::Gone;
+use crate::{blobs, ledger, logs};
+use bytes::Bytes;
+use prost::Message;
+use tonic::{Code, Status};
+use windlass_engine::core::RequestKey;
+use windlass_proto::{document, refusal::to_status};
+use windlass_shared::digest::{Digest, Hash};
+use windlass_shared::id::RequestId;
+use windlass_shared::record::Record;
+use windlass_shared::refusal::Refusal;
+
+/// The longest name of anything, bytes: a name goes into listings and error messages.
+pub(super) const NAME_MAX_BYTES: usize = 200;
+
+/// A request's key: its id and the hash of the call and of everything else that it says (I4).
+pub(super) fn request_key(call: &str, id: String, rest: &impl Message) -> RequestKey {
+    let mut body = call.as_bytes().to_vec();
+    body.push(0);
+    body.extend(rest.encode_to_vec());
+    RequestKey { id: RequestId(id), body: Hash::of(&body) }
+}
+
+/// An answer of the loop as one of the wire.
+pub(super) fn answered<T>(answer: Result<Result<T, Refusal>, Gone>) -> Result<T, Status> {
+    match answer {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(refusal)) => Err(to_status(&refusal)),
+        Err(gone) => Err(Status::unavailable(gone.to_string())),
+    }
+}
+
+/// A name that is not empty and not endless.
+pub(super) fn name(field: &'static str, name: String) -> Result<String, Status> {
+    let problem = match name.len() {
+        0 => "it is missing",
+        1..=NAME_MAX_BYTES => return Ok(name),
+        _ => "it is longer than 200 bytes",
+    };
+    Err(to_status(&Refusal::Malformed { field, problem: problem.to_owned() }))
+}
+
+/// A digest as it is written.
+pub(super) fn digest(field: &'static str, text: &str) -> Result<Digest, Status> {
+    let shown: String = text.chars().take(80).collect();
+    let problem = format!("{shown:?} is not `<64 hex digits>:<size>`");
+    Digest::parse(text).ok_or_else(|| to_status(&Refusal::Malformed { field, problem }))
+}
+
+/// Records as documents.
+pub(super) fn documents(records: &[Record]) -> Vec<Bytes> {
+    records.iter().map(document::write).collect()
+}
+
+/// A failed read of the ledger.
+pub(super) fn ledger_failure(error: &ledger::Error) -> Status {
+    tracing::error!(error = error as &dyn std::error::Error, "the ledger could not be read");
+    match error {
+        ledger::Error::Damaged(_) | ledger::Error::UnknownKind { .. } => Status::data_loss(error.to_string()),
+        ledger::Error::Full => Status::resource_exhausted(error.to_string()),
+        ledger::Error::WriterEnded => Status::unavailable(error.to_string()),
+        _ => Status::internal(error.to_string()),
+    }
+}
+
+/// A blob that could not be stored or read.
+pub(super) fn blob_failure(error: blobs::Error) -> Status {
+    let code = match &error {
+        blobs::Error::Absent { digest } => {
+            return to_status(&Refusal::NotFound { what: "blob", name: digest.to_string() });
+        }
+        blobs::Error::Mismatch { .. } | blobs::Error::TooLarge { .. } => Code::InvalidArgument,
+        blobs::Error::Damaged { .. } => Code::DataLoss,
+        blobs::Error::Small(source) => return ledger_failure(source),
+        _ => Code::Internal,
+    };
+    if code != Code::InvalidArgument {
+        tracing::error!(error = &error as &dyn std::error::Error, "a blob failed");
+    }
+    Status::new(code, error.to_string())
+}
+
+/// A log that could not be written or read.
+pub(super) fn log_failure(error: &logs::Error) -> Status {
+    let code = match error {
+        logs::Error::Gap { .. } => Code::OutOfRange,
+        logs::Error::Name { .. } => Code::InvalidArgument,
+        logs::Error::File { .. } => Code::Internal,
+    };
+    if code == Code::Internal {
+        tracing::error!(error = error as &dyn std::error::Error, "a log failed");
+    }
+    Status::new(code, error.to_string())
+}

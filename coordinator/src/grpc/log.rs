@@ -1,0 +1,238 @@
+//! LogService: logs of attempts by raw byte offset. What is written is durable before it is acknowledged.
+
+use super::convert::{answered, ledger_failure, log_failure, name};
+use crate::driver::{Event, Handle, Query, blocking};
+use crate::logs::Log;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::Sender;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use windlass_proto::attempt::required_key;
+use windlass_proto::v1::log_service_server::LogService;
+use windlass_proto::{CHUNK_BYTES, refusal::to_status, v1};
+use windlass_shared::attempt::{AttemptKey, Kind};
+use windlass_shared::id::{CampaignId, IterationNumber};
+use windlass_shared::record::Body;
+use windlass_shared::refusal::Refusal;
+
+/// Pieces that wait for a slow reader: 2 MiB.
+const STREAM_LENGTH: usize = 8;
+/// How long the rest of an ended attempt's log is waited for: its worker sends the log before it reports
+/// the end, so that only a log that was lost is waited for in vain.
+const REST_WAIT: Duration = Duration::from_secs(10);
+
+/// The service over one coordinator.
+#[derive(Clone, Debug)]
+pub(super) struct LogFiles {
+    handle: Handle,
+}
+
+impl LogFiles {
+    /// Serves what `handle` reaches.
+    pub fn new(handle: Handle) -> Self {
+        Self { handle }
+    }
+}
+
+#[tonic::async_trait]
+impl LogService for LogFiles {
+    type ReadLogStream = ReceiverStream<Result<v1::ReadLogResponse, Status>>;
+
+    async fn write_log(
+        &self,
+        request: Request<Streaming<v1::WriteLogRequest>>,
+    ) -> Result<Response<v1::WriteLogResponse>, Status> {
+        let mut stream = request.into_inner();
+        let Some(mut message) = stream.message().await? else {
+            return Err(to_status(&Refusal::Malformed { field: "key", problem: "it is missing".to_owned() }));
+        };
+        let key = required_key(message.key.take()).map_err(|refusal| to_status(&refusal))?;
+        let asked = key.clone();
+        answered(self.handle.ask(|reply| Event::Query(Query::MayWriteLog { key: asked, reply })).await)?;
+        let log = self.handle.stores.logs.writable(&key).await.map_err(|error| log_failure(&error))?;
+        loop {
+            log.append(&key, message.offset, message.data).await.map_err(|error| log_failure(&error))?;
+            match stream.message().await? {
+                Some(next) => message = next,
+                None => break,
+            }
+        }
+        let acknowledged_bytes = log.sync().await.map_err(|error| log_failure(&error))?;
+        Ok(Response::new(v1::WriteLogResponse { acknowledged_bytes }))
+    }
+
+    async fn read_log(
+        &self,
+        request: Request<v1::ReadLogRequest>,
+    ) -> Result<Response<Self::ReadLogStream>, Status> {
+        let message = request.into_inner();
+        let name = name("campaign", message.campaign)?;
+        let found = self.handle.ask(|reply| Event::Query(Query::Resolve { name, reply })).await;
+        let (campaign, _) = answered(found)?;
+        let iteration = IterationNumber(message.iteration);
+        let place = Place { handle: self.handle.clone(), campaign, iteration, attempt: message.attempt };
+        // What is not there is said at once, unless it is waited for.
+        let standing = place.standing().await?;
+        if standing.is_none() && !message.follow {
+            return Err(to_status(&place.missing()));
+        }
+        let stream = self.handle.tasks.stream(STREAM_LENGTH, move |sender| async move {
+            let reader = Reader { place, sender, offset: message.offset };
+            if let Err(status) = reader.run(message.tail_lines, message.follow).await {
+                let _ = status.0.send(Err(*status.1)).await;
+            }
+        });
+        Ok(Response::new(stream))
+    }
+}
+
+/// Which log is asked for.
+struct Place {
+    handle: Handle,
+    campaign: CampaignId,
+    iteration: IterationNumber,
+    /// 0: the latest run attempt.
+    attempt: u32,
+}
+
+/// Where an attempt stands by the ledger.
+struct Standing {
+    key: AttemptKey,
+    /// The bytes of its whole log, once it has ended.
+    ended_bytes: Option<u64>,
+}
+
+impl Place {
+    fn missing(&self) -> Refusal {
+        let name = match self.attempt {
+            0 => format!("of iteration {} of {}", self.iteration, self.campaign),
+            attempt => format!("of attempt {attempt} of iteration {} of {}", self.iteration, self.campaign),
+        };
+        Refusal::NotFound { what: "log", name }
+    }
+
+    /// Looks the attempt up. An iteration that is not there is refused.
+    async fn standing(&self) -> Result<Option<Standing>, Status> {
+        let readers = self.handle.stores.readers.clone();
+        let (campaign, iteration) = (self.campaign.clone(), self.iteration);
+        let records = blocking(move || readers.iteration(&campaign, iteration))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
+        if records.is_empty() {
+            let name = format!("{} of {}", self.iteration, self.campaign);
+            return Err(to_status(&Refusal::NotFound { what: "iteration", name }));
+        }
+        let mut found = None;
+        for record in records {
+            match record.body {
+                Body::AttemptLeased { order, .. } => {
+                    let is_it = match self.attempt {
+                        0 => order.kind == Kind::Run,
+                        number => order.key.id.number == number,
+                    };
+                    if is_it {
+                        found = Some(Standing { key: order.key, ended_bytes: None });
+                    }
+                }
+                Body::AttemptEnded { attempt, outcome, .. } => {
+                    if let Some(standing) = found.as_mut().filter(|standing| standing.key.id == attempt) {
+                        standing.ended_bytes = Some(outcome.log_bytes);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+}
+
+type Messages = Sender<Result<v1::ReadLogResponse, Status>>;
+/// Why a stream fails, and where that is said.
+type Failure = (Messages, Box<Status>);
+
+struct Reader {
+    place: Place,
+    sender: Messages,
+    offset: u64,
+}
+
+impl Reader {
+    async fn run(mut self, tail_lines: u32, follow: bool) -> Result<(), Failure> {
+        let Some((mut standing, log)) = self.open(follow).await? else { return Ok(()) };
+        if tail_lines > 0 {
+            let tail = log.tail_offset(tail_lines).await;
+            self.offset = tail.map_err(|error| self.fail(log_failure(&error)))?;
+        }
+        let mut length = log.length();
+        let mut durable = self.place.handle.durable.clone();
+        loop {
+            length.borrow_and_update();
+            durable.borrow_and_update();
+            if !self.send_what_is_there(&log).await? || !follow {
+                return Ok(());
+            }
+            if standing.ended_bytes.is_none() {
+                standing = match self.place.standing().await.map_err(|status| self.fail(status))? {
+                    Some(standing) => standing,
+                    None => return Ok(()),
+                };
+            }
+            match standing.ended_bytes {
+                Some(bytes) if self.offset >= bytes => return Ok(()),
+                Some(_) => match tokio::time::timeout(REST_WAIT, length.changed()).await {
+                    Ok(Ok(())) => {}
+                    _ => return Ok(()),
+                },
+                None => tokio::select! {
+                    changed = length.changed() => if changed.is_err() { return Ok(()) },
+                    changed = durable.changed() => if changed.is_err() { return Ok(()) },
+                },
+            }
+        }
+    }
+
+    /// The attempt and its file; with `follow`, both are waited for.
+    async fn open(&self, follow: bool) -> Result<Option<(Standing, Arc<Log>)>, Failure> {
+        let mut durable = self.place.handle.durable.clone();
+        let mut opened = self.place.handle.stores.logs.opened();
+        loop {
+            durable.borrow_and_update();
+            opened.borrow_and_update();
+            if let Some(standing) = self.place.standing().await.map_err(|status| self.fail(status))? {
+                let logs = &self.place.handle.stores.logs;
+                let log =
+                    logs.readable(&standing.key).await.map_err(|error| self.fail(log_failure(&error)))?;
+                match log {
+                    Some(log) => return Ok(Some((standing, log))),
+                    None if !follow || standing.ended_bytes.is_some() => return Ok(None),
+                    None => {}
+                }
+            }
+            tokio::select! {
+                changed = durable.changed() => if changed.is_err() { return Ok(None) },
+                changed = opened.changed() => if changed.is_err() { return Ok(None) },
+            }
+        }
+    }
+
+    /// False: the caller has gone.
+    async fn send_what_is_there(&mut self, log: &Arc<Log>) -> Result<bool, Failure> {
+        loop {
+            let read = log.read(self.offset, CHUNK_BYTES).await;
+            let data = read.map_err(|error| self.fail(log_failure(&error)))?;
+            if data.is_empty() {
+                return Ok(true);
+            }
+            let next = self.offset + data.len() as u64;
+            if self.sender.send(Ok(v1::ReadLogResponse { offset: self.offset, data })).await.is_err() {
+                return Ok(false);
+            }
+            self.offset = next;
+        }
+    }
+
+    fn fail(&self, status: Status) -> Failure {
+        (self.sender.clone(), Box::new(status))
+    }
+}

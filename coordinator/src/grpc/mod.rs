@@ -1,0 +1,12 @@
+//! The services on the wire, thin: convert, send an event, await the answer. They decide nothing.
+
+mod artifact;
+mod campaign;
+mod convert;
+mod fleet;
+mod guard;
+pub mod listen;
+mod log;
+pub(crate) mod serve;
+mod watch;
+mod worker;

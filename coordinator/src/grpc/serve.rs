@@ -1,0 +1,97 @@
+//! The servers: the same services on the Unix socket and, behind the token, on loopback TCP.
+
+use super::artifact::Artifacts;
+use super::campaign::Campaigns;
+use super::fleet::Fleet;
+use super::guard::TokenGuard;
+use super::log::LogFiles;
+use super::worker::Workers;
+use crate::driver::Handle;
+use crate::identity::Token;
+use std::time::Duration;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding::Zstd;
+use tonic::service::{InterceptorLayer, Routes};
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use windlass_proto::v1::artifact_service_server::ArtifactServiceServer;
+use windlass_proto::v1::campaign_service_server::CampaignServiceServer;
+use windlass_proto::v1::fleet_service_server::FleetServiceServer;
+use windlass_proto::v1::log_service_server::LogServiceServer;
+use windlass_proto::v1::worker_service_server::WorkerServiceServer;
+use windlass_proto::{DESCRIPTORS, MESSAGE_MAX_BYTES};
+
+/// HTTP/2 keep-alive: a peer that is silent for the sum of both is suspected within 3 s.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(1);
+/// See [`KEEPALIVE_EVERY`].
+const KEEPALIVE_WAIT: Duration = Duration::from_secs(2);
+/// Flow-control windows: what a log or a blob stream may have on its way.
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+/// See [`STREAM_WINDOW_BYTES`].
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// The descriptors in this binary are not what reflection takes: a fault of the build.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read the compiled descriptors")]
+pub struct ReflectionError(#[from] tonic_reflection::server::Error);
+
+/// Every service, with health and reflection.
+pub(crate) async fn routes(handle: &Handle) -> Result<Routes, ReflectionError> {
+    let campaigns = CampaignServiceServer::new(Campaigns::new(handle.clone()));
+    let workers = WorkerServiceServer::new(Workers::new(handle.clone()));
+    let fleet = FleetServiceServer::new(Fleet::new(handle.clone()));
+    let logs = LogServiceServer::new(LogFiles::new(handle.clone())).accept_compressed(Zstd);
+    let artifacts = ArtifactServiceServer::new(Artifacts::new(handle.clone())).accept_compressed(Zstd);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<CampaignServiceServer<Campaigns>>().await;
+    reporter.set_serving::<WorkerServiceServer<Workers>>().await;
+    reporter.set_serving::<FleetServiceServer<Fleet>>().await;
+    reporter.set_serving::<LogServiceServer<LogFiles>>().await;
+    reporter.set_serving::<ArtifactServiceServer<Artifacts>>().await;
+    let reflection =
+        || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
+    let mut routes = Routes::builder();
+    routes
+        .add_service(campaigns.max_decoding_message_size(MESSAGE_MAX_BYTES))
+        .add_service(workers.max_decoding_message_size(MESSAGE_MAX_BYTES))
+        .add_service(fleet.max_decoding_message_size(MESSAGE_MAX_BYTES))
+        .add_service(logs.max_decoding_message_size(MESSAGE_MAX_BYTES))
+        .add_service(artifacts.max_decoding_message_size(MESSAGE_MAX_BYTES))
+        .add_service(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?);
+    Ok(routes.routes())
+}
+
+fn server() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+}
+
+/// Serves the owner's socket until `shutdown`.
+pub(crate) async fn unix(listener: UnixListener, routes: Routes, shutdown: CancellationToken) {
+    let incoming = UnixListenerStream::new(listener);
+    let served =
+        server().add_routes(routes).serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(error = &error as &dyn std::error::Error, "the socket is no longer served");
+    }
+}
+
+/// Serves loopback TCP, to callers with the token, until `shutdown`.
+pub(crate) async fn tcp(listener: TcpListener, routes: Routes, token: Token, shutdown: CancellationToken) {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let served = server()
+        .layer(InterceptorLayer::new(TokenGuard::new(token)))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
+        .await;
+    if let Err(error) = served {
+        tracing::error!(error = &error as &dyn std::error::Error, "loopback TCP is no longer served");
+    }
+}

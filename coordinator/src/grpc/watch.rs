@@ -1,0 +1,162 @@
+//! Watch: durable records after a cursor, then new ones as they become durable, and pages of what moves.
+//! A watcher that lags reads on from the ledger; nobody waits for it and nothing is kept for it.
+
+use super::convert::{answered, ledger_failure};
+use crate::driver::{Event, Handle, Pages, Query, blocking};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::mpsc::Sender;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use windlass_proto::v1::watch_response;
+use windlass_proto::{document, refusal::to_status, v1};
+use windlass_shared::id::{CampaignId, Incarnation};
+use windlass_shared::refusal::Refusal;
+
+/// Records read from the ledger at once.
+const PAGE_RECORDS: u32 = 256;
+/// Messages that wait for a slow watcher before it makes its own reading wait.
+const STREAM_LENGTH: usize = 64;
+/// Pages of soft state are shown at most this often: four times a second looks live.
+const PAGES_EVERY: Duration = Duration::from_millis(250);
+
+/// Where a watcher begins.
+pub(super) struct Cursor {
+    /// One campaign, or all.
+    pub campaign: Option<CampaignId>,
+    /// The last record that it has.
+    pub after_seq: u64,
+    /// The life that it belongs to; 0 for any.
+    pub incarnation: u64,
+}
+
+/// Starts a watcher, unless its cursor belongs to another life of the coordinator.
+pub(super) async fn start(
+    handle: &Handle,
+    cursor: Cursor,
+    follow: bool,
+) -> Result<ReceiverStream<Result<v1::WatchResponse, Status>>, Status> {
+    let now = pages(handle, cursor.campaign.clone()).await?;
+    if cursor.incarnation != 0 && cursor.incarnation != now.incarnation.0 {
+        let found = Incarnation(cursor.incarnation);
+        let what = format!("cursor of incarnation {found} (the coordinator's is {})", now.incarnation);
+        return Err(to_status(&Refusal::Stale { what }));
+    }
+    let handle_in = handle.clone();
+    Ok(handle.tasks.stream(STREAM_LENGTH, move |sender| async move {
+        let watcher = Watcher {
+            handle: handle_in,
+            cursor,
+            incarnation: now.incarnation,
+            sender,
+            shown: BTreeMap::new(),
+        };
+        watcher.run(now.seq, follow).await;
+    }))
+}
+
+async fn pages(handle: &Handle, campaign: Option<CampaignId>) -> Result<Pages, Status> {
+    answered(handle.ask(|reply| Event::Query(Query::Pages { campaign, reply })).await)
+}
+
+struct Watcher {
+    handle: Handle,
+    cursor: Cursor,
+    incarnation: Incarnation,
+    sender: Sender<Result<v1::WatchResponse, Status>>,
+    /// The last page shown of each campaign that has moved.
+    shown: BTreeMap<CampaignId, Bytes>,
+}
+
+/// The caller has gone, or was told why the stream ends.
+struct Ended;
+
+impl Watcher {
+    async fn run(mut self, upto_seq: u64, follow: bool) {
+        let ended = match follow {
+            true => self.follow().await,
+            false => self.records(upto_seq).await,
+        };
+        drop(ended);
+    }
+
+    async fn follow(&mut self) -> Result<(), Ended> {
+        let mut durable = self.handle.durable.clone();
+        let mut moved = self.handle.moved.clone();
+        let mut pages_due = true;
+        let mut timer = tokio::time::interval(PAGES_EVERY);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let upto_seq = durable.borrow_and_update().seq;
+            self.records(upto_seq).await?;
+            tokio::select! {
+                changed = durable.changed() => {
+                    changed.map_err(|_| Ended)?;
+                    pages_due = true;
+                }
+                _ = timer.tick(), if pages_due => {
+                    pages_due = false;
+                    moved.mark_unchanged();
+                    self.pages().await?;
+                }
+                changed = moved.changed(), if !pages_due => {
+                    changed.map_err(|_| Ended)?;
+                    pages_due = true;
+                }
+            }
+        }
+    }
+
+    /// Sends the records after the cursor, up to one.
+    async fn records(&mut self, upto_seq: u64) -> Result<(), Ended> {
+        while self.cursor.after_seq < upto_seq {
+            let readers = self.handle.stores.readers.clone();
+            let (campaign, after_seq) = (self.cursor.campaign.clone(), self.cursor.after_seq);
+            let read = blocking(move || readers.after(campaign.as_ref(), after_seq, PAGE_RECORDS)).await;
+            let records = match read {
+                Ok(records) => records,
+                Err(error) => return self.fail(ledger_failure(&error)).await,
+            };
+            let is_last = records.len() < PAGE_RECORDS as usize;
+            for record in records {
+                let event = watch_response::Event::RecordDocument(document::write(&record));
+                self.send(record.seq, event).await?;
+                self.cursor.after_seq = record.seq;
+            }
+            if is_last {
+                // What is between belongs to other campaigns.
+                self.cursor.after_seq = self.cursor.after_seq.max(upto_seq);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the pages that have changed, after the records that they rest on.
+    async fn pages(&mut self) -> Result<(), Ended> {
+        let pages = match pages(&self.handle, self.cursor.campaign.clone()).await {
+            Ok(pages) => pages,
+            Err(status) => return self.fail(status).await,
+        };
+        self.records(pages.seq).await?;
+        for view in &pages.views {
+            let page = document::write(view);
+            if self.shown.get(&view.campaign) == Some(&page) {
+                continue;
+            }
+            self.shown.insert(view.campaign.clone(), page.clone());
+            self.send(pages.seq, watch_response::Event::ViewDocument(page)).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, seq: u64, event: watch_response::Event) -> Result<(), Ended> {
+        let message = v1::WatchResponse { incarnation: self.incarnation.0, seq, event: Some(event) };
+        self.sender.send(Ok(message)).await.map_err(|_| Ended)
+    }
+
+    async fn fail(&self, status: Status) -> Result<(), Ended> {
+        let _ = self.sender.send(Err(status)).await;
+        Err(Ended)
+    }
+}

@@ -1,0 +1,20 @@
+//! The ledger: an append-only, hash-chained sequence of records in SQLite. It never interprets what a
+//! record means; that is the engine's `apply`, live and in replay.
+
+mod error;
+mod lock;
+mod open;
+mod place;
+mod reader;
+mod row;
+mod schema;
+mod verify;
+mod writer;
+
+pub use error::{Damage, DamageKind, Error};
+pub use lock::DataLock;
+pub use open::{Ledger, file_in, open};
+pub use reader::Readers;
+pub use row::Head;
+pub use verify::{Verified, VerifyError, verify};
+pub use writer::{Batch, Blob, BlobWriter, Durable, Writer};

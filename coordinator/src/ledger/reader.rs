@@ -1,0 +1,128 @@
+//! Reads of what is committed: records by campaign, by iteration, after a cursor; small blobs. Every
+//! call blocks for the disk and belongs on a blocking thread, save the look-up of a single key.
+
+use super::row::{COLUMNS, Row};
+use super::{Damage, DamageKind, Error, schema};
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Params, params};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use windlass_shared::digest::Digest;
+use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
+use windlass_shared::record::Record;
+
+/// Idle connections that are kept: as many as reads run at once on a small machine.
+const IDLE_MAX: usize = 8;
+
+/// A pool of read-only connections. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Readers {
+    path: PathBuf,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Readers {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, idle: Arc::default() }
+    }
+
+    /// Records after `after_seq`, of one campaign or of all, at most `limit`, in order.
+    pub fn after(
+        &self,
+        campaign: Option<&CampaignId>,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Record>, Error> {
+        let after_seq = after_seq.cast_signed();
+        match campaign {
+            None => self.select("seq > ?1 ORDER BY seq LIMIT ?2", params![after_seq, limit]),
+            Some(campaign) => self.select(
+                "campaign = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+                params![campaign.0, after_seq, limit],
+            ),
+        }
+    }
+
+    /// Every record of one iteration, in order.
+    pub fn iteration(&self, campaign: &CampaignId, iteration: IterationNumber) -> Result<Vec<Record>, Error> {
+        self.select("campaign = ?1 AND iteration = ?2 ORDER BY seq", params![campaign.0, iteration.0])
+    }
+
+    /// The decisions of a campaign in the order in which they fell: the rows of `results.tsv` (P29).
+    pub fn decisions(&self, campaign: &CampaignId) -> Result<Vec<Record>, Error> {
+        self.select("campaign = ?1 AND kind = 'iteration_decided' ORDER BY seq", params![campaign.0])
+    }
+
+    /// The record that queued a lever.
+    pub fn lever(&self, campaign: &CampaignId, lever: LeverNumber) -> Result<Option<Record>, Error> {
+        let found = self.select(
+            "campaign = ?1 AND lever = ?2 AND kind = 'lever_queued' ORDER BY seq LIMIT 1",
+            params![campaign.0, lever.0],
+        )?;
+        Ok(found.into_iter().next())
+    }
+
+    /// A small blob's bytes as they are stored, unchecked.
+    pub(crate) fn blob(&self, digest: Digest) -> Result<Option<Bytes>, Error> {
+        self.with(|connection| {
+            connection
+                .prepare_cached("SELECT data FROM blobs WHERE hash = ?1 AND size = ?2")?
+                .query_row(params![digest.hash.0, digest.size_bytes.cast_signed()], |row| {
+                    row.get::<_, Vec<u8>>(0)
+                })
+                .optional()
+        })
+        .map(|data| data.map(Bytes::from))
+        .map_err(Error::sqlite("read a blob"))
+    }
+
+    /// Whether a small blob is committed.
+    pub(crate) fn has_blob(&self, digest: Digest) -> Result<bool, Error> {
+        self.with(|connection| {
+            connection
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM blobs WHERE hash = ?1 AND size = ?2)")?
+                .query_row(params![digest.hash.0, digest.size_bytes.cast_signed()], |row| row.get(0))
+        })
+        .map_err(Error::sqlite("look a blob up"))
+    }
+
+    fn select(&self, condition: &str, parameters: impl Params) -> Result<Vec<Record>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM records WHERE {condition}");
+        let rows = self
+            .with(|connection| {
+                connection
+                    .prepare_cached(&sql)?
+                    .query_map(parameters, Row::read)?
+                    .collect::<Result<Vec<_>, _>>()
+            })
+            .map_err(Error::sqlite("read records"))?;
+        rows.into_iter().map(|row| record(&row)).collect()
+    }
+
+    /// Runs a read on an idle connection, or a new one.
+    fn with<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => schema::open_reader(&self.path).map_err(|error| match error {
+                Error::Open { source, .. } | Error::Sqlite { source, .. } => source,
+                _ => rusqlite::Error::InvalidPath(self.path.clone()),
+            })?,
+        };
+        let answer = read(&connection)?;
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(connection);
+        }
+        Ok(answer)
+    }
+}
+
+/// The chain before a single record is not at hand; its own link to it is checked all the same.
+fn record(row: &Row) -> Result<Record, Error> {
+    if !row.is_whole() {
+        return Err(Damage { seq: row.seq, kind: DamageKind::Changed }.into());
+    }
+    serde_json::from_slice(&row.body)
+        .map_err(|error| Damage { seq: row.seq, kind: DamageKind::Body(error) }.into())
+}

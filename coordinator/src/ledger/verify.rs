@@ -1,0 +1,119 @@
+//! `ledger verify`: offline or beside a running coordinator, read-only. It changes nothing, not even by
+//! repairing.
+
+use super::{Error, Head, file_in, open::walk, schema};
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+use windlass_shared::digest::{Digest, Hash};
+
+/// A ledger whose every record is what was written. A cut tail leaves a whole chain behind: only a
+/// head noted elsewhere shows it, which is why the head is part of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// Records checked.
+    pub records: u64,
+    /// The hash of the last one; 32 zero bytes when there is none.
+    pub head: Hash,
+    /// Small blobs checked against their digests (I16).
+    pub blobs: u64,
+}
+
+/// Why a ledger does not verify.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// There is no such file.
+    #[error("there is no ledger at {path}")]
+    Absent {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The file cannot be read, or a record in it is not what was written.
+    #[error(transparent)]
+    Ledger(#[from] Error),
+    /// A blob is not what its digest says.
+    #[error("blob {digest} in the ledger is not what its digest says")]
+    Blob {
+        /// Which.
+        digest: Digest,
+    },
+    /// SQLite's own check found something.
+    #[error("the ledger's file is damaged: {finding}")]
+    File {
+        /// In SQLite's words, the first finding only.
+        finding: String,
+    },
+}
+
+/// Checks a ledger: the file of one, or the data folder it lies in.
+pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
+    let path = if path.is_dir() { file_in(path) } else { path.to_owned() };
+    if !path.is_file() {
+        return Err(VerifyError::Absent { path });
+    }
+    let connection = open_read_only(&path)?;
+    schema::refuse_newer(&connection, &path)?;
+    let Head { seq, hash } = walk(&connection, drop)?;
+    let blobs = check_blobs(&connection)?;
+    check_file(&connection)?;
+    Ok(Verified { records: seq, head: hash, blobs })
+}
+
+/// A reader of a WAL file wants to make the shared-memory file beside it; where the folder cannot be
+/// written, nobody else can write either, and the file can be read as it stands.
+fn open_read_only(path: &Path) -> Result<Connection, Error> {
+    let connection = schema::open_reader(path)?;
+    let probe = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0));
+    match probe {
+        Err(rusqlite::Error::SqliteFailure(failure, _))
+            if failure.code == rusqlite::ErrorCode::CannotOpen
+                || failure.code == rusqlite::ErrorCode::ReadOnly =>
+        {
+            let open = |source| Error::Open { path: path.to_owned(), source };
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(immutable_uri(path), flags).map_err(open)
+        }
+        Err(source) => Err(Error::Open { path: path.to_owned(), source }),
+        Ok(_) => Ok(connection),
+    }
+}
+
+/// `file:` with everything but plain characters escaped.
+fn immutable_uri(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
+                uri.push(char::from(*byte))
+            }
+            byte => uri.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+fn check_blobs(connection: &Connection) -> Result<u64, VerifyError> {
+    let read = || Error::sqlite("read the blobs");
+    let mut statement = connection.prepare("SELECT hash, size, data FROM blobs").map_err(read())?;
+    let mut rows = statement.query([]).map_err(read())?;
+    let mut blobs = 0;
+    while let Some(row) = rows.next().map_err(read())? {
+        let hash = Hash(row.get(0).map_err(read())?);
+        let size_bytes = row.get::<_, i64>(1).map_err(read())?.cast_unsigned();
+        let data: Vec<u8> = row.get(2).map_err(read())?;
+        let digest = Digest { hash, size_bytes };
+        if Digest::of(&data) != digest {
+            return Err(VerifyError::Blob { digest });
+        }
+        blobs += 1;
+    }
+    Ok(blobs)
+}
+
+/// Pages that no record lies on: indexes, free lists.
+fn check_file(connection: &Connection) -> Result<(), VerifyError> {
+    let finding: String = connection
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        .map_err(Error::sqlite("check the file"))?;
+    if finding == "ok" { Ok(()) } else { Err(VerifyError::File { finding }) }
+}

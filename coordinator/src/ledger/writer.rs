@@ -1,0 +1,269 @@
+//! The one thread that writes: it takes what is waiting, commits it once, and says how far the ledger
+//! is durable. A failed append is final: it is published, nothing more is written or acknowledged, and
+//! a sync is never tried again, because after a failed one the kernel may have dropped the pages.
+
+use super::row::{COLUMNS, Row};
+use super::{Error, Head};
+use bytes::Bytes;
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use tokio::sync::{Semaphore, oneshot, watch};
+use windlass_shared::digest::Digest;
+use windlass_shared::record::Record;
+
+/// Stores of blobs that may wait at once. With about a message's worth of small blobs each, the queue
+/// stays below half a gigabyte in the worst case and far below in every real one.
+const BLOB_JOBS_MAX: usize = 32;
+/// The channel also holds the driver's one batch and the order to close.
+const QUEUE_LENGTH: usize = BLOB_JOBS_MAX + 2;
+
+/// Records in order, with the small blobs that they name.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Numbered on from the last batch's.
+    pub records: Vec<Record>,
+    /// At most [`crate::blobs::SMALL_MAX_BYTES`] each, checked against their digests.
+    pub blobs: Vec<Blob>,
+}
+
+/// A small blob on its way into the ledger's file.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    /// Its name.
+    pub digest: Digest,
+    /// Its bytes.
+    pub bytes: Bytes,
+}
+
+/// How far the ledger is durable.
+#[derive(Clone, Debug, Default)]
+pub struct Durable {
+    /// Every record up to this one is on disk.
+    pub seq: u64,
+    /// Batches committed since the start, those without records too.
+    pub batches: u64,
+    /// Set once when an append has failed; final.
+    pub failure: Option<Arc<Error>>,
+}
+
+enum Job {
+    Append(Batch),
+    Blobs { blobs: Vec<Blob>, done: oneshot::Sender<Result<(), Error>> },
+    Close,
+}
+
+/// The writing end of the ledger. Dropping it closes the ledger.
+#[derive(Debug)]
+pub struct Writer {
+    jobs: SyncSender<Job>,
+    slots: Arc<Semaphore>,
+    durable: watch::Receiver<Durable>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Stores small blobs that no record names yet.
+#[derive(Clone, Debug)]
+pub struct BlobWriter {
+    jobs: SyncSender<Job>,
+    slots: Arc<Semaphore>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, head: Head) -> Result<Self, Error> {
+        let (jobs, queue) = sync_channel(QUEUE_LENGTH);
+        let start = Durable { seq: head.seq, ..Durable::default() };
+        let (publish, durable) = watch::channel(start);
+        let thread = Thread { connection, head, queue, publish };
+        let thread = std::thread::Builder::new()
+            .name("ledger-writer".to_owned())
+            .spawn(move || thread.run())
+            .map_err(Error::Thread)?;
+        Ok(Self { jobs, slots: Arc::new(Semaphore::new(BLOB_JOBS_MAX)), durable, thread: Some(thread) })
+    }
+
+    /// Hands a batch over. The caller keeps at most one on its way and learns of its fate from
+    /// [`Writer::durable`]; this never waits.
+    pub fn append(&self, batch: Batch) -> Result<(), Error> {
+        self.jobs.try_send(Job::Append(batch)).map_err(|_| Error::WriterEnded)
+    }
+
+    /// How far the ledger is durable, now and from now on.
+    pub fn durable(&self) -> watch::Receiver<Durable> {
+        self.durable.clone()
+    }
+
+    /// For blobs that come before their records.
+    pub fn blob_writer(&self) -> BlobWriter {
+        BlobWriter { jobs: self.jobs.clone(), slots: Arc::clone(&self.slots) }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.jobs.send(Job::Close);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl BlobWriter {
+    /// Returns once the blobs are durable.
+    pub async fn store(&self, blobs: Vec<Blob>) -> Result<(), Error> {
+        let _slot = self.slots.acquire().await.map_err(|_| Error::WriterEnded)?;
+        let (done, stored) = oneshot::channel();
+        self.jobs.try_send(Job::Blobs { blobs, done }).map_err(|_| Error::WriterEnded)?;
+        stored.await.map_err(|_| Error::WriterEnded)?
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    head: Head,
+    queue: Receiver<Job>,
+    publish: watch::Sender<Durable>,
+}
+
+impl Thread {
+    fn run(mut self) {
+        let mut open = true;
+        while open {
+            let Ok(first) = self.queue.recv() else { break };
+            let mut batch = Batch::default();
+            let mut batches = 0;
+            let mut waiting = Vec::new();
+            // Group commit: everything that has queued up while the last commit was syncing.
+            for job in std::iter::once(first).chain(self.queue.try_iter().take(QUEUE_LENGTH)) {
+                match job {
+                    Job::Append(more) => {
+                        batch.records.extend(more.records);
+                        batch.blobs.extend(more.blobs);
+                        batches += 1;
+                    }
+                    Job::Blobs { blobs, done } => {
+                        batch.blobs.extend(blobs);
+                        waiting.push(done);
+                    }
+                    Job::Close => open = false,
+                }
+            }
+            if batches == 0 && waiting.is_empty() {
+                continue;
+            }
+            if !self.write(&batch, batches, waiting) {
+                return;
+            }
+        }
+        // Leaves a ledger of one file behind; recovery does not need it.
+        let _ = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+    }
+
+    /// Commits and publishes. False: nothing more may be written.
+    fn write(
+        &mut self,
+        batch: &Batch,
+        batches: u64,
+        waiting: Vec<oneshot::Sender<Result<(), Error>>>,
+    ) -> bool {
+        match commit(&mut self.connection, self.head, batch) {
+            Ok(head) => {
+                self.head = head;
+                #[cfg(debug_assertions)]
+                crate::failpoint::reach(crate::failpoint::Side::After, kinds(batch));
+                self.publish.send_modify(|durable| {
+                    durable.seq = head.seq;
+                    durable.batches += batches;
+                });
+                for done in waiting {
+                    let _ = done.send(Ok(()));
+                }
+                true
+            }
+            // Blobs that found the disk full were refused before anything was promised.
+            Err(error) if batches == 0 && is_full(&error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "blobs were not stored");
+                for done in waiting {
+                    let _ = done.send(Err(Error::Full));
+                }
+                true
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "THE LEDGER COULD NOT BE WRITTEN; nothing more is acknowledged"
+                );
+                let failure = Some(Arc::new(error));
+                self.publish.send_modify(|durable| durable.failure = failure);
+                false
+            }
+        }
+    }
+}
+
+fn is_full(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Sqlite { source: rusqlite::Error::SqliteFailure(failure, _), .. }
+            if failure.code == ErrorCode::DiskFull
+    )
+}
+
+#[cfg(debug_assertions)]
+fn kinds(batch: &Batch) -> impl Iterator<Item = &str> {
+    batch.records.iter().map(|record| record.body.kind())
+}
+
+/// One transaction: blobs, then the records that may name them.
+fn commit(connection: &mut Connection, mut head: Head, batch: &Batch) -> Result<Head, Error> {
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(Error::sqlite("begin a transaction"))?;
+    insert_blobs(&transaction, &batch.blobs)?;
+    {
+        let statement =
+            format!("INSERT INTO records ({COLUMNS}) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)");
+        let mut insert = transaction.prepare_cached(&statement).map_err(Error::sqlite("append a record"))?;
+        for record in &batch.records {
+            if record.seq != head.seq + 1 {
+                return Err(Error::OutOfOrder { expected: head.seq + 1, found: record.seq });
+            }
+            let row = Row::of(record, head.hash);
+            insert
+                .execute(params![
+                    row.seq.cast_signed(),
+                    row.campaign,
+                    row.iteration,
+                    row.attempt,
+                    row.lever,
+                    row.request,
+                    row.wall_ms,
+                    row.kind,
+                    row.body,
+                    row.prev.0,
+                    row.hash.0,
+                ])
+                .map_err(Error::sqlite("append a record"))?;
+            head = Head { seq: row.seq, hash: row.hash };
+        }
+    }
+    #[cfg(debug_assertions)]
+    crate::failpoint::reach(crate::failpoint::Side::Before, kinds(batch));
+    transaction.commit().map_err(Error::sqlite("commit"))?;
+    Ok(head)
+}
+
+fn insert_blobs(transaction: &Transaction<'_>, blobs: &[Blob]) -> Result<(), Error> {
+    let mut insert = transaction
+        .prepare_cached(
+            "INSERT INTO blobs (hash, size, data) VALUES (?1, ?2, ?3) ON CONFLICT (hash) DO NOTHING",
+        )
+        .map_err(Error::sqlite("store a blob"))?;
+    for Blob { digest, bytes } in blobs {
+        insert
+            .execute(params![digest.hash.0, digest.size_bytes.cast_signed(), bytes.as_ref()])
+            .map_err(Error::sqlite("store a blob"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! The coordinator's life: open, replay, record a new incarnation, serve, and end cleanly.
+
+use crate::blobs::{self, Blobs};
+use crate::driver::{self, Driver, Stores, Tasks, blocking};
+use crate::grpc::listen::{self, Endpoint, Listeners};
+use crate::grpc::serve::{self, ReflectionError};
+use crate::identity::{self, Token};
+use crate::ledger;
+use crate::logs::Logs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use windlass_engine::core::Core;
+
+/// How long open connections are given at shutdown.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What a coordinator needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where everything durable lies.
+    pub data_dir: PathBuf,
+    /// A loopback address to listen on beside the Unix socket.
+    pub listen: Option<SocketAddr>,
+    /// How long a silent worker keeps its leases.
+    pub worker_lost_after: Duration,
+}
+
+/// A coordinator that cannot start or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] ledger::Error),
+    /// The blobs.
+    #[error(transparent)]
+    Blobs(#[from] blobs::Error),
+    /// The token.
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    /// Where to listen.
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
+    /// Reflection.
+    #[error(transparent)]
+    Reflection(#[from] ReflectionError),
+    /// The loop.
+    #[error(transparent)]
+    Driver(#[from] driver::Error),
+}
+
+/// Runs a coordinator until `shutdown`; `ready` is called once, when it can be reached.
+pub async fn run(
+    settings: Settings,
+    ready: impl FnOnce(&Endpoint),
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    listen::refuse_beyond_this_machine(settings.listen)?;
+    let data_dir = settings.data_dir;
+    let lease_period_ms = u64::try_from(settings.worker_lost_after.as_millis()).unwrap_or(u64::MAX / 4);
+    let folder = data_dir.clone();
+    let (ledger, core) = blocking(move || {
+        let mut core = Core::with_lease_period_ms(lease_period_ms);
+        ledger::open(&folder, |record| core.apply(&record)).map(|ledger| (ledger, core))
+    })
+    .await?;
+    let ledger::Ledger { writer, readers, head, lock } = ledger;
+    tracing::info!(records = head.seq, head = %head.hash, "ledger open");
+    let token = Token::ensure(&data_dir)?;
+    let blobs = Blobs::open(&data_dir.join("blobs"), readers.clone(), writer.blob_writer())?;
+    let stores = Stores { readers, blobs, logs: Logs::new(data_dir.join("logs")) };
+    // The loop may end by itself; what is served then ends with it.
+    let stop = shutdown.child_token();
+    let tasks = Tasks::new(stop.clone());
+    let (mut driver, handle) = Driver::new(core, writer, stores, tasks.clone());
+    let incarnation = driver.begin().await?;
+    let listeners = Listeners::bind(&data_dir, settings.listen).await?;
+    let routes = serve::routes(&handle).await?;
+    drop(handle);
+    let traces = listeners.traces();
+    let endpoint = listeners.endpoint.clone();
+    if let Some(listener) = listeners.tcp {
+        tasks.start(serve::tcp(listener, routes.clone(), token, stop.clone()));
+    }
+    tasks.start(serve::unix(listeners.unix, routes, stop.clone()));
+    tracing::info!(%incarnation, socket = %endpoint.socket.display(), tcp = ?endpoint.tcp, "ready");
+    ready(&endpoint);
+    let ran = driver.run().await;
+    stop.cancel();
+    tasks.end(GRACE).await;
+    for trace in traces {
+        if let Err(error) = std::fs::remove_file(&trace) {
+            tracing::warn!(path = %trace.display(), error = &error as &dyn std::error::Error, "left behind");
+        }
+    }
+    drop(lock);
+    Ok(ran?)
+}

@@ -1,0 +1,220 @@
+//! Whatever researchers, owners and workers do, in any order: the ledger stays legal (the harness checks
+//! every record), a replay gives the same bytes, and afterwards everything moves on (I14). The simulator
+//! goes deeper; this is quick.
+
+use crate::harness::{Said, World, cpus, crash, good, infra, lever, path};
+use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
+use serde_json::json;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use windlass_engine::core::{Ask, Observation};
+use windlass_engine::gate::facts::{Look, Merged};
+use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
+use windlass_shared::id::{LeverNumber, WorkerId};
+use windlass_shared::lever::{FixTrigger, Lever};
+use windlass_shared::record::Body;
+use windlass_shared::session::Report;
+use windlass_shared::view::CampaignState;
+
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Propose(u8),
+    Conflict(u8),
+    Missing(u8),
+    Retire(u8),
+    Pause,
+    Resume,
+    Stop,
+    Resubmit,
+    Drain(bool),
+    End(bool, u8),
+    Cut(bool, bool),
+    Reconnect(bool),
+    Disconnect(bool),
+    Report(bool),
+    Late(u8),
+    Pass(u16),
+    Restart,
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let worker = any::<bool>;
+    let deed = prop_oneof![
+        4 => (0..8_u8).prop_map(Deed::Propose),
+        1 => (1..9_u8).prop_map(Deed::Conflict),
+        1 => (1..9_u8).prop_map(Deed::Missing),
+        1 => (1..9_u8).prop_map(Deed::Retire),
+        1 => Just(Deed::Pause),
+        2 => Just(Deed::Resume),
+        1 => prop_oneof![1 => Just(Deed::Stop), 8 => Just(Deed::Resubmit)],
+        1 => worker().prop_map(Deed::Drain),
+        12 => (worker(), any::<u8>()).prop_map(|(worker, how)| Deed::End(worker, how)),
+        2 => (worker(), any::<bool>()).prop_map(|(worker, cut)| Deed::Cut(worker, cut)),
+        1 => worker().prop_map(Deed::Reconnect),
+        1 => worker().prop_map(Deed::Disconnect),
+        4 => worker().prop_map(Deed::Report),
+        2 => any::<u8>().prop_map(Deed::Late),
+        4 => any::<u16>().prop_map(Deed::Pass),
+        1 => Just(Deed::Restart),
+    ];
+    prop::collection::vec(deed, 1..80)
+}
+
+fn name(worker: bool) -> &'static str {
+    if worker { "w" } else { "x" }
+}
+
+fn a_lever(which: u8) -> Lever {
+    let fixes = vec![crate::harness::carried(FixTrigger::On("crashed".to_owned()))];
+    let analysis = if which.is_multiple_of(2) {
+        vec![crate::harness::scripted(&format!("d{which}"))]
+    } else {
+        vec![crate::harness::row(&format!("d{which}"))]
+    };
+    Lever { fixes, analysis, ..lever(&format!("lever-{which}")) }
+}
+
+fn order_of(world: &World, key: &AttemptKey) -> Option<Order> {
+    world.bodies().find_map(|body| match body {
+        Body::AttemptLeased { order, .. } if order.key == *key => Some((**order).clone()),
+        _ => None,
+    })
+}
+
+fn unfinished(world: &mut World, worker: &str) -> Option<AttemptKey> {
+    let attempts = &world.fake(worker).attempts;
+    attempts.iter().find(|(_, (_, phase))| !matches!(phase, Phase::Ended(_))).map(|(key, _)| key.clone())
+}
+
+fn end(world: &mut World, worker: &str, how: u8) {
+    let Some(key) = unfinished(world, worker) else { return };
+    let Some(order) = order_of(world, &key) else { return };
+    let outcome = match how % 8 {
+        0 => crash(),
+        1 => infra(),
+        2 => Outcome::bare(Ending::Lost),
+        3 => Outcome { outputs: Vec::new(), ..good(&order, "0.5") },
+        how => good(&order, &format!("0.{how}{}", how_fine(&key))),
+    };
+    world.end_on(&WorkerId::from(worker), &key, outcome);
+}
+
+fn how_fine(key: &AttemptKey) -> u32 {
+    key.id.iteration.0
+}
+
+fn obey_stops(world: &mut World) {
+    while let Some((worker, said)) = world.said.pop_front() {
+        let Said::Stop(key, _) = said else { continue };
+        let fake = world.fake(worker.as_str());
+        if fake.attempts.get(&key).is_some_and(|(_, phase)| !matches!(phase, Phase::Ended(_))) {
+            world.end_on(&worker, &key, Outcome::bare(Ending::Cancelled));
+        }
+    }
+}
+
+fn perform(world: &mut World, deed: Deed, sent: &mut Vec<Report>) {
+    let campaign = world.id();
+    // A refusal is an answer as good as any.
+    let mut ask = |ask: Ask| drop(world.ask(ask));
+    match deed {
+        Deed::Retire(lever) => ask(Ask::Retire { campaign, lever: LeverNumber(lever.into()) }),
+        Deed::Pause => ask(Ask::Pause(campaign)),
+        Deed::Resume => ask(Ask::Resume(campaign)),
+        Deed::Stop => ask(Ask::Stop(campaign)),
+        Deed::Drain(worker) => ask(Ask::Drain(WorkerId::from(name(worker)))),
+        Deed::Resubmit => {
+            let paused = matches!(world.state().state, CampaignState::Paused { .. });
+            if paused {
+                world.submit("digits", &json!({"passes": 2})).expect("sound bindings");
+            }
+        }
+        Deed::Propose(which) => drop(world.propose(a_lever(which))),
+        Deed::Conflict(lever) => {
+            let conflict = Merged::Conflict(vec![path("train.py")]);
+            world.merges.insert(LeverNumber(lever.into()), conflict);
+        }
+        Deed::Missing(lever) => drop(world.looks.insert(LeverNumber(lever.into()), Look::FileMissing)),
+        Deed::End(worker, how) => end(world, name(worker), how),
+        Deed::Cut(worker, cut) => world.fake(name(worker)).cut = cut,
+        Deed::Reconnect(worker) => {
+            world.fake(name(worker)).draw_session();
+            world.report(name(worker));
+        }
+        Deed::Disconnect(worker) => world.observe(Observation::Disconnected(WorkerId::from(name(worker)))),
+        Deed::Report(worker) => {
+            let report = world.fake(name(worker)).report();
+            sent.push(report.clone());
+            world.send(report);
+        }
+        Deed::Late(which) => {
+            if let Some(report) = sent.get(usize::from(which) % sent.len().max(1)).cloned() {
+                world.send(report);
+            }
+        }
+        Deed::Pass(ms) => world.pass(u64::from(ms)),
+        Deed::Restart => world.restart(),
+    }
+    obey_stops(world);
+}
+
+/// No more faults: whatever is open must be decided.
+fn heal(world: &mut World) {
+    for worker in ["w", "x"] {
+        world.fake(worker).cut = false;
+        world.ask(Ask::Undrain(WorkerId::from(worker))).expect("undrained");
+    }
+    let campaign = world.id();
+    let _ = world.ask(Ask::Resume(campaign));
+    for _ in 0..60 {
+        world.pass_heard(20_000);
+        obey_stops(world);
+        for worker in ["w", "x"] {
+            end(world, worker, 5);
+            obey_stops(world);
+        }
+    }
+    let is_stopped = world.state().is_stopped();
+    assert!(is_stopped || world.state().open.is_none(), "I14: {:?}", world.state().open);
+    assert!(world.core.durable().live.is_empty(), "I14: {:?}", world.core.durable().live);
+}
+
+fn check(deeds: Vec<Deed>) -> BTreeSet<&'static str> {
+    let mut world = World::empty();
+    world.connect("w", cpus(1));
+    world.connect("x", cpus(2));
+    world.submit("digits", &json!({"passes": 2})).expect("sound bindings");
+    let mut sent = Vec::new();
+    for deed in deeds {
+        perform(&mut world, deed, &mut sent);
+    }
+    heal(&mut world);
+    world.bodies().map(Body::kind).collect()
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn i13_i14_any_order_of_deeds_leaves_a_legal_ledger_that_moves_on(deeds in deeds()) {
+        check(deeds);
+    }
+}
+
+#[test]
+fn i13_the_deeds_reach_every_kind_of_record() {
+    let mut runner = TestRunner::new_with_rng(config(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let seen = RefCell::new(BTreeSet::new());
+    let ran = runner.run(&deeds(), |deeds| {
+        seen.borrow_mut().extend(check(deeds));
+        Ok(())
+    });
+    ran.expect("legal in any order");
+    let missing: Vec<_> = Body::KINDS.iter().filter(|kind| !seen.borrow().contains(*kind)).collect();
+    assert!(missing.is_empty(), "never reached: {missing:?}");
+}

@@ -1,0 +1,9 @@
+//! Blobs on this worker: a cache by content, checked on write and before use (I16), filled from and
+//! emptied to the coordinator.
+
+mod cache;
+mod transfer;
+
+pub use cache::Cache;
+pub(crate) use cache::open_plain;
+pub use transfer::{fetch, upload};

@@ -1,0 +1,137 @@
+//! The way to the coordinator: Unix socket, or TCP with a token. Holds no state of calls.
+
+use crate::error::Error;
+use hyper_util::rt::TokioIo;
+use rustix::fs::{Mode, OFlags};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint as TonicEndpoint, Uri};
+use tonic::{Request, Status};
+use windlass_proto::MESSAGE_MAX_BYTES;
+use windlass_proto::v1::artifact_service_client::ArtifactServiceClient;
+use windlass_proto::v1::log_service_client::LogServiceClient;
+use windlass_proto::v1::worker_service_client::WorkerServiceClient;
+
+/// A silent peer is suspected within 3 s: one ping a second, two more to answer (DESIGN "Wire").
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(2);
+const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// `sockaddr_un` holds 108 bytes; a longer path goes through an open folder.
+const SOCKET_PATH_MAX: usize = 100;
+
+/// Where a coordinator listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// Loopback TCP, `host:port`, with the data folder's token.
+    Tcp {
+        /// `host:port`.
+        address: String,
+        /// The token.
+        token: String,
+    },
+}
+
+/// Puts the token on every call.
+#[derive(Clone, Debug)]
+pub struct Bearer {
+    value: Option<MetadataValue<Ascii>>,
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(value) = &self.value {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A connection that opens when it is used and opens again when it broke.
+#[derive(Clone, Debug)]
+pub struct Client {
+    channel: InterceptedService<Channel, Bearer>,
+}
+
+impl Client {
+    /// Prepares the way; nothing is sent before the first call.
+    pub fn new(endpoint: &Endpoint) -> Result<Self, Error> {
+        let (channel, token) = match endpoint {
+            Endpoint::Unix(path) => (unix(path)?, None),
+            Endpoint::Tcp { address, token } => (tcp(address)?, Some(token)),
+        };
+        let header = |token: &String| format!("Bearer {token}").parse();
+        let value = token.map(header).transpose().map_err(|_| Error::Address("a token".to_owned()))?;
+        Ok(Self { channel: InterceptedService::new(channel, Bearer { value }) })
+    }
+
+    /// The connection for any other service's client.
+    pub fn channel(&self) -> InterceptedService<Channel, Bearer> {
+        self.channel.clone()
+    }
+
+    /// `WorkerService`.
+    pub fn workers(&self) -> WorkerServiceClient<InterceptedService<Channel, Bearer>> {
+        WorkerServiceClient::new(self.channel())
+            .max_decoding_message_size(MESSAGE_MAX_BYTES)
+            .max_encoding_message_size(MESSAGE_MAX_BYTES)
+    }
+
+    /// `LogService`.
+    pub fn logs(&self) -> LogServiceClient<InterceptedService<Channel, Bearer>> {
+        LogServiceClient::new(self.channel()).max_decoding_message_size(MESSAGE_MAX_BYTES)
+    }
+
+    /// `ArtifactService`.
+    pub fn artifacts(&self) -> ArtifactServiceClient<InterceptedService<Channel, Bearer>> {
+        ArtifactServiceClient::new(self.channel())
+            .max_decoding_message_size(MESSAGE_MAX_BYTES)
+            .max_encoding_message_size(MESSAGE_MAX_BYTES)
+    }
+}
+
+fn settings(endpoint: TonicEndpoint) -> TonicEndpoint {
+    endpoint
+        .connect_timeout(CONNECT_MAX)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_ANSWER)
+        .keep_alive_while_idle(true)
+        // A log or a blob of 1 MiB moves without waiting for the window.
+        .initial_stream_window_size(2 << 20)
+        .initial_connection_window_size(8 << 20)
+}
+
+fn tcp(address: &str) -> Result<Channel, Error> {
+    let endpoint = TonicEndpoint::from_shared(format!("http://{address}"));
+    let endpoint = endpoint.map_err(|_| Error::Address(address.to_owned()))?;
+    Ok(settings(endpoint).connect_lazy())
+}
+
+fn unix(path: &Path) -> Result<Channel, Error> {
+    let path = path.to_owned();
+    // The name is never looked up: the connector below knows the way.
+    let endpoint = settings(TonicEndpoint::from_static("http://coordinator.invalid"));
+    let connector = tower::service_fn(move |_: Uri| {
+        let path = path.clone();
+        async move { connect_unix(&path).await.map(TokioIo::new) }
+    });
+    Ok(endpoint.connect_with_connector_lazy(connector))
+}
+
+async fn connect_unix(path: &Path) -> std::io::Result<UnixStream> {
+    if path.as_os_str().len() <= SOCKET_PATH_MAX {
+        return UnixStream::connect(path).await;
+    }
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let name = path.file_name().unwrap_or_default();
+    let folder = rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let short = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
+    UnixStream::connect(short).await
+}

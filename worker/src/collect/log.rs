@@ -1,0 +1,152 @@
+//! One pass over a finished log: the metric, the hash, the end. Memory stays bounded whatever the log
+//! (I18).
+
+use crate::error::Error;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use windlass_engine::gate::anchor;
+use windlass_engine::metric::Reader;
+use windlass_shared::attempt::{MetricSpec, Reading};
+use windlass_shared::digest::Hash;
+
+/// Bytes read at a time.
+const PIECE_BYTES: usize = 128 << 10;
+/// The end of the log that is looked at: 200 lines of 1 KiB and some.
+const END_MAX_BYTES: usize = 256 << 10;
+/// Lines in which carried fixes' patterns are looked for (P19).
+const PATTERN_LINES: usize = 200;
+/// Lines and bytes of the tail that goes into the ledger.
+const TAIL_LINES: usize = 50;
+const TAIL_MAX_BYTES: usize = 8 << 10;
+
+/// What a log says.
+#[derive(Clone, Debug)]
+pub struct LogReading {
+    /// The metric, when one was asked for (P18).
+    pub reading: Option<Reading>,
+    /// Its bytes.
+    pub bytes: u64,
+    /// Its line breaks, and one more for a last line without.
+    pub lines: u64,
+    /// Of all of it.
+    pub hash: Hash,
+    /// Its last [`PATTERN_LINES`] lines, within [`END_MAX_BYTES`].
+    pub end: String,
+    /// Indexes of the patterns that match one of these lines.
+    pub matches: Vec<u32>,
+}
+
+/// Reads the log at `path`; one that is not there is empty.
+pub fn read(path: &Path, metric: Option<&MetricSpec>, patterns: &[String]) -> Result<LogReading, Error> {
+    let mut reader = metric.map(Reader::new);
+    let mut hasher = blake3::Hasher::new();
+    let (mut bytes, mut breaks, mut last) = (0_u64, 0_u64, b'\n');
+    let mut end: Vec<u8> = Vec::with_capacity(2 * PIECE_BYTES);
+    let mut buffer = vec![0; PIECE_BYTES];
+    let mut file = match File::open(path) {
+        Ok(file) => Some(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Error::file("open", path)(error)),
+    };
+    while let Some(file) = file.as_mut() {
+        let count = file.read(&mut buffer).map_err(Error::file("read", path))?;
+        let Some(&final_byte) = buffer[..count].last() else { break };
+        let piece = &buffer[..count];
+        if let Some(reader) = reader.as_mut() {
+            reader.push(piece);
+        }
+        hasher.update(piece);
+        bytes += count as u64;
+        breaks += piece.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        last = final_byte;
+        end.extend_from_slice(piece);
+        if end.len() > 2 * END_MAX_BYTES {
+            end.drain(..end.len() - END_MAX_BYTES);
+        }
+    }
+    end.drain(..end.len().saturating_sub(END_MAX_BYTES));
+    let end = last_lines(&String::from_utf8_lossy(&end), PATTERN_LINES);
+    let matches = matches(&end, patterns);
+    let lines = breaks + u64::from(last != b'\n');
+    let hash = Hash(*hasher.finalize().as_bytes());
+    Ok(LogReading { reading: reader.map(Reader::finish), bytes, lines, hash, end, matches })
+}
+
+impl LogReading {
+    /// The last lines for the ledger, bounded.
+    pub fn tail(&self) -> String {
+        let mut tail = last_lines(&self.end, TAIL_LINES);
+        if tail.len() > TAIL_MAX_BYTES {
+            let cut = (tail.len() - TAIL_MAX_BYTES..tail.len()).find(|&at| tail.is_char_boundary(at));
+            tail.drain(..cut.unwrap_or(tail.len()));
+        }
+        tail
+    }
+}
+
+fn last_lines(text: &str, most: usize) -> String {
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    let begin = body.rmatch_indices('\n').nth(most - 1).map_or(0, |(at, _)| at + 1);
+    body[begin..].to_owned()
+}
+
+fn matches(end: &str, patterns: &[String]) -> Vec<u32> {
+    let mut found = Vec::new();
+    for (index, pattern) in (0_u32..).zip(patterns) {
+        // A pattern that is none was refused with its lever; here it matches nothing.
+        let Ok(pattern) = anchor::compile(pattern) else { continue };
+        // `\r` redraws a line: what stands after it is a line for its reader.
+        if end.split(['\n', '\r']).any(|line| pattern.is_match(line.as_bytes())) {
+            found.push(index);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use windlass_shared::bindings::MetricLine;
+
+    fn check(log: &[u8], patterns: &[&str]) -> LogReading {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("run.log");
+        std::fs::write(&path, log).expect("a log");
+        let metric = MetricSpec { name: "acc".to_owned(), line: MetricLine::Last, range: None };
+        let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
+        read(&path, Some(&metric), &patterns).expect("readable")
+    }
+
+    #[test]
+    fn a_log_is_read_once_for_metric_hash_lines_and_end() {
+        let log = check(b"epoch 1\nacc: 0.5\nlast", &[]);
+        assert!(matches!(&log.reading, Some(Reading::Metric { line: 2, .. })), "{:?}", log.reading);
+        assert_eq!((log.bytes, log.lines), (21, 3));
+        assert_eq!(log.hash, Hash::of(b"epoch 1\nacc: 0.5\nlast"));
+        assert_eq!(log.tail(), "epoch 1\nacc: 0.5\nlast");
+        let empty = check(b"", &["x"]);
+        assert_eq!((empty.bytes, empty.lines, empty.tail()), (0, 0, String::new()));
+        assert!(empty.matches.is_empty());
+    }
+
+    #[test]
+    fn p19_patterns_are_looked_for_in_the_last_200_lines() {
+        let mut log = b"early trouble\n".to_vec();
+        for n in 0..199 {
+            log.extend(format!("line {n}\n").bytes());
+        }
+        assert_eq!(check(&log, &["(", "trouble", "^line 198$", "nothing"]).matches, [1, 2]);
+        log.extend(b"one more\n");
+        assert_eq!(check(&log, &["trouble", "\\bmore$"]).matches, [1]);
+    }
+
+    #[test]
+    fn i18_a_line_of_millions_costs_no_memory_and_the_tail_stays_bounded() {
+        let mut log = vec![b'x'; 3_000_000];
+        log.extend("ü".repeat(6000).bytes());
+        let log = check(&log, &[]);
+        assert!(log.end.len() <= END_MAX_BYTES + 3);
+        assert!(log.tail().len() <= TAIL_MAX_BYTES && log.tail().ends_with('ü'));
+    }
+}

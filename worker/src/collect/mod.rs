@@ -1,0 +1,129 @@
+//! From a dead tree to an outcome: what the log says, whether frozen files stand, what results there are.
+//! Never run while a process of the attempt lives, so that nothing prints or writes later.
+
+mod builtin;
+mod log;
+mod outputs;
+
+use crate::blobs;
+use crate::driver::blocking;
+use crate::error::Error;
+use crate::prepare::manifest;
+use crate::sandbox;
+use crate::shim::{self, Exit};
+use crate::shop::{Patience, Shop, persist};
+use crate::spool::AttemptDir;
+use crate::workspace::{gather, read_back};
+use rustix::io::Errno;
+use windlass_engine::attempt::{ExitRecord, classify};
+use windlass_engine::gate::editable::Editable;
+use windlass_engine::gate::guard::frozen_changed;
+use windlass_shared::attempt::{Ending, Kind, Order, Outcome};
+use windlass_shared::digest::Digest;
+use windlass_shared::path::TreePath;
+use windlass_shared::tree::Manifest;
+
+/// Ends every process of an attempt whose shim vanished, and reads what can be read: it is `lost`, not a
+/// crash of the idea (I8).
+pub async fn bury(order: &Order, device_model: String) -> Outcome {
+    let key = order.key.clone();
+    let hunt = blocking(move || {
+        let killed = shim::kill_leftovers(&key);
+        tracing::warn!(attempt = %key, killed, "a shim vanished; its processes are ended");
+        Ok(())
+    });
+    if let Err(error) = hunt.await {
+        tracing::error!(attempt = %order.key, problem = error.chain(), "failed to hunt leftovers");
+    }
+    Outcome { isolation: sandbox::LEVEL.to_owned(), device_model, ..Outcome::bare(Ending::Lost) }
+}
+
+/// Makes the outcome and sends the results. `device_model` is what it ran on. A failure of this machine
+/// is an ending of the attempt, not an error.
+pub async fn collect(shop: &Shop, order: &Order, exit: &ExitRecord, device_model: String) -> Outcome {
+    let read = {
+        let (shop, order, exit) = (shop.clone(), order.clone(), exit.clone());
+        blocking(move || {
+            let dir = shop.work.attempt(&order.key)?;
+            read_folder(&shop, &order, &dir, &exit)
+        })
+        .await
+    };
+    let (mut outcome, results) = read.unwrap_or_else(|error| {
+        let outcome = Outcome { duration_ms: exit.duration_ms, ..Outcome::bare(error.ending()) };
+        (outcome, None)
+    });
+    outcome.isolation = sandbox::LEVEL.to_owned();
+    outcome.device_model = device_model;
+    if let Some(tree) = results {
+        // The manifest is a blob like its files.
+        let mut all: Vec<Digest> = tree.blobs().collect();
+        all.push(tree.digest());
+        let sent = persist(Patience::Endless, || blobs::upload(&shop.client, &shop.cache, &all)).await;
+        match sent {
+            Ok(()) => outcome.results = Some(tree.digest()),
+            Err(error) => {
+                tracing::warn!(attempt = %order.key, problem = error.chain(), "failed to send results");
+                outcome.ending = error.ending();
+            }
+        }
+    }
+    outcome
+}
+
+/// All that is done with files alone.
+fn read_folder(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    exit: &ExitRecord,
+) -> Result<(Outcome, Option<Manifest>), Error> {
+    let log = log::read(&dir.log(), order.metric.as_ref(), &order.fix_patterns)?;
+    let written: Option<Exit> = dir.exit()?;
+    let ending = match written.and_then(|exit| exit.log_errno).map(Errno::from_raw_os_error) {
+        // The log is cut where the disk was full: what it says of the metric counts for nothing.
+        Some(Errno::NOSPC | Errno::DQUOT) => Ending::DiskFull,
+        Some(errno) => Ending::Infra { detail: format!("the log could not be written: {errno}") },
+        None => classify(exit, &log.end),
+    };
+    let failed = ending != Ending::Finished;
+    let mut outcome = Outcome {
+        reading: log.reading.clone(),
+        duration_ms: exit.duration_ms,
+        log_bytes: log.bytes,
+        log_hash: (exit.log_cut_bytes == 0).then_some(log.hash),
+        log_tail: if failed { log.tail() } else { String::new() },
+        fix_matches: if failed { log.matches.clone() } else { Vec::new() },
+        ..Outcome::bare(ending)
+    };
+    if exit.start_failure.is_some() {
+        return Ok((outcome, None));
+    }
+    match order.kind {
+        Kind::Run => {
+            outcome.frozen_changed = changed(shop, order, dir)?;
+            builtin::write(order, dir, exit, &outcome, &log)?;
+        }
+        Kind::Analysis => outcome.reading = None,
+    }
+    let gathered = gather(&shop.cache, &dir.results())?;
+    for reason in &gathered.skipped {
+        tracing::warn!(attempt = %order.key, reason, "left a file of the results out");
+    }
+    outcome.outputs = match order.kind {
+        Kind::Run => outputs::of_builtins(order, &shop.cache, &gathered.tree)?,
+        Kind::Analysis => outputs::of_scripts(order, &shop.cache, &gathered.tree, dir, &outcome.ending)?,
+    };
+    let bytes = gathered.tree.to_bytes();
+    shop.cache.insert(&gathered.tree.digest(), &bytes)?;
+    Ok((outcome, Some(gathered.tree)))
+}
+
+/// The frozen file that the run changed, if it changed one (P2).
+fn changed(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<Option<TreePath>, Error> {
+    let base = manifest(&shop.cache, order.tree)?;
+    let editable = Editable::new(&order.editable)
+        .map_err(|refusal| Error::Order { field: "editable", value: refusal.to_string() })?;
+    let found = read_back(&base, &dir.workspace())?;
+    Ok(frozen_changed(&base, &found, &editable))
+}

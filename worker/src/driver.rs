@@ -1,0 +1,459 @@
+//! The one loop of a worker over one closed `enum Event`. It waits and carries out; what is to be done is
+//! decided by the pure host machine. All tasks are spawned here and end with it; runs do not: their shims
+//! live on, and the next start finds them.
+
+mod blocking;
+mod watch;
+
+pub(crate) use blocking::blocking;
+
+use crate::blobs::Cache;
+use crate::client::Client;
+use crate::collect;
+use crate::device::{self, Inventory};
+use crate::error::Error;
+use crate::logs::{self, Beginning};
+use crate::prepare;
+use crate::settings::Settings;
+use crate::shim;
+use crate::shop::{Backoff, Shop};
+use crate::spool::{self, State, WorkDir};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::{Notify, watch as signal};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use windlass_engine::attempt::{self, Action, ExitRecord, Host, Recovered, Recovery};
+use windlass_proto::v1;
+use windlass_shared::attempt::{AttemptKey, Order, Outcome};
+use windlass_shared::device::{Device, WorkerInfo};
+use windlass_shared::id::{DeviceId, SessionId};
+use windlass_shared::session::{Answer, Report};
+use windlass_shared::time::Time;
+
+/// Events that wait for the loop: a worker has dozens of attempts at most, each with one event at a time.
+const EVENTS_MAX: usize = 1024;
+/// Between looks at devices that can change.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The coordinator answers a hanging call within 20 s; a call that says nothing for longer is dead.
+const SYNC_MAX: Duration = Duration::from_secs(30);
+
+/// All that can happen to a worker.
+#[derive(Debug)]
+enum Event {
+    /// Something for the host machine.
+    Host(attempt::Event),
+    /// The hanging call of this number was answered.
+    Answered(Answer),
+    /// It failed, and the wait after it is over.
+    SyncFailed(Box<Error>),
+    /// An attempt's shim has ended.
+    ShimEnded(AttemptKey, Option<Box<ExitRecord>>),
+}
+
+/// Runs a worker until `shutdown`. Its runs live on. Fails when the work folder cannot be used.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Error> {
+    let client = Client::new(&settings.coordinator)?;
+    let (sender, mut events) = mpsc::channel(EVENTS_MAX);
+    let (shop, found) = open(&settings, client).await?;
+    let mut driver = Driver::new(&settings, shop, sender);
+    driver.recover(found);
+    driver.watch_devices(&settings);
+    driver.turn(&mut events, &shutdown).await
+}
+
+async fn open(settings: &Settings, client: Client) -> Result<(Shop, Vec<spool::Found>), Error> {
+    let work_dir = settings.work_dir.clone();
+    let (work, cache, found) = blocking(move || {
+        let work = WorkDir::open(&work_dir)?;
+        let cache = Cache::open(&work.blobs())?;
+        cache.evict()?;
+        let found = spool::recover(&work)?;
+        Ok((work, cache, found))
+    })
+    .await?;
+    Ok((Shop { work: Arc::new(work), cache: Arc::new(cache), client }, found))
+}
+
+/// A log on its way.
+#[derive(Debug)]
+struct Shipment {
+    /// Set when the log is whole.
+    whole: signal::Sender<bool>,
+    /// Whether all of it got there, once that is known.
+    done: signal::Receiver<Option<bool>>,
+}
+
+struct Driver {
+    host: Host,
+    shop: Shop,
+    exe: std::path::PathBuf,
+    began: Instant,
+    sender: Sender<Event>,
+    tasks: JoinSet<()>,
+    orders: BTreeMap<AttemptKey, Order>,
+    shipments: BTreeMap<AttemptKey, Shipment>,
+    models: BTreeMap<DeviceId, String>,
+    look: Arc<Notify>,
+    sync: Option<AbortHandle>,
+    backoff: Backoff,
+    /// The last failure to reach the coordinator, empty after an answer.
+    trouble: String,
+    report_due: bool,
+}
+
+impl Driver {
+    fn new(settings: &Settings, shop: Shop, sender: Sender<Event>) -> Self {
+        let name = settings.name.clone().or_else(|| sysinfo::System::host_name().ok());
+        let info = WorkerInfo {
+            id: shop.work.id().clone(),
+            name: name.unwrap_or_else(|| "worker".to_owned()),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            labels: settings.labels.clone(),
+        };
+        Self {
+            host: Host::new(info, draw_session()),
+            shop,
+            exe: settings.exe.clone(),
+            began: Instant::now(),
+            sender,
+            tasks: JoinSet::new(),
+            orders: BTreeMap::new(),
+            shipments: BTreeMap::new(),
+            models: BTreeMap::new(),
+            look: Arc::new(Notify::new()),
+            sync: None,
+            backoff: Backoff::default(),
+            trouble: String::new(),
+            report_due: false,
+        }
+    }
+
+    async fn turn(
+        &mut self,
+        events: &mut Receiver<Event>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Error> {
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(event) = events.recv() => event,
+                Some(ended) = self.tasks.join_next() => {
+                    match ended {
+                        // A panic of our own: the next start recovers from the spool.
+                        Err(error) if error.is_panic() => return Err(Error::Task(error)),
+                        _ => continue,
+                    }
+                }
+            };
+            self.take(event);
+            while let Ok(event) = events.try_recv() {
+                self.take(event);
+            }
+            if std::mem::take(&mut self.report_due) {
+                self.report();
+            }
+        }
+        self.tasks.shutdown().await;
+        Ok(())
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Host(event) => self.tell(event),
+            Event::Answered(answer) => {
+                self.backoff = Backoff::default();
+                self.trouble.clear();
+                self.tell(attempt::Event::Answer(answer));
+            }
+            Event::SyncFailed(error) => {
+                // Said once, not at every try.
+                let problem = error.chain();
+                if problem != self.trouble {
+                    tracing::warn!(problem, "the coordinator does not answer; trying on");
+                    self.trouble = problem;
+                }
+                self.backoff.lengthen();
+                self.report_due = true;
+            }
+            Event::ShimEnded(key, exit) => {
+                self.look.notify_one();
+                self.tell(attempt::Event::ShimEnded(key, exit.map(|exit| *exit)));
+            }
+        }
+    }
+
+    /// Tells the host machine, and does what it says.
+    fn tell(&mut self, event: attempt::Event) {
+        match &event {
+            attempt::Event::Started(key) => self.ship(key.clone(), Beginning::Fresh),
+            attempt::Event::Devices(devices) => self.note_models(devices),
+            attempt::Event::Collected(..) => self.look.notify_one(),
+            _ => {}
+        }
+        let now = self.now();
+        for action in self.host.handle(now, event) {
+            self.carry_out(action);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Prepare(order) => self.prepare(*order),
+            Action::StartShim(key) => self.start(&key),
+            Action::Terminate(key) => {
+                if let Ok(dir) = self.shop.work.attempt(&key) {
+                    shim::cancel(dir.path());
+                }
+            }
+            Action::Collect(key, exit) => self.collect(&key, exit),
+            Action::Forget(key) => self.forget(&key, prepare::forget),
+            Action::Keep(key) => self.forget(&key, |shop, _, dir| shop.work.set_aside(dir)),
+            Action::DrawSession => self.tell(attempt::Event::SessionDrawn(draw_session())),
+            Action::Report => self.report_due = true,
+        }
+    }
+
+    fn now(&self) -> Time {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Time {
+            wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
+            mono_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn note_models(&mut self, devices: &[Device]) {
+        self.models = devices.iter().map(|device| (device.id.clone(), device.model.clone())).collect();
+    }
+
+    /// The models of an order's devices, each once.
+    fn model(&self, order: &Order) -> String {
+        let models: std::collections::BTreeSet<&str> =
+            order.devices.iter().filter_map(|id| self.models.get(id).map(String::as_str)).collect();
+        models.into_iter().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Takes up what the spool holds.
+    fn recover(&mut self, found: Vec<spool::Found>) {
+        let now = self.now();
+        let mut recovered = Vec::new();
+        for spool::Found { order, dir, state } in found {
+            self.orders.insert(order.key.clone(), order.clone());
+            let state = match state {
+                State::Unstarted => Recovery::Unstarted,
+                State::Exited(exit) => Recovery::Exited(exit.record),
+                State::Gone => Recovery::Gone,
+                State::Ended(outcome) => Recovery::Ended(outcome),
+                State::Running(pidfd, started_wall_ms) => {
+                    let key = order.key.clone();
+                    self.ship(key.clone(), Beginning::Resumed);
+                    let sender = self.sender.clone();
+                    self.tasks.spawn(async move {
+                        let exit = watch::shim(None, pidfd, &dir).await;
+                        send(&sender, Event::ShimEnded(key, exit)).await;
+                    });
+                    let elapsed_ms = u64::try_from(now.wall_ms - started_wall_ms).unwrap_or(0);
+                    Recovery::Running { elapsed_ms }
+                }
+            };
+            recovered.push(Recovered { order, state });
+        }
+        tracing::info!(attempts = recovered.len(), worker = %self.shop.work.id(), "worker starts");
+        self.tell(attempt::Event::Recovered(recovered));
+        self.sweep();
+    }
+
+    /// The first look opens the first report.
+    fn watch_devices(&mut self, settings: &Settings) {
+        let (slots, library) = (settings.cpu_slots, settings.nvml_library.clone());
+        let (sender, look) = (self.sender.clone(), Arc::clone(&self.look));
+        self.tasks.spawn(async move {
+            let detected = blocking(move || Ok(device::detect(slots, library))).await;
+            let inventories = Arc::new(Mutex::new(detected.unwrap_or_default()));
+            loop {
+                let looking = Arc::clone(&inventories);
+                let Ok((devices, changes)) = blocking(move || Ok(look_at(&looking))).await else { return };
+                send(&sender, Event::Host(attempt::Event::Devices(devices))).await;
+                if !changes {
+                    return;
+                }
+                // Only a hint that something may have changed: the time is up, or it was asked for.
+                drop(tokio::time::timeout(LOOK_EVERY, look.notified()).await);
+            }
+        });
+    }
+
+    fn prepare(&mut self, order: Order) {
+        self.orders.insert(order.key.clone(), order.clone());
+        let (shop, sender) = (self.shop.clone(), self.sender.clone());
+        self.tasks.spawn(async move {
+            let event = match prepare::prepare(&shop, &order).await {
+                Ok(()) => attempt::Event::Prepared(order.key),
+                Err(error) => {
+                    tracing::warn!(attempt = %order.key, problem = error.chain(), "failed to prepare");
+                    attempt::Event::PrepareFailed(order.key, error.ending())
+                }
+            };
+            send(&sender, Event::Host(event)).await;
+        });
+    }
+
+    fn start(&mut self, key: &AttemptKey) {
+        let Some(order) = self.orders.get(key).cloned() else { return };
+        let (shop, exe, sender) = (self.shop.clone(), self.exe.clone(), self.sender.clone());
+        self.tasks.spawn(async move {
+            let key = order.key.clone();
+            match watch::start(&shop, &exe, order).await {
+                Ok(started) => {
+                    if started.speaks() {
+                        send(&sender, Event::Host(attempt::Event::Started(key.clone()))).await;
+                    }
+                    let exit = started.ended().await;
+                    send(&sender, Event::ShimEnded(key, exit)).await;
+                }
+                Err(error) => {
+                    tracing::warn!(attempt = %key, problem = error.chain(), "failed to start a shim");
+                    send(&sender, Event::Host(attempt::Event::PrepareFailed(key, error.ending()))).await;
+                }
+            }
+        });
+    }
+
+    fn ship(&mut self, key: AttemptKey, beginning: Beginning) {
+        let Ok(dir) = self.shop.work.attempt(&key) else { return };
+        let (whole, is_whole) = signal::channel(false);
+        let (finish, done) = signal::channel(None);
+        let client = self.shop.client.clone();
+        self.shipments.insert(key.clone(), Shipment { whole, done });
+        self.tasks.spawn(async move {
+            let shipped = logs::ship(&client, &key, &dir.log(), beginning, is_whole).await;
+            if let Err(error) = &shipped {
+                tracing::warn!(attempt = %key, problem = error.chain(), "the log is not taken");
+            }
+            finish.send_replace(Some(shipped.is_ok()));
+        });
+    }
+
+    fn collect(&mut self, key: &AttemptKey, exit: Option<Box<ExitRecord>>) {
+        let Some(order) = self.orders.get(key).cloned() else { return };
+        if !self.shipments.contains_key(key) {
+            self.ship(key.clone(), Beginning::Resumed);
+        }
+        let Some(shipment) = self.shipments.get(key) else { return };
+        let mut done = shipment.done.clone();
+        // Without a record the tree may live still, and print: its log is whole once it is buried.
+        let whole = shipment.whole.clone();
+        let (shop, sender, model) = (self.shop.clone(), self.sender.clone(), self.model(&order));
+        self.tasks.spawn(async move {
+            let buried = match &exit {
+                None => Some(collect::bury(&order, model.clone()).await),
+                Some(_) => None,
+            };
+            whole.send_replace(true);
+            let mut outcome = match (buried, &exit) {
+                (Some(outcome), _) => outcome,
+                (None, Some(exit)) => collect::collect(&shop, &order, exit, model).await,
+                (None, None) => return,
+            };
+            let shipped = done.wait_for(Option::is_some).await.is_ok_and(|shipped| *shipped == Some(true));
+            if !shipped {
+                outcome.log_hash = None;
+            }
+            keep(&shop, &order.key, &outcome).await;
+            send(&sender, Event::Host(attempt::Event::Collected(order.key, Box::new(outcome)))).await;
+        });
+    }
+
+    fn forget(
+        &mut self,
+        key: &AttemptKey,
+        end: impl FnOnce(&Shop, &Order, &spool::AttemptDir) -> Result<(), Error>,
+    ) {
+        self.shipments.remove(key);
+        let Some(order) = self.orders.remove(key) else { return };
+        let ended = self
+            .shop
+            .work
+            .attempt(key)
+            .and_then(|dir| if dir.path().exists() { end(&self.shop, &order, &dir) } else { Ok(()) });
+        if let Err(error) = ended {
+            // It will be found at the next start, and acknowledged again.
+            tracing::warn!(attempt = %key, problem = error.chain(), "failed to put a spool away");
+        }
+        self.sweep();
+    }
+
+    fn sweep(&mut self) {
+        let work = Arc::clone(&self.shop.work);
+        self.tasks.spawn(async move {
+            if let Err(error) = blocking(move || work.sweep()).await {
+                tracing::warn!(problem = error.chain(), "failed to sweep the work folder");
+            }
+        });
+    }
+
+    /// Sends the state as it is, in place of the call that hangs.
+    fn report(&mut self) {
+        let now = self.now();
+        let report = self.host.report(now);
+        if let Some(hanging) = self.sync.take() {
+            hanging.abort();
+        }
+        let (client, sender) = (self.shop.client.clone(), self.sender.clone());
+        // Each failure in a row waits longer; an answer begins anew.
+        let mut backoff = self.backoff;
+        self.sync = Some(self.tasks.spawn(async move {
+            let event = match sync(&client, &report).await {
+                Ok(answer) => Event::Answered(answer),
+                Err(error) => {
+                    backoff.wait().await;
+                    Event::SyncFailed(Box::new(error))
+                }
+            };
+            send(&sender, event).await;
+        }));
+    }
+}
+
+async fn sync(client: &Client, report: &Report) -> Result<Answer, Error> {
+    let mut request = tonic::Request::new(v1::SyncRequest::from(report));
+    request.set_timeout(SYNC_MAX);
+    let mut workers = client.workers();
+    let response = tokio::time::timeout(SYNC_MAX, workers.sync(request)).await;
+    let response = response.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer in time")));
+    let answer = response.map_err(Error::call("WorkerService.Sync"))?.into_inner();
+    Answer::try_from(answer).map_err(|source| Error::Answer { call: "WorkerService.Sync", source })
+}
+
+/// Persists an outcome before it is reported; a full disk is waited out.
+async fn keep(shop: &Shop, key: &AttemptKey, outcome: &Outcome) {
+    let mut backoff = Backoff::default();
+    loop {
+        let (work, key_here, outcome) = (Arc::clone(&shop.work), key.clone(), outcome.clone());
+        match blocking(move || work.attempt(&key_here)?.keep_outcome(&outcome)).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::error!(attempt = %key, problem = error.chain(), "failed to keep an outcome");
+                backoff.wait().await;
+            }
+        }
+    }
+}
+
+fn look_at(inventories: &Mutex<Vec<Box<dyn Inventory>>>) -> (Vec<Device>, bool) {
+    let mut inventories = inventories.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let devices = inventories.iter_mut().flat_map(|inventory| inventory.look()).collect();
+    (devices, inventories.iter().any(|inventory| inventory.changes()))
+}
+
+/// The loop's end is the only reader that can be gone; then nothing more needs to be said.
+async fn send(sender: &Sender<Event>, event: Event) {
+    drop(sender.send(event).await);
+}
+
+fn draw_session() -> SessionId {
+    SessionId(uuid::Uuid::new_v4().to_string())
+}

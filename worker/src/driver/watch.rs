@@ -1,0 +1,87 @@
+//! Waiting for shims: for their first word, and for their end by pidfd. Starts no task of its own.
+
+use crate::driver::blocking;
+use crate::error::Error;
+use crate::prepare;
+use crate::shim::{self, Launched};
+use crate::shop::Shop;
+use crate::spool::AttemptDir;
+use rustix::fd::OwnedFd;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, ChildStdout};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use windlass_engine::attempt::ExitRecord;
+use windlass_shared::attempt::Order;
+
+/// A shim that this daemon started.
+#[derive(Debug)]
+pub struct Started {
+    dir: AttemptDir,
+    child: Child,
+    pidfd: OwnedFd,
+    speaks: bool,
+}
+
+/// Starts the shim of a prepared order and waits for its first word.
+pub async fn start(shop: &Shop, exe: &Path, order: Order) -> Result<Started, Error> {
+    let (work, exe) = (std::sync::Arc::clone(&shop.work), exe.to_owned());
+    blocking(move || {
+        let dir = work.attempt(&order.key)?;
+        let spec = prepare::spec(&work, &order, &dir, uuid::Uuid::new_v4().to_string());
+        let Launched { child, pidfd, voice } = shim::launch(&exe, dir.path(), &spec)?;
+        Ok(Started { dir, child, pidfd, speaks: hear(voice) })
+    })
+    .await
+}
+
+/// Whether the shim said that its command runs; false when it ended first. A shim speaks or ends within
+/// seconds.
+fn hear(mut voice: ChildStdout) -> bool {
+    let mut word = [0; 8];
+    voice.read_exact(&mut word).is_ok() && &word == b"started\n"
+}
+
+impl Started {
+    /// Whether its command runs.
+    pub fn speaks(&self) -> bool {
+        self.speaks
+    }
+
+    /// Waits for its end; its record, if it left one.
+    pub async fn ended(self) -> Option<Box<ExitRecord>> {
+        shim(Some(self.child), self.pidfd, &self.dir).await
+    }
+}
+
+/// Waits for a shim's end and reaps it if it is ours; its record, if it left one.
+pub async fn shim(child: Option<Child>, pidfd: OwnedFd, dir: &AttemptDir) -> Option<Box<ExitRecord>> {
+    match register(pidfd) {
+        // A pidfd is readable once, for good.
+        Ok(pidfd) => drop(pidfd.readable().await),
+        Err(error) => tracing::error!(%error, "failed to watch a shim"),
+    }
+    let dir = dir.clone();
+    let read = blocking(move || {
+        if let Some(mut child) = child {
+            child.wait().map_err(Error::file("reap the shim of", dir.path()))?;
+        }
+        dir.exit()
+    });
+    match read.await {
+        Ok(exit) => exit.map(|exit| Box::new(exit.record)),
+        Err(error) => {
+            tracing::error!(problem = error.chain(), "failed to read an exit record");
+            None
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "tokio offers no safe way to wait for a descriptor that is not its own")]
+fn register(pidfd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open for as long as it lives, it is always the same descriptor, and the
+    // `AsyncFd` owns it.
+    let registered = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
+    registered.map_err(std::io::Error::from)
+}

@@ -1,0 +1,181 @@
+//! What can fail in a worker. Nothing here is an experiment's failure: that is data, not an error.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use windlass_shared::attempt::Ending;
+use windlass_shared::digest::Digest;
+use windlass_shared::tree::ManifestError;
+
+/// A failure of the worker's own machinery.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder could not be used.
+    #[error("failed to {operation} {}", path.display())]
+    File {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A document on disk is torn or foreign.
+    #[error("failed to read the document {}", path.display())]
+    Document {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A system call of the process kind failed.
+    #[error("failed to {operation}")]
+    System {
+        /// What was tried.
+        operation: &'static str,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Another worker lives in this work folder.
+    #[error("another worker uses the work folder {}", .0.display())]
+    WorkDirBusy(PathBuf),
+    /// A blob's bytes are not what its name says (I16).
+    #[error("blob {0} is damaged: its bytes are not what its name says")]
+    Damaged(Digest),
+    /// A blob that should be here is not.
+    #[error("blob {0} is not at hand")]
+    Missing(Digest),
+    /// The coordinator sent other blobs than were asked for.
+    #[error("the coordinator sent blob {got:?} where {want} was asked for")]
+    WrongBlob {
+        /// Asked for.
+        want: Digest,
+        /// What came.
+        got: String,
+    },
+    /// A manifest could not be read.
+    #[error("failed to read the manifest {digest}")]
+    Manifest {
+        /// Which tree.
+        digest: Digest,
+        /// Why not.
+        #[source]
+        source: ManifestError,
+    },
+    /// A manifest that cannot be laid out: a file where another entry needs a folder.
+    #[error("the tree has {path:?} where another entry needs a folder")]
+    Layout {
+        /// Which path.
+        path: String,
+    },
+    /// An order that names what cannot be carried out here.
+    #[error("the order's {field} is unusable: {value:?}")]
+    Order {
+        /// Which field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// The coordinator could not be reached.
+    #[error("failed to reach the coordinator")]
+    Connect(#[source] tonic::transport::Error),
+    /// The coordinator's address is none.
+    #[error("{0:?} is not an address of a coordinator")]
+    Address(String),
+    /// A call failed.
+    #[error("call {call} failed")]
+    Call {
+        /// Which.
+        call: &'static str,
+        /// How.
+        #[source]
+        source: Box<tonic::Status>,
+    },
+    /// The coordinator's answer cannot be read.
+    #[error("the coordinator's answer to {call} is unreadable")]
+    Answer {
+        /// Which call.
+        call: &'static str,
+        /// Why.
+        #[source]
+        source: windlass_shared::refusal::Refusal,
+    },
+    /// The shim did not start.
+    #[error("the shim did not start: {reason}")]
+    Shim {
+        /// What it said.
+        reason: String,
+    },
+    /// The worker's log is shorter than what is acknowledged: two logs were mixed up.
+    #[error("the log is at {have} bytes but {acknowledged} are acknowledged")]
+    LogOffset {
+        /// Its size here.
+        have: u64,
+        /// What the coordinator says it has.
+        acknowledged: u64,
+    },
+    /// A blocking task of our own did not come back.
+    #[error("a task of the worker ended early")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+impl Error {
+    /// For `map_err`: what was tried on which file.
+    pub(crate) fn file(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { operation, path, source }
+    }
+
+    /// For `map_err` on a system call.
+    pub(crate) fn system(operation: &'static str) -> impl FnOnce(rustix::io::Errno) -> Self {
+        move |errno| Self::System { operation, source: errno.into() }
+    }
+
+    /// For `map_err` on a call.
+    pub(crate) fn call(call: &'static str) -> impl FnOnce(tonic::Status) -> Self {
+        move |status| Self::Call { call, source: Box::new(status) }
+    }
+
+    /// Whether trying again later may help: the network's failures, not the disk's.
+    pub fn is_transient(&self) -> bool {
+        use tonic::Code;
+        match self {
+            Self::Connect(_) => true,
+            Self::Call { source, .. } => matches!(
+                source.code(),
+                // A connection that breaks within a message shows as Internal.
+                Code::Unavailable
+                    | Code::Cancelled
+                    | Code::Unknown
+                    | Code::DeadlineExceeded
+                    | Code::Aborted
+                    | Code::Internal
+            ),
+            _ => false,
+        }
+    }
+
+    /// The ending of an attempt that failed by this: the machinery's, never the idea's (P20).
+    pub fn ending(&self) -> Ending {
+        if self.is_disk_full() { Ending::DiskFull } else { Ending::Infra { detail: self.chain() } }
+    }
+
+    /// The message with all of its causes, in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
+    fn is_disk_full(&self) -> bool {
+        let (Self::File { source, .. } | Self::System { source, .. }) = self else { return false };
+        matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}

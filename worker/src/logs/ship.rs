@@ -1,0 +1,119 @@
+//! Ships one log as it grows: streams of some MiB, each acknowledged when it is durable on the head node.
+//! It ends when the log is whole and all of it is acknowledged.
+
+use crate::client::Client;
+use crate::driver::blocking;
+use crate::error::Error;
+use crate::shop::{Patience, persist};
+use bytes::Bytes;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::sync::watch;
+use windlass_proto::{CHUNK_BYTES, v1};
+use windlass_shared::attempt::AttemptKey;
+
+/// The most bytes of one stream: what is sent again after a break.
+const STREAM_MAX_BYTES: u64 = 4 << 20;
+/// Between looks at a log that did not grow.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Pieces read ahead of the network: 1 MiB.
+const AHEAD: usize = 4;
+
+/// Whether the coordinator may have bytes of this log already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// The attempt was just started: it has none.
+    Fresh,
+    /// An earlier daemon may have sent some: ask.
+    Resumed,
+}
+
+/// Sends the log at `path` until `whole` is true and everything is acknowledged. Returns the bytes
+/// acknowledged. Fails only by a refusal or an unreadable log; a lost connection is waited out.
+pub async fn ship(
+    client: &Client,
+    key: &AttemptKey,
+    path: &Path,
+    beginning: Beginning,
+    mut whole: watch::Receiver<bool>,
+) -> Result<u64, Error> {
+    let mut acknowledged = 0;
+    if beginning == Beginning::Resumed {
+        acknowledged = persist(Patience::Endless, || send(client, key, path, 0, 0)).await?;
+    }
+    loop {
+        // Asked before the size: a log that was whole then has its final size now.
+        let finished = *whole.borrow_and_update();
+        let size = size(path)?;
+        if acknowledged > size && finished {
+            return Err(Error::LogOffset { have: size, acknowledged });
+        }
+        if acknowledged < size {
+            let until = size.min(acknowledged + STREAM_MAX_BYTES);
+            let from = acknowledged;
+            acknowledged = persist(Patience::Endless, || send(client, key, path, from, until)).await?;
+            if acknowledged < from {
+                // The coordinator lost bytes it had acknowledged; they are all here, so it gets them again.
+                tracing::warn!(%key, from, acknowledged, "the coordinator wants a part of the log again");
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        } else if finished {
+            return Ok(acknowledged);
+        } else {
+            // A change of `whole` is worth a look at once; a sender that is gone has nothing more to say.
+            if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, whole.changed()).await {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        }
+    }
+}
+
+/// One stream of the bytes `from..until`; says how much is durable then.
+async fn send(client: &Client, key: &AttemptKey, path: &Path, from: u64, until: u64) -> Result<u64, Error> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(AHEAD);
+    let reading = {
+        let (key, path) = (v1::AttemptKey::from(key), path.to_owned());
+        blocking(move || read(&path, key, from, until, &sender))
+    };
+    let stream = tokio_stream::wrappers::ReceiverStream::new(receiver);
+    let mut logs = client.logs();
+    let (read, response) = tokio::join!(reading, logs.write_log(stream));
+    read?;
+    Ok(response.map_err(Error::call("LogService.WriteLog"))?.into_inner().acknowledged_bytes)
+}
+
+fn read(
+    path: &PathBuf,
+    key: v1::AttemptKey,
+    from: u64,
+    until: u64,
+    sender: &tokio::sync::mpsc::Sender<v1::WriteLogRequest>,
+) -> Result<(), Error> {
+    let mut key = Some(key);
+    let mut offset = from;
+    let file = if from < until { Some(File::open(path).map_err(Error::file("open", path))?) } else { None };
+    loop {
+        let want = usize::try_from(until - offset).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+        let mut data = vec![0; want];
+        if let Some(file) = &file {
+            file.read_exact_at(&mut data, offset).map_err(Error::file("read", path))?;
+        }
+        let message = v1::WriteLogRequest { key: key.take(), offset, data: Bytes::from(data) };
+        offset += want as u64;
+        // The receiver is gone when the call has failed; the call says why.
+        if sender.blocking_send(message).is_err() || offset >= until {
+            return Ok(());
+        }
+    }
+}
+
+fn size(path: &Path) -> Result<u64, Error> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(Error::file("look at", path)(error)),
+    }
+}

@@ -1,0 +1,122 @@
+//! From an order to a folder in which a shim can start: blobs fetched, workspace laid out, scripts and
+//! history beside it.
+
+mod analysis;
+mod start;
+
+pub use analysis::{script_output, script_status};
+pub use start::spec;
+
+use crate::blobs::{self, Cache};
+use crate::driver::blocking;
+use crate::error::Error;
+use crate::shop::{Patience, Shop, persist};
+use crate::spool::AttemptDir;
+use crate::workspace::{Access, lay_out};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use windlass_engine::gate::editable::Editable;
+use windlass_shared::attempt::{Kind, Order};
+use windlass_shared::digest::Digest;
+use windlass_shared::tree::Manifest;
+
+/// How long downloads are tried: a coordinator is back within seconds, and an order is not worth more.
+const DOWNLOAD_PATIENCE: Patience = Patience::For(Duration::from_secs(60));
+/// A blob that was damaged in the cache is thrown out and fetched again, this often.
+const REPAIRS: u32 = 2;
+
+/// Persists the order and makes all ready for its shim.
+pub async fn prepare(shop: &Shop, order: &Order) -> Result<(), Error> {
+    let dir = shop.work.attempt(&order.key)?;
+    let (kept_dir, kept_order) = (dir.clone(), order.clone());
+    blocking(move || {
+        kept_dir.begin(&kept_order)?;
+        kept_dir.clear()?;
+        for folder in [kept_dir.results(), kept_dir.temporary(), kept_dir.history()] {
+            fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+        }
+        Ok(())
+    })
+    .await?;
+    match order.kind {
+        Kind::Run => {
+            let editable = Editable::new(&order.editable);
+            let editable =
+                editable.map_err(|refusal| Error::Order { field: "editable", value: refusal.to_string() })?;
+            folder_of_tree(shop, order.tree, &dir.workspace(), Owned::Editable(editable)).await
+        }
+        Kind::Analysis => analysis::prepare(shop, order, &dir).await,
+    }
+}
+
+/// [`Access`] that can cross to another thread.
+#[derive(Clone, Debug)]
+enum Owned {
+    Editable(Editable),
+    All,
+    None,
+}
+
+impl Owned {
+    fn access(&self) -> Access<'_> {
+        match self {
+            Self::Editable(editable) => Access::Editable(editable),
+            Self::All => Access::All,
+            Self::None => Access::None,
+        }
+    }
+}
+
+/// Fetches what is missing of a tree and lays it out in `root`, anew when a cached blob proves damaged.
+async fn folder_of_tree(shop: &Shop, tree: Digest, root: &Path, access: Owned) -> Result<(), Error> {
+    let mut repairs = 0;
+    loop {
+        let laid_out = try_folder_of_tree(shop, tree, root, access.clone()).await;
+        match laid_out {
+            Err(Error::Damaged(_) | Error::Missing(_)) if repairs < REPAIRS => {
+                repairs += 1;
+                let root = root.to_owned();
+                blocking(move || fs::remove_dir_all(&root).map_err(Error::file("remove", &root))).await?;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn try_folder_of_tree(shop: &Shop, tree: Digest, root: &Path, access: Owned) -> Result<(), Error> {
+    let to = root.to_owned();
+    blocking(move || fs::create_dir_all(&to).map_err(Error::file("create", &to))).await?;
+    fetch(shop, vec![tree]).await?;
+    let manifest = manifest(&shop.cache, tree)?;
+    fetch(shop, manifest.blobs().collect()).await?;
+    let (cache, root) = (Arc::clone(&shop.cache), root.to_owned());
+    blocking(move || lay_out(&cache, &manifest, &root, access.access())).await
+}
+
+async fn fetch(shop: &Shop, wanted: Vec<Digest>) -> Result<(), Error> {
+    persist(DOWNLOAD_PATIENCE, || blobs::fetch(&shop.client, &shop.cache, &wanted)).await
+}
+
+/// Reads a tree from the cache.
+pub fn manifest(cache: &Cache, digest: Digest) -> Result<Manifest, Error> {
+    let bytes = cache.read(&digest)?;
+    Manifest::from_bytes(&bytes).map_err(|source| Error::Manifest { digest, source })
+}
+
+/// Gives an analysis's workspace back for the next one (P22), and keeps an ended run's for its first.
+pub fn forget(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<(), Error> {
+    // A workspace is worth keeping only when a shim has run in it: then it was laid out whole.
+    let ran = matches!(dir.exit(), Ok(Some(exit)) if exit.record.start_failure.is_none());
+    // What has no metric is never analysed (P21).
+    let measured = matches!(dir.outcome(), Ok(Some(outcome)) if outcome.reading.as_ref().is_some_and(|it| it.value().is_some()));
+    match (order.kind, &order.run) {
+        (Kind::Run, _) if ran && measured => shop.work.keep(&order.key, dir),
+        (Kind::Analysis, Some(run)) if ran => {
+            analysis::give_back(shop, run, dir)?;
+            shop.work.forget(dir)
+        }
+        _ => shop.work.forget(dir),
+    }
+}

@@ -1,0 +1,109 @@
+//! What `/proc` says of processes. Reads only; a process that vanishes meanwhile is simply not there.
+
+use rustix::process::Pid;
+use std::fs;
+
+/// The parts of `/proc/<pid>/stat` that we need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// The process.
+    pub pid: Pid,
+    /// `Z` for a zombie, `R`, `S`, `D`, `T` …
+    pub state: u8,
+    /// Its parent; 0 for the kernel's own.
+    pub parent: i32,
+    /// Its process group.
+    pub group: i32,
+    /// When it started, clock ticks since boot: with the pid, its identity within one boot.
+    pub start_ticks: u64,
+}
+
+/// One process, if it is there.
+pub fn stat(pid: Pid) -> Option<Stat> {
+    let text = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    parse(pid, &text)
+}
+
+/// The command's name may hold blanks and parentheses, so the fields are counted after the last one.
+fn parse(pid: Pid, text: &[u8]) -> Option<Stat> {
+    let end = text.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(text.get(end + 2..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    // Field 22 of the whole line; the iterator stands before field 6.
+    let start_ticks = fields.nth(16)?.parse().ok()?;
+    Some(Stat { pid, state, parent, group, start_ticks })
+}
+
+/// Every process that can be seen.
+pub fn all() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
+}
+
+/// Whether the environment a process was started with has this `NAME=value`. False when it cannot be read.
+pub fn environment_has(pid: Pid, entry: &str) -> bool {
+    let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
+    environment.split(|&byte| byte == 0).any(|part| part == entry.as_bytes())
+}
+
+/// Whether the environment a process was started with has a variable of this name.
+pub fn environment_names(pid: Pid, name: &str) -> bool {
+    let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
+    let named = |part: &[u8]| part.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
+    environment.split(|&byte| byte == 0).any(named)
+}
+
+/// The command line for people: arguments joined by blanks, at most 200 bytes.
+pub fn command_line(pid: Pid) -> String {
+    let bytes = fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+    let text: String = String::from_utf8_lossy(&bytes)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(200)
+        .collect();
+    text.trim_end().to_owned()
+}
+
+/// The user id that owns a process.
+pub fn user(pid: Pid) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// This boot's id: a process of another boot is gone, whatever its pid.
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// How often the kernel has killed for memory since boot.
+pub fn oom_kills() -> u64 {
+    let text = fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_name_with_parentheses_and_blanks_does_not_shift_the_fields() {
+        let pid = Pid::from_raw(42).expect("not zero");
+        let line = b"42 (a) b) (c) S 7 9 9 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 123456 0 0";
+        let stat = parse(pid, line).expect("well formed");
+        assert_eq!((stat.state, stat.parent, stat.group, stat.start_ticks), (b'S', 7, 9, 123_456));
+        assert_eq!(parse(pid, b"42 (sh"), None);
+        assert_eq!(parse(pid, b""), None);
+    }
+
+    #[test]
+    fn this_process_is_found_with_its_parent_and_start() {
+        let own = stat(rustix::process::getpid()).expect("we live");
+        assert_eq!(own.parent, rustix::process::getppid().expect("a parent").as_raw_nonzero().get());
+        assert!(own.start_ticks > 0);
+        assert!(all().any(|pid| pid == own.pid));
+    }
+}

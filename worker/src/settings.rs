@@ -1,0 +1,40 @@
+//! What a worker is told at its start.
+
+use crate::client::Endpoint;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Settings of one worker.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its work folder: spool, blobs, identity.
+    pub work_dir: PathBuf,
+    /// Where its coordinator listens.
+    pub coordinator: Endpoint,
+    /// Its name for people; the host's by default.
+    pub name: Option<String>,
+    /// Labels that it carries.
+    pub labels: Vec<String>,
+    /// CPU slots to offer; by default one for each two cores where there is no GPU.
+    pub cpu_slots: Option<u32>,
+    /// Another library in NVML's place.
+    pub nvml_library: Option<OsString>,
+    /// The binary that is started as `<exe> shim <dir>`.
+    pub exe: PathBuf,
+}
+
+impl Settings {
+    /// Settings with defaults: `exe` is this process's own binary, NVML's library may be replaced by
+    /// `WINDLASS_NVML_LIBRARY`.
+    pub fn new(work_dir: PathBuf, coordinator: Endpoint) -> std::io::Result<Self> {
+        Ok(Self {
+            work_dir,
+            coordinator,
+            name: None,
+            labels: Vec::new(),
+            cpu_slots: None,
+            nvml_library: std::env::var_os("WINDLASS_NVML_LIBRARY"),
+            exe: std::env::current_exe()?,
+        })
+    }
+}

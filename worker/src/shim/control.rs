@@ -1,0 +1,151 @@
+//! The daemon's hand on a shim: start it, find it again, cancel it, bury what a vanished one left.
+//! A process is only ever taken for a shim when pid, start, boot and nonce all agree.
+
+use super::record::Identity;
+use super::spec::Spec;
+use super::tree;
+use crate::error::Error;
+use crate::procfs;
+use rustix::fd::OwnedFd;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+use windlass_shared::attempt::AttemptKey;
+
+/// The variable in a run's environment that holds its attempt: how its leftovers are found.
+pub const ATTEMPT_VARIABLE: &str = "WINDLASS_ATTEMPT";
+/// How long a shim waits for a device that its forerunner is just letting go.
+const DEVICE_WAIT: Duration = Duration::from_secs(1);
+/// How long leftovers are hunted in one go.
+const HUNT: Duration = Duration::from_secs(5);
+
+/// A shim that was started by this process.
+#[derive(Debug)]
+pub struct Launched {
+    /// To be reaped when `pidfd` says that it ended.
+    pub child: Child,
+    /// Readable when it has ended.
+    pub pidfd: OwnedFd,
+    /// Says `started` once the command runs; ends without it when it never did.
+    pub voice: ChildStdout,
+}
+
+/// Starts a shim for the attempt in `dir`, whose spec is written; `exe` is this very binary.
+pub fn launch(exe: &Path, dir: &Path, spec: &Spec) -> Result<Launched, Error> {
+    // Not synced: it is read at once or, after a power cut, never.
+    let path = dir.join(Spec::FILE);
+    let bytes = serde_json::to_vec(spec).expect("a spec is always representable");
+    std::fs::write(&path, bytes).map_err(Error::file("write", &path))?;
+    let mut child = Command::new(exe)
+        .arg("shim")
+        .arg(dir)
+        .env(Identity::VARIABLE, &spec.nonce)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(Error::file("start a shim from", exe))?;
+    let voice = child.stdout.take().expect("its stdout is piped");
+    // Our own unreaped child: the pid is its own.
+    let pidfd =
+        pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK).map_err(Error::system("watch a shim"))?;
+    Ok(Launched { child, pidfd, voice })
+}
+
+/// The living shim that `identity` describes; `None` when it is gone, whatever has its pid now.
+pub fn identify(identity: &Identity) -> Option<OwnedFd> {
+    // A torn record may hold any number; `from_raw` asserts that it is a pid's.
+    let believable = identity.pid > 0 && identity.boot_id == procfs::boot_id();
+    let pid = believable.then(|| Pid::from_raw(identity.pid)).flatten()?;
+    // Opened first: what is checked below is then what the descriptor means.
+    let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?;
+    let stat = procfs::stat(pid)?;
+    let variable = format!("{}={}", Identity::VARIABLE, identity.nonce);
+    let same = stat.start_ticks == identity.start_ticks
+        && stat.state != b'Z'
+        && procfs::environment_has(pid, &variable);
+    same.then_some(pidfd)
+}
+
+/// Asks the shim in `dir` to end its run: SIGTERM now, the tree killed after a grace. Nothing happens
+/// where no shim listens.
+pub fn cancel(dir: &Path) {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    if let Ok(fd) = rustix::fs::open(dir.join("control"), flags, Mode::empty()) {
+        // A full pipe has been told before.
+        let _ = rustix::io::write(&fd, b"c");
+    }
+}
+
+/// Makes sure that no shim will ever start in `dir` from an earlier launch. False when one holds it.
+pub fn retire(dir: &Path) -> Result<bool, Error> {
+    let Ok(_lock) = lock(dir) else { return Ok(false) };
+    match std::fs::remove_file(dir.join(Spec::FILE)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(Error::file("remove the spec in", dir)(error)),
+    }
+}
+
+/// Kills every process that was started for `key` and outlived its shim (I8). Returns how many it saw;
+/// blocks until none is left, at most a few seconds.
+pub fn kill_leftovers(key: &AttemptKey) -> usize {
+    let variable = format!("{ATTEMPT_VARIABLE}={key}");
+    let until = Instant::now() + HUNT;
+    let mut seen = 0;
+    loop {
+        let left: Vec<_> = procfs::all()
+            .filter(|&pid| procfs::environment_has(pid, &variable))
+            .filter_map(procfs::stat)
+            .filter(|stat| stat.state != b'Z')
+            .collect();
+        seen = seen.max(left.len());
+        if left.is_empty() || Instant::now() > until {
+            return seen;
+        }
+        for stat in &left {
+            tree::kill_one(stat, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Holds the attempt: one shim in its life.
+pub(super) fn lock(dir: &Path) -> Result<File, Error> {
+    try_lock(&dir.join("shim.lock"))
+}
+
+/// Holds a device (I6).
+pub(super) fn lock_device(path: &Path) -> Result<File, Error> {
+    let until = Instant::now() + DEVICE_WAIT;
+    loop {
+        match try_lock(path) {
+            Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),
+            result => return result,
+        }
+    }
+}
+
+fn try_lock(path: &Path) -> Result<File, Error> {
+    let file = File::options().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(Error::file("open the lock", path))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|errno| Error::file("take the lock", path)(errno.into()))?;
+    Ok(file)
+}
+
+/// The pipe by which the daemon cancels. Open for writing too, so that it never ends.
+pub(super) fn listen(dir: &Path) -> Result<File, Error> {
+    let path = dir.join("control");
+    match rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR) {
+        Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+        Err(errno) => return Err(Error::file("make the pipe", &path)(errno.into())),
+    }
+    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(&path, flags, Mode::empty())
+        .map_err(|errno| Error::file("open the pipe", &path)(errno.into()))?;
+    Ok(File::from(fd))
+}

@@ -1,0 +1,60 @@
+//! What a shim leaves on disk: who it is, and how its attempt ended.
+
+use serde::{Deserialize, Serialize};
+use windlass_engine::attempt::ExitRecord;
+use windlass_shared::attempt::AttemptKey;
+
+/// Tells this shim from every other process: a pid alone may be recycled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its pid.
+    pub pid: i32,
+    /// When it started, clock ticks since boot.
+    pub start_ticks: u64,
+    /// In which boot.
+    pub boot_id: String,
+    /// The start's own number, in the shim's environment too.
+    pub nonce: String,
+    /// When the command was started, Unix milliseconds.
+    pub started_wall_ms: i64,
+}
+
+impl Identity {
+    /// Its file name in the attempt's folder.
+    pub const FILE: &'static str = "shim.json";
+    /// The variable of the shim's own environment that holds the nonce.
+    pub const VARIABLE: &'static str = "WINDLASS_SHIM";
+}
+
+/// What a shim leaves when its tree is dead and its log is whole, on disk before any clean-up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    /// How the attempt ended.
+    pub record: ExitRecord,
+    /// The log could not be written whole: the system's error number.
+    pub log_errno: Option<i32>,
+}
+
+impl Exit {
+    /// Its file name in the attempt's folder.
+    pub const FILE: &'static str = "exit.json";
+
+    /// Of an attempt whose command never started.
+    pub(super) fn unstarted(key: AttemptKey, reason: String) -> Self {
+        let record = ExitRecord {
+            key,
+            code: None,
+            signal: None,
+            soft_fired: false,
+            hard_fired: false,
+            cancelled: false,
+            oom_killed: false,
+            start_failure: Some(reason),
+            started_wall_ms: 0,
+            duration_ms: 0,
+            log_bytes: 0,
+            log_cut_bytes: 0,
+        };
+        Self { record, log_errno: None }
+    }
+}

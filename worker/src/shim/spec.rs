@@ -1,0 +1,50 @@
+//! What a shim is told: one file in its attempt's folder, written by the daemon before the start.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use windlass_shared::attempt::AttemptKey;
+
+/// Where the log is cut under a flood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLimits {
+    /// Kept from the beginning.
+    pub head_bytes: u64,
+    /// Kept from the end.
+    pub tail_bytes: u64,
+}
+
+impl Default for LogLimits {
+    /// 64 MiB is a day of a chatty trainer; 8 MiB of end holds the metric and any stack trace.
+    fn default() -> Self {
+        Self { head_bytes: 64 << 20, tail_bytes: 8 << 20 }
+    }
+}
+
+/// All that a shim needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spec {
+    /// The attempt.
+    pub key: AttemptKey,
+    /// Drawn for this start; also in the shim's own environment, so that it can be told from any other.
+    pub nonce: String,
+    /// Run by `sh -c`.
+    pub command: String,
+    /// The working folder.
+    pub folder: PathBuf,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// SIGTERM to the group at this many milliseconds (P16).
+    pub soft_limit_ms: u64,
+    /// The whole tree is killed at this many milliseconds (P16).
+    pub hard_limit_ms: u64,
+    /// Lock files of the leased devices (I6).
+    pub locks: Vec<PathBuf>,
+    /// Bounds of the log (I18).
+    pub log: LogLimits,
+}
+
+impl Spec {
+    /// Its file name in the attempt's folder.
+    pub const FILE: &'static str = "spec.json";
+}

@@ -1,0 +1,9 @@
+//! The work folder: identity, one folder per attempt, and what a restarted daemon finds in them.
+
+mod attempt;
+mod recover;
+mod work_dir;
+
+pub use attempt::AttemptDir;
+pub use recover::{Found, State, recover};
+pub use work_dir::WorkDir;

@@ -1,0 +1,197 @@
+//! The worker's folder on its machine. One daemon at a time; its identity is made once (a re-imaged
+//! machine is a new worker).
+
+use super::attempt::AttemptDir;
+use crate::durable;
+use crate::error::Error;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use windlass_shared::attempt::AttemptKey;
+use windlass_shared::id::{DeviceId, WorkerId};
+
+/// Workspaces of ended runs that are kept for their analysis and for later scripts (P21, P22). More than
+/// a campaign has lanes; each is as large as a workspace.
+const KEPT_MAX: usize = 8;
+/// Spools set aside for a person to look at.
+const ASIDE_MAX: usize = 100;
+
+/// The work folder, held against other daemons.
+#[derive(Debug)]
+pub struct WorkDir {
+    root: PathBuf,
+    id: WorkerId,
+    _lock: File,
+}
+
+#[derive(Serialize, Deserialize)]
+struct IdentityDocument {
+    worker: WorkerId,
+}
+
+impl WorkDir {
+    /// Opens or makes it. Refused while another daemon has it.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        for folder in [root.to_owned(), root.join("attempts"), root.join("kept"), root.join("aside")] {
+            fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+        }
+        fs::create_dir_all(root.join("locks")).map_err(Error::file("create", &root.join("locks")))?;
+        let root = root.canonicalize().map_err(Error::file("find", root))?;
+        let path = root.join("lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(Error::file("open the lock", &path))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(Error::WorkDirBusy(root));
+        }
+        let id = identity(&root.join("identity.json"))?;
+        Ok(Self { root, id, _lock: lock })
+    }
+
+    /// Who this worker is.
+    pub fn id(&self) -> &WorkerId {
+        &self.id
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where blobs are kept.
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    /// The lock file of a device (I6). A device's id is NVML's or ours; anything else becomes dashes.
+    pub fn device_lock(&self, device: &DeviceId) -> PathBuf {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
+        self.root.join("locks").join(device.as_str().chars().map(plain).take(200).collect::<String>())
+    }
+
+    /// The folder of an attempt, there or not.
+    pub fn attempt(&self, key: &AttemptKey) -> Result<AttemptDir, Error> {
+        Ok(AttemptDir::at(self.root.join("attempts").join(AttemptDir::name(key)?)))
+    }
+
+    /// The folder of a run that has ended, while it is kept.
+    pub fn kept(&self, key: &AttemptKey) -> Result<AttemptDir, Error> {
+        Ok(AttemptDir::at(self.root.join("kept").join(AttemptDir::name(key)?)))
+    }
+
+    /// All attempt folders.
+    pub fn attempts(&self) -> Result<Vec<AttemptDir>, Error> {
+        let path = self.root.join("attempts");
+        let entries = fs::read_dir(&path).map_err(Error::file("list", &path))?;
+        Ok(entries.flatten().map(|entry| AttemptDir::at(entry.path())).collect())
+    }
+
+    /// Ends an acknowledged attempt's folder at once: nothing of it is found again. The bytes go with
+    /// [`WorkDir::sweep`].
+    pub fn forget(&self, dir: &AttemptDir) -> Result<(), Error> {
+        // A removal that is cut short must not leave half an attempt to be recovered.
+        let bin = self.root.join(format!("bin-{}", uuid::Uuid::new_v4()));
+        match fs::rename(dir.path(), &bin) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::file("remove", dir.path())(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends an acknowledged run's folder but keeps what its analysis may want, for a while.
+    pub fn keep(&self, key: &AttemptKey, dir: &AttemptDir) -> Result<(), Error> {
+        let kept = self.kept(key)?;
+        self.forget(&kept)?;
+        match fs::rename(dir.path(), kept.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::file("keep", dir.path())(error))
+            }
+            _ => self.shrink("kept", KEPT_MAX),
+        }
+    }
+
+    /// Sets a folder aside that the ledger does not know (I15), or that cannot be read.
+    pub fn set_aside(&self, dir: &AttemptDir) -> Result<(), Error> {
+        let name = dir.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut to = self.root.join("aside").join(&name);
+        for n in 1.. {
+            if !to.exists() {
+                break;
+            }
+            to = self.root.join("aside").join(format!("{name}.{n}"));
+        }
+        fs::rename(dir.path(), &to).map_err(Error::file("set aside", dir.path()))?;
+        self.shrink("aside", ASIDE_MAX)
+    }
+
+    /// Removes what was forgotten; may take long, and is safe beside everything else.
+    pub fn sweep(&self) -> Result<(), Error> {
+        let entries = fs::read_dir(&self.root).map_err(Error::file("list", &self.root))?;
+        for entry in entries.flatten() {
+            if !entry.file_name().to_string_lossy().starts_with("bin-") {
+                continue;
+            }
+            if let Err(error) = remove_tree(&entry.path()) {
+                // The others still go; this one is tried again at the next sweep.
+                tracing::warn!(path = %entry.path().display(), %error, "failed to remove what was forgotten");
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the newest `most` folders of a part.
+    fn shrink(&self, part: &str, most: usize) -> Result<(), Error> {
+        let path = self.root.join(part);
+        let entries = fs::read_dir(&path).map_err(Error::file("list", &path))?;
+        let modified = |entry: &fs::DirEntry| entry.metadata().and_then(|it| it.modified());
+        let mut found: Vec<_> = entries
+            .flatten()
+            .map(|entry| (modified(&entry).unwrap_or(SystemTime::UNIX_EPOCH), entry.path()))
+            .collect();
+        found.sort();
+        let surplus = found.len().saturating_sub(most);
+        for (_, path) in found.into_iter().take(surplus) {
+            self.forget(&AttemptDir::at(path))?;
+        }
+        Ok(())
+    }
+}
+
+/// Removes a folder of a run, which may have made parts of it read-only. One that another sweep removed
+/// meanwhile is no error.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    let gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path).and_then(|()| fs::remove_dir_all(path)).or_else(gone)
+        }
+        result => result.or_else(gone),
+    }
+}
+
+/// Makes every folder below `path` writable for us; links are not followed.
+fn open_up(path: &Path) -> io::Result<()> {
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&folder)?.flatten() {
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn identity(path: &Path) -> Result<WorkerId, Error> {
+    if let Some(document) = durable::read::<IdentityDocument>(path)? {
+        return Ok(document.worker);
+    }
+    let worker = WorkerId(uuid::Uuid::new_v4().to_string());
+    durable::write(path, &IdentityDocument { worker: worker.clone() })?;
+    Ok(worker)
+}

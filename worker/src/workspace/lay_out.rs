@@ -1,0 +1,57 @@
+//! A tree becomes a fresh folder: copies, never hard links, so that nothing a run does reaches a blob.
+
+use crate::blobs::Cache;
+use crate::error::Error;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use windlass_engine::gate::editable::Editable;
+use windlass_shared::path::TreePath;
+use windlass_shared::tree::{Manifest, Node};
+
+/// Which files of a folder can be written.
+#[derive(Clone, Copy, Debug)]
+pub enum Access<'a> {
+    /// What is editable; frozen files are laid read-only (P2), so that an accident is noticed at once.
+    Editable(&'a Editable),
+    /// Everything.
+    All,
+    /// Nothing.
+    None,
+}
+
+impl Access<'_> {
+    fn mode(self, path: &TreePath, executable: bool) -> u32 {
+        let writable = match self {
+            Self::Editable(editable) => editable.allows(path),
+            Self::All => true,
+            Self::None => false,
+        };
+        let base = if executable { 0o755 } else { 0o644 };
+        if writable { base } else { base & 0o555 }
+    }
+}
+
+/// Lays `tree` out in the new or empty folder `root`. Every blob must be in the cache.
+pub fn lay_out(cache: &Cache, tree: &Manifest, root: &Path, access: Access<'_>) -> Result<(), Error> {
+    fs::create_dir_all(root).map_err(Error::file("create", root))?;
+    let folders: BTreeSet<&str> = tree.entries.keys().filter_map(TreePath::parent).collect();
+    for folder in folders {
+        let path = root.join(folder);
+        fs::create_dir_all(&path).map_err(|_| Error::Layout { path: folder.to_owned() })?;
+    }
+    for (path, node) in &tree.entries {
+        if let Node::File { digest, executable } = node {
+            cache.place(digest, &root.join(path.as_str()), access.mode(path, *executable))?;
+        }
+    }
+    // Links come last: no file is ever written through one.
+    for (path, node) in &tree.entries {
+        if let Node::Link { target } = node {
+            let to = root.join(path.as_str());
+            symlink(target, &to).map_err(Error::file("link", &to))?;
+        }
+    }
+    Ok(())
+}

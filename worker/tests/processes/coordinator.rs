@@ -1,0 +1,266 @@
+//! A coordinator for the worker's tests: real gRPC over a Unix socket, memory for blobs and logs, and
+//! answers that a test dictates. It judges nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+use windlass_proto::v1;
+use windlass_proto::v1::artifact_service_server::{ArtifactService, ArtifactServiceServer};
+use windlass_proto::v1::log_service_server::{LogService, LogServiceServer};
+use windlass_proto::v1::worker_service_server::{WorkerService, WorkerServiceServer};
+use windlass_shared::attempt::{AttemptKey, Order, Outcome, Phase};
+use windlass_shared::digest::Digest;
+use windlass_shared::id::Incarnation;
+use windlass_shared::path::TreePath;
+use windlass_shared::session::{Answer, Report, Standing, Stop};
+use windlass_shared::tree::{Manifest, Node};
+
+/// What it knows and wants.
+#[derive(Default)]
+pub struct State {
+    pub orders: Vec<Order>,
+    pub stop: Vec<Stop>,
+    pub acknowledged: Vec<AttemptKey>,
+    pub blobs: BTreeMap<String, Vec<u8>>,
+    pub logs: BTreeMap<AttemptKey, Vec<u8>>,
+    pub report: Option<Report>,
+    pub reads: Vec<String>,
+    pub changes: u64,
+}
+
+/// The coordinator, listening.
+#[derive(Clone)]
+pub struct Coordinator {
+    state: Arc<Mutex<State>>,
+    changed: Arc<Notify>,
+    pub socket: PathBuf,
+}
+
+impl Coordinator {
+    /// Listens in `dir`; the server ends with its runtime.
+    pub fn start(dir: &Path) -> Self {
+        let socket = dir.join("coordinator.sock");
+        let coordinator =
+            Self { state: Arc::default(), changed: Arc::new(Notify::new()), socket: socket.clone() };
+        let services = coordinator.clone();
+        std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async move {
+                let listener = tokio::net::UnixListener::bind(socket).expect("a socket");
+                tonic::transport::Server::builder()
+                    .add_service(WorkerServiceServer::new(services.clone()))
+                    .add_service(LogServiceServer::new(services.clone()))
+                    .add_service(ArtifactServiceServer::new(services))
+                    .serve_with_incoming(tokio_stream::wrappers::UnixListenerStream::new(listener))
+                    .await
+                    .expect("it serves");
+            });
+        });
+        coordinator
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics with it")
+    }
+
+    /// Changes what is wanted, and says so to whoever hangs.
+    pub fn want(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        change(&mut state);
+        state.changes += 1;
+        drop(state);
+        self.changed.notify_waiters();
+    }
+
+    /// Stores a tree of these files (`true`: executable) and gives its digest.
+    pub fn tree(&self, files: &[(&str, &str, bool)]) -> Digest {
+        let mut tree = Manifest::default();
+        for (path, text, executable) in files {
+            let digest = self.blob(text.as_bytes());
+            let path = TreePath::parse(path).expect("a path");
+            tree.entries.insert(path, Node::File { digest, executable: *executable });
+        }
+        self.blob(&tree.to_bytes())
+    }
+
+    pub fn blob(&self, bytes: &[u8]) -> Digest {
+        let digest = Digest::of(bytes);
+        self.state().blobs.insert(digest.to_string(), bytes.to_vec());
+        digest
+    }
+
+    /// The text of a file in a stored tree.
+    pub fn file(&self, tree: Digest, path: &str) -> Option<String> {
+        let state = self.state();
+        let tree = Manifest::from_bytes(state.blobs.get(&tree.to_string())?).expect("a manifest");
+        let Node::File { digest, .. } = tree.entries.get(&TreePath::parse(path).ok()?)? else { return None };
+        Some(String::from_utf8(state.blobs.get(&digest.to_string())?.clone()).expect("text"))
+    }
+
+    /// Where the worker says that an attempt stands.
+    pub fn phase(&self, key: &AttemptKey) -> Option<Phase> {
+        let state = self.state();
+        let report = state.report.as_ref()?;
+        report.attempts.iter().find(|attempt| attempt.key == *key).map(|attempt| attempt.phase.clone())
+    }
+
+    pub fn outcome(&self, key: &AttemptKey) -> Option<Outcome> {
+        match self.phase(key)? {
+            Phase::Ended(outcome) => Some(*outcome),
+            _ => None,
+        }
+    }
+
+    pub fn log(&self, key: &AttemptKey) -> String {
+        String::from_utf8(self.state().logs.get(key).cloned().unwrap_or_default()).expect("text")
+    }
+}
+
+#[tonic::async_trait]
+impl WorkerService for Coordinator {
+    async fn sync(&self, request: Request<v1::SyncRequest>) -> Result<Response<v1::SyncResponse>, Status> {
+        let report = Report::try_from(request.into_inner()).expect("a whole report");
+        let (session, number) = (report.session.clone(), report.number);
+        let seen = self.state().changes;
+        self.state().report = Some(report.clone());
+        loop {
+            let changed = self.changed.notified();
+            let answer = {
+                let state = self.state();
+                let has = |key: &AttemptKey| report.attempts.iter().any(|attempt| attempt.key == *key);
+                let news = state.orders.iter().any(|order| !has(&order.key))
+                    || state.acknowledged.iter().any(has)
+                    || state.stop.iter().any(|stop| has(&stop.key) && state.changes != seen)
+                    || state.changes != seen;
+                news.then(|| Answer {
+                    incarnation: Incarnation(7),
+                    session: session.clone(),
+                    number,
+                    standing: Standing::Current,
+                    orders: state.orders.clone(),
+                    stop: state.stop.clone(),
+                    acknowledged: state.acknowledged.clone(),
+                })
+            };
+            if let Some(answer) = answer {
+                return Ok(Response::new(v1::SyncResponse::from(&answer)));
+            }
+            // The time is only a bound for the hanging call.
+            drop(tokio::time::timeout(Duration::from_secs(20), changed).await);
+        }
+    }
+}
+
+type Pieces<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl LogService for Coordinator {
+    async fn write_log(
+        &self,
+        request: Request<Streaming<v1::WriteLogRequest>>,
+    ) -> Result<Response<v1::WriteLogResponse>, Status> {
+        let mut stream = request.into_inner();
+        let mut key = None;
+        while let Some(message) = stream.next().await {
+            let message = message?;
+            if let Some(named) = message.key {
+                key = Some(AttemptKey::from(named));
+            }
+            let key = key.clone().expect("the first message names the attempt");
+            let mut state = self.state();
+            let log = state.logs.entry(key).or_default();
+            let have = log.len() as u64;
+            assert!(message.offset <= have, "a gap: {} after {have}", message.offset);
+            let known = usize::try_from(have - message.offset).expect("small");
+            log.extend(message.data.iter().skip(known));
+        }
+        let key = key.expect("a stream names its attempt");
+        let acknowledged_bytes = self.state().logs.get(&key).map_or(0, |log| log.len() as u64);
+        Ok(Response::new(v1::WriteLogResponse { acknowledged_bytes }))
+    }
+
+    type ReadLogStream = Pieces<v1::ReadLogResponse>;
+
+    async fn read_log(
+        &self,
+        request: Request<v1::ReadLogRequest>,
+    ) -> Result<Response<Self::ReadLogStream>, Status> {
+        let request = request.into_inner();
+        let state = self.state();
+        let is = |key: &&AttemptKey| {
+            key.id.campaign.0 == request.campaign
+                && key.id.iteration.0 == request.iteration
+                && key.id.number == request.attempt
+        };
+        let log = state.logs.keys().find(is).and_then(|key| state.logs.get(key));
+        let log = log.ok_or_else(|| Status::not_found("no log"))?.clone();
+        let pieces: Vec<_> = log
+            .chunks(7)
+            .scan(0, |offset, data| {
+                let message = v1::ReadLogResponse { offset: *offset, data: data.to_vec().into() };
+                *offset += data.len() as u64;
+                Some(Ok(message))
+            })
+            .collect();
+        Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))
+    }
+}
+
+#[tonic::async_trait]
+impl ArtifactService for Coordinator {
+    async fn find_missing(
+        &self,
+        request: Request<v1::FindMissingRequest>,
+    ) -> Result<Response<v1::FindMissingResponse>, Status> {
+        let state = self.state();
+        let mut digests = request.into_inner().digests;
+        digests.retain(|digest| !state.blobs.contains_key(digest));
+        Ok(Response::new(v1::FindMissingResponse { digests }))
+    }
+
+    async fn write(
+        &self,
+        request: Request<Streaming<v1::WriteRequest>>,
+    ) -> Result<Response<v1::WriteResponse>, Status> {
+        let mut stream = request.into_inner();
+        let mut blobs: Vec<(String, Vec<u8>)> = Vec::new();
+        while let Some(message) = stream.next().await {
+            let message = message?;
+            if !message.digest.is_empty() {
+                blobs.push((message.digest, Vec::new()));
+            }
+            blobs.last_mut().expect("a blob begins with its digest").1.extend(message.data);
+        }
+        let count = blobs.len() as u64;
+        for (name, bytes) in blobs {
+            assert_eq!(name, Digest::of(&bytes).to_string(), "a blob is its digest");
+            self.state().blobs.insert(name, bytes);
+        }
+        Ok(Response::new(v1::WriteResponse { blobs: count }))
+    }
+
+    type ReadStream = Pieces<v1::ReadResponse>;
+
+    async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
+        let mut pieces = Vec::new();
+        let mut state = self.state();
+        for digest in request.into_inner().digests {
+            state.reads.push(digest.clone());
+            let Some(bytes) = state.blobs.get(&digest) else {
+                return Err(Status::not_found(format!("no blob {digest}")));
+            };
+            let mut name = digest;
+            for data in bytes.chunks(1000).chain(bytes.is_empty().then_some(&[][..])) {
+                let data = bytes::Bytes::copy_from_slice(data);
+                pieces.push(Ok(v1::ReadResponse { digest: std::mem::take(&mut name), data }));
+            }
+        }
+        Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))
+    }
+}

@@ -1,0 +1,235 @@
+//! The shim over real commands: exit codes, the time gate (P16, I7), the log, its identity.
+
+use crate::Test;
+use crate::support::{Attempt, lives, wait_for, wait_for_start};
+use std::time::Duration;
+use windlass_engine::attempt::ExitRecord;
+use windlass_worker::shim::{self, LogLimits};
+
+pub const TESTS: &[Test] = &[
+    ("exit_codes_and_signals_are_exact", exit_codes_and_signals_are_exact),
+    ("a_command_that_cannot_start_is_said", a_command_that_cannot_start_is_said),
+    ("p16_sigterm_at_the_budget_and_a_graceful_end_counts", p16_sigterm_at_the_budget),
+    ("p16_a_run_that_ignores_sigterm_dies_at_the_hard_limit", p16_ignoring_sigterm),
+    ("p16_a_child_of_the_shell_keeps_its_grace", p16_a_child_of_the_shell_keeps_its_grace),
+    ("i7_setsid_and_double_fork_children_die_at_the_hard_limit", i7_escapes_die_at_the_hard_limit),
+    ("i7_a_fork_storm_dies_at_the_hard_limit", i7_a_fork_storm_dies),
+    ("leftovers_die_with_the_command_and_their_words_are_kept", leftovers_die_with_the_command),
+    ("i18_a_flood_is_cut_with_a_gap_record_and_never_blocks", i18_a_flood_is_cut),
+    ("output_from_both_streams_is_whole_and_in_order", output_is_whole),
+    ("cancel_reaches_the_run_and_kills_what_ignores_it", cancel_kills_what_ignores_it),
+    ("an_attempt_is_started_once_in_its_life", an_attempt_is_started_once),
+    ("a_recycled_pid_is_not_taken_for_a_shim", a_recycled_pid_is_not_taken_for_a_shim),
+    ("i8_what_a_killed_shim_leaves_is_found_and_killed", i8_leftovers_of_a_killed_shim),
+    ("i6_a_device_is_held_while_the_shim_lives", i6_a_device_is_held),
+    ("a_retired_attempt_never_starts", a_retired_attempt_never_starts),
+];
+
+fn check(name: &str, command: &str, code: Option<i32>, signal: Option<i32>) {
+    let record = Attempt::new(name, command).run();
+    assert_eq!((record.code, record.signal), (code, signal), "{command}");
+    let fired = record.soft_fired || record.hard_fired || record.cancelled;
+    assert!(!fired && record.start_failure.is_none(), "{record:?}");
+}
+
+fn exit_codes_and_signals_are_exact() {
+    check("exits", "exit 0", Some(0), None);
+    check("exits", "exit 7", Some(7), None);
+    check("exits", "exit 255", Some(255), None);
+    check("exits", "no-such-command-here", Some(127), None);
+    check("exits", "kill -SEGV $$", None, Some(11));
+    check("exits", "kill -KILL $$", None, Some(9));
+}
+
+fn a_command_that_cannot_start_is_said() {
+    let mut attempt = Attempt::new("unstarted", "true");
+    attempt.spec.folder = attempt.path("absent");
+    let record = attempt.run();
+    assert!(record.start_failure.expect("a problem").contains("absent"));
+}
+
+fn p16_sigterm_at_the_budget() {
+    let command = "trap 'echo val: 1; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
+    let attempt = Attempt::new("soft", command).limits(300, 20_000);
+    let record = attempt.run();
+    assert_eq!((record.code, record.soft_fired, record.hard_fired), (Some(3), true, false));
+    assert!(record.duration_ms >= 300, "{record:?}");
+    let log = attempt.log();
+    assert!(log.starts_with("ready\n") && log.ends_with("val: 1\n"), "{log}");
+}
+
+fn p16_ignoring_sigterm() {
+    let command = "trap '' TERM; echo $$ > $OUT/pid; while :; do sleep 1; done";
+    let attempt = Attempt::new("stubborn", command).limits(200, 400);
+    let record = attempt.run();
+    assert!(record.soft_fired && record.hard_fired, "{record:?}");
+    assert_eq!(record.signal, Some(9));
+    // I7's bound for a tree that only a subreaper contains.
+    assert!((400..400 + 5000).contains(&record.duration_ms), "{record:?}");
+    assert!(!lives(attempt.pid("pid")));
+}
+
+fn p16_a_child_of_the_shell_keeps_its_grace() {
+    let child = "import signal,sys,time\n\
+        def end(*_):\n    time.sleep(0.2); print('val: 2', flush=True); sys.exit(0)\n\
+        signal.signal(signal.SIGTERM, end)\nprint('ready', flush=True)\ntime.sleep(60)\n";
+    let attempt = Attempt::new("grace", "cd . && python3 -S child.py; true").limits(1500, 20_000);
+    std::fs::write(attempt.path("child.py"), child).expect("a script");
+    let record = attempt.run();
+    assert!(record.soft_fired && !record.hard_fired, "{record:?}");
+    assert_eq!(attempt.log(), "ready\nval: 2\n");
+}
+
+fn i7_escapes_die_at_the_hard_limit() {
+    let command = "trap '' TERM
+        setsid sh -c 'trap \"\" TERM; echo $$ > $OUT/session; while :; do sleep 1; done' &
+        (sh -c 'trap \"\" TERM HUP; echo $$ > $OUT/orphan; while :; do sleep 1; done' &) 
+        sh -c 'echo $$ > $OUT/stopped; kill -STOP $$' &
+        while :; do sleep 1; done";
+    let attempt = Attempt::new("escapes", command).limits(600, 900);
+    let mut launched = attempt.launch();
+    let pids = ["session", "orphan", "stopped"].map(|name| attempt.pid(name));
+    assert!(launched.child.wait().expect("ours").success());
+    let record = attempt.exit_record().expect("an exit record");
+    assert!(record.hard_fired && record.duration_ms < 900 + 5000, "{record:?}");
+    assert_eq!(pids.map(lives), [false; 3]);
+}
+
+fn i7_a_fork_storm_dies() {
+    // Each generation starts the next in a session of its own and ends: no pid lives for long.
+    let script = "import os,signal,time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+        open(os.environ['OUT']+'/began','w').write('1')\n\
+        end=time.monotonic()+25\n\
+        while time.monotonic()<end:\n    if os.fork(): os._exit(0)\n    os.setsid()\n";
+    let command = "trap '' TERM; python3 -S storm.py & while :; do sleep 1; done";
+    let attempt = Attempt::new("storm", command).limits(1500, 1600);
+    std::fs::write(attempt.path("storm.py"), script).expect("a script");
+    let record = attempt.run();
+    assert!(attempt.path("began").exists(), "the storm must have been there");
+    assert!(record.hard_fired && record.duration_ms < 1600 + 5000, "{record:?}");
+}
+
+fn leftovers_die_with_the_command() {
+    let command = "sh -c 'echo $$ > $OUT/left; echo said; while :; do sleep 1; done' &
+        while ! [ -s $OUT/left ]; do sleep 0.01; done; sleep 0.1; echo done; exit 5";
+    let attempt = Attempt::new("leftovers", command);
+    let record = attempt.run();
+    assert_eq!(record.code, Some(5));
+    assert!(record.duration_ms < 15_000, "the open pipe must not hold the end up: {record:?}");
+    assert!(!lives(attempt.pid("left")));
+    assert_eq!(attempt.log(), "said\ndone\n");
+}
+
+fn i18_a_flood_is_cut() {
+    let mut attempt = Attempt::new("flood", "echo first; yes 0123456789 | head -c 3000000; echo; echo last");
+    attempt.spec.log = LogLimits { head_bytes: 1000, tail_bytes: 500 };
+    let record = attempt.run();
+    assert_eq!(record.code, Some(0));
+    assert_eq!(record.log_cut_bytes, 3_000_000 + 6 + 1 + 5 - 1500);
+    let log = attempt.log();
+    assert_eq!(record.log_bytes, log.len() as u64);
+    assert!(log.starts_with("first\n") && log.ends_with("\nlast\n"), "{log}");
+    assert!(log.contains(&format!("[windlass: {} bytes of this log were cut here]", record.log_cut_bytes)));
+}
+
+fn output_is_whole() {
+    let attempt = Attempt::new(
+        "whole",
+        "i=0; while [ $i -lt 2000 ]; do echo line $i; echo err $i >&2; i=$((i+1)); done",
+    );
+    let record = attempt.run();
+    let want: String = (0..2000).map(|i| format!("line {i}\nerr {i}\n")).collect();
+    assert_eq!(attempt.log(), want);
+    assert_eq!((record.log_bytes, record.log_cut_bytes), (want.len() as u64, 0));
+}
+
+fn cancel_kills_what_ignores_it() {
+    let polite = Attempt::new("cancel", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done");
+    let stubborn = Attempt::new("cancel", "trap '' TERM; echo ready; while :; do sleep 0.01; done");
+    for (attempt, code, signal) in [(&polite, Some(9), None), (&stubborn, None, Some(9))] {
+        let mut launched = attempt.launch();
+        wait_for_start(&mut launched);
+        wait_for("the command's first word", || (attempt.log() == "ready\n").then_some(()));
+        shim::cancel(attempt.folder.path());
+        assert!(launched.child.wait().expect("ours").success());
+        let record = attempt.exit_record().expect("an exit record");
+        assert_eq!((record.code, record.signal, record.cancelled), (code, signal, true), "{record:?}");
+        assert!(!record.soft_fired && !record.hard_fired);
+    }
+}
+
+fn an_attempt_is_started_once() {
+    let attempt = Attempt::new("once", "echo run >> $OUT/runs");
+    attempt.run();
+    let mut again = attempt.launch();
+    assert_eq!(again.child.wait().expect("ours").code(), Some(3));
+    let runs = std::fs::read_to_string(attempt.path("runs")).expect("it ran");
+    assert_eq!(runs, "run\n");
+}
+
+fn a_recycled_pid_is_not_taken_for_a_shim() {
+    let attempt = Attempt::new("recycled", "while :; do sleep 1; done");
+    let mut launched = attempt.launch();
+    wait_for_start(&mut launched);
+    let identity = attempt.identity();
+    assert!(shim::identify(&identity).is_some(), "the positive control");
+    // The pid lives, but it is another process in each of these ways.
+    for wrong in [
+        shim::Identity { start_ticks: identity.start_ticks + 1, ..identity.clone() },
+        shim::Identity { boot_id: "another boot".to_owned(), ..identity.clone() },
+        shim::Identity { nonce: "another start".to_owned(), ..identity.clone() },
+        shim::Identity { pid: 1, ..identity.clone() },
+        shim::Identity { pid: 0, ..identity.clone() },
+        shim::Identity { pid: -1, ..identity.clone() },
+    ] {
+        assert!(shim::identify(&wrong).is_none(), "{wrong:?}");
+    }
+    shim::cancel(attempt.folder.path());
+    assert!(launched.child.wait().expect("ours").success());
+    assert!(shim::identify(&identity).is_none(), "it is gone");
+}
+
+fn i8_leftovers_of_a_killed_shim() {
+    let command = "echo $$ > $OUT/main; setsid sh -c 'echo $$ > $OUT/session; while :; do sleep 1; done' &
+        while :; do sleep 1; done";
+    let attempt = Attempt::new("orphaned", command);
+    let mut launched = attempt.launch();
+    let pids = ["main", "session"].map(|name| attempt.pid(name));
+    launched.child.kill().expect("kill -9 of the shim");
+    launched.child.wait().expect("ours");
+    assert!(shim::identify(&attempt.identity()).is_none());
+    assert_eq!(pids.map(lives), [true; 2], "they outlive it where nothing contains them");
+    assert!(shim::kill_leftovers(&attempt.spec.key) >= 2);
+    wait_for("their death", || (pids.map(lives) == [false; 2]).then_some(()));
+    assert_eq!(attempt.exit_record(), None::<ExitRecord>);
+}
+
+fn i6_a_device_is_held() {
+    let locks = tempfile::tempdir().expect("a folder");
+    let lock = locks.path().join("cpu-0");
+    let mut first = Attempt::new("device", "while :; do sleep 1; done");
+    first.spec.locks = vec![lock.clone()];
+    let mut launched = first.launch();
+    wait_for_start(&mut launched);
+    let mut second = Attempt::new("device-second", "echo never");
+    second.spec.locks = vec![lock];
+    let record = second.run();
+    assert!(record.start_failure.expect("a problem").contains("cpu-0"));
+    shim::cancel(first.folder.path());
+    assert!(launched.child.wait().expect("ours").success());
+    let third = Attempt::new("device-third", "echo then");
+    let third =
+        Attempt { spec: shim::Spec { locks: second.spec.locks.clone(), ..third.spec.clone() }, ..third };
+    assert_eq!(third.run().code, Some(0), "the positive control");
+}
+
+fn a_retired_attempt_never_starts() {
+    let attempt = Attempt::new("retired", "echo $$ > $OUT/pid; while :; do sleep 1; done");
+    let mut launched = attempt.launch();
+    wait_for_start(&mut launched);
+    assert!(!shim::retire(attempt.folder.path()).expect("readable"), "a living shim holds it");
+    shim::cancel(attempt.folder.path());
+    assert!(launched.child.wait().expect("ours").success());
+    assert!(shim::retire(attempt.folder.path()).expect("readable"));
+    assert!(Duration::from_millis(attempt.exit_record().expect("a record").duration_ms) > Duration::ZERO);
+}
