@@ -36,7 +36,7 @@ pub(crate) fn bindings(random: &mut Random) -> Bindings {
         w.resources.labels = vec!["fast".to_owned()];
     }
     w.fixes = random.range(0, 3) as u32;
-    w.passes = random.range(1, 3) as u32;
+    w.passes = random.range(1, 4) as u32;
     w.analysis.time_limit = Span::from_secs(random.range(2, 20));
     w.analysis.gpus = u32::from(random.chance(120));
     if random.chance(400) {

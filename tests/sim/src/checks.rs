@@ -6,9 +6,9 @@ use crate::world::World;
 use windlass_shared::session::Answer;
 
 /// How often, in a thousand events, wants are computed from scratch beside the incremental ones.
-const FROM_SCRATCH_IN_A_THOUSAND: u64 = 400;
+const FROM_SCRATCH_IN_A_THOUSAND: u64 = 200;
 /// How often, in a thousand events, live state and replayed state are compared byte for byte.
-const BYTES_IN_A_THOUSAND: u64 = 400;
+const BYTES_IN_A_THOUSAND: u64 = 200;
 
 impl World {
     pub(crate) fn check_all(&mut self) -> Checked {

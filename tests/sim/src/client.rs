@@ -130,7 +130,7 @@ impl World {
     }
 
     fn think(&mut self) -> Option<What> {
-        if self.client.created == 0 || (self.client.created < CAMPAIGNS_MAX && self.random.chance(60)) {
+        if self.client.created == 0 || (self.client.created < CAMPAIGNS_MAX && self.random.chance(200)) {
             self.client.created += 1;
             // The same name again: a campaign whose baseline crashed hands its queue on (P1).
             let name = format!("Digits {}", self.random.below(2));

@@ -204,7 +204,7 @@ impl World {
     pub(crate) fn commit(&mut self, batch: &[Vec<Record>]) -> Checked {
         for records in batch {
             for record in records {
-                self.coverage.committed(record.body.kind());
+                self.coverage.committed(self.now_ms, record.body.kind());
             }
             self.coordinator.ledger.commit(records)?;
         }
@@ -267,6 +267,8 @@ impl World {
     }
 
     pub(crate) fn hung(&mut self, life: u64, worker: &WorkerId, session: &SessionId, number: u64) -> Checked {
+        // Most calls were answered long ago: their timers are no events.
+        self.handled -= 1;
         if life != self.coordinator.life {
             return Ok(());
         }
@@ -275,7 +277,11 @@ impl World {
             core.soft().fleet().member(worker).is_some_and(|member| {
                 member.session == *session && member.number == number && member.is_open
             });
-        if is_newest && let Some(answer) = core.answer_now(worker) {
+        if !is_newest {
+            return Ok(());
+        }
+        self.handled += 1;
+        if let Some(answer) = core.answer_now(worker) {
             self.coordinator.let_leave(Departure::Answer(worker.clone(), Box::new(answer)));
         }
         self.pursue()

@@ -1,6 +1,6 @@
-//! Which fault hit while which record was the last, or on its way to the disk.
+//! Which fault hit while which record was on its way to the disk, or had just arrived there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::record::Body;
 
 /// Every fault that is injected.
@@ -60,9 +60,13 @@ pub const FAULTS: [Fault; 15] = [
 /// Pairs that cannot meet, each with its reason.
 pub const INFEASIBLE: [(Fault, &str, &str); 0] = [];
 
+/// A record has just been committed for this long.
+const YOUNG_MS: u64 = 5_000;
+
 /// How often each pair met.
 #[derive(Clone, Debug, Default)]
 pub struct Coverage {
+    young: VecDeque<(u64, &'static str)>,
     counts: BTreeMap<(Fault, &'static str), u64>,
     records: BTreeMap<&'static str, u64>,
 }
@@ -73,8 +77,21 @@ impl Coverage {
         *self.counts.entry((fault, kind)).or_default() += 1;
     }
 
+    /// A fault hit at a moment, beside these uncommitted records and the young ones.
+    pub(crate) fn hit_beside(&mut self, fault: Fault, now_ms: u64, uncommitted: &[&'static str]) {
+        while self.young.front().is_some_and(|(at_ms, _)| at_ms + YOUNG_MS < now_ms) {
+            self.young.pop_front();
+        }
+        let young = self.young.iter().map(|(_, kind)| *kind);
+        let kinds: BTreeSet<&'static str> = young.chain(uncommitted.iter().copied()).collect();
+        for kind in kinds {
+            self.hit(fault, kind);
+        }
+    }
+
     /// A record was committed.
-    pub(crate) fn committed(&mut self, kind: &'static str) {
+    pub(crate) fn committed(&mut self, now_ms: u64, kind: &'static str) {
+        self.young.push_back((now_ms, kind));
         *self.records.entry(kind).or_default() += 1;
     }
 
@@ -98,10 +115,10 @@ impl Coverage {
         self.counts.get(&(fault, kind)).copied().unwrap_or(0)
     }
 
-    /// Feasible pairs that never met.
-    pub fn missing(&self) -> Vec<(Fault, &'static str)> {
+    /// Feasible pairs that met less often than this.
+    pub fn rarer_than(&self, times: u64) -> Vec<(Fault, &'static str)> {
         let infeasible = |fault, kind| INFEASIBLE.iter().any(|(f, k, _)| *f == fault && *k == kind);
         let pairs = FAULTS.iter().flat_map(|fault| Body::KINDS.iter().map(|kind| (*fault, *kind)));
-        pairs.filter(|(fault, kind)| !infeasible(*fault, *kind) && self.count(*fault, kind) == 0).collect()
+        pairs.filter(|(fault, kind)| !infeasible(*fault, *kind) && self.count(*fault, kind) < times).collect()
     }
 }

@@ -52,7 +52,14 @@ impl World {
     }
 
     pub(crate) fn daemon_event(&mut self, machine: usize, boot: u64, what: DaemonEvent) -> Checked {
-        if self.machines[machine].boot != boot {
+        let is_void = match &what {
+            DaemonEvent::CallTimedOut { session, number } => {
+                self.machines[machine].said.as_ref() != Some(&(session.clone(), *number))
+            }
+            _ => false,
+        };
+        if is_void || self.machines[machine].boot != boot {
+            self.handled -= 1;
             return Ok(());
         }
         if let Some(waiting) = &mut self.machines[machine].paused {
@@ -62,13 +69,7 @@ impl World {
         match what {
             DaemonEvent::Host(event) => self.tell(machine, event),
             DaemonEvent::Collected { key, has_record } => self.collected(machine, key, has_record),
-            DaemonEvent::CallTimedOut { session, number } => {
-                if self.machines[machine].said == Some((session, number)) {
-                    self.speak(machine);
-                }
-                Ok(())
-            }
-            DaemonEvent::SpeaksAgain => {
+            DaemonEvent::CallTimedOut { .. } | DaemonEvent::SpeaksAgain => {
                 self.speak(machine);
                 Ok(())
             }

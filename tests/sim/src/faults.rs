@@ -29,8 +29,10 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
-    /// Every history has its own climate.
-    pub(crate) fn foul(random: &mut Random) -> Self {
+    /// Every history has its own climate; gatherings that are to fail must be under way for long.
+    pub(crate) fn foul(random: &mut Random, ambush: Ambush) -> Self {
+        let is_blind = ambush.fault == Fault::GatherFailed;
+        let gather_max_ms = if is_blind { 12_000 } else { random.range(2, 1_500) };
         Self {
             is_foul: true,
             lose_in_a_thousand: random.range(0, 60),
@@ -38,9 +40,9 @@ impl Weather {
             delay_in_a_thousand: random.range(0, 40),
             delay_max_ms: random.range(2, 300),
             commit_max_ms: random.range(1, 400),
-            gather_max_ms: random.range(2, 1_500),
-            think_max_ms: random.range(1_500, 6_000),
-            crash_in_a_thousand: random.range(0, 35),
+            gather_max_ms,
+            think_max_ms: random.range(3_000, 14_000),
+            crash_in_a_thousand: random.range(0, 20),
             gather_fails_in_a_thousand: random.range(0, 120),
             prepare_fails_in_a_thousand: random.range(0, 60),
             machinery_in_a_thousand: random.range(0, 160),
@@ -77,11 +79,20 @@ pub(crate) struct Ambush {
 }
 
 impl Ambush {
-    /// The pair of this seed, a few times.
+    /// The pair of this seed, a few times. Rare records have more seeds.
     pub(crate) fn of(seed: u64) -> Self {
+        const RARE: [(&str, usize); 4] =
+            [("report_superseded", 3), ("fix_applied", 5), ("lever_passed", 4), ("lever_held", 2)];
         let fault = FAULTS[(seed % FAULTS.len() as u64) as usize];
-        let kind = Body::KINDS[((seed / FAULTS.len() as u64) % Body::KINDS.len() as u64) as usize];
-        Self { fault, kind, left: 4 }
+        let rare = RARE.iter().flat_map(|(kind, times)| std::iter::repeat_n(*kind, *times));
+        let kinds: Vec<&'static str> = Body::KINDS.into_iter().chain(rare).collect();
+        let kind = kinds[((seed / FAULTS.len() as u64) % kinds.len() as u64) as usize];
+        Self { fault, kind, left: 12 }
+    }
+
+    /// Whether its record is rare and must be helped on.
+    pub(crate) fn is_for(&self, kind: &str) -> bool {
+        self.kind == kind
     }
 }
 
@@ -93,7 +104,10 @@ impl World {
         }
         let delay_ms = self.random.range(200, self.weather.breaks_max_ms);
         self.after(delay_ms, Event::Breaks);
+        let helped = self.ambush.is_for("report_superseded") && self.random.chance(500);
         match self.random.below(100) {
+            // A pause in the middle of a run makes the late reports that are superseded.
+            _ if helped => self.inject(Fault::DaemonPaused),
             0..14 => self.inject(Fault::DaemonKilled),
             14..28 => self.inject(Fault::ShimKilled),
             28..38 => self.inject(Fault::DaemonPaused),
@@ -125,8 +139,23 @@ impl World {
         let fault = self.ambush.fault;
         let is_own = matches!(fault, Fault::CrashBeforeCommit | Fault::CrashAfterCommit);
         if !is_own && self.springs(fault, kind) {
-            self.inject(fault);
+            self.after(0, Event::Springs { tries: 15 });
         }
+    }
+
+    /// Springs, or waits for a shim to kill or a gathering to fail while its record is still young.
+    pub(crate) fn spring_now(&mut self, tries: u32) -> Checked {
+        let fault = self.ambush.fault;
+        let is_able = match fault {
+            Fault::GatherFailed => self.is_gathering(),
+            _ => (0..self.machines.len()).any(|machine| self.can_hit(fault, machine)),
+        };
+        if is_able || tries == 0 {
+            self.inject(fault);
+        } else if self.weather.is_foul {
+            self.after(300, Event::Springs { tries: tries - 1 });
+        }
+        Ok(())
     }
 
     fn some_machine(&mut self) -> usize {
@@ -135,7 +164,10 @@ impl World {
 
     /// Does it now, where it can be done; messages and gatherings meet theirs with the next one.
     fn inject(&mut self, fault: Fault) {
-        let able: Vec<usize> = (0..self.machines.len()).filter(|m| self.can_hit(fault, *m)).collect();
+        let mut able: Vec<usize> = (0..self.machines.len()).filter(|m| self.can_hit(fault, *m)).collect();
+        if able.iter().any(|machine| !self.machines[*machine].shims.is_empty()) {
+            able.retain(|machine| !self.machines[*machine].shims.is_empty());
+        }
         let machine = self.random.pick(&able).copied();
         match (fault, machine) {
             (Fault::DaemonKilled, Some(machine)) => self.kill_daemon(machine),
@@ -149,7 +181,11 @@ impl World {
             (Fault::LedgerRestored | Fault::CrashBeforeCommit | Fault::CrashAfterCommit, _) => {
                 self.kill_coordinator(fault);
             }
-            (Fault::MessageLost | Fault::MessageDoubled | Fault::MessageDelayed | Fault::GatherFailed, _) => {
+            (Fault::GatherFailed, _) => {
+                self.hasten_gathering();
+                self.forced = Some(fault);
+            }
+            (Fault::MessageLost | Fault::MessageDoubled | Fault::MessageDelayed, _) => {
                 self.forced = Some(fault);
             }
             (_, None) => {}
@@ -197,13 +233,14 @@ impl World {
     fn pause_daemon(&mut self, machine: usize) {
         self.machines[machine].paused = Some(Vec::new());
         self.hit(Fault::DaemonPaused);
-        let delay_ms = self.random.range(15_000, 90_000);
+        let delay_ms = self.random.range(10_000, 80_000);
         self.after(delay_ms, Event::DaemonResumes { machine });
     }
 
-    /// Both ways or one way; it heals with the next one, or when the weather does.
+    /// Both ways or one way.
     fn partition(&mut self, machine: usize) {
-        let cut = match self.random.below(4) {
+        // It heals with the next one, or when the weather does.
+        let cut = match self.random.below(if self.machines[machine].cut.is_some() { 4 } else { 3 }) {
             0 => Some(Cut::Both),
             1 => Some(Cut::Reports),
             2 => Some(Cut::Answers),
@@ -263,10 +300,7 @@ impl World {
             return;
         }
         if fault == Fault::LedgerRestored {
-            let last = self.coordinator.ledger.last_kind;
-            if let Some(kind) = last {
-                self.coverage.hit(fault, kind);
-            }
+            self.coverage.hit_beside(fault, self.now_ms, &[]);
         }
         self.coordinator.doomed = Some(fault);
     }

@@ -2,6 +2,7 @@
 //! of file contents.
 
 use crate::coverage::Fault;
+use crate::faults::Ambush;
 use crate::random::Random;
 use crate::violation::Checked;
 use crate::world::{Event, World};
@@ -21,7 +22,9 @@ impl World {
         if life != self.coordinator.life {
             return Ok(());
         }
-        if self.is_due(Fault::GatherFailed, self.weather.gather_fails_in_a_thousand) {
+        if self.is_unreadable(wanted)
+            || self.is_due(Fault::GatherFailed, self.weather.gather_fails_in_a_thousand)
+        {
             self.hit(Fault::GatherFailed);
             self.observe(Observation::GatherFailed(wanted.key()));
             return self.pursue();
@@ -32,6 +35,14 @@ impl World {
         };
         self.observe(seen);
         self.pursue()
+    }
+
+    /// Where gatherings are to fail, about every other campaign has a blob that cannot be read: one is under
+    /// way or resting at most times.
+    fn is_unreadable(&self, wanted: &Wanted) -> bool {
+        let key = wanted.key();
+        let is_marked = key.campaign().as_str().bytes().last().is_some_and(|byte| byte % 2 == 0);
+        self.weather.is_foul && self.ambush.fault == Fault::GatherFailed && is_marked
     }
 
     /// A proposal's facts are there; if they have moved they are wanted again.
@@ -89,8 +100,11 @@ fn some_diff(random: &mut Random) -> Hash {
     Hash::of(format!("diff {}", random.below(150)).as_bytes())
 }
 
-fn look(random: &mut Random, anchor: Option<&Anchor>, evidence: Option<&Evidence>) -> Look {
+fn look(seed: u64, random: &mut Random, anchor: Option<&Anchor>, evidence: Option<&Evidence>) -> Look {
     let (Some(_), Some(evidence)) = (anchor, evidence) else { return Look::NotLooked };
+    if Ambush::of(seed).is_for("lever_passed") && random.chance(500) {
+        return Look::FileMissing;
+    }
     match random.below(20) {
         0..13 => Look::Holds(Pin { iteration: evidence.iteration, line: 3, value: "0.5".to_owned() }),
         13 => Look::Contradicted { line: 4, value: "7".to_owned() },
@@ -103,8 +117,9 @@ fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
     let mut random =
         fixed(seed, &format!("{} {} {} {:?}", wanted.campaign, wanted.lever, wanted.parent, wanted.best));
     let merged = match random.below(20) {
-        0 => Merged::Conflict(wanted.files.clone()),
-        1 => Merged::Refused(Refusal::NoChange),
+        0..2 => Merged::Conflict(wanted.files.clone()),
+        3..9 if Ambush::of(seed).is_for("lever_held") => Merged::Conflict(wanted.files.clone()),
+        2 => Merged::Refused(Refusal::NoChange),
         _ => Merged::Clean {
             tree: some_tree(&mut random),
             net_lines: random.range(0, 40) as i64 - 10,
@@ -117,7 +132,7 @@ fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
         parent: wanted.parent,
         best: wanted.best,
         merged,
-        look: look(&mut random, wanted.anchor.as_ref(), wanted.evidence.as_ref()),
+        look: look(seed, &mut random, wanted.anchor.as_ref(), wanted.evidence.as_ref()),
     }
 }
 
@@ -148,6 +163,6 @@ fn proposal(seed: u64, wanted: &ProposalWanted) -> ProposalFacts {
         changed: some_tree(&mut random),
         diff: some_diff(&mut random),
         merged: random.chance(800).then(|| some_tree(&mut random)),
-        look: look(&mut random, wanted.lever.anchor.as_ref(), wanted.evidence.as_ref()),
+        look: look(seed, &mut random, wanted.lever.anchor.as_ref(), wanted.evidence.as_ref()),
     }
 }

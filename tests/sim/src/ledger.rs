@@ -14,7 +14,6 @@ pub(crate) struct Ledger {
     rows: Vec<Vec<u8>>,
     /// After how many rows each transaction ended: a copy of the ledger holds whole transactions.
     ends: Vec<usize>,
-    pub(crate) last_kind: Option<&'static str>,
     /// The fold of the rows, made of their bytes.
     pub(crate) shadow: Durable,
     pub(crate) requests: BTreeMap<RequestId, Request>,
@@ -45,7 +44,6 @@ impl Ledger {
 
     fn note(&mut self, record: &Record) {
         self.shadow.apply(record);
-        self.last_kind = Some(record.body.kind());
         if let Some(request) = &record.request {
             self.requests.insert(request.id.clone(), request.clone());
         }

@@ -46,7 +46,7 @@ impl std::error::Error for Failure {}
 pub fn run(seed: u64, wants_trace: bool) -> Result<Stats, Box<Failure>> {
     let mut world = World::new(seed, wants_trace);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let events = Random::new(seed ^ 0x0057_1231).range(300, 500);
+        let events = Random::new(seed ^ 0x0057_1231).range(400, 700);
         world.storm(events)?;
         let storm_events = world.handled;
         world.liveness()?;

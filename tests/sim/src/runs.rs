@@ -4,12 +4,13 @@ use crate::world::World;
 use windlass_shared::attempt::{Ending, Kind, Order, Outcome, Output, Reading};
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
+use windlass_shared::id::IterationNumber;
 use windlass_shared::path::TreePath;
 
 impl World {
     /// How long an attempt lives by itself, and what comes of it.
     pub(crate) fn plan_outcome(&mut self, order: &Order) -> (u64, Outcome) {
-        let ending = self.plan_ending(order.kind);
+        let ending = self.plan_ending(order);
         let duration_ms = match ending {
             Ending::HardTimeout => order.hard_limit_ms,
             Ending::SoftTimeout => self.random.range(order.soft_limit_ms, order.hard_limit_ms),
@@ -34,7 +35,7 @@ impl World {
         (duration_ms, outcome)
     }
 
-    fn plan_ending(&mut self, kind: Kind) -> Ending {
+    fn plan_ending(&mut self, order: &Order) -> Ending {
         if self.random.chance(self.weather.machinery_in_a_thousand) {
             return match self.random.below(3) {
                 0 => Ending::GpuFault { detail: "XID 79".to_owned() },
@@ -42,7 +43,12 @@ impl World {
                 _ => Ending::Infra { detail: "an upload failed".to_owned() },
             };
         }
-        let in_a_thousand = if kind == Kind::Run { 330 } else { 80 };
+        let may_be_fixed = order.key.id.iteration != IterationNumber::BASELINE;
+        let in_a_thousand = match order.kind {
+            Kind::Run if may_be_fixed && self.ambush.is_for("fix_applied") => 750,
+            Kind::Run => 330,
+            Kind::Analysis => 80,
+        };
         if !self.random.chance(in_a_thousand) {
             return Ending::Finished;
         }

@@ -59,6 +59,8 @@ pub(crate) enum Event {
     ClientRetries { call: usize },
     /// Something breaks.
     Breaks,
+    /// An ambush springs, or waits a little for something to hit.
+    Springs { tries: u32 },
 }
 
 /// One coordinator, its workers, its client, the network between them.
@@ -99,7 +101,7 @@ impl World {
             machines,
             client: Client::default(),
             truth: Truth::default(),
-            weather: Weather::foul(&mut random),
+            weather: Weather::foul(&mut random, Ambush::of(seed)),
             coverage: Coverage::default(),
             drawn: 0,
             ambush: Ambush::of(seed),
@@ -130,6 +132,20 @@ impl World {
         self.queue.insert((self.now_ms + delay_ms, self.scheduled), event);
     }
 
+    pub(crate) fn is_gathering(&self) -> bool {
+        self.queue.values().any(|event| matches!(event, Event::Gathered { .. }))
+    }
+
+    /// A gathering that is under way ends now.
+    pub(crate) fn hasten_gathering(&mut self) {
+        let under_way = self.queue.iter().find(|(_, event)| matches!(event, Event::Gathered { .. }));
+        if let Some(at) = under_way.map(|(at, _)| *at)
+            && let Some(event) = self.queue.remove(&at)
+        {
+            self.after(0, event);
+        }
+    }
+
     /// A text that was never drawn before, in the order of drawing.
     pub(crate) fn draw(&mut self, what: &str) -> String {
         self.drawn += 1;
@@ -143,14 +159,11 @@ impl World {
         }
     }
 
-    /// A fault hits: beside the last committed record, and beside those on their way to the disk.
+    /// A fault hits: beside the records on their way to the disk, and those that just arrived there.
     pub(crate) fn hit(&mut self, fault: Fault) {
         self.say(|| format!("FAULT {fault:?}"));
-        let last = self.coordinator.ledger.last_kind;
-        let kinds: Vec<&'static str> = self.coordinator.uncommitted_kinds().chain(last).collect();
-        for kind in kinds {
-            self.coverage.hit(fault, kind);
-        }
+        let uncommitted: Vec<&'static str> = self.coordinator.uncommitted_kinds().collect();
+        self.coverage.hit_beside(fault, self.now_ms, &uncommitted);
     }
 
     /// Handles the next event, and holds the world against its invariants.
@@ -191,6 +204,7 @@ impl World {
             Event::ClientActs => self.client_acts(),
             Event::ClientRetries { call } => self.client_retries(call),
             Event::Breaks => self.breaks(),
+            Event::Springs { tries } => self.spring_now(tries),
         }
     }
 
