@@ -128,8 +128,7 @@ impl Core {
     /// ([`Command::Step`], [`Command::Lose`]) are fed back at once and the core is asked again, until none
     /// is left.
     pub fn wants(&mut self, now: Time) -> Vec<Command> {
-        let live: Vec<WorkerId> = self.durable.live.keys().cloned().collect();
-        self.soft.advance(now.mono_ms, live.into_iter());
+        self.soft.advance(now.mono_ms, self.durable.live.keys().cloned());
         let mut commands = Vec::new();
         for worker in std::mem::take(&mut self.soft.silent) {
             if self.durable.live.contains_key(&worker) {
