@@ -130,15 +130,23 @@ fn explain(path: &Path, text: &str, error: &Saphyr) -> Problem {
             };
             (format!("unknown value `{variant}`"), Some(remedy))
         }
-        Saphyr::SerdeMissingField { field, .. } => (format!("the key `{field}` is missing"), None),
+        Saphyr::SerdeMissingField { field, .. } => {
+            (format!("the key `{field}` is missing"), Some(format!("add `{field}:` beside what stands here")))
+        }
         Saphyr::DuplicateMappingKey { key: Some(key), .. } => (format!("the key `{key}` stands twice"), None),
         other => (first_line(&other.to_string()), None),
     };
     Problem { place, remedy, ..Problem::whole(path, message) }
 }
 
+/// A parser's message without its own words for the place, which is told already, and in ours for forms.
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let line = line.rfind(" at line ").map_or(line, |place| &line[..place]);
+    line.replace(
+        "externally tagged enum expected scalar or mapping",
+        "expected one word, or a key with its value",
+    )
 }
 
 fn line_of(text: &str, line: u64) -> String {
