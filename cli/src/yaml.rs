@@ -205,10 +205,13 @@ mod tests {
         let (message, remedy) = check(&GOOD.replace("maximize", "maximise"));
         assert!(message.starts_with("loop.run.yaml:2:19: unknown value `maximise`"), "{message}");
         assert_eq!(remedy.as_deref(), Some("write `maximize`"));
-        let (message, _) = check(&GOOD.replace("budget: 0.2\n", ""));
+        let (message, remedy) = check(&GOOD.replace("budget: 0.2\n", ""));
         assert!(message.contains("the key `budget` is missing"), "{message}");
+        assert_eq!(remedy.as_deref(), Some("add `budget:` beside what stands here"));
+        let (message, _) = check(&GOOD.replace("gate: time", "gate: [time]"));
+        assert!(message.starts_with("loop.run.yaml:5:7: expected one word, or a key"), "{message}");
         let (message, _) = check(&GOOD.replace("0.2", "soon"));
-        assert!(message.starts_with("loop.run.yaml:6:9:"), "{message}");
+        assert!(message.starts_with("loop.run.yaml:6:9:") && !message.contains(" at line "), "{message}");
         let (message, _) = check(&format!("{GOOD}gate: time\n"));
         assert!(message.contains("`gate` stands twice"), "{message}");
         let (message, _) = check("metric: [");
