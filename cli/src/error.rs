@@ -188,7 +188,11 @@ impl From<Box<Problem>> for Error {
 
 impl From<tonic::Status> for Error {
     fn from(status: tonic::Status) -> Self {
-        Self::Received(Box::new(windlass_proto::refusal::from_status(&status)))
+        let mut received = windlass_proto::refusal::from_status(&status);
+        if received.message.is_empty() {
+            received.message = format!("the coordinator gave no reason ({})", status.code());
+        }
+        Self::Received(Box::new(received))
     }
 }
 

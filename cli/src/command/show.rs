@@ -40,7 +40,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     if !session.is_json() {
         // A page with a gap is better than none.
         let evidence = evidence(&client, found).await.unwrap_or_else(|problem| {
-            session.say(&format!("the evidence cannot be listed: {}", problem.to_report().message));
+            session.say(&format!("the evidence cannot be listed:\n  {}", problem.to_report().message));
             Vec::new()
         });
         return session.print(&iteration::page(&story, found, &evidence, session.width()));
