@@ -72,6 +72,8 @@ pub(crate) struct World {
     queue: BTreeMap<(u64, u64), Event>,
     scheduled: u64,
     pub(crate) handled: u64,
+    /// The ledger's end when live state and replayed state were last compared.
+    pub(crate) compared_seq: u64,
     pub(crate) coordinator: Coordinator,
     pub(crate) machines: Vec<Machine>,
     pub(crate) client: Client,
@@ -97,6 +99,7 @@ impl World {
             queue: BTreeMap::new(),
             scheduled: 0,
             handled: 0,
+            compared_seq: 0,
             coordinator: Coordinator::default(),
             machines,
             client: Client::default(),

@@ -69,6 +69,10 @@ impl CampaignLife {
             open.infrastructure += 1;
             return Ok(());
         }
+        if outcome.ending == Ending::Cancelled {
+            // It says nothing of the lever, and is run again.
+            return Ok(());
+        }
         open.last_outputs = outcome.outputs.clone();
         match live.kind {
             Kind::Run => open.run = Some((key.clone(), outcome.clone())),
