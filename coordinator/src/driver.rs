@@ -9,6 +9,7 @@ mod handle;
 mod hanging;
 mod outbox;
 mod query;
+mod report;
 mod stores;
 mod tasks;
 
@@ -24,17 +25,18 @@ use clock::Clock;
 use gather::{Finding, Gathered};
 use hanging::Hanging;
 use outbox::Outbox;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 use windlass_engine::core::{Command, Core, Input, Observation};
 use windlass_engine::gate::facts::Wanted;
+use windlass_shared::attempt::AttemptKey;
 use windlass_shared::digest::Digest;
-use windlass_shared::id::Incarnation;
+use windlass_shared::id::{CampaignId, Incarnation};
 use windlass_shared::record::Record;
 use windlass_shared::refusal::Refusal;
-use windlass_shared::session::Report;
 use windlass_shared::time::Time;
 
 /// Events that may wait: callers beyond that wait in their own connection.
@@ -82,6 +84,8 @@ pub(crate) struct Driver {
     writing: Vec<Digest>,
     outbox: Outbox,
     hanging: Hanging,
+    /// Attempts whose ends could not be recorded for want of a blob; each was logged once.
+    without_blobs: BTreeSet<AttemptKey>,
 }
 
 impl Driver {
@@ -113,6 +117,7 @@ impl Driver {
             writing: Vec::new(),
             outbox: Outbox::default(),
             hanging,
+            without_blobs: BTreeSet::new(),
         };
         (driver, handle)
     }
@@ -190,29 +195,6 @@ impl Driver {
         Ok(())
     }
 
-    /// A worker's report: what ended is recorded, then the report is seen, then it hangs.
-    fn report(
-        &mut self,
-        now: Time,
-        report: Report,
-        reply: oneshot::Sender<Result<windlass_shared::session::Answer, Refusal>>,
-    ) -> Result<(), Error> {
-        match self.core.decide(now, Input::Report(report.clone())) {
-            Err(refusal) => self.outbox.push(self.core.durable().seq, reply, Err(refusal)),
-            Ok(records) => match self.absent_blob(&records)? {
-                Some(digest) => {
-                    self.outbox.push(self.core.durable().seq, reply, Err(Refusal::AbsentBlob { digest }));
-                }
-                None => {
-                    self.apply(records);
-                    self.hanging.hang(&report, reply, now.mono_ms);
-                    self.observe(now, Observation::Report(report));
-                }
-            },
-        }
-        Ok(())
-    }
-
     fn observe(&mut self, now: Time, seen: Observation) {
         self.core.observe(now, seen);
         self.moved.send_modify(|moves| *moves += 1);
@@ -223,16 +205,6 @@ impl Driver {
         self.stores.blobs.hold(&gathered.blobs);
         self.batch.blobs.extend(gathered.blobs);
         gathered.finding
-    }
-
-    /// The first blob that these records name and nobody has (I16).
-    fn absent_blob(&self, records: &[Record]) -> Result<Option<Digest>, Error> {
-        for digest in records.iter().flat_map(|record| record.body.blobs()) {
-            if !self.stores.blobs.contains(digest).map_err(|error| Error::Blobs(Box::new(error)))? {
-                return Ok(Some(digest));
-            }
-        }
-        Ok(None)
     }
 
     /// Applies records at once and puts them into the batch: the next input sees their effect.
@@ -268,22 +240,35 @@ impl Driver {
         Ok(())
     }
 
-    /// Decides an internal input. False: it recorded nothing.
+    /// Decides an internal input. False: nothing has come of it. A campaign whose step cannot be taken
+    /// rests, so that the others have their turn.
     fn feed_back(&mut self, now: Time, input: Input) -> Result<bool, Error> {
+        let campaign = match &input {
+            Input::Step(campaign) => Some(campaign.clone()),
+            _ => None,
+        };
         let records = match self.core.decide(now, input) {
             Ok(records) => records,
             Err(refusal) => {
-                tracing::error!(%refusal, "the core refused its own step");
-                return Ok(false);
+                tracing::error!(%refusal, ?campaign, "the core refused its own step");
+                return Ok(self.rest(now, campaign));
             }
         };
         if let Some(digest) = self.absent_blob(&records)? {
-            tracing::error!(%digest, "a step names a blob that is not in the store; it is not taken");
-            return Ok(false);
+            tracing::error!(%digest, ?campaign, "a step names a blob that is not in the store; it is not taken");
+            return Ok(self.rest(now, campaign));
         }
         let any = !records.is_empty();
         self.apply(records);
         Ok(any)
+    }
+
+    fn rest(&mut self, now: Time, campaign: Option<CampaignId>) -> bool {
+        let rests = campaign.is_some();
+        if let Some(campaign) = campaign {
+            self.observe(now, Observation::StepFailed(campaign));
+        }
+        rests
     }
 
     fn gather(&mut self, wanted: Wanted) {

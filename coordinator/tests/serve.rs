@@ -8,7 +8,10 @@ use tokio_stream::StreamExt;
 use tonic::{Code, Request};
 use windlass_proto::v1::watch_response::Event;
 use windlass_proto::{document, refusal::from_status, v1};
+use windlass_shared::attempt::{Ending, Order, Outcome, Phase};
 use windlass_shared::record::{Body, Record};
+use windlass_shared::session::AttemptReport;
+use windlass_shared::tree::Manifest;
 use windlass_shared::view::CampaignView;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,6 +242,42 @@ async fn a_report_hangs_until_there_is_news_and_a_newer_one_supersedes_it() {
     coordinator.create("digits").await;
     let answer = newer.await.expect("joined").expect("an answer");
     assert_eq!(answer.order_documents.len(), 1);
+    coordinator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i16_an_end_without_its_blob_waits_and_silences_nobody() {
+    let coordinator = Coordinator::start(None).await;
+    let mut worker = FakeWorker::new(&coordinator).await;
+    let mut second = worker.report.devices[0].clone();
+    second.id = "cpu-1".into();
+    worker.report.devices.push(second);
+    coordinator.create("one").await;
+    coordinator.create("two").await;
+    let orders = loop {
+        let answer = worker.sync().await.expect("an answer");
+        if answer.orders.len() == 2 {
+            break answer.orders;
+        }
+    };
+    let results = Manifest::default();
+    let mut incomplete = Outcome::bare(Ending::Crashed { code: Some(1), signal: None });
+    incomplete.results = Some(results.digest());
+    let ended = |order: &Order, outcome| AttemptReport {
+        key: order.key.clone(),
+        phase: Phase::Ended(Box::new(outcome)),
+    };
+    let (waits, goes_on) = (&orders[0], &orders[1]);
+    worker.report.attempts = vec![
+        ended(waits, incomplete),
+        ended(goes_on, Outcome::bare(Ending::Crashed { code: Some(1), signal: None })),
+    ];
+    let answer = worker.sync().await.expect("it is heard");
+    assert_eq!(answer.acknowledged, std::slice::from_ref(&goes_on.key));
+    assert!(answer.orders.iter().any(|order| order.key == waits.key), "its lease stands");
+    worker.report.attempts.pop();
+    coordinator.send_blobs(&[results.to_bytes()]).await;
+    while !worker.sync().await.expect("an answer").acknowledged.contains(&waits.key) {}
     coordinator.stop().await;
 }
 
