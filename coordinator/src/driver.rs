@@ -17,6 +17,7 @@ pub(crate) use event::{Asked, Call, Event};
 pub(crate) use handle::{Gone, Handle};
 pub(crate) use query::{Pages, Query};
 pub(crate) use stores::Stores;
+use tasks::caught;
 pub(crate) use tasks::{Tasks, blocking};
 
 use crate::blobs;
@@ -165,7 +166,10 @@ impl Driver {
         tokio::select! {
             biased;
             () = self.tasks.shutdown.cancelled() => Event::Shutdown,
-            Ok(()) = self.durable.changed() => Event::Durable(self.durable.borrow().clone()),
+            changed = self.durable.changed() => match changed {
+                Ok(()) => Event::Durable(self.durable.borrow().clone()),
+                Err(_) => Event::WriterEnded,
+            },
             Some(event) = self.events.recv(), if has_room => event,
             () = timer => Event::Wake,
         }
@@ -189,6 +193,7 @@ impl Driver {
                 }
             }
             Event::Durable(durable) => self.settle(durable)?,
+            Event::WriterEnded => return Err(Error::Writer(ledger::Error::WriterEnded)),
             Event::Wake => self.answer_overdue(now),
             Event::Shutdown => {}
         }
@@ -273,7 +278,11 @@ impl Driver {
 
     fn gather(&mut self, wanted: Wanted) {
         let stores = self.stores.clone();
-        self.send_later(async move { Event::Gathered(gather::wanted(stores, wanted).await) });
+        let key = wanted.key();
+        self.send_later(async move {
+            let gathered = caught(gather::wanted(stores, wanted)).await;
+            Event::Gathered(gathered.unwrap_or_else(|_| Gathered::failed(key)))
+        });
     }
 
     /// Runs a task whose outcome is an event.
@@ -310,6 +319,8 @@ impl Driver {
             return Ok(());
         }
         let batch = std::mem::take(&mut self.batch);
+        // Written, though its word may not have been taken note of yet.
+        self.stores.blobs.release(&self.writing);
         self.writing = batch.blobs.iter().map(|blob| blob.digest).collect();
         self.handed_over += 1;
         self.writer.append(batch).map_err(Error::Writer)
@@ -351,3 +362,6 @@ fn draw_incarnation() -> Incarnation {
     let (high, low) = Uuid::new_v4().as_u64_pair();
     Incarnation((high ^ low.rotate_left(1)).max(1))
 }
+
+#[cfg(test)]
+mod tests;
