@@ -74,6 +74,28 @@ async fn i16_a_campaign_whose_blobs_were_not_sent_is_refused_by_digest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn p2_a_campaign_whose_editable_files_cannot_be_is_refused() {
+    let coordinator = Coordinator::start(None).await;
+    let good = coordinator.create_request("digits").await;
+    for pattern in ["../x", "/abs", "", "nothing-like-it.py"] {
+        let mut bindings: serde_json::Value =
+            serde_json::from_slice(&good.bindings_document).expect("a document");
+        bindings["editable_files"] = serde_json::json!([pattern]);
+        let request = v1::CreateRequest {
+            request_id: request_id(),
+            bindings_document: bindings.to_string().into(),
+            ..good.clone()
+        };
+        let status = coordinator.campaigns().await.create(request).await.expect_err(pattern);
+        assert_eq!(from_status(&status).reason, "BINDING", "{pattern:?}: {status}");
+    }
+    let listed = coordinator.campaigns().await.list(v1::ListRequest {}).await.expect("list").into_inner();
+    assert!(listed.view_documents.is_empty(), "nothing was recorded");
+    coordinator.campaigns().await.create(good).await.expect("the same with a file that is there");
+    coordinator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn loopback_asks_for_the_token_and_the_socket_does_not() {
     let coordinator = Coordinator::start(Some("127.0.0.1:0".parse().expect("an address"))).await;
     let token = std::fs::read_to_string(coordinator.data_dir().join("token")).expect("token");

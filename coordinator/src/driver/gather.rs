@@ -9,6 +9,7 @@ use crate::logs;
 use bytes::Bytes;
 use windlass_engine::core::Observation;
 use windlass_engine::gate::Contents;
+use windlass_engine::gate::editable::Editable;
 use windlass_engine::gate::facts::{
     Fetched, FixFacts, Lacking, Look, Merged, ProposalFacts, ProposalWanted, PullFacts, Wanted, WantedKey,
     gather_fix, gather_proposal, gather_pull,
@@ -149,13 +150,14 @@ pub(super) async fn proposal(stores: Stores, wanted: ProposalWanted) -> Gathered
 
 /// Checks a workspace's tree: every path stays inside (P3), some file is editable (P2), and every blob is
 /// there (I16).
-pub(super) async fn tree(stores: Stores, digest: Digest) -> Gathered {
-    let finding = Finding::Tree(check_tree(&stores, digest).await);
+pub(super) async fn tree(stores: Stores, digest: Digest, editable: Vec<String>) -> Gathered {
+    let finding = Finding::Tree(check_tree(&stores, digest, editable).await);
     Gathered { finding, blobs: Vec::new() }
 }
 
-async fn check_tree(stores: &Stores, digest: Digest) -> Result<(), Refusal> {
+async fn check_tree(stores: &Stores, digest: Digest, editable: Vec<String>) -> Result<(), Refusal> {
     let failed = |error: blobs::Error| refusal(error.into());
+    let editable = Editable::new(&editable)?;
     let bytes = stores.blobs.read(digest).await.map_err(failed)?;
     let needed = blocking(move || {
         let malformed = |error: windlass_shared::tree::ManifestError| {
@@ -168,6 +170,10 @@ async fn check_tree(stores: &Stores, digest: Digest) -> Result<(), Refusal> {
             return Err(Refusal::Malformed { field: "tree", problem });
         }
         guard::check_tree(&manifest)?;
+        if !manifest.entries.keys().any(|path| editable.allows(path)) {
+            let problem = "matches no file of the workspace; no lever could change anything".to_owned();
+            return Err(Refusal::Binding { key: "editable_files", problem });
+        }
         Ok(manifest.blobs().collect::<Vec<_>>())
     })
     .await?;
