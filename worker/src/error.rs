@@ -138,15 +138,18 @@ impl Error {
         move |status| Self::Call { call, source: Box::new(status) }
     }
 
-    /// Whether trying again later may help: the network's failures, not the disk's.
+    /// Whether trying again later may help: the network's and the coordinator's failures, not this
+    /// machine's disk's.
     pub fn is_transient(&self) -> bool {
         use tonic::Code;
         match self {
             Self::Connect(_) => true,
             Self::Call { source, .. } => matches!(
                 source.code(),
-                // A connection that breaks within a message shows as Internal.
+                // A connection that breaks within a message shows as Internal; a full disk over there as
+                // ResourceExhausted, and what has run is worth the wait until it is not.
                 Code::Unavailable
+                    | Code::ResourceExhausted
                     | Code::Cancelled
                     | Code::Unknown
                     | Code::DeadlineExceeded
