@@ -160,6 +160,13 @@ impl Error {
         }
     }
 
+    /// Whether something below `root`, where a run could do as it liked, is not there to be read: gone,
+    /// closed, or of another kind. That is a finding about the run, not a failure of this machine.
+    pub(crate) fn is_absence_below(&self, root: &Path) -> bool {
+        let Self::File { path, source, .. } = self else { return false };
+        path.starts_with(root) && is_absence(source)
+    }
+
     /// Whether a lock was not had because somebody holds it.
     pub(crate) fn is_held(&self) -> bool {
         matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::WouldBlock)
@@ -186,4 +193,24 @@ impl Error {
         let (Self::File { source, .. } | Self::System { source, .. }) = self else { return false };
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
+}
+
+/// Whether a path cannot be read for what stands at it, rather than for a failing disk.
+pub(crate) fn is_absence(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    let ours = [
+        Errno::NOENT,
+        Errno::NOTDIR,
+        Errno::ACCESS,
+        Errno::PERM,
+        Errno::ISDIR,
+        Errno::EXIST,
+        Errno::LOOP,
+        Errno::NAMETOOLONG,
+        Errno::NXIO,
+        // A link is not asked for its target any more when it has become something else.
+        Errno::INVAL,
+    ];
+    errno.is_some_and(|errno| ours.contains(&errno))
 }
