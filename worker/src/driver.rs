@@ -405,9 +405,10 @@ impl Driver {
     }
 
     fn sweep(&mut self) {
-        let work = Arc::clone(&self.shop.work);
+        let (work, cache) = (Arc::clone(&self.shop.work), Arc::clone(&self.shop.cache));
         self.tasks.spawn(async move {
-            if let Err(error) = blocking(move || work.sweep()).await {
+            let swept = blocking(move || work.sweep().and_then(|()| cache.evict_when_grown()));
+            if let Err(error) = swept.await {
                 tracing::warn!(problem = error.chain(), "failed to sweep the work folder");
             }
         });
