@@ -107,6 +107,8 @@ struct Driver {
     shipments: BTreeMap<AttemptKey, Shipment>,
     models: BTreeMap<DeviceId, String>,
     look: Arc<Notify>,
+    /// Whether the devices have been looked at.
+    looked: bool,
     sync: Option<AbortHandle>,
     backoff: Backoff,
     /// The last failure to reach the coordinator, empty after an answer.
@@ -134,6 +136,7 @@ impl Driver {
             shipments: BTreeMap::new(),
             models: BTreeMap::new(),
             look: Arc::new(Notify::new()),
+            looked: false,
             sync: None,
             backoff: Backoff::default(),
             trouble: String::new(),
@@ -235,6 +238,12 @@ impl Driver {
     }
 
     fn note_models(&mut self, devices: &[Device]) {
+        // Also one that has nothing says so: else nobody knows that it is there.
+        self.report_due |= !self.looked;
+        if devices.is_empty() && (!self.looked || !self.models.is_empty()) {
+            tracing::warn!("this worker offers no device: nothing will be run on it");
+        }
+        self.looked = true;
         self.models = devices.iter().map(|device| (device.id.clone(), device.model.clone())).collect();
     }
 
@@ -396,9 +405,10 @@ impl Driver {
     }
 
     fn sweep(&mut self) {
-        let work = Arc::clone(&self.shop.work);
+        let (work, cache) = (Arc::clone(&self.shop.work), Arc::clone(&self.shop.cache));
         self.tasks.spawn(async move {
-            if let Err(error) = blocking(move || work.sweep()).await {
+            let swept = blocking(move || work.sweep().and_then(|()| cache.evict_when_grown()));
+            if let Err(error) = swept.await {
                 tracing::warn!(problem = error.chain(), "failed to sweep the work folder");
             }
         });

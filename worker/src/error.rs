@@ -138,15 +138,18 @@ impl Error {
         move |status| Self::Call { call, source: Box::new(status) }
     }
 
-    /// Whether trying again later may help: the network's failures, not the disk's.
+    /// Whether trying again later may help: the network's and the coordinator's failures, not this
+    /// machine's disk's.
     pub fn is_transient(&self) -> bool {
         use tonic::Code;
         match self {
             Self::Connect(_) => true,
             Self::Call { source, .. } => matches!(
                 source.code(),
-                // A connection that breaks within a message shows as Internal.
+                // A connection that breaks within a message shows as Internal; a full disk over there as
+                // ResourceExhausted, and what has run is worth the wait until it is not.
                 Code::Unavailable
+                    | Code::ResourceExhausted
                     | Code::Cancelled
                     | Code::Unknown
                     | Code::DeadlineExceeded
@@ -155,6 +158,13 @@ impl Error {
             ),
             _ => false,
         }
+    }
+
+    /// Whether something below `root`, where a run could do as it liked, is not there to be read: gone,
+    /// closed, or of another kind. That is a finding about the run, not a failure of this machine.
+    pub(crate) fn is_absence_below(&self, root: &Path) -> bool {
+        let Self::File { path, source, .. } = self else { return false };
+        path.starts_with(root) && is_absence(source)
     }
 
     /// Whether a lock was not had because somebody holds it.
@@ -183,4 +193,24 @@ impl Error {
         let (Self::File { source, .. } | Self::System { source, .. }) = self else { return false };
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
+}
+
+/// Whether a path cannot be read for what stands at it, rather than for a failing disk.
+pub(crate) fn is_absence(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    let ours = [
+        Errno::NOENT,
+        Errno::NOTDIR,
+        Errno::ACCESS,
+        Errno::PERM,
+        Errno::ISDIR,
+        Errno::EXIST,
+        Errno::LOOP,
+        Errno::NAMETOOLONG,
+        Errno::NXIO,
+        // A link is not asked for its target any more when it has become something else.
+        Errno::INVAL,
+    ];
+    errno.is_some_and(|errno| ours.contains(&errno))
 }

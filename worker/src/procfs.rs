@@ -67,6 +67,14 @@ pub fn command_line(pid: Pid) -> String {
     text.trim_end().to_owned()
 }
 
+/// A process for people: its pid, its user, its command line.
+pub fn describe(pid: Pid) -> String {
+    let user = user(pid).map_or("unknown".to_owned(), |uid| uid.to_string());
+    let command = Some(command_line(pid)).filter(|line| !line.is_empty());
+    let command = command.unwrap_or_else(|| "not visible from here".to_owned());
+    format!("pid {}, user {user}: {command}", pid.as_raw_nonzero())
+}
+
 /// The user id that owns a process.
 pub fn user(pid: Pid) -> Option<u32> {
     let text = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;

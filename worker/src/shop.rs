@@ -4,6 +4,7 @@ use crate::blobs::Cache;
 use crate::client::Client;
 use crate::error::Error;
 use crate::spool::WorkDir;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait between two tries.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// Distinct problems of one call that are said.
+const SAID_MAX: usize = 20;
 
 /// Shared by all attempts of a worker; cheap to clone.
 #[derive(Clone, Debug)]
@@ -64,13 +67,45 @@ pub async fn persist<T, F: Future<Output = Result<T, Error>>>(
 ) -> Result<T, Error> {
     let began = Instant::now();
     let mut backoff = Backoff::default();
+    let mut said = BTreeSet::new();
     loop {
         match call().await {
-            Err(error) if error.is_transient() => match patience {
-                Patience::For(time) if began.elapsed() > time => return Err(error),
-                _ => backoff.wait().await,
-            },
+            Err(error) if error.is_transient() => {
+                let problem = error.chain();
+                // Each is said once, not at every try.
+                if said.len() < SAID_MAX && said.insert(problem.clone()) {
+                    tracing::warn!(problem, "a call does not get through; trying on");
+                }
+                match patience {
+                    Patience::For(time) if began.elapsed() > time => return Err(error),
+                    _ => backoff.wait().await,
+                }
+            }
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic::{Code, Status};
+
+    /// Tries a call that fails `codes` one after the other and then works; how often it was made.
+    async fn tries(codes: &[Code]) -> (bool, usize) {
+        let mut made = 0;
+        let done = persist(Patience::Endless, || {
+            made += 1;
+            let answer = codes.get(made - 1).map_or(Ok(()), |&code| Err(Status::new(code, "no")));
+            std::future::ready(answer.map_err(Error::call("ArtifactService.Write")))
+        });
+        let worked = done.await.is_ok();
+        (worked, made)
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_of_the_coordinator_is_waited_out_and_a_refusal_is_not() {
+        assert_eq!(tries(&[Code::ResourceExhausted, Code::Unavailable]).await, (true, 3));
+        assert_eq!(tries(&[Code::InvalidArgument]).await, (false, 1));
     }
 }

@@ -15,6 +15,8 @@ use windlass_shared::digest::{Digest, Hash};
 const PIECE_BYTES: usize = 128 << 10;
 /// Blobs that nobody used for this long go.
 const UNUSED_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// New bytes after which unused blobs are looked for, 1 GiB.
+const GROWN_MAX_BYTES: u64 = 1 << 30;
 /// A blob's last use is noted once a day: a note per use would cost a write per file of a workspace.
 const USE_NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
 
@@ -23,6 +25,8 @@ const USE_NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
 pub struct Cache {
     root: PathBuf,
     beside: AtomicU64,
+    /// Bytes that came in since the last eviction.
+    grown_bytes: AtomicU64,
 }
 
 /// A blob on its way in.
@@ -46,7 +50,7 @@ impl Cache {
             _ => {}
         }
         fs::create_dir_all(&beside).map_err(Error::file("create", &beside))?;
-        Ok(Self { root: root.to_owned(), beside: AtomicU64::new(0) })
+        Ok(Self { root: root.to_owned(), beside: AtomicU64::new(0), grown_bytes: AtomicU64::new(0) })
     }
 
     /// Whether it is here, by name and size; its bytes are checked when they are used.
@@ -82,6 +86,7 @@ impl Cache {
         let folder = to.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
         fs::rename(&path, &to).map_err(Error::file("rename into", &to))?;
+        self.grown_bytes.fetch_add(size_bytes, Ordering::Relaxed);
         Ok(got)
     }
 
@@ -147,13 +152,25 @@ impl Cache {
         Ok(())
     }
 
-    /// Throws out what nobody has used for a week. Not to be called while anything is being prepared.
+    /// [`Cache::evict`], once enough came in to be worth the look.
+    pub fn evict_when_grown(&self) -> Result<(), Error> {
+        if self.grown_bytes.load(Ordering::Relaxed) < GROWN_MAX_BYTES { Ok(()) } else { self.evict() }
+    }
+
+    /// Throws out what nobody has used for a week. What is being prepared just then from such a blob
+    /// fetches it anew.
     pub fn evict(&self) -> Result<(), Error> {
+        self.grown_bytes.store(0, Ordering::Relaxed);
         let folders = fs::read_dir(&self.root).map_err(Error::file("list", &self.root))?;
         for entry in folders.flatten().flat_map(|folder| fs::read_dir(folder.path())).flatten().flatten() {
             let used = entry.metadata().and_then(|it| it.modified()).unwrap_or_else(|_| SystemTime::now());
             if used.elapsed().is_ok_and(|unused| unused > UNUSED_MAX) {
-                fs::remove_file(entry.path()).map_err(Error::file("remove", &entry.path()))?;
+                match fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(Error::file("remove", &entry.path())(error));
+                    }
+                    _ => {}
+                }
             }
         }
         Ok(())
@@ -258,5 +275,22 @@ mod tests {
         std::os::unix::fs::symlink("secret", dir.path().join("link")).expect("a link");
         assert!(cache.take_in(&dir.path().join("link")).is_err());
         assert_eq!(cache.take_in(&dir.path().join("secret")).expect("a file"), Digest::of(b"s"));
+    }
+
+    #[test]
+    fn unused_blobs_go_once_enough_has_come_in_and_used_ones_stay() {
+        let (_dir, cache) = cache();
+        let (old, new) = (Digest::of(b"old"), Digest::of(b"new"));
+        cache.insert(&old, b"old").expect("the right bytes");
+        cache.insert(&new, b"new").expect("the right bytes");
+        let long_ago = SystemTime::now() - 2 * UNUSED_MAX;
+        let file = File::options().write(true).open(cache.path(&old)).expect("the blob");
+        file.set_modified(long_ago).expect("a time");
+        cache.evict_when_grown().expect("nothing to do");
+        assert!(cache.has(&old), "not worth the look yet");
+        cache.grown_bytes.store(GROWN_MAX_BYTES, Ordering::Relaxed);
+        cache.evict_when_grown().expect("evicted");
+        assert_eq!((cache.has(&old), cache.has(&new)), (false, true));
+        assert_eq!(cache.grown_bytes.load(Ordering::Relaxed), 0);
     }
 }

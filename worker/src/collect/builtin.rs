@@ -1,11 +1,12 @@
 //! The deliverables that cost no process: made of what the worker knows of a run.
 
 use super::log::LogReading;
-use crate::error::Error;
+use crate::error::{Error, is_absence};
 use crate::spool::AttemptDir;
 use std::fmt::Write;
 use std::fs;
 use std::io::{self, Write as _};
+use std::path::Path;
 use windlass_engine::attempt::ExitRecord;
 use windlass_shared::attempt::{Order, Outcome, Reading};
 use windlass_shared::plan::Script;
@@ -29,26 +30,35 @@ pub fn write(
             _ => continue,
         };
         let path = dir.results().join(one.output.as_str());
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // A folder stands there, or a file where a folder should: the output is then missing.
+        match place(&dir.results(), &path, &text) {
+            // The output is then missing, which is the run's doing.
+            Err(error) if is_absence(&error) => {
                 tracing::warn!(path = %path.display(), %error, "the run left no place for a builtin's output");
-                continue;
             }
-            _ => {}
+            result => result.map_err(Error::file("write", &path))?,
         }
-        let folder = path.parent().unwrap_or(&path);
-        let inside = fs::create_dir_all(folder).and_then(|()| folder.canonicalize());
-        let inside = inside.map_err(Error::file("create", folder))?;
-        let root = dir.results().canonicalize().map_err(Error::file("find", &dir.results()))?;
-        if !inside.starts_with(root) {
-            tracing::warn!(path = %path.display(), "the run led a builtin's output out of its results");
-            continue;
-        }
-        let file = fs::File::options().write(true).create_new(true).open(&path);
-        file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(Error::file("write", &path))?;
     }
     Ok(())
+}
+
+/// Puts one output below `root`, never through a link that leads out of it.
+fn place(root: &Path, path: &Path, text: &str) -> io::Result<()> {
+    let elsewhere = || io::Error::from(rustix::io::Errno::ACCESS);
+    match fs::symlink_metadata(root) {
+        Ok(metadata) if !metadata.is_dir() => return Err(elsewhere()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder)?;
+    if !folder.canonicalize()?.starts_with(root.canonicalize()?) {
+        return Err(elsewhere());
+    }
+    fs::File::options().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
 
 /// The first line is what a conclusion quotes.

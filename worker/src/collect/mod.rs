@@ -110,6 +110,9 @@ fn read_folder(
     for reason in &gathered.skipped {
         tracing::warn!(attempt = %order.key, reason, "left a file of the results out");
     }
+    if gathered.skipped_count > gathered.skipped.len() {
+        tracing::warn!(attempt = %order.key, count = gathered.skipped_count, "left so many out in all");
+    }
     outcome.outputs = match order.kind {
         Kind::Run => outputs::of_builtins(order, &shop.cache, &gathered.tree)?,
         Kind::Analysis => outputs::of_scripts(order, &shop.cache, &gathered.tree, dir, &outcome.ending)?,

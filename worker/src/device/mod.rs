@@ -2,10 +2,13 @@
 //! business; here only outsiders and leftovers are told.
 
 mod cpu;
+mod lock;
 mod nvml;
 
 pub use cpu::CpuSlots;
 pub use nvml::Gpus;
+
+pub(crate) use lock::{file_name, machine_lock};
 
 use std::ffi::OsString;
 use windlass_shared::device::Device;

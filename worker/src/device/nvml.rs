@@ -1,7 +1,7 @@
 //! GPUs through NVML. Every reading is optional: what cannot be read is not judged, and a device that
 //! cannot be named is not offered.
 
-use super::Inventory;
+use super::{Inventory, lock};
 use crate::procfs;
 use crate::shim::ATTEMPT_VARIABLE;
 use nvml_wrapper::Nvml;
@@ -55,6 +55,11 @@ impl Gpus {
                 empty(used, self.baselines.entry(id.clone()).or_insert_with(|| used.unwrap_or(u64::MAX)))
             }
         };
+        // Where the run is our own, the host machine says so over this.
+        let state = match lock::holder(&id) {
+            Some(who) if !matches!(state, DeviceState::Outsider { .. }) => DeviceState::Outsider { who },
+            _ => state,
+        };
         Some(Device {
             id,
             kind: DeviceKind::Gpu,
@@ -87,10 +92,8 @@ fn inhabited(pids: &[u32]) -> DeviceState {
     let ours = |pid: u32| known(pid).is_some_and(|pid| procfs::environment_names(pid, ATTEMPT_VARIABLE));
     match pids.iter().find(|&&pid| !ours(pid)) {
         Some(&pid) => {
-            let user = known(pid).and_then(procfs::user).map_or("unknown".to_owned(), |uid| uid.to_string());
-            let command = known(pid).map(procfs::command_line).filter(|line| !line.is_empty());
-            let command = command.unwrap_or_else(|| "not visible from here".to_owned());
-            DeviceState::Outsider { who: format!("pid {pid}, user {user}: {command}") }
+            let nameless = || format!("pid {pid}, not visible from here");
+            DeviceState::Outsider { who: known(pid).map_or_else(nameless, procfs::describe) }
         }
         None => {
             let pids: Vec<String> = pids.iter().map(u32::to_string).collect();

@@ -50,9 +50,20 @@ pub fn launch(exe: &Path, dir: &Path, spec: &Spec) -> Result<Launched, Error> {
         .map_err(Error::file("start a shim from", exe))?;
     let voice = child.stdout.take().expect("its stdout is piped");
     // Our own unreaped child: the pid is its own.
-    let pidfd =
-        pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK).map_err(Error::system("watch a shim"))?;
-    Ok(Launched { child, pidfd, voice })
+    match pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK) {
+        Ok(pidfd) => Ok(Launched { child, pidfd, voice }),
+        Err(errno) => {
+            abandon(&mut child, dir, &spec.key)?;
+            Err(Error::system("watch a shim")(errno))
+        }
+    }
+}
+
+/// Ends a shim that cannot be watched, and what it has started.
+fn abandon(child: &mut Child, dir: &Path, key: &AttemptKey) -> Result<(), Error> {
+    child.kill().and_then(|()| child.wait()).map_err(Error::file("end the shim of", dir))?;
+    kill_leftovers(key);
+    Ok(())
 }
 
 /// The living shim that `identity` describes; `None` when it is gone, whatever has its pid now.
@@ -145,7 +156,10 @@ pub(super) fn lock_device(path: &Path) -> Result<File, Error> {
 }
 
 fn try_lock(path: &Path) -> Result<File, Error> {
-    let file = File::options().create(true).truncate(false).write(true).open(path);
+    // Another user's lock file can be read only, which is enough to lock it; where it is not even there,
+    // it is made.
+    let file = File::open(path)
+        .or_else(|_| File::options().create(true).truncate(false).read(true).write(true).open(path));
     let file = file.map_err(Error::file("open the lock", path))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)
         .map_err(|errno| Error::file("take the lock", path)(errno.into()))?;

@@ -130,8 +130,10 @@ impl Life {
             .stderr(second)
             .spawn_in_own_group()
             .map_err(Error::file("start a command in", &spec.folder))?;
-        let child_fd =
-            process::pidfd_open(child, PidfdFlags::empty()).map_err(Error::system("watch the command"))?;
+        let child_fd = process::pidfd_open(child, PidfdFlags::empty()).map_err(|errno| {
+            tree::end();
+            Error::system("watch the command")(errno)
+        })?;
         Ok(Self {
             started,
             gate: TimeGate { soft_limit_ms: spec.soft_limit_ms, hard_limit_ms: spec.hard_limit_ms },

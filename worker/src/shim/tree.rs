@@ -4,6 +4,10 @@
 use crate::procfs::{self, Stat};
 use rustix::process::{self, Pid, PidfdFlags, Signal, WaitOptions, WaitStatus};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Between two blows.
+const BLOW_PAUSE: Duration = Duration::from_millis(2);
 
 /// Every living descendant of `root`, parents before children. Orphans are there too: the subreaper is
 /// their parent.
@@ -39,6 +43,16 @@ pub fn kill(root: Pid) {
     }
     for member in &members {
         kill_one(member, Signal::KILL);
+    }
+}
+
+/// Kills and reaps everything below this process; returns when nothing is left.
+pub fn end() {
+    let own = process::getpid();
+    // Nobody's status is asked for: our own pid is never a child's.
+    while !reap(own).empty {
+        kill(own);
+        std::thread::sleep(BLOW_PAUSE);
     }
 }
 

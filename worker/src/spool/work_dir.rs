@@ -2,6 +2,7 @@
 //! machine is a new worker).
 
 use super::attempt::AttemptDir;
+use crate::device;
 use crate::durable;
 use crate::error::Error;
 use rustix::fs::{FlockOperation, flock};
@@ -66,10 +67,18 @@ impl WorkDir {
         self.root.join("blobs")
     }
 
-    /// The lock file of a device (I6). A device's id is NVML's or ours; anything else becomes dashes.
+    /// The lock file of a device (I6): the machine's for a GPU, our own for a CPU slot, and our own too
+    /// where the machine has no place for locks.
     pub fn device_lock(&self, device: &DeviceId) -> PathBuf {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
-        self.root.join("locks").join(device.as_str().chars().map(plain).take(200).collect::<String>())
+        let own = || self.root.join("locks").join(device::file_name(device));
+        match device::machine_lock(device) {
+            None => own(),
+            Some(Ok(path)) => path,
+            Some(Err(error)) => {
+                tracing::warn!(%device, %error, "this GPU is locked against our own runs only");
+                own()
+            }
+        }
     }
 
     /// The folder of an attempt, there or not.

@@ -5,24 +5,32 @@ use crate::blobs::open_plain;
 use crate::error::Error;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::tree::{Manifest, Node};
 
-/// The nodes found in `root` at the paths of `base`; what is not there, or neither file nor link, is left
-/// out.
+/// The nodes found in `root` at the paths of `base`; what is not there, cannot be read for what the run
+/// made of it, or is neither file nor link, is left out.
 pub fn read_back(base: &Manifest, root: &Path) -> Result<Manifest, Error> {
     let mut found = Manifest::default();
     let mut folders: BTreeMap<String, bool> = BTreeMap::new();
+    if !fs::symlink_metadata(root).is_ok_and(|it| it.is_dir()) {
+        return Ok(found);
+    }
     for path in base.entries.keys() {
         if !path.parent().is_none_or(|parent| is_folder(root, parent, &mut folders)) {
             continue;
         }
         let place = root.join(path.as_str());
-        if let Some(node) = node(&place)? {
-            found.entries.insert(path.clone(), node);
+        match node(&place) {
+            Ok(Some(node)) => drop(found.entries.insert(path.clone(), node)),
+            Ok(None) => {}
+            Err(error) if error.is_absence_below(root) => {
+                tracing::info!(%path, problem = error.chain(), "counts as not there");
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(found)
@@ -40,11 +48,7 @@ fn is_folder(root: &Path, path: &str, known: &mut BTreeMap<String, bool>) -> boo
 }
 
 fn node(place: &Path) -> Result<Option<Node>, Error> {
-    let metadata = match fs::symlink_metadata(place) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::file("look at", place)(error)),
-    };
+    let metadata = fs::symlink_metadata(place).map_err(Error::file("look at", place))?;
     if metadata.is_symlink() {
         let target = fs::read_link(place).map_err(Error::file("read the link", place))?;
         // A target that is no text cannot be the tree's.
@@ -145,6 +149,29 @@ mod tests {
                 fs::create_dir(root.join("run.sh")).expect("a folder");
             },
             Some("run.sh"),
+        );
+        // What cannot be read at all is not an infrastructure failure either.
+        check(|root| fs::remove_dir_all(root).expect("a folder"), Some("eval"));
+        check(
+            |root| {
+                fs::remove_dir_all(root).expect("a folder");
+                fs::write(root, "a file").expect("a file");
+            },
+            Some("eval"),
+        );
+        check(
+            |root| {
+                fs::rename(root, root.with_extension("elsewhere")).expect("a folder");
+                symlink(root.with_extension("elsewhere"), root).expect("a link");
+            },
+            Some("eval"),
+        );
+        check(
+            |root| {
+                fs::remove_dir_all(root.join("lib")).expect("a folder");
+                symlink("lib", root.join("lib")).expect("a link to itself");
+            },
+            Some("lib/eval.py"),
         );
     }
 }

@@ -2,8 +2,9 @@
 //! skipped and named.
 
 use crate::blobs::Cache;
-use crate::error::Error;
+use crate::error::{Error, is_absence};
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use windlass_shared::path::TreePath;
@@ -16,28 +17,59 @@ const TOTAL_MAX_BYTES: u64 = 4 << 30;
 /// How deep folders may lie.
 const DEPTH_MAX: usize = 32;
 
+/// Names that are given for what was left out.
+const SKIPPED_MAX: usize = 20;
+
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gathered {
     /// The files, in the cache.
     pub tree: Manifest,
-    /// What was left out, each with its reason.
+    /// What was left out, each with its reason; the first [`SKIPPED_MAX`].
     pub skipped: Vec<String>,
+    /// How many were left out in all.
+    pub skipped_count: usize,
+}
+
+impl Gathered {
+    fn skip(&mut self, reason: String) {
+        self.skipped_count += 1;
+        if self.skipped.len() < SKIPPED_MAX {
+            self.skipped.push(reason);
+        }
+    }
 }
 
 /// Takes the files under `root` into the cache.
 pub fn gather(cache: &Cache, root: &Path) -> Result<Gathered, Error> {
     let mut gathered = Gathered::default();
     let mut total_bytes = 0;
+    if !fs::symlink_metadata(root).is_ok_and(|it| it.is_dir()) {
+        gathered.skip("the results folder is gone".to_owned());
+        return Ok(gathered);
+    }
     let mut folders = vec![(root.to_owned(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {
-        let entries = fs::read_dir(&folder).map_err(Error::file("list", &folder))?;
+        let listed = fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = match listed {
+            Ok(entries) => entries,
+            Err(error) if is_absence(&error) => {
+                gathered.skip(format!("{prefix:?} cannot be listed: {error}"));
+                continue;
+            }
+            Err(error) => return Err(Error::file("list", &folder)(error)),
+        };
         for entry in entries {
-            let entry = entry.map_err(Error::file("list", &folder))?;
             let name = entry.file_name();
             let shown = format!("{prefix}{}", name.to_string_lossy());
-            let metadata =
-                fs::symlink_metadata(entry.path()).map_err(Error::file("look at", &entry.path()))?;
+            let metadata = match fs::symlink_metadata(entry.path()) {
+                Ok(metadata) => metadata,
+                Err(error) if is_absence(&error) => {
+                    gathered.skip(format!("{shown:?} cannot be looked at: {error}"));
+                    continue;
+                }
+                Err(error) => return Err(Error::file("look at", &entry.path())(error)),
+            };
             if metadata.is_dir() && depth < DEPTH_MAX {
                 folders.push((entry.path(), format!("{shown}/"), depth + 1));
                 continue;
@@ -54,14 +86,21 @@ pub fn gather(cache: &Cache, root: &Path) -> Result<Gathered, Error> {
             let path = name.to_str().and_then(|_| TreePath::parse(&shown).ok());
             match (reason, path) {
                 (None, Some(path)) => {
-                    total_bytes += metadata.len();
+                    let digest = match cache.take_in(&entry.path()) {
+                        Ok(digest) => digest,
+                        Err(error) if error.is_absence_below(root) => {
+                            gathered.skip(format!("{shown:?} cannot be read: {}", error.chain()));
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    };
+                    total_bytes += digest.size_bytes;
                     let executable = metadata.permissions().mode() & 0o100 != 0;
-                    let digest = cache.take_in(&entry.path())?;
                     gathered.tree.entries.insert(path, Node::File { digest, executable });
                 }
                 (reason, _) => {
                     let reason = reason.unwrap_or("has a name that is not taken");
-                    gathered.skipped.push(format!("{shown:?} {reason}"));
+                    gathered.skip(format!("{shown:?} {reason}"));
                 }
             }
         }
@@ -89,5 +128,35 @@ mod tests {
         assert_eq!(paths, ["loss.tsv", "plots/deep/a.svg"]);
         assert_eq!(gathered.skipped.len(), 2, "{:?}", gathered.skipped);
         assert_eq!(cache.read(&Digest::of(b"1\t2\n")).expect("in the cache"), b"1\t2\n");
+    }
+
+    #[test]
+    fn a_results_folder_that_is_gone_or_replaced_is_empty() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let cache = Cache::open(&dir.path().join("blobs")).expect("a cache");
+        let root = dir.path().join("results");
+        let check = || {
+            let gathered = gather(&cache, &root).expect("no failure of the machine");
+            assert_eq!((gathered.tree, gathered.skipped_count), (Manifest::default(), 1));
+        };
+        check();
+        fs::write(&root, "a file").expect("a file");
+        check();
+        fs::remove_file(&root).expect("a file");
+        std::os::unix::fs::symlink("/etc", &root).expect("a link");
+        check();
+    }
+
+    #[test]
+    fn only_so_many_skipped_names_are_kept() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let cache = Cache::open(&dir.path().join("blobs")).expect("a cache");
+        let root = dir.path().join("results");
+        fs::create_dir(&root).expect("a folder");
+        for n in 0..SKIPPED_MAX + 5 {
+            std::os::unix::fs::symlink("x", root.join(n.to_string())).expect("a link");
+        }
+        let gathered = gather(&cache, &root).expect("gathered");
+        assert_eq!((gathered.skipped.len(), gathered.skipped_count), (SKIPPED_MAX, SKIPPED_MAX + 5));
     }
 }

@@ -30,6 +30,7 @@ impl Machine {
             .env("WINDLASS_NVML_LIBRARY", library())
             .env("WINDLASS_FAKE_NVML", &file)
             .env("WINDLASS_TEST_GPUS_ONLY", "1")
+            .env("WINDLASS_LOCK_DIR", folder.path().join("locks"))
             .stdin(Stdio::null())
             .spawn()
             .expect("a worker");
@@ -82,6 +83,19 @@ fn a_gpu_is_free_only_when_it_is_clean() {
         _ => None,
     });
     assert!(who.contains(&format!("pid {}", std::process::id())) && who.contains("processes"), "{who}");
+
+    machine.change(clean);
+    machine.wait("two free GPUs", all_free);
+    // A run of another worker holds it, whether or not it is on the GPU yet.
+    let lock = std::fs::File::create(machine.folder.path().join("locks/GPU-a")).expect("a lock");
+    lock.lock().expect("free");
+    let who = machine.wait("another worker's run", |devices| match &devices.first()?.state {
+        DeviceState::Outsider { who } => Some(who.clone()),
+        _ => None,
+    });
+    assert!(who.contains("another worker"), "{who}");
+    drop(lock);
+    machine.wait("two free GPUs", all_free);
 
     machine.change(&clean.replace("GPU-a 81920 600", "GPU-a 81920 9000"));
     let reason = machine.wait("quarantine", |devices| match &devices.first()?.state {

@@ -23,6 +23,7 @@ pub const TESTS: &[Test] = &[
     ("a_run_and_its_analysis_on_the_kept_workspace", a_run_and_its_analysis),
     ("p21_an_analysis_elsewhere_is_rebuilt_from_tree_results_and_log", an_analysis_elsewhere),
     ("p2_a_run_that_changes_a_frozen_file_is_named", a_frozen_file_is_named),
+    ("p20_what_a_run_does_to_its_folders_is_never_infrastructure", harm_is_never_infrastructure),
     ("p19_a_failed_run_says_its_tail_and_which_patterns_match", a_failed_run_says_why),
     ("i10_a_run_outlives_kill_9_of_its_daemon_and_its_log_is_whole", a_run_outlives_its_daemon),
     ("a_daemon_told_to_end_leaves_its_runs", a_daemon_told_to_end_leaves_its_runs),
@@ -31,6 +32,7 @@ pub const TESTS: &[Test] = &[
     ("i15_an_unknown_attempt_is_stopped_and_its_spool_kept", an_unknown_attempt_is_kept),
     ("torn_and_foreign_folders_do_not_stop_a_start", torn_folders_do_not_stop_a_start),
     ("two_daemons_do_not_share_a_work_folder", two_daemons_do_not_share),
+    ("a_worker_without_devices_says_so", a_worker_without_devices_says_so),
     ("a_tree_that_cannot_be_had_is_infrastructure", a_missing_tree_is_infrastructure),
 ];
 
@@ -39,7 +41,12 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         let settings = Settings::new(work_dir, Endpoint::Unix(socket)).expect("our own path");
-        let cpu_slots = if std::env::var_os("WINDLASS_TEST_GPUS_ONLY").is_some() { None } else { Some(2) };
+        let is_set = |name| std::env::var_os(name).is_some();
+        let cpu_slots = match (is_set("WINDLASS_TEST_GPUS_ONLY"), is_set("WINDLASS_TEST_NO_DEVICES")) {
+            (_, true) => Some(0),
+            (true, false) => None,
+            (false, false) => Some(2),
+        };
         let settings = Settings { cpu_slots, ..settings };
         let shutdown = tokio_util::sync::CancellationToken::new();
         let told = shutdown.clone();
@@ -188,13 +195,17 @@ impl Drop for Scene {
 }
 
 fn spawn(work: &Path, socket: &Path) -> Child {
-    Command::new(std::env::current_exe().expect("our own path"))
+    command(work, socket).spawn().expect("a worker")
+}
+
+fn command(work: &Path, socket: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("our own path"));
+    command
         .args([Path::new("worker"), work, socket])
         .env("WINDLASS_NVML_LIBRARY", "/absent/libnvidia-ml.so")
         .env("LEAK", "of the daemon")
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("a worker")
+        .stdin(Stdio::null());
+    command
 }
 
 const RUN: &str =
@@ -291,6 +302,30 @@ fn a_frozen_file_is_named() {
         assert_eq!(outcome.ending, Ending::Finished);
         assert_eq!(outcome.frozen_changed.as_ref().map(TreePath::as_str), want);
     }
+}
+
+fn harm_is_never_infrastructure() {
+    let scene = Scene::new();
+    let at = "lib/data.txt";
+    for (name, command, frozen) in [
+        ("harm-results", "rm -rf $WINDLASS_RESULTS", None),
+        ("harm-results-file", "rm -rf $WINDLASS_RESULTS; echo x > $WINDLASS_RESULTS", None),
+        ("harm-results-link", "rmdir $WINDLASS_RESULTS; ln -s $MARKS $WINDLASS_RESULTS", None),
+        ("harm-results-closed", "mkdir -p $WINDLASS_RESULTS/a; chmod 0 $WINDLASS_RESULTS/a", None),
+        ("harm-facts", "echo x > $WINDLASS_RESULTS/facts", None),
+        ("harm-frozen-folder", "rm lib/data.txt; mkdir lib/data.txt", Some(at)),
+        ("harm-frozen-loop", "rm -r lib; ln -s lib lib", Some(at)),
+        ("harm-frozen-closed", "chmod 0 lib/data.txt", None),
+        ("harm-workspace", "rm -r $PWD", Some(at)),
+    ] {
+        let outcome = scene.carry_out(&scene.order(name, &format!("{command}; echo val_acc: 1"), FILES));
+        assert_eq!(outcome.ending, Ending::Finished, "{name}: {outcome:?}");
+        // Root reads through any mode; nobody else does, and then the file counts as changed.
+        if name != "harm-frozen-closed" {
+            assert_eq!(outcome.frozen_changed.as_ref().map(TreePath::as_str), frozen, "{name}");
+        }
+    }
+    assert!(!scene.mark("facts").exists(), "nothing is written through a link of the run");
 }
 
 fn a_failed_run_says_why() {
@@ -438,6 +473,21 @@ fn two_daemons_do_not_share() {
     wait_for("a report", || scene.coordinator.state().report.is_some().then_some(()));
     let mut second = spawn(&scene.work(), &scene.coordinator.socket);
     assert!(!second.wait().expect("it is ours").success());
+}
+
+fn a_worker_without_devices_says_so() {
+    let mut scene = Scene::new();
+    wait_for("a report", || scene.coordinator.state().report.is_some().then_some(()));
+    scene.end(Signal::TERM);
+    scene.coordinator.state().report = None;
+    scene.worker = Some(
+        command(&scene.work(), &scene.coordinator.socket)
+            .env("WINDLASS_TEST_NO_DEVICES", "1")
+            .spawn()
+            .expect("a worker"),
+    );
+    let report = wait_for("a report", || scene.coordinator.state().report.clone());
+    assert_eq!(report.devices, []);
 }
 
 fn a_missing_tree_is_infrastructure() {
