@@ -103,7 +103,7 @@ impl World {
             return Ok(Some(Ok(())));
         }
         for record in &records {
-            self.check_opened(record)?;
+            self.check_turn(record)?;
         }
         let Some(core) = &mut self.coordinator.core else { return Ok(None) };
         let mut lines = Vec::new();

@@ -137,16 +137,28 @@ pub(crate) fn merged(
     }
 }
 
+/// What a lever's anchor finds in the evidence of a best.
+pub(crate) fn look_up(
+    seed: u64,
+    campaign: &CampaignId,
+    lever: LeverNumber,
+    best: Option<IterationNumber>,
+    anchor: Option<&Anchor>,
+    evidence: Option<&Evidence>,
+) -> Look {
+    let mut random = fixed(seed, &format!("look {campaign} {lever} {best:?}"));
+    look(seed, &mut random, anchor, evidence)
+}
+
 fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
-    let words = format!("look {} {} {:?}", wanted.campaign, wanted.lever, wanted.best);
-    let mut random = fixed(seed, &words);
+    let (campaign, lever, best) = (&wanted.campaign, wanted.lever, wanted.best);
     PullFacts {
         campaign: wanted.campaign.clone(),
         lever: wanted.lever,
         parent: wanted.parent,
         best: wanted.best,
         merged: merged(seed, &wanted.campaign, wanted.lever, &wanted.parent, wanted.best),
-        look: look(seed, &mut random, wanted.anchor.as_ref(), wanted.evidence.as_ref()),
+        look: look_up(seed, campaign, lever, best, wanted.anchor.as_ref(), wanted.evidence.as_ref()),
     }
 }
 
