@@ -2,6 +2,8 @@
 
 use crate::attempt::required_key;
 use crate::{document, v1};
+use std::collections::BTreeSet;
+use windlass_shared::attempt::AttemptKey;
 use windlass_shared::device::{Device, WorkerInfo};
 use windlass_shared::id::{Incarnation, SessionId, WorkerId};
 use windlass_shared::refusal::Refusal;
@@ -28,6 +30,13 @@ impl TryFrom<v1::SyncRequest> for Report {
     type Error = Refusal;
 
     fn try_from(message: v1::SyncRequest) -> Result<Self, Refusal> {
+        let attempts =
+            message.attempts.into_iter().map(AttemptReport::try_from).collect::<Result<Vec<_>, _>>()?;
+        let keys: BTreeSet<&AttemptKey> = attempts.iter().map(|attempt| &attempt.key).collect();
+        if keys.len() != attempts.len() {
+            let problem = "an attempt stands in it twice".to_owned();
+            return Err(Refusal::Malformed { field: "attempts", problem });
+        }
         Ok(Self {
             worker: WorkerInfo {
                 id: WorkerId(message.worker),
@@ -40,7 +49,7 @@ impl TryFrom<v1::SyncRequest> for Report {
             number: message.number,
             seen: message.seen,
             devices: message.devices.into_iter().map(Device::try_from).collect::<Result<_, _>>()?,
-            attempts: message.attempts.into_iter().map(AttemptReport::try_from).collect::<Result<_, _>>()?,
+            attempts,
         })
     }
 }

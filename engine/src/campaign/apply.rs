@@ -8,9 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
+use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::record::{Body, HoldReason, Record};
 use windlass_shared::view::{CampaignState, LeverState};
+
+/// Earlier iterations whose results an analysis sees (`WINDLASS_HISTORY`): the baseline and the latest. Every
+/// order names them all and every analysis lays them out, so their number must not grow with the campaign.
+const HISTORY_MAX: usize = 32;
 
 impl Campaign {
     /// Folds one of this campaign's records in.
@@ -43,8 +48,8 @@ impl Campaign {
             }
             Body::AttemptEnded { attempt, fence, attempt_kind, worker, devices, outcome } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
-                self.gpu_ms +=
-                    outcome.duration_ms * devices.iter().filter(|id| is_gpu(id.as_str())).count() as u64;
+                let gpus = devices.iter().filter(|id| is_gpu(id.as_str())).count() as u64;
+                self.gpu_ms = self.gpu_ms.saturating_add(outcome.duration_ms.saturating_mul(gpus));
                 self.attempt_ended(key, *attempt_kind, worker, outcome);
             }
             Body::ReportSuperseded { attempt, .. } => {
@@ -200,6 +205,10 @@ impl Campaign {
             open.failed_on.insert(worker.clone());
             return;
         }
+        if outcome.ending == Ending::Cancelled {
+            // Its owner or its machine's ended it: that says nothing of the lever, which is run again.
+            return;
+        }
         open.results = outcome.results.or(open.results);
         let planned = |path| open.missing().any(|row| &row.output == path);
         let delivered = outcome.outputs.iter().filter(|output| is_there(output) && planned(&output.path));
@@ -259,6 +268,15 @@ impl Campaign {
         }
     }
 
+    /// The latest results trees, and the baseline's, for the scripts of later iterations.
+    fn remember_evidence(&mut self, number: IterationNumber, results: Option<Digest>) {
+        self.history.extend(results.map(|results| (number, results)));
+        if self.history.len() > HISTORY_MAX {
+            // The baseline stands first and stays: it is what most comparisons are with.
+            self.history.remove(1);
+        }
+    }
+
     /// What later levers are held against: dimensions, evidence, and what was tried. A crash uses no
     /// dimension up (P13); an iteration that the machinery or the analysis ended was not tried (P20, P21).
     fn remember(&mut self, open: &Iteration, number: IterationNumber, reason: &str) {
@@ -267,7 +285,7 @@ impl Campaign {
         if analysed {
             self.measured.extend(open.accepted.values().map(|accepted| accepted.dimension.clone()));
             self.latest_analysed = Some(number);
-            self.history.extend(open.results.map(|results| (number, results)));
+            self.remember_evidence(number, open.results);
         }
         if !open.is_out_of_tries() {
             self.held_in_a_row = 0;

@@ -175,7 +175,7 @@ impl Core {
                     Some(Phase::Running { elapsed_ms }) => {
                         let since_ms =
                             member.map_or(0, |member| now.mono_ms.saturating_sub(member.last_word_ms));
-                        ("running", elapsed_ms + since_ms)
+                        ("running", elapsed_ms.saturating_add(since_ms))
                     }
                     Some(Phase::Collecting | Phase::Ended(_)) => ("collecting", 0),
                 };

@@ -48,7 +48,7 @@ impl Bindings {
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
         let w = &self.windlass;
-        let given: [(&'static str, bool); 17] = [
+        let given: [(&'static str, bool); 20] = [
             ("gate: epochs", self.gate == GateKind::Epochs),
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
@@ -56,6 +56,9 @@ impl Bindings {
             ("windlass.overrun: measure", w.overrun == Overrun::Measure),
             ("windlass.lanes above 1", w.lanes > 1),
             ("windlass.sandbox above none", w.sandbox.as_deref().is_some_and(|level| level != "none")),
+            ("windlass.comparable: device", w.comparable.as_deref().is_some_and(|how| how != "any")),
+            ("windlass.weight other than 1", w.weight != 1),
+            ("windlass.resources.memory", w.resources.memory.is_some()),
             ("windlass.epochs", w.epochs.is_some()),
             ("windlass.noise", w.noise.is_some()),
             ("windlass.score", w.score.is_some()),
