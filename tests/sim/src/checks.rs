@@ -11,15 +11,17 @@ use windlass_shared::session::Answer;
 
 /// How often, in a thousand events, wants are computed from scratch beside the incremental ones.
 const FROM_SCRATCH_IN_A_THOUSAND: u64 = 200;
-/// How often, in a thousand events, live state and replayed state are compared byte for byte.
-const BYTES_IN_A_THOUSAND: u64 = 200;
+/// How often, in a thousand events after new records, live and replayed state are compared byte for byte.
+const BYTES_IN_A_THOUSAND: u64 = 400;
 
 impl World {
     pub(crate) fn check_all(&mut self) -> Checked {
         self.check_devices()?;
         self.check_spools()?;
         self.check_sessions()?;
-        if self.random.chance(BYTES_IN_A_THOUSAND) {
+        let mark = (self.coordinator.life, self.coordinator.ledger.seq());
+        if self.bytes_checked != mark && self.random.chance(BYTES_IN_A_THOUSAND) {
+            self.bytes_checked = mark;
             self.check_bytes()?;
         }
         if self.random.chance(FROM_SCRATCH_IN_A_THOUSAND) {

@@ -79,6 +79,8 @@ pub(crate) struct World {
     pub(crate) weather: Weather,
     pub(crate) coverage: Coverage,
     pub(crate) drawn: u64,
+    /// The coordinator's life and the records when bytes were last compared.
+    pub(crate) bytes_checked: (u64, u64),
     pub(crate) ambush: Ambush,
     /// A fault that the next message or gathering meets.
     pub(crate) forced: Option<Fault>,
@@ -104,6 +106,7 @@ impl World {
             weather: Weather::foul(&mut random, Ambush::of(seed)),
             coverage: Coverage::default(),
             drawn: 0,
+            bytes_checked: (0, 0),
             ambush: Ambush::of(seed),
             forced: None,
             trace: wants_trace.then(Vec::new),
@@ -111,8 +114,14 @@ impl World {
         }
     }
 
-    /// Everything starts.
-    pub(crate) fn begin(&mut self) {
+    /// Everything starts, and breaks for this many events.
+    pub(crate) fn storm(&mut self, events: u64) -> Checked {
+        self.begin();
+        while self.handled < events && self.step()? {}
+        Ok(())
+    }
+
+    fn begin(&mut self) {
         self.after(0, Event::CoordinatorStarts);
         for machine in 0..self.machines.len() {
             let delay_ms = self.random.range(1, 3_000);

@@ -69,6 +69,10 @@ impl CampaignLife {
             open.infrastructure += 1;
             return Ok(());
         }
+        // Cancelled by its owner's or its machine's hand: it says nothing, and is run again.
+        if outcome.ending == Ending::Cancelled {
+            return Ok(());
+        }
         open.last_outputs = outcome.outputs.clone();
         match live.kind {
             Kind::Run => open.run = Some((key.clone(), outcome.clone())),
