@@ -41,7 +41,7 @@ impl World {
 
     /// Where gatherings are to fail, about every other campaign has a blob that cannot be read: one is under
     /// way or resting at most times.
-    fn is_unreadable(&self, wanted: &Wanted) -> bool {
+    pub(crate) fn is_unreadable(&self, wanted: &Wanted) -> bool {
         let key = wanted.key();
         let is_marked = key.campaign().as_str().bytes().last().is_some_and(|byte| byte % 2 == 0);
         self.weather.is_foul && self.ambush.fault == Fault::GatherFailed && is_marked

@@ -103,7 +103,7 @@ impl World {
             machines,
             client: Client::default(),
             truth: Truth::default(),
-            weather: Weather::foul(&mut random, Ambush::of(seed)),
+            weather: Weather::foul(&mut random),
             coverage: Coverage::default(),
             drawn: 0,
             bytes_checked: (0, 0),
