@@ -7,6 +7,7 @@ use crate::yaml::{self, Problem};
 use std::path::{Path, PathBuf};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::plan::{Deliverable, Script};
+use windlass_shared::refusal::Refusal;
 
 /// The file's name in a workspace.
 pub const NAME: &str = "loop.run.yaml";
@@ -32,6 +33,11 @@ pub fn read(dir: &Path) -> Result<CampaignFile, Error> {
                 .with_remedy("name the workspace's folder; it must hold a loop.run.yaml")
                 .into()
         }
+        Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotADirectory => {
+            Problem::whole(dir, "is no folder".to_owned())
+                .with_remedy("name the workspace's folder; it must hold a loop.run.yaml")
+                .into()
+        }
         other => other,
     })?;
     let mut bindings: Bindings = yaml::parse(&path, &text)?;
@@ -44,6 +50,17 @@ pub fn read(dir: &Path) -> Result<CampaignFile, Error> {
         resolve_scripts(&path, &text, &format!("windlass.{key}"), plan, &mut blobs)?;
     }
     Ok(CampaignFile { bindings, blobs })
+}
+
+/// Points at the campaign file's line for a refused binding that only the workspace could tell.
+pub fn place(dir: &Path, problem: Error) -> Error {
+    let path = dir.join(NAME);
+    match (&problem, std::fs::read_to_string(&path)) {
+        (Error::Refused(refusal @ Refusal::Binding { .. }), Ok(text)) => {
+            Problem::refused(&path, &text, refusal).into()
+        }
+        _ => problem,
+    }
 }
 
 /// Replaces each script's path, relative to the file at `path`, by its content's digest.

@@ -188,7 +188,11 @@ impl From<Box<Problem>> for Error {
 
 impl From<tonic::Status> for Error {
     fn from(status: tonic::Status) -> Self {
-        Self::Received(Box::new(windlass_proto::refusal::from_status(&status)))
+        let mut received = windlass_proto::refusal::from_status(&status);
+        if received.message.is_empty() {
+            received.message = format!("the coordinator gave no reason ({})", status.code());
+        }
+        Self::Received(Box::new(received))
     }
 }
 
@@ -278,6 +282,12 @@ impl Error {
             Self::AlreadyRunning { .. } => {
                 Some("use it as it is, or stop it first, or give another --data-dir".to_owned())
             }
+            Self::Coordinator(source) | Self::Worker(source) if is_folder_trouble(source.as_ref()) => {
+                Some("give a folder that you may write to with --data-dir".to_owned())
+            }
+            Self::ChildEnded { said, .. } if said.is_empty() => {
+                Some("what it said stands above; repair that and start again".to_owned())
+            }
             Self::Changed { .. } => Some("submit again once nothing writes there".to_owned()),
             Self::ForeignFolder { .. } => Some("give an empty or new folder with --dir".to_owned()),
             Self::NoExample => Some("build from a checkout that has examples/digits".to_owned()),
@@ -302,6 +312,26 @@ impl Error {
         }
         Report { code: self.code(), rule: self.rule(), message, remedy: self.remedy() }
     }
+}
+
+/// Whether the system refused a folder or file, somewhere down the chain of an error.
+fn is_folder_trouble(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut link = Some(error);
+    while let Some(error) = link {
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if let Some(
+            ErrorKind::PermissionDenied
+            | ErrorKind::NotFound
+            | ErrorKind::NotADirectory
+            | ErrorKind::AlreadyExists
+            | ErrorKind::ReadOnlyFilesystem,
+        ) = kind
+        {
+            return true;
+        }
+        link = error.source();
+    }
+    false
 }
 
 /// A path as a shell reads it back.

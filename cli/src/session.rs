@@ -111,10 +111,11 @@ impl Session {
         self.form == Form::Json
     }
 
-    /// Columns of the terminal, or 80 where there is none.
+    /// Columns of the terminal; where there is none, those that `COLUMNS` states, or 80.
     pub fn width(&self) -> u16 {
         if !std::io::stdout().is_terminal() {
-            return 80;
+            let stated = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<u16>().ok());
+            return stated.map_or(80, |columns| columns.max(40));
         }
         rustix::termios::tcgetwinsize(std::io::stdout())
             .map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col.max(40) })

@@ -130,15 +130,23 @@ fn explain(path: &Path, text: &str, error: &Saphyr) -> Problem {
             };
             (format!("unknown value `{variant}`"), Some(remedy))
         }
-        Saphyr::SerdeMissingField { field, .. } => (format!("the key `{field}` is missing"), None),
+        Saphyr::SerdeMissingField { field, .. } => {
+            (format!("the key `{field}` is missing"), Some(format!("add `{field}:` beside what stands here")))
+        }
         Saphyr::DuplicateMappingKey { key: Some(key), .. } => (format!("the key `{key}` stands twice"), None),
         other => (first_line(&other.to_string()), None),
     };
     Problem { place, remedy, ..Problem::whole(path, message) }
 }
 
+/// A parser's message without its own words for the place, which is told already, and in ours for forms.
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    let line = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let line = line.rfind(" at line ").map_or(line, |place| &line[..place]);
+    line.replace(
+        "externally tagged enum expected scalar or mapping",
+        "expected one word, or a key with its value",
+    )
 }
 
 fn line_of(text: &str, line: u64) -> String {
@@ -197,10 +205,13 @@ mod tests {
         let (message, remedy) = check(&GOOD.replace("maximize", "maximise"));
         assert!(message.starts_with("loop.run.yaml:2:19: unknown value `maximise`"), "{message}");
         assert_eq!(remedy.as_deref(), Some("write `maximize`"));
-        let (message, _) = check(&GOOD.replace("budget: 0.2\n", ""));
+        let (message, remedy) = check(&GOOD.replace("budget: 0.2\n", ""));
         assert!(message.contains("the key `budget` is missing"), "{message}");
+        assert_eq!(remedy.as_deref(), Some("add `budget:` beside what stands here"));
+        let (message, _) = check(&GOOD.replace("gate: time", "gate: [time]"));
+        assert!(message.starts_with("loop.run.yaml:5:7: expected one word, or a key"), "{message}");
         let (message, _) = check(&GOOD.replace("0.2", "soon"));
-        assert!(message.starts_with("loop.run.yaml:6:9:"), "{message}");
+        assert!(message.starts_with("loop.run.yaml:6:9:") && !message.contains(" at line "), "{message}");
         let (message, _) = check(&format!("{GOOD}gate: time\n"));
         assert!(message.contains("`gate` stands twice"), "{message}");
         let (message, _) = check("metric: [");

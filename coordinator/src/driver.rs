@@ -9,6 +9,7 @@ mod handle;
 mod hanging;
 mod outbox;
 mod query;
+mod report;
 mod stores;
 mod tasks;
 
@@ -16,6 +17,7 @@ pub(crate) use event::{Asked, Call, Event};
 pub(crate) use handle::{Gone, Handle};
 pub(crate) use query::{Pages, Query};
 pub(crate) use stores::Stores;
+use tasks::caught;
 pub(crate) use tasks::{Tasks, blocking};
 
 use crate::blobs;
@@ -24,17 +26,18 @@ use clock::Clock;
 use gather::{Finding, Gathered};
 use hanging::Hanging;
 use outbox::Outbox;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 use windlass_engine::core::{Command, Core, Input, Observation};
 use windlass_engine::gate::facts::Wanted;
+use windlass_shared::attempt::AttemptKey;
 use windlass_shared::digest::Digest;
-use windlass_shared::id::Incarnation;
+use windlass_shared::id::{CampaignId, Incarnation};
 use windlass_shared::record::Record;
 use windlass_shared::refusal::Refusal;
-use windlass_shared::session::Report;
 use windlass_shared::time::Time;
 
 /// Events that may wait: callers beyond that wait in their own connection.
@@ -82,6 +85,8 @@ pub(crate) struct Driver {
     writing: Vec<Digest>,
     outbox: Outbox,
     hanging: Hanging,
+    /// Attempts whose ends could not be recorded for want of a blob; each was logged once.
+    without_blobs: BTreeSet<AttemptKey>,
 }
 
 impl Driver {
@@ -113,6 +118,7 @@ impl Driver {
             writing: Vec::new(),
             outbox: Outbox::default(),
             hanging,
+            without_blobs: BTreeSet::new(),
         };
         (driver, handle)
     }
@@ -160,7 +166,10 @@ impl Driver {
         tokio::select! {
             biased;
             () = self.tasks.shutdown.cancelled() => Event::Shutdown,
-            Ok(()) = self.durable.changed() => Event::Durable(self.durable.borrow().clone()),
+            changed = self.durable.changed() => match changed {
+                Ok(()) => Event::Durable(self.durable.borrow().clone()),
+                Err(_) => Event::WriterEnded,
+            },
             Some(event) = self.events.recv(), if has_room => event,
             () = timer => Event::Wake,
         }
@@ -184,31 +193,9 @@ impl Driver {
                 }
             }
             Event::Durable(durable) => self.settle(durable)?,
+            Event::WriterEnded => return Err(Error::Writer(ledger::Error::WriterEnded)),
             Event::Wake => self.answer_overdue(now),
             Event::Shutdown => {}
-        }
-        Ok(())
-    }
-
-    /// A worker's report: what ended is recorded, then the report is seen, then it hangs.
-    fn report(
-        &mut self,
-        now: Time,
-        report: Report,
-        reply: oneshot::Sender<Result<windlass_shared::session::Answer, Refusal>>,
-    ) -> Result<(), Error> {
-        match self.core.decide(now, Input::Report(report.clone())) {
-            Err(refusal) => self.outbox.push(self.core.durable().seq, reply, Err(refusal)),
-            Ok(records) => match self.absent_blob(&records)? {
-                Some(digest) => {
-                    self.outbox.push(self.core.durable().seq, reply, Err(Refusal::AbsentBlob { digest }));
-                }
-                None => {
-                    self.apply(records);
-                    self.hanging.hang(&report, reply, now.mono_ms);
-                    self.observe(now, Observation::Report(report));
-                }
-            },
         }
         Ok(())
     }
@@ -223,16 +210,6 @@ impl Driver {
         self.stores.blobs.hold(&gathered.blobs);
         self.batch.blobs.extend(gathered.blobs);
         gathered.finding
-    }
-
-    /// The first blob that these records name and nobody has (I16).
-    fn absent_blob(&self, records: &[Record]) -> Result<Option<Digest>, Error> {
-        for digest in records.iter().flat_map(|record| record.body.blobs()) {
-            if !self.stores.blobs.contains(digest).map_err(|error| Error::Blobs(Box::new(error)))? {
-                return Ok(Some(digest));
-            }
-        }
-        Ok(None)
     }
 
     /// Applies records at once and puts them into the batch: the next input sees their effect.
@@ -268,27 +245,44 @@ impl Driver {
         Ok(())
     }
 
-    /// Decides an internal input. False: it recorded nothing.
+    /// Decides an internal input. False: nothing has come of it. A campaign whose step cannot be taken
+    /// rests, so that the others have their turn.
     fn feed_back(&mut self, now: Time, input: Input) -> Result<bool, Error> {
+        let campaign = match &input {
+            Input::Step(campaign) => Some(campaign.clone()),
+            _ => None,
+        };
         let records = match self.core.decide(now, input) {
             Ok(records) => records,
             Err(refusal) => {
-                tracing::error!(%refusal, "the core refused its own step");
-                return Ok(false);
+                tracing::error!(%refusal, ?campaign, "the core refused its own step");
+                return Ok(self.rest(now, campaign));
             }
         };
         if let Some(digest) = self.absent_blob(&records)? {
-            tracing::error!(%digest, "a step names a blob that is not in the store; it is not taken");
-            return Ok(false);
+            tracing::error!(%digest, ?campaign, "a step names a blob that is not in the store; it is not taken");
+            return Ok(self.rest(now, campaign));
         }
         let any = !records.is_empty();
         self.apply(records);
         Ok(any)
     }
 
+    fn rest(&mut self, now: Time, campaign: Option<CampaignId>) -> bool {
+        let rests = campaign.is_some();
+        if let Some(campaign) = campaign {
+            self.observe(now, Observation::StepFailed(campaign));
+        }
+        rests
+    }
+
     fn gather(&mut self, wanted: Wanted) {
         let stores = self.stores.clone();
-        self.send_later(async move { Event::Gathered(gather::wanted(stores, wanted).await) });
+        let key = wanted.key();
+        self.send_later(async move {
+            let gathered = caught(gather::wanted(stores, wanted)).await;
+            Event::Gathered(gathered.unwrap_or_else(|_| Gathered::failed(key)))
+        });
     }
 
     /// Runs a task whose outcome is an event.
@@ -325,6 +319,8 @@ impl Driver {
             return Ok(());
         }
         let batch = std::mem::take(&mut self.batch);
+        // Written, though its word may not have been taken note of yet.
+        self.stores.blobs.release(&self.writing);
         self.writing = batch.blobs.iter().map(|blob| blob.digest).collect();
         self.handed_over += 1;
         self.writer.append(batch).map_err(Error::Writer)
@@ -366,3 +362,6 @@ fn draw_incarnation() -> Incarnation {
     let (high, low) = Uuid::new_v4().as_u64_pair();
     Incarnation((high ^ low.rotate_left(1)).max(1))
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,7 +129,8 @@ impl Logs {
     fn share(&self, key: &AttemptKey, log: Log) -> Arc<Log> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() >= OPEN_MAX {
-            open.retain(|_, log| Arc::strong_count(log) > 1);
+            // One that failed to sync is kept until the end: opened anew it would acknowledge again (I17).
+            open.retain(|_, log| Arc::strong_count(log) > 1 || log.failed.load(Ordering::Acquire));
         }
         let log = Arc::clone(open.entry(key.clone()).or_insert_with(|| Arc::new(log)));
         drop(open);
@@ -334,6 +335,23 @@ mod tests {
         }
         let length = log.length();
         assert_eq!(*length.borrow(), text.len() as u64);
+    }
+
+    #[tokio::test]
+    async fn i17_a_log_that_failed_to_sync_is_never_trusted_again() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let logs = Logs::new(folder.path().to_owned());
+        let log = logs.writable(&key("broken")).await.expect("open");
+        log.append(&key("broken"), 0, Bytes::from_static(b"a")).await.expect("append");
+        log.failed.store(true, Ordering::Release);
+        drop(log);
+        for other in 0..=OPEN_MAX {
+            logs.writable(&key(&format!("c{other}"))).await.expect("open");
+        }
+        assert!(logs.cached(&key("c0")).is_none(), "the others make room");
+        let log = logs.writable(&key("broken")).await.expect("open");
+        log.append(&key("broken"), 1, Bytes::from_static(b"b")).await.expect("append");
+        log.sync().await.expect_err("nothing is acknowledged any more");
     }
 
     #[tokio::test]

@@ -8,7 +8,10 @@ use tokio_stream::StreamExt;
 use tonic::{Code, Request};
 use windlass_proto::v1::watch_response::Event;
 use windlass_proto::{document, refusal::from_status, v1};
+use windlass_shared::attempt::{Ending, Order, Outcome, Phase};
 use windlass_shared::record::{Body, Record};
+use windlass_shared::session::AttemptReport;
+use windlass_shared::tree::Manifest;
 use windlass_shared::view::CampaignView;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,6 +70,28 @@ async fn i16_a_campaign_whose_blobs_were_not_sent_is_refused_by_digest() {
     let received = from_status(&status);
     assert_eq!(received.reason, "ABSENT_BLOB");
     assert!(received.message.contains(&absent), "{}", received.message);
+    coordinator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_a_campaign_whose_editable_files_cannot_be_is_refused() {
+    let coordinator = Coordinator::start(None).await;
+    let good = coordinator.create_request("digits").await;
+    for pattern in ["../x", "/abs", "", "nothing-like-it.py"] {
+        let mut bindings: serde_json::Value =
+            serde_json::from_slice(&good.bindings_document).expect("a document");
+        bindings["editable_files"] = serde_json::json!([pattern]);
+        let request = v1::CreateRequest {
+            request_id: request_id(),
+            bindings_document: bindings.to_string().into(),
+            ..good.clone()
+        };
+        let status = coordinator.campaigns().await.create(request).await.expect_err(pattern);
+        assert_eq!(from_status(&status).reason, "BINDING", "{pattern:?}: {status}");
+    }
+    let listed = coordinator.campaigns().await.list(v1::ListRequest {}).await.expect("list").into_inner();
+    assert!(listed.view_documents.is_empty(), "nothing was recorded");
+    coordinator.campaigns().await.create(good).await.expect("the same with a file that is there");
     coordinator.stop().await;
 }
 
@@ -239,6 +264,42 @@ async fn a_report_hangs_until_there_is_news_and_a_newer_one_supersedes_it() {
     coordinator.create("digits").await;
     let answer = newer.await.expect("joined").expect("an answer");
     assert_eq!(answer.order_documents.len(), 1);
+    coordinator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i16_an_end_without_its_blob_waits_and_silences_nobody() {
+    let coordinator = Coordinator::start(None).await;
+    let mut worker = FakeWorker::new(&coordinator).await;
+    let mut second = worker.report.devices[0].clone();
+    second.id = "cpu-1".into();
+    worker.report.devices.push(second);
+    coordinator.create("one").await;
+    coordinator.create("two").await;
+    let orders = loop {
+        let answer = worker.sync().await.expect("an answer");
+        if answer.orders.len() == 2 {
+            break answer.orders;
+        }
+    };
+    let results = Manifest::default();
+    let mut incomplete = Outcome::bare(Ending::Crashed { code: Some(1), signal: None });
+    incomplete.results = Some(results.digest());
+    let ended = |order: &Order, outcome| AttemptReport {
+        key: order.key.clone(),
+        phase: Phase::Ended(Box::new(outcome)),
+    };
+    let (waits, goes_on) = (&orders[0], &orders[1]);
+    worker.report.attempts = vec![
+        ended(waits, incomplete),
+        ended(goes_on, Outcome::bare(Ending::Crashed { code: Some(1), signal: None })),
+    ];
+    let answer = worker.sync().await.expect("it is heard");
+    assert_eq!(answer.acknowledged, std::slice::from_ref(&goes_on.key));
+    assert!(answer.orders.iter().any(|order| order.key == waits.key), "its lease stands");
+    worker.report.attempts.pop();
+    coordinator.send_blobs(&[results.to_bytes()]).await;
+    while !worker.sync().await.expect("an answer").acknowledged.contains(&waits.key) {}
     coordinator.stop().await;
 }
 

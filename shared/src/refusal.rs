@@ -253,10 +253,10 @@ impl Refusal {
             Self::Undeclared { .. } => "add it to `files`, or take it out of the change",
             Self::NoChange => "give a patch or edited files that differ from the base",
             Self::Patch { .. } => {
-                "make the patch against the campaign's best tree (`windlass diff`, `windlass get`)"
+                "make the patch against the best iteration's files (`windlass sync C` lays them out)"
             }
             Self::Anchor { .. } => {
-                "cite a file under results/ and a pattern that is there (`windlass show C N`)"
+                "cite run.log or a file that a run wrote into $WINDLASS_RESULTS (`windlass show C N` names them)"
             }
             Self::NotSimpler { .. } => "delete more than you add, or use `kind: change` with an anchor",
             Self::Duplicate { .. } => "state `changed_assumption` if something is different now",
@@ -264,6 +264,12 @@ impl Refusal {
             Self::RequestReused { .. } => "use a new request id for a new request",
             Self::Unsupported { .. } => "leave it out for now",
             Self::Ambiguous { .. } => "write more of the name",
+            Self::Tree { .. } => "take it out of the workspace, or name it under windlass.exclude",
+            Self::NotFound { what: "campaign", .. } => "`windlass campaigns` lists them",
+            Self::NotFound { what: "worker", .. } => "`windlass workers` lists them",
+            Self::NotFound { what: "lever", .. } => "`windlass lever list C` lists them",
+            Self::NotFound { what: "iteration", .. } => "`windlass results C` lists those that are decided",
+            Self::NotFound { what: "ledger", .. } => "name the coordinator's folder with --data-dir",
             _ => return None,
         })
     }

@@ -34,6 +34,27 @@ fn p1_p25_the_baseline_runs_first_and_the_evidence_decides() {
 }
 
 #[test]
+fn p15_what_a_run_prints_goes_to_its_log_and_never_into_the_researchers_stream() {
+    let fleet = Fleet::new();
+    let script = "echo a flood of words; echo more of them >&2; echo \"val: $VALUE\"";
+    let project = Project::default().run(script).write(&fleet.path("project"));
+    let _coordinator = fleet.coordinator();
+    let _worker = fleet.worker("one");
+    let submitted = fleet.client(&["submit", project.to_str().expect("UTF-8")]);
+    let waited = fleet.client(&["wait", "tiny", "1"]);
+    for output in [&submitted, &waited] {
+        let said = [output.stdout.as_slice(), &output.stderr].concat();
+        assert!(!String::from_utf8_lossy(&said).contains("words"), "{}", String::from_utf8_lossy(&said));
+    }
+    fleet.wait_decided("tiny", 1);
+    assert_eq!(fleet.ok(&["logs", "tiny", "1"]), "a flood of words\nmore of them\nval: 0.5\n");
+    let copy = fleet.path("copy");
+    fleet.ok(&["sync", "tiny", copy.to_str().expect("UTF-8")]);
+    let log = std::fs::read_to_string(copy.join("iter1/run.log")).expect("the log in the layout");
+    assert!(log.contains("a flood of words"));
+}
+
+#[test]
 fn p30_the_users_copy_is_a_projection_that_can_be_made_again() {
     let fleet = Fleet::new();
     let project = Project::default().write(&fleet.path("project"));

@@ -9,5 +9,6 @@ mod campaign;
 mod crash;
 mod demo;
 mod gate;
+mod interrupt;
 mod lost;
 mod worker;

@@ -3,9 +3,11 @@
 //! live on, and the next start finds them.
 
 mod blocking;
+mod end_runs;
 mod watch;
 
 pub(crate) use blocking::blocking;
+pub use end_runs::end_runs;
 
 use crate::blobs::Cache;
 use crate::client::Client;
@@ -39,6 +41,8 @@ const EVENTS_MAX: usize = 1024;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// The coordinator answers a hanging call within 20 s; a call that says nothing for longer is dead.
 const SYNC_MAX: Duration = Duration::from_secs(30);
+/// How long file work in hand may take at the end: a shim that is being started says so within seconds.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// All that can happen to a worker.
 #[derive(Debug)]
@@ -53,7 +57,7 @@ enum Event {
     ShimEnded(AttemptKey, Option<Box<ExitRecord>>),
 }
 
-/// Runs a worker until `shutdown`. Its runs live on. Fails when the work folder cannot be used.
+/// Runs a worker until `shutdown`. Its runs live on, unless [`end_runs`] is called then. Fails when the work folder cannot be used.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Error> {
     let client = Client::new(&settings.coordinator)?;
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
@@ -61,7 +65,13 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let mut driver = Driver::new(&settings, shop, sender);
     driver.recover(found);
     driver.watch_devices(&settings);
-    driver.turn(&mut events, &shutdown).await
+    let turned = driver.turn(&mut events, &shutdown).await;
+    driver.tasks.shutdown().await;
+    // Whatever starts a shim or writes to the work folder is over before the folder is let go.
+    if !blocking::settle(SETTLE_MAX).await {
+        tracing::warn!("file work goes on past the worker's end");
+    }
+    turned
 }
 
 async fn open(settings: &Settings, client: Client) -> Result<(Shop, Vec<spool::Found>), Error> {
@@ -157,7 +167,6 @@ impl Driver {
                 self.report();
             }
         }
-        self.tasks.shutdown().await;
         Ok(())
     }
 

@@ -157,6 +157,11 @@ impl Error {
         }
     }
 
+    /// Whether a lock was not had because somebody holds it.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// The ending of an attempt that failed by this: the machinery's, never the idea's (P20).
     pub fn ending(&self) -> Ending {
         if self.is_disk_full() { Ending::DiskFull } else { Ending::Infra { detail: self.chain() } }

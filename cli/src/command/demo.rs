@@ -49,7 +49,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
 }
 
 fn resume(folder: &Folder) -> String {
-    format!("go on with: windlass up --data-dir {}", quote(&folder.data_dir()))
+    format!("go on with: windlass demo --dir {}", quote(folder.root()))
 }
 
 async fn play(pair: &mut Pair, session: &Session, folder: &Folder) -> Result<(), Error> {

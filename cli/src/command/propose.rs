@@ -85,7 +85,10 @@ pub fn refused(session: &Session, file: &Path, problem: &Error) -> Refused {
     let why = problem.to_report();
     let rule = why.rule.as_ref().map(|rule| format!(" [{rule}]")).unwrap_or_default();
     let message = crate::render::text::neutral_block(&why.message);
-    session.say(&format!("refused{rule} {}: {message}", file.display()));
+    let path = file.display().to_string();
+    // A problem of the file itself begins with its path and place already.
+    let place = if message.starts_with(&path) { String::new() } else { format!("{path}: ") };
+    session.say(&format!("refused{rule} {place}{message}"));
     if let Some(remedy) = &why.remedy {
         session.say(&format!("  remedy: {remedy}"));
     }

@@ -1,6 +1,7 @@
 //! `windlass show C N`: one iteration, whole.
 
 use crate::client::Client;
+use crate::download;
 use crate::error::Error;
 use crate::history::{self, Iteration, Story};
 use crate::render::iteration;
@@ -37,7 +38,12 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let story = history::fetch(&client, &args.campaign).await?;
     let found = find(&story, args.iteration)?;
     if !session.is_json() {
-        return session.print(&iteration::page(&story, found, session.width()));
+        // A page with a gap is better than none.
+        let evidence = evidence(&client, found).await.unwrap_or_else(|problem| {
+            session.say(&format!("the evidence cannot be listed:\n  {}", problem.to_report().message));
+            Vec::new()
+        });
+        return session.print(&iteration::page(&story, found, &evidence, session.width()));
     }
     let request = GetIterationRequest { campaign: story.campaign.to_string(), iteration: args.iteration };
     let answer: v1::GetIterationResponse = client.campaigns().get_iteration(request).await?.into_inner();
@@ -48,10 +54,16 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     session.json("windlass.iteration/1", &whole)
 }
 
+/// The files that an anchor can cite, beside run.log.
+async fn evidence(client: &Client, iteration: &Iteration) -> Result<Vec<String>, Error> {
+    let Some(results) = iteration.results() else { return Ok(Vec::new()) };
+    let manifest = download::manifest(client, results).await?;
+    Ok(manifest.entries.keys().map(ToString::to_string).collect())
+}
+
 /// An iteration of a story, or the refusal that there is none.
 pub fn find(story: &Story, number: u32) -> Result<&Iteration, Error> {
-    story
-        .iterations
-        .get(&IterationNumber(number))
-        .ok_or_else(|| Refusal::NotFound { what: "iteration", name: number.to_string() }.into())
+    story.iterations.get(&IterationNumber(number)).ok_or_else(|| {
+        Refusal::NotFound { what: "iteration", name: format!("{number} of {}", story.campaign) }.into()
+    })
 }

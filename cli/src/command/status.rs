@@ -1,5 +1,6 @@
 //! `windlass status C`: one page.
 
+use super::lever;
 use crate::client::Client;
 use crate::error::Error;
 use crate::render::{units, views};
@@ -23,7 +24,8 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     if session.is_json() {
         return session.json("windlass.campaign/1", &view);
     }
-    session.print(&views::campaign(&view, units::now_ms(), session.width()))
+    let levers = lever::list(&client, &view.campaign.0).await?;
+    session.print(&views::campaign(&view, &levers, units::now_ms(), session.width()))
 }
 
 /// A campaign's view.

@@ -72,7 +72,8 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
 /// Reads, sends, creates, queues.
 pub async fn submit(args: &Args, session: &Session, voice: Voice) -> Result<Submission, Error> {
     let file = campaign_file::read(&args.dir)?;
-    let workspace = workspace::read(&args.dir, &file.bindings, &[&session.data_dir])?;
+    let workspace = workspace::read(&args.dir, &file.bindings, &[&session.data_dir])
+        .map_err(|problem| campaign_file::place(&args.dir, problem))?;
     let lever_files = args.levers.as_deref().map(lever_file::list).transpose()?.unwrap_or_default();
     let name = args.name.clone().or_else(|| file.bindings.windlass.name.clone());
     let name = name.unwrap_or_else(|| folder_name(&args.dir));

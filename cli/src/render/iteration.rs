@@ -9,8 +9,11 @@ use super::units;
 use crate::history::{Attempt, Iteration, Story};
 use windlass_shared::attempt::Kind;
 
+/// Files of evidence that a page names.
+const EVIDENCE_MAX: usize = 40;
+
 /// `windlass show C N`.
-pub fn page(story: &Story, iteration: &Iteration, width: u16) -> String {
+pub fn page(story: &Story, iteration: &Iteration, evidence: &[String], width: u16) -> String {
     let heading = format!("{STRONG}iteration {}{STRONG:#}  {}", iteration.number, neutral(&iteration.title));
     let mut page = Page::new(&heading, width);
     match &iteration.decision {
@@ -36,6 +39,9 @@ pub fn page(story: &Story, iteration: &Iteration, width: u16) -> String {
             page.line("", &format!("changed {path}, which is frozen [P2]: its metric counts for nothing"));
         }
     }
+    if !evidence.is_empty() {
+        page.line("evidence", &neutral(&evidence_line(evidence)));
+    }
     page.push("\n");
     page.push(&plan(iteration, width));
     if let Some(conclusion) = &iteration.conclusion {
@@ -46,6 +52,14 @@ pub fn page(story: &Story, iteration: &Iteration, width: u16) -> String {
         }
     }
     page.finish()
+}
+
+fn evidence_line(evidence: &[String]) -> String {
+    let mut line = evidence.iter().take(EVIDENCE_MAX).cloned().collect::<Vec<_>>().join(", ");
+    if evidence.len() > EVIDENCE_MAX {
+        line.push_str(&format!(" and {} more (`windlass sync`)", evidence.len() - EVIDENCE_MAX));
+    }
+    line
 }
 
 fn lever(page: &mut Page, story: &Story, iteration: &Iteration) {
@@ -99,7 +113,8 @@ mod tests {
     #[test]
     fn a_page_tells_the_whole_iteration_in_80_columns() {
         let story = crate::history::test_story();
-        let pages: Vec<String> = story.iterations.values().map(|it| page(&story, it, 80)).collect();
+        let pages: Vec<String> =
+            story.iterations.values().map(|it| page(&story, it, &["loss.tsv".to_owned()], 80)).collect();
         let plain = anstream::adapter::strip_str(&pages.join("\n")).to_string();
         insta::assert_snapshot!(plain);
     }

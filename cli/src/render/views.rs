@@ -9,7 +9,11 @@ use super::units;
 use crate::history::Story;
 use crate::results_tsv;
 use windlass_shared::device::{DeviceKind, DeviceState};
+use windlass_shared::record::PauseReason;
 use windlass_shared::view::{CampaignState, CampaignView, LeverState, LeverView, OpenIteration, WorkerView};
+
+/// Levers of one state that a page shows.
+const STANDING_MAX: usize = 10;
 
 /// A campaign's state in a few words.
 pub fn state(view: &CampaignView) -> String {
@@ -45,9 +49,9 @@ pub fn campaigns(views: &[CampaignView], now_ms: i64, width: u16) -> String {
     table.render()
 }
 
-/// `windlass status C`.
-pub fn campaign(view: &CampaignView, now_ms: i64, width: u16) -> String {
-    let heading = format!("{STRONG}{}{STRONG:#}  {}", neutral(&view.campaign.0), state(view));
+/// `windlass status C`: what runs, what was decided and why, what waits and for what (P24).
+pub fn campaign(view: &CampaignView, levers: &[LeverView], now_ms: i64, width: u16) -> String {
+    let heading = format!("{STRONG}{}{STRONG:#}  {}", neutral(&view.campaign.0), word(view));
     let mut page = Page::new(&heading, width);
     let better = super::chart::better(view.direction);
     let counts = &view.decided;
@@ -69,32 +73,104 @@ pub fn campaign(view: &CampaignView, now_ms: i64, width: u16) -> String {
         &format!("{total}: {} keep, {} discard, {} crash", counts.keep, counts.discard, counts.crash),
     );
     page.line("queued", &units::count(u64::from(view.queued), "lever"));
+    standing(&mut page, view);
+    if !view.recent.is_empty() {
+        page.push("\n");
+        page.push(&recent(view, now_ms, width));
+    }
+    let waiting = waiting(levers, width);
+    if !waiting.is_empty() {
+        page.push("\n");
+        page.push(&waiting);
+    }
+    page.finish()
+}
+
+/// A campaign's state in a word or two; the page below says why.
+fn word(view: &CampaignView) -> String {
+    match &view.state {
+        CampaignState::Active if view.open.is_none() && view.waits_for.is_some() => "waiting".to_owned(),
+        CampaignState::Active => state(view),
+        CampaignState::Paused { .. } => "paused".to_owned(),
+        CampaignState::Stopped { .. } => "stopped".to_owned(),
+    }
+}
+
+/// What runs, and why nothing does when nothing does.
+fn standing(page: &mut Page, view: &CampaignView) {
+    let reason = match &view.state {
+        CampaignState::Active => None,
+        CampaignState::Paused { reason } => Some(("paused", pause_reason(reason))),
+        CampaignState::Stopped { reason } => Some(("stopped", stop_reason(reason))),
+    };
+    if let Some((name, reason)) = &reason {
+        page.line(name, &neutral(reason));
+    }
     if let Some(open) = &view.open {
-        page.line("open", &open_iteration(open));
+        if matches!(view.state, CampaignState::Stopped { .. }) && open.attempt.is_none() {
+            let title = neutral(&open.title);
+            page.line("undecided", &format!("iteration {}: {title}, cut off by the stop", open.iteration));
+        } else {
+            page.line("open", &open_iteration(open));
+        }
         if let Some(attempt) = &open.attempt {
             page.line("why", &neutral(&attempt.why));
         }
     }
-    if let Some(what) = &view.waits_for {
+    let told = matches!(&view.state, CampaignState::Paused { reason: PauseReason::Baseline { .. } });
+    if let Some(what) = view.waits_for.as_ref().filter(|_| !told) {
         page.line("waits for", &neutral(what));
     }
-    if !view.recent.is_empty() {
-        let mut table =
-            Table::new(&["iter", "status", "metric", "lever", "reason", ""], width).flexible(&[3, 4]);
-        for row in &view.recent {
-            table.row(&[
-                row.iteration.to_string(),
-                row.status.as_str().to_owned(),
-                row.metric.as_ref().map_or("-".to_owned(), |metric| metric.text().to_owned()),
-                row.title.clone(),
-                row.reason.clone(),
-                units::ago(row.wall_ms, now_ms),
-            ]);
-        }
-        page.push("\n");
-        page.push(&table.render());
+}
+
+/// The latest decisions, each with its reason.
+fn recent(view: &CampaignView, now_ms: i64, width: u16) -> String {
+    let headings = ["iter", "status", "metric", "lever", "reason", "decided"];
+    let mut table = Table::new(&headings, width).flexible(&[3, 4]);
+    for row in &view.recent {
+        table.row(&[
+            row.iteration.to_string(),
+            row.status.as_str().to_owned(),
+            row.metric.as_ref().map_or("-".to_owned(), |metric| metric.text().to_owned()),
+            row.title.clone(),
+            row.reason.clone(),
+            units::ago(row.wall_ms, now_ms),
+        ]);
     }
-    page.finish()
+    table.render()
+}
+
+/// Levers in line, held ones, and the latest that left without a test, each with its reason; nothing
+/// when there are none.
+fn waiting(levers: &[LeverView], width: u16) -> String {
+    let of = |wanted: fn(&LeverState) -> bool| {
+        levers.iter().filter(move |lever| wanted(&lever.state)).take(STANDING_MAX)
+    };
+    let queued = of(|state| matches!(state, LeverState::Queued));
+    let held = of(|state| matches!(state, LeverState::Held { .. }));
+    let retired = of(|state| matches!(state, LeverState::Retired { .. }));
+    let shown: Vec<&LeverView> = queued.chain(held).chain(retired).collect();
+    if shown.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["lever", "title", "state"], width).flexible(&[1, 2]);
+    for lever in &shown {
+        let passes = match (&lever.state, lever.passes) {
+            (LeverState::Queued, 1..) => format!(", passed over {}", units::times(lever.passes)),
+            _ => String::new(),
+        };
+        let state = format!("{}{passes}", lever_state(&lever.state));
+        table.row(&[lever.lever.to_string(), lever.title.clone(), state]);
+    }
+    let counts = |state: &LeverState| {
+        matches!(state, LeverState::Queued | LeverState::Held { .. } | LeverState::Retired { .. })
+    };
+    let all = levers.iter().filter(|lever| counts(&lever.state)).count();
+    let mut text = table.render();
+    if all > shown.len() {
+        text.push_str(&format!("and {} more: `windlass lever list`\n", all - shown.len()));
+    }
+    text
 }
 
 /// The open iteration in a line: lever, stage, device, gate used.

@@ -24,8 +24,9 @@ impl Driver {
         let asked = call.asked.clone();
         let resolve = |name: &str| self.core.resolve_campaign(name);
         let ask = match asked {
-            Asked::Create { tree, .. } => {
-                self.gather_call(call, move |stores| gather::tree(stores, tree));
+            Asked::Create { tree, bindings, .. } => {
+                let editable = bindings.editable_files;
+                self.gather_call(call, move |stores| gather::tree(stores, tree, editable));
                 return Ok(());
             }
             Asked::Propose { campaign, lever } => {

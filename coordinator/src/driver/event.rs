@@ -32,6 +32,8 @@ pub(crate) enum Event {
     Gathered(Gathered),
     /// The ledger is durable further than before, or has failed.
     Durable(Durable),
+    /// The ledger's writer is no more.
+    WriterEnded,
     /// A deadline has passed.
     Wake,
     /// The coordinator is to end.

@@ -9,8 +9,10 @@ use crate::logs;
 use bytes::Bytes;
 use windlass_engine::core::Observation;
 use windlass_engine::gate::Contents;
+use windlass_engine::gate::editable::Editable;
 use windlass_engine::gate::facts::{
-    Fetched, Lacking, ProposalFacts, ProposalWanted, Wanted, gather_fix, gather_proposal, gather_pull,
+    Fetched, FixFacts, Lacking, Look, Merged, ProposalFacts, ProposalWanted, PullFacts, Wanted, WantedKey,
+    gather_fix, gather_proposal, gather_pull,
 };
 use windlass_engine::gate::guard;
 use windlass_shared::attempt::AttemptKey;
@@ -53,14 +55,38 @@ enum Failure {
     Logs(#[from] logs::Error),
     #[error("the gates refuse what they are to look at: {0}")]
     Refused(Refusal),
-    #[error("the facts need more than {FETCHED_MAX_BYTES} bytes or {ROUNDS_MAX} rounds of fetching")]
-    TooMuch,
+    #[error("the facts need {bytes} bytes or more; at most {FETCHED_MAX_BYTES} are fetched")]
+    TooMuch { bytes: u64 },
+    #[error("the facts need more than {ROUNDS_MAX} rounds of fetching")]
+    Rounds,
 }
 
-/// Gathers what the core wants.
+impl Failure {
+    /// Why it will fail again however often it is tried; `None` where a later try may succeed.
+    fn permanent(self) -> Option<Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            Self::TooMuch { bytes } => Some(Refusal::TooMuch {
+                what: "the bytes of the files that have to be looked at".to_owned(),
+                figure: bytes,
+                limit: FETCHED_MAX_BYTES,
+            }),
+            Self::Rounds | Self::Blobs(_) | Self::Logs(_) => None,
+        }
+    }
+}
+
+impl Gathered {
+    /// Nothing came of it; it is wanted again later.
+    pub fn failed(key: WantedKey) -> Self {
+        Self { finding: Finding::Seen(Box::new(Observation::GatherFailed(key))), blobs: Vec::new() }
+    }
+}
+
+/// Gathers what the core wants. What can never be gathered is a fact too: a lever or a fix that waited for
+/// it would wait for ever. What may be there later is wanted again.
 pub(super) async fn wanted(stores: Stores, wanted: Wanted) -> Gathered {
-    let key = wanted.key();
-    let gathered = match wanted {
+    let gathered = match wanted.clone() {
         Wanted::Pull(wanted) => {
             rounds(&stores, move |fetched| {
                 gather_pull(&wanted, fetched).map(|(facts, new)| (Observation::Pull(Box::new(facts)), new))
@@ -74,11 +100,41 @@ pub(super) async fn wanted(stores: Stores, wanted: Wanted) -> Gathered {
             .await
         }
     };
-    let (seen, blobs) = gathered.unwrap_or_else(|error| {
-        tracing::warn!(?key, error = &error as &dyn std::error::Error, "facts could not be gathered");
-        (Observation::GatherFailed(key), Vec::new())
-    });
-    Gathered { finding: Finding::Seen(Box::new(seen)), blobs }
+    match gathered {
+        Ok((seen, blobs)) => Gathered { finding: Finding::Seen(Box::new(seen)), blobs },
+        Err(failure) => {
+            let key = wanted.key();
+            tracing::warn!(?key, error = &failure as &dyn std::error::Error, "facts could not be gathered");
+            match failure.permanent() {
+                Some(refusal) => Gathered {
+                    finding: Finding::Seen(Box::new(refused(&wanted, refusal))),
+                    blobs: Vec::new(),
+                },
+                None => Gathered::failed(key),
+            }
+        }
+    }
+}
+
+/// The facts of what is refused before its contents could be looked at.
+fn refused(wanted: &Wanted, refusal: Refusal) -> Observation {
+    match wanted {
+        Wanted::Pull(wanted) => Observation::Pull(Box::new(PullFacts {
+            campaign: wanted.campaign.clone(),
+            lever: wanted.lever,
+            parent: wanted.parent,
+            best: wanted.best,
+            merged: Merged::Refused(refusal),
+            look: Look::NotLooked,
+        })),
+        Wanted::Fix(wanted) => Observation::Fix(Box::new(FixFacts {
+            campaign: wanted.campaign.clone(),
+            iteration: wanted.iteration,
+            fix: wanted.fix,
+            on: wanted.tree,
+            applied: Err(refusal),
+        })),
+    }
 }
 
 /// Gathers a proposal's facts. What its researcher can repair is a refusal, a store that fails too: it
@@ -92,14 +148,16 @@ pub(super) async fn proposal(stores: Stores, wanted: ProposalWanted) -> Gathered
     Gathered { finding: Finding::Proposal(facts), blobs }
 }
 
-/// Checks a workspace's tree: every path stays inside (P3) and every blob is there (I16).
-pub(super) async fn tree(stores: Stores, digest: Digest) -> Gathered {
-    let finding = Finding::Tree(check_tree(&stores, digest).await);
+/// Checks a workspace's tree: every path stays inside (P3), some file is editable (P2), and every blob is
+/// there (I16).
+pub(super) async fn tree(stores: Stores, digest: Digest, editable: Vec<String>) -> Gathered {
+    let finding = Finding::Tree(check_tree(&stores, digest, editable).await);
     Gathered { finding, blobs: Vec::new() }
 }
 
-async fn check_tree(stores: &Stores, digest: Digest) -> Result<(), Refusal> {
+async fn check_tree(stores: &Stores, digest: Digest, editable: Vec<String>) -> Result<(), Refusal> {
     let failed = |error: blobs::Error| refusal(error.into());
+    let editable = Editable::new(&editable)?;
     let bytes = stores.blobs.read(digest).await.map_err(failed)?;
     let needed = blocking(move || {
         let malformed = |error: windlass_shared::tree::ManifestError| {
@@ -112,6 +170,10 @@ async fn check_tree(stores: &Stores, digest: Digest) -> Result<(), Refusal> {
             return Err(Refusal::Malformed { field: "tree", problem });
         }
         guard::check_tree(&manifest)?;
+        if !manifest.entries.keys().any(|path| editable.allows(path)) {
+            let problem = "matches no file of the workspace; no lever could change anything".to_owned();
+            return Err(Refusal::Binding { key: "editable_files", problem });
+        }
         Ok(manifest.blobs().collect::<Vec<_>>())
     })
     .await?;
@@ -151,7 +213,7 @@ async fn rounds<T: Send + 'static>(
                 for digest in digests {
                     fetched_bytes += digest.size_bytes;
                     if fetched_bytes > FETCHED_MAX_BYTES {
-                        return Err(Failure::TooMuch);
+                        return Err(Failure::TooMuch { bytes: fetched_bytes });
                     }
                     let bytes = stores.blobs.read(digest).await?;
                     fetched.blobs.insert(digest, bytes.to_vec());
@@ -163,7 +225,7 @@ async fn rounds<T: Send + 'static>(
             }
         }
     }
-    Err(Failure::TooMuch)
+    Err(Failure::Rounds)
 }
 
 async fn log(stores: &Stores, key: &AttemptKey) -> Result<Vec<u8>, Failure> {

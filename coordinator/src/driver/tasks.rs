@@ -1,6 +1,8 @@
 //! Tasks beside the loop, spawned here and in no other folder. What a task does is its caller's.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -28,7 +30,7 @@ impl Tasks {
         let abort = self.abort.clone();
         self.tracker.spawn(async move {
             tokio::select! {
-                () = task => {}
+                _ = caught(task) => {}
                 () = abort.cancelled() => {}
             }
         });
@@ -46,7 +48,7 @@ impl Tasks {
         let fill = fill(sender);
         self.tracker.spawn(async move {
             tokio::select! {
-                () = fill => {}
+                _ = caught(fill) => {}
                 () = caller.closed() => {}
                 () = shutdown.cancelled() => {}
             }
@@ -62,6 +64,30 @@ impl Tasks {
             self.tracker.wait().await;
         }
     }
+}
+
+/// A task that panicked; that was logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a task panicked")]
+pub(crate) struct Panicked;
+
+/// Runs a task whose panic is logged and handed back instead of passing in silence.
+pub(crate) async fn caught<T>(task: impl Future<Output = T>) -> Result<T, Panicked> {
+    let mut task = std::pin::pin!(task);
+    std::future::poll_fn(|context| {
+        // The task is not polled again after a panic, so nobody sees what it left half done.
+        let polled = catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(payload) => {
+                let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+                tracing::error!(panic = text, "A TASK PANICKED; this is a fault of the coordinator");
+                Poll::Ready(Err(Panicked))
+            }
+        }
+    })
+    .await
 }
 
 /// Runs what blocks for the disk on a thread where that hurts nobody.

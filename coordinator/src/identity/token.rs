@@ -46,24 +46,24 @@ impl Token {
     pub fn ensure(data_dir: &Path) -> Result<Self, Error> {
         let path = file_in(data_dir);
         let fail = |operation, source| Error::File { operation, path: path.clone(), source };
-        let mut text = String::new();
-        match File::open(&path) {
+        let text = match File::open(&path) {
             Ok(mut file) => {
+                let mut text = String::new();
                 file.read_to_string(&mut text).map_err(|source| fail("read", source))?;
                 // A copied folder may have widened the mode.
                 let owner_only = std::fs::Permissions::from_mode(0o600);
                 file.set_permissions(owner_only).map_err(|source| fail("protect", source))?;
+                text
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                text = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-                let mut options = OpenOptions::new();
-                options.write(true).create_new(true).mode(0o600);
-                let mut file = options.open(&path).map_err(|source| fail("make", source))?;
-                writeln!(file, "{text}").map_err(|source| fail("write", source))?;
-                file.sync_all().map_err(|source| fail("sync", source))?;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path)?,
             Err(source) => return Err(fail("open", source)),
-        }
+        };
+        let text = if text.trim().is_empty() {
+            tracing::warn!(path = %path.display(), "the token's file was empty; a new token is made");
+            make(&path)?
+        } else {
+            text
+        };
         let text = text.trim().to_owned();
         if text.len() < LENGTH { Err(Error::TooShort { path }) } else { Ok(Self(text)) }
     }
@@ -77,6 +77,27 @@ impl Token {
         }
         std::hint::black_box(difference) == 0
     }
+}
+
+/// Draws a token and writes it beside its place, so that a crash leaves the old file or a whole new one.
+fn make(path: &Path) -> Result<String, Error> {
+    let fail = |operation, source| Error::File { operation, path: path.to_owned(), source };
+    let text = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    let beside = path.with_extension("new");
+    // A crash may have left one, with any mode: the new one is made with its own.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fail("make", error)),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = options.open(&beside).map_err(|source| fail("make", source))?;
+    writeln!(file, "{text}").map_err(|source| fail("write", source))?;
+    file.sync_all().map_err(|source| fail("sync", source))?;
+    std::fs::rename(&beside, path).map_err(|source| fail("put into place", source))?;
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| fail("sync", source))?;
+    Ok(text)
 }
 
 impl std::fmt::Debug for Token {
@@ -102,5 +123,18 @@ mod tests {
         }
         std::fs::write(file_in(folder.path()), "short\n").expect("write");
         assert!(matches!(Token::ensure(folder.path()), Err(Error::TooShort { .. })));
+    }
+
+    #[test]
+    fn what_a_crash_left_keeps_no_coordinator_from_starting() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        std::fs::write(file_in(folder.path()), "\n").expect("write");
+        std::fs::write(file_in(folder.path()).with_extension("new"), "half a tok").expect("write");
+        let token = Token::ensure(folder.path()).expect("made anew");
+        let again = Token::ensure(folder.path()).expect("read");
+        assert!(again.matches(token.0.as_bytes()));
+        let mode = std::fs::metadata(file_in(folder.path())).expect("metadata").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).expect("list").count(), 1, "nothing is left beside it");
     }
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use windlass_shared::digest::Digest;
 use windlass_shared::record::Record;
 
@@ -50,8 +50,15 @@ pub struct Durable {
 
 enum Job {
     Append(Batch),
-    Blobs { blobs: Vec<Blob>, done: oneshot::Sender<Result<(), Error>> },
+    Blobs { blobs: Vec<Blob>, waiter: Waiter },
     Close,
+}
+
+/// Who waits for blobs. The slot belongs to the job and not to its caller: a caller that is cancelled leaves
+/// its job in the queue, and the queue must never be too full for the driver's batch.
+struct Waiter {
+    done: oneshot::Sender<Result<(), Error>>,
+    _slot: OwnedSemaphorePermit,
 }
 
 /// The writing end of the ledger. Dropping it closes the ledger.
@@ -61,6 +68,13 @@ pub struct Writer {
     slots: Arc<Semaphore>,
     durable: watch::Receiver<Durable>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A writer whose thread does nothing, in tests.
+#[cfg(test)]
+pub(crate) struct Stalled {
+    _queue: Receiver<Job>,
+    _publish: watch::Sender<Durable>,
 }
 
 /// Stores small blobs that no record names yet.
@@ -81,6 +95,15 @@ impl Writer {
             .spawn(move || thread.run())
             .map_err(Error::Thread)?;
         Ok(Self { jobs, slots: Arc::new(Semaphore::new(BLOB_JOBS_MAX)), durable, thread: Some(thread) })
+    }
+
+    /// A writer that takes jobs and never carries one out; its thread has ended once the other is dropped.
+    #[cfg(test)]
+    pub(crate) fn stalled() -> (Self, Stalled) {
+        let (jobs, queue) = sync_channel(QUEUE_LENGTH);
+        let (publish, durable) = watch::channel(Durable::default());
+        let slots = Arc::new(Semaphore::new(BLOB_JOBS_MAX));
+        (Self { jobs, slots, durable, thread: None }, Stalled { _queue: queue, _publish: publish })
     }
 
     /// Hands a batch over. The caller keeps at most one on its way and learns of its fate from
@@ -112,9 +135,10 @@ impl Drop for Writer {
 impl BlobWriter {
     /// Returns once the blobs are durable.
     pub async fn store(&self, blobs: Vec<Blob>) -> Result<(), Error> {
-        let _slot = self.slots.acquire().await.map_err(|_| Error::WriterEnded)?;
+        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Error::WriterEnded)?;
         let (done, stored) = oneshot::channel();
-        self.jobs.try_send(Job::Blobs { blobs, done }).map_err(|_| Error::WriterEnded)?;
+        let waiter = Waiter { done, _slot: slot };
+        self.jobs.try_send(Job::Blobs { blobs, waiter }).map_err(|_| Error::WriterEnded)?;
         stored.await.map_err(|_| Error::WriterEnded)?
     }
 }
@@ -142,9 +166,9 @@ impl Thread {
                         batch.blobs.extend(more.blobs);
                         batches += 1;
                     }
-                    Job::Blobs { blobs, done } => {
+                    Job::Blobs { blobs, waiter } => {
                         batch.blobs.extend(blobs);
-                        waiting.push(done);
+                        waiting.push(waiter);
                     }
                     Job::Close => open = false,
                 }
@@ -161,12 +185,7 @@ impl Thread {
     }
 
     /// Commits and publishes. False: nothing more may be written.
-    fn write(
-        &mut self,
-        batch: &Batch,
-        batches: u64,
-        waiting: Vec<oneshot::Sender<Result<(), Error>>>,
-    ) -> bool {
+    fn write(&mut self, batch: &Batch, batches: u64, waiting: Vec<Waiter>) -> bool {
         match commit(&mut self.connection, self.head, batch) {
             Ok(head) => {
                 self.head = head;
@@ -176,16 +195,16 @@ impl Thread {
                     durable.seq = head.seq;
                     durable.batches += batches;
                 });
-                for done in waiting {
-                    let _ = done.send(Ok(()));
+                for waiter in waiting {
+                    let _ = waiter.done.send(Ok(()));
                 }
                 true
             }
             // Blobs that found the disk full were refused before anything was promised.
             Err(error) if batches == 0 && is_full(&error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "blobs were not stored");
-                for done in waiting {
-                    let _ = done.send(Err(Error::Full));
+                for waiter in waiting {
+                    let _ = waiter.done.send(Err(Error::Full));
                 }
                 true
             }
@@ -266,4 +285,25 @@ fn insert_blobs(transaction: &Transaction<'_>, blobs: &[Blob]) -> Result<(), Err
             .map_err(Error::sqlite("store a blob"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::task::{Context, Poll, Waker};
+
+    #[tokio::test]
+    async fn uploads_that_are_cancelled_leave_room_for_the_next_batch() {
+        let (writer, _stalled) = Writer::stalled();
+        let blobs = writer.blob_writer();
+        let bytes = Bytes::from_static(b"small");
+        for upload in 0..4 * QUEUE_LENGTH {
+            let blob = Blob { digest: Digest::of(&bytes), bytes: bytes.clone() };
+            let mut store = Box::pin(blobs.store(vec![blob]));
+            let polled = store.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(polled, Poll::Pending), "upload {upload} must wait: {polled:?}");
+        }
+        writer.append(Batch::default()).expect("the driver's place is kept");
+    }
 }

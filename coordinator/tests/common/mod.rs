@@ -212,7 +212,7 @@ impl Client {
 pub struct FakeWorker {
     client: WorkerServiceClient<Channel>,
     artifacts: ArtifactServiceClient<Channel>,
-    report: Report,
+    pub report: Report,
     pub has_decided: bool,
 }
 

@@ -88,7 +88,8 @@ pub enum Action {
 enum Stage {
     Preparing,
     Starting,
-    Running { since_mono_ms: u64 },
+    // Below zero when it began before this daemon's clock did.
+    Running { since_mono_ms: i64 },
     Collecting,
     Ended(Box<Outcome>),
 }
@@ -133,7 +134,8 @@ impl Host {
             let phase = match &slot.stage {
                 Stage::Preparing | Stage::Starting => Phase::Preparing,
                 Stage::Running { since_mono_ms } => {
-                    Phase::Running { elapsed_ms: now.mono_ms.saturating_sub(*since_mono_ms) }
+                    let elapsed_ms = (now.mono_ms as i64).saturating_sub(*since_mono_ms);
+                    Phase::Running { elapsed_ms: u64::try_from(elapsed_ms).unwrap_or(0) }
                 }
                 Stage::Collecting => Phase::Collecting,
                 Stage::Ended(outcome) => Phase::Ended(outcome.clone()),
@@ -190,7 +192,7 @@ impl Host {
         let (stage, actions) = match found.state {
             Recovery::Unstarted => (Stage::Preparing, vec![Action::Prepare(Box::new(found.order.clone()))]),
             Recovery::Running { elapsed_ms } => (
-                Stage::Running { since_mono_ms: now.mono_ms.saturating_sub(elapsed_ms) },
+                Stage::Running { since_mono_ms: (now.mono_ms as i64).saturating_sub_unsigned(elapsed_ms) },
                 vec![Action::Report],
             ),
             Recovery::Exited(exit) => {
@@ -288,7 +290,7 @@ impl Host {
         let Some(slot) = self.slots.get_mut(key).filter(|slot| slot.stage == Stage::Starting) else {
             return Vec::new();
         };
-        slot.stage = Stage::Running { since_mono_ms: now.mono_ms };
+        slot.stage = Stage::Running { since_mono_ms: now.mono_ms as i64 };
         let mut actions = vec![Action::Report];
         if slot.stop.is_some() {
             actions.push(Action::Terminate(key.clone()));

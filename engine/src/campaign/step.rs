@@ -309,7 +309,8 @@ impl Context<'_> {
                 (_, Some(detail)) => format!("infrastructure: {detail}"),
                 (_, None) => "no run".to_owned(),
             };
-            let sentence = format!("no metric: {reason}");
+            let sentence =
+                if reason.starts_with("no metric") { reason.clone() } else { format!("no metric: {reason}") };
             return (Status::Crash, reason, without_metric(open, sentence));
         };
         if let Some(absent) = open.missing().next() {

@@ -194,10 +194,13 @@ fn pin(
 fn warnings(campaign: &Campaign, lever: &Lever) -> Vec<String> {
     let mut warnings = Vec::new();
     if !plan::has_new_dimension(&lever.analysis, &campaign.measured) {
-        warnings.push(
-            "P13: no deliverable measures a new dimension; one is drawn from `diagnostics` at its turn"
-                .to_owned(),
-        );
+        let w = &campaign.bindings.windlass;
+        let completed = plan::complete(&lever.analysis, &w.always, &w.diagnostics, &campaign.measured);
+        let then = match completed {
+            plan::Completed::Plan(_) => "one is drawn from `diagnostics` at its turn",
+            plan::Completed::NeedsPlan => "and `diagnostics` has none left, so it will be held",
+        };
+        warnings.push(format!("P13: no deliverable measures a new dimension; {then}"));
     }
     for dimension in plan::repeats_without_reason(&lever.analysis, &campaign.measured) {
         warnings.push(format!(

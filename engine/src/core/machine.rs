@@ -121,6 +121,11 @@ impl Core {
                     self.soft.gather_failed(key.clone(), campaign, now.mono_ms);
                 }
             }
+            Observation::StepFailed(id) => {
+                if let Some(campaign) = self.durable.campaigns.get(&id) {
+                    self.soft.step_failed(campaign, now.mono_ms);
+                }
+            }
         }
     }
 
@@ -177,6 +182,7 @@ impl Core {
             let Some(campaign) = self.durable.campaigns.get(&id) else { return };
             self.soft.rest_after_failure(campaign, now.mono_ms);
             match self.due(&id) {
+                Some(Due::Records(_)) if self.soft.step_rests(&id) => self.soft.wait(campaign),
                 Some(Due::Records(_)) => {
                     commands.push(Command::Step(id));
                     return;

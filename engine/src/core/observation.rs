@@ -1,7 +1,7 @@
 //! What is seen and not recorded: it changes the soft state alone.
 
 use crate::gate::facts::{FixFacts, PullFacts, WantedKey};
-use windlass_shared::id::WorkerId;
+use windlass_shared::id::{CampaignId, WorkerId};
 use windlass_shared::session::Report;
 
 /// One observation.
@@ -17,4 +17,7 @@ pub enum Observation {
     Fix(Box<FixFacts>),
     /// Facts could not be gathered; they are wanted again after a pause.
     GatherFailed(WantedKey),
+    /// A campaign's step could not be taken (a blob that it names is not there); it is tried again after a
+    /// pause, so that the others go on.
+    StepFailed(CampaignId),
 }

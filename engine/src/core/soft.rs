@@ -10,7 +10,8 @@ use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::session::Answer;
 
-/// Facts that could not be gathered (a blob that cannot be read) are wanted again after this long.
+/// Facts that could not be gathered (a blob that cannot be read) are wanted again after this long, and so is
+/// a step that could not be taken.
 pub const RETRY_AFTER_GATHER_FAILED_MS: u64 = 5_000;
 /// Pauses before the second and the third try after the machinery failed (P20), milliseconds. The sum
 /// stays below the lease period, so that a campaign moves on within two of them (I14).
@@ -24,6 +25,7 @@ type Rank = (Reverse<i32>, i64, CampaignId);
 enum Timer {
     Backoff(CampaignId),
     Gather(WantedKey),
+    Step(CampaignId),
 }
 
 /// See the module.
@@ -34,6 +36,8 @@ pub struct Soft {
     fix: BTreeMap<CampaignId, FixFacts>,
     gathering: BTreeSet<WantedKey>,
     resting: BTreeSet<WantedKey>,
+    /// Campaigns whose step could not be taken.
+    resting_steps: BTreeSet<CampaignId>,
     backoff: BTreeMap<CampaignId, Backoff>,
     timers: BTreeSet<(u64, Timer)>,
     dirty: BTreeSet<Rank>,
@@ -135,6 +139,10 @@ impl Soft {
                     self.resting.remove(&key);
                     self.wake_one(key.campaign());
                 }
+                Some((_, Timer::Step(campaign))) => {
+                    self.resting_steps.remove(&campaign);
+                    self.wake_one(&campaign);
+                }
                 None => break,
             }
         }
@@ -228,6 +236,24 @@ impl Soft {
         if !self.dirty.contains(&rank(campaign)) {
             self.wait(campaign);
         }
+    }
+
+    /// Whether facts could not be gathered and are to be wanted again later.
+    pub(super) fn gathering_rests(&self, key: &WantedKey) -> bool {
+        self.resting.contains(key)
+    }
+
+    /// Its step could not be taken.
+    pub(super) fn step_failed(&mut self, campaign: &Campaign, now_ms: u64) {
+        if self.resting_steps.insert(campaign.id.clone()) {
+            let at_ms = now_ms + RETRY_AFTER_GATHER_FAILED_MS;
+            self.timers.insert((at_ms, Timer::Step(campaign.id.clone())));
+        }
+    }
+
+    /// Whether its step could not be taken and is to be tried again later.
+    pub(super) fn step_rests(&self, campaign: &CampaignId) -> bool {
+        self.resting_steps.contains(campaign)
     }
 }
 

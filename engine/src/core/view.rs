@@ -149,6 +149,12 @@ impl Core {
         }
         match self.due(&campaign.id)? {
             Due::Device(wait) | Due::Nothing(wait) => Some(wait),
+            Due::Records(_) if self.soft().step_rests(&campaign.id) => {
+                Some("a step that names a blob which is not in the store; it is tried again every 5 s".to_owned())
+            }
+            Due::Facts(wanted) if self.soft().gathering_rests(&wanted.key()) => {
+                Some("facts that could not be gathered; they are tried again every 5 s, and the coordinator's log says why".to_owned())
+            }
             Due::Records(_) | Due::Facts(_) => None,
         }
     }

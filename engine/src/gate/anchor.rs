@@ -63,7 +63,8 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
         // The last line of the several says what is wrong.
         error => {
             let text = error.to_string();
-            format!("is no regular expression: {}", text.lines().last().unwrap_or_default().trim())
+            let line = text.lines().last().unwrap_or_default().trim();
+            format!("is no regular expression: {}", line.trim_start_matches("error: "))
         }
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::harness::{World, anchor, crash, diff_of, digest, holds, infra, lever, path, row};
 use serde_json::json;
-use windlass_engine::core::Ask;
+use windlass_engine::core::{Ask, RETRY_AFTER_GATHER_FAILED_MS};
 use windlass_engine::gate::facts::{Look, Merged, ProposalFacts, Wanted};
 use windlass_shared::conclusion::Status;
 use windlass_shared::digest::Digest;
@@ -429,5 +429,28 @@ fn a_failed_gather_hides_nothing_that_changed_meanwhile() {
     world.feed(windlass_engine::core::Input::Client { request, ask }).expect("retired");
     world.observe(windlass_engine::core::Observation::GatherFailed(key));
     assert_eq!(world.open().lever, Some(LeverNumber(2)));
+    world.finish("0.6");
+}
+
+#[test]
+fn a_step_that_cannot_be_taken_rests_and_starves_nobody() {
+    let mut world = World::empty();
+    world.connect("w", crate::harness::cpus(1));
+    world.submit("urgent", &json!({"priority": 5})).expect("created");
+    world.finish("0.5");
+    let urgent = world.id();
+    let is_open = |world: &World| world.core.campaign(&urgent).expect("known").open.is_some();
+    world.untakable = Some(urgent.clone());
+    world.propose(lever("a")).expect("queued");
+    assert!(!is_open(&world), "its step was not taken");
+    let waits = world.waits_for();
+    assert!(waits.contains("not in the store"), "{waits}");
+    world.submit("later", &json!({})).expect("created");
+    world.finish("0.5");
+    assert!(!is_open(&world));
+    world.untakable = None;
+    world.pass(RETRY_AFTER_GATHER_FAILED_MS);
+    assert!(is_open(&world), "it is tried again");
+    world.campaign = Some(urgent.clone());
     world.finish("0.6");
 }

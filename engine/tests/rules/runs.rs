@@ -413,3 +413,56 @@ fn p23_a_crash_is_concluded_from_its_ending() {
     let text = conclusions(&world)[1].bullets.join("\n");
     assert!(text.contains("crashed with exit code 1") && text.contains("carried fixes applied: 1"), "{text}");
 }
+
+#[test]
+fn p28_after_discard_or_crash_the_next_parent_is_still_the_best() {
+    for (metric, status) in
+        [(Some("0.1"), Status::Discard), (None, Status::Crash), (Some("0.9"), Status::Keep)]
+    {
+        let mut world = World::based(&json!({}));
+        let best = world.state().parent_tree();
+        world.propose(lever("a")).expect("queued");
+        world.propose(lever("b")).expect("queued");
+        let tried = world.open().tree;
+        world.end(Kind::Run, |order| match metric {
+            Some(metric) => good(order, metric),
+            None => crash(),
+        });
+        assert_eq!(world.last_decision().1, status);
+        let (parent, tree) = if status == Status::Keep { (2, tried) } else { (1, best) };
+        assert_eq!(world.open().parent.map(|parent| parent.0), Some(parent), "{status:?}");
+        assert_eq!(world.state().parent_tree(), tree, "{status:?}");
+        assert!(world.state().tried_trees.contains_key(&tried), "the losing tree stays in the ledger");
+        world.finish("0.2");
+    }
+}
+
+#[test]
+fn p20_a_run_that_was_cancelled_is_run_again_and_counts_for_nothing() {
+    let mut world = World::based(&json!({}));
+    world.propose(lever("a")).expect("queued");
+    for _ in 0..5 {
+        world.end(Kind::Run, |_| Outcome::bare(Ending::Cancelled));
+    }
+    world.finish("0.9");
+    assert_eq!(world.last_decision(), (2, Status::Keep, "better".to_owned()));
+    assert!(world.bodies().all(|body| !matches!(body, Body::WorkerDrained { .. })));
+}
+
+#[test]
+fn p22_an_analysis_sees_the_baseline_and_the_latest_iterations() {
+    let mut world = World::with(&json!({"always": [scripted("e")]}));
+    for n in 0..40 {
+        if n > 0 {
+            world.propose(lever(&format!("l{n}"))).expect("queued");
+        }
+        world.end(Kind::Run, |order| good(order, &format!("0.{}", 600 + n)));
+        let (worker, order) = world.order(Kind::Analysis);
+        let seen: Vec<u32> = order.history.iter().map(|(number, _)| number.0).collect();
+        assert!(seen.len() <= 32, "bounded: {}", seen.len());
+        if n > 0 {
+            assert_eq!((seen.first(), seen.last()), (Some(&1), Some(&n)), "the baseline and the latest");
+        }
+        world.end_on(&worker, &order.key, good(&order, "0"));
+    }
+}

@@ -72,6 +72,8 @@ pub(crate) struct World {
     queue: BTreeMap<(u64, u64), Event>,
     scheduled: u64,
     pub(crate) handled: u64,
+    /// The ledger's end when live state and replayed state were last compared.
+    pub(crate) compared_seq: u64,
     pub(crate) coordinator: Coordinator,
     pub(crate) machines: Vec<Machine>,
     pub(crate) client: Client,
@@ -79,8 +81,6 @@ pub(crate) struct World {
     pub(crate) weather: Weather,
     pub(crate) coverage: Coverage,
     pub(crate) drawn: u64,
-    /// The coordinator's life and the records when bytes were last compared.
-    pub(crate) bytes_checked: (u64, u64),
     pub(crate) ambush: Ambush,
     /// A fault that the next message or gathering meets.
     pub(crate) forced: Option<Fault>,
@@ -99,6 +99,7 @@ impl World {
             queue: BTreeMap::new(),
             scheduled: 0,
             handled: 0,
+            compared_seq: 0,
             coordinator: Coordinator::default(),
             machines,
             client: Client::default(),
@@ -106,7 +107,6 @@ impl World {
             weather: Weather::foul(&mut random),
             coverage: Coverage::default(),
             drawn: 0,
-            bytes_checked: (0, 0),
             ambush: Ambush::of(seed),
             forced: None,
             trace: wants_trace.then(Vec::new),

@@ -1,10 +1,45 @@
-//! File work off the event loop. Every such task is awaited where it was begun, so none outlives the driver.
+//! File work off the event loop. A task that is ended leaves its file work running, so it is counted: a
+//! driver that ends waits until none is left.
 
 use crate::error::Error;
+use std::sync::LazyLock;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How much of it is in hand, in this process.
+static IN_HAND: LazyLock<watch::Sender<usize>> = LazyLock::new(|| watch::Sender::new(0));
+
+/// One piece of it, until dropped.
+struct Piece;
+
+impl Piece {
+    fn begin() -> Self {
+        IN_HAND.send_modify(|count| *count += 1);
+        Self
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        IN_HAND.send_modify(|count| *count -= 1);
+    }
+}
 
 /// Does `work` on a thread for blocking calls.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(Error::Task)?
+    let piece = Piece::begin();
+    let counted = move || {
+        let _piece = piece;
+        work()
+    };
+    tokio::task::spawn_blocking(counted).await.map_err(Error::Task)?
+}
+
+/// Waits until none is in hand, at most so long. Whether that came true.
+pub(super) async fn settle(at_most: Duration) -> bool {
+    let mut in_hand = IN_HAND.subscribe();
+    let none = in_hand.wait_for(|&count| count == 0);
+    tokio::time::timeout(at_most, none).await.is_ok()
 }

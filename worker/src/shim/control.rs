@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::procfs;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -80,9 +80,24 @@ pub fn cancel(dir: &Path) {
     }
 }
 
+/// Kills a shim itself, not its tree.
+pub fn kill(shim: &OwnedFd) -> Result<(), Error> {
+    match pidfd_send_signal(shim, Signal::KILL) {
+        // Ended in between, which is what is wanted.
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(errno) => Err(Error::system("kill a shim")(errno)),
+    }
+}
+
 /// Makes sure that no shim will ever start in `dir` from an earlier launch. False when one holds it.
 pub fn retire(dir: &Path) -> Result<bool, Error> {
-    let Ok(_lock) = lock(dir) else { return Ok(false) };
+    let _lock = match lock(dir) {
+        Ok(lock) => lock,
+        Err(error) if error.is_held() => return Ok(false),
+        // Put away in between: nothing can start there.
+        Err(_) if !dir.exists() => return Ok(true),
+        Err(error) => return Err(error),
+    };
     match std::fs::remove_file(dir.join(Spec::FILE)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),

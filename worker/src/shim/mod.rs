@@ -8,7 +8,7 @@ mod run;
 mod spec;
 mod tree;
 
-pub use control::{ATTEMPT_VARIABLE, Launched, cancel, identify, kill_leftovers, launch, retire};
+pub use control::{ATTEMPT_VARIABLE, Launched, cancel, identify, kill, kill_leftovers, launch, retire};
 pub use record::{Exit, Identity};
 pub use run::main;
 pub use spec::{LogLimits, Spec};

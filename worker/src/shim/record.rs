@@ -15,7 +15,7 @@ pub struct Identity {
     pub boot_id: String,
     /// The start's own number, in the shim's environment too.
     pub nonce: String,
-    /// When the command was started, Unix milliseconds.
+    /// When it was, Unix milliseconds; the command is started at most some seconds later.
     pub started_wall_ms: i64,
 }
 

@@ -60,20 +60,13 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     process::setsid().map_err(Error::system("begin a session"))?;
     process::set_child_subreaper(Some(process::getpid())).map_err(Error::system("become a subreaper"))?;
     rustix::thread::set_no_new_privs(true).map_err(Error::system("renounce new privileges"))?;
-    // Held until this process ends, which is after its tree has (I6).
-    let _devices = spec.locks.iter().map(|path| control::lock_device(path)).collect::<Result<Vec<_>, _>>()?;
     let control = control::listen(dir)?;
     let log = LogFile::create(dir, spec.log).map_err(Error::file("create the log in", dir))?;
+    // Before anything that waits: from here on a daemon that starts finds this shim, and can cancel it.
+    durable::write(&dir.join(Identity::FILE), &identity(spec))?;
+    // Held until this process ends, which is after its tree has (I6).
+    let _devices = spec.locks.iter().map(|path| control::lock_device(path)).collect::<Result<Vec<_>, _>>()?;
     let started_wall_ms = wall_ms();
-    let stat = procfs::stat(process::getpid());
-    let identity = Identity {
-        pid: process::getpid().as_raw_nonzero().get(),
-        start_ticks: stat.map_or(0, |stat| stat.start_ticks),
-        boot_id: procfs::boot_id(),
-        nonce: spec.nonce.clone(),
-        started_wall_ms,
-    };
-    durable::write(&dir.join(Identity::FILE), &identity)?;
     let oom_kills = procfs::oom_kills();
     let mut life = Life::start(spec, control, log)?;
     // The daemon may be gone: then nobody needs to be told.
@@ -81,6 +74,17 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     drop(stdout.write_all(b"started\n").and_then(|()| stdout.flush()));
     life.live();
     Ok(life.record(spec, started_wall_ms, procfs::oom_kills() > oom_kills))
+}
+
+fn identity(spec: &Spec) -> Identity {
+    let stat = procfs::stat(process::getpid());
+    Identity {
+        pid: process::getpid().as_raw_nonzero().get(),
+        start_ticks: stat.map_or(0, |stat| stat.start_ticks),
+        boot_id: procfs::boot_id(),
+        nonce: spec.nonce.clone(),
+        started_wall_ms: wall_ms(),
+    }
 }
 
 fn wall_ms() -> i64 {

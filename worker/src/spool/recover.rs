@@ -6,7 +6,13 @@ use super::work_dir::WorkDir;
 use crate::error::Error;
 use crate::shim::{self, Exit};
 use rustix::fd::OwnedFd;
+use std::time::{Duration, Instant};
 use windlass_shared::attempt::{Order, Outcome};
+
+/// How long a shim may hold its attempt before it says who it is.
+const STARTING_MAX: Duration = Duration::from_secs(5);
+/// Between looks whether it has.
+const STARTING_PAUSE: Duration = Duration::from_millis(10);
 
 /// How far an attempt had come.
 #[derive(Debug)]
@@ -60,22 +66,44 @@ fn readable_order(work: &WorkDir, dir: &AttemptDir) -> Result<Order, String> {
 }
 
 fn state(dir: &AttemptDir) -> Result<State, Error> {
+    let until = Instant::now() + STARTING_MAX;
+    state_after(dir, || {
+        std::thread::sleep(STARTING_PAUSE);
+        Instant::now() < until
+    })
+}
+
+/// `pause` waits a little for a shim that is just starting, and says whether it may be waited for again.
+fn state_after(dir: &AttemptDir, mut pause: impl FnMut() -> bool) -> Result<State, Error> {
+    loop {
+        if let Some(state) = written(dir) {
+            return Ok(state);
+        }
+        if shim::retire(dir.path())? {
+            // Looked at again: it may have lived and ended between the two.
+            return Ok(written(dir).unwrap_or(State::Unstarted));
+        }
+        // A torn identity will not become another.
+        if dir.identity().is_err() || !pause() {
+            return Ok(written(dir).unwrap_or(State::Gone));
+        }
+    }
+}
+
+/// What the documents say; nothing before a shim has left one.
+fn written(dir: &AttemptDir) -> Option<State> {
     // Exit record before liveness: a shim writes it while it still lives for a moment.
     if let Some(outcome) = legible(dir, dir.outcome()) {
-        return Ok(State::Ended(Box::new(outcome)));
+        return Some(State::Ended(Box::new(outcome)));
     }
-    if let Some(identity) = legible(dir, dir.identity()) {
-        let living = shim::identify(&identity);
-        // Looked at after the process: one that ended in between has left its record.
-        if let Some(exit) = legible(dir, dir.exit()) {
-            return Ok(State::Exited(Box::new(exit)));
-        }
-        return Ok(living.map_or(State::Gone, |pidfd| State::Running(pidfd, identity.started_wall_ms)));
-    }
+    let identity = legible(dir, dir.identity());
+    let living = identity.as_ref().and_then(shim::identify);
+    // Looked at after the process: one that ended in between has left its record.
     if let Some(exit) = legible(dir, dir.exit()) {
-        return Ok(State::Exited(Box::new(exit)));
+        return Some(State::Exited(Box::new(exit)));
     }
-    if shim::retire(dir.path())? { Ok(State::Unstarted) } else { Ok(State::Gone) }
+    let identity = identity?;
+    Some(living.map_or(State::Gone, |pidfd| State::Running(pidfd, identity.started_wall_ms)))
 }
 
 /// A document that cannot be read counts as not there, and is named.
@@ -84,4 +112,62 @@ fn legible<T>(dir: &AttemptDir, document: Result<Option<T>, Error>) -> Option<T>
         tracing::warn!(folder = %dir.path().display(), problem = error.chain(), "skipped a torn document");
         None
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::durable;
+    use crate::procfs;
+    use crate::shim::Identity;
+    use rustix::process::Pid;
+    use std::fs::File;
+    use std::process::{Command, Stdio};
+
+    /// An attempt folder whose lock is held, as by a shim that is just starting.
+    fn starting() -> (tempfile::TempDir, AttemptDir, File) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lock = File::create(folder.path().join("shim.lock")).expect("a lock");
+        lock.lock().expect("free");
+        let dir = AttemptDir::at(folder.path().to_owned());
+        (folder, dir, lock)
+    }
+
+    #[test]
+    fn a_shim_that_is_just_starting_is_waited_for() {
+        let (_folder, dir, _lock) = starting();
+        let mut shim = Command::new("cat")
+            .env(Identity::VARIABLE, "this start")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("a process");
+        let pid = Pid::from_child(&shim);
+        let mut pauses = 0;
+        let state = state_after(&dir, || {
+            pauses += 1;
+            let identity = Identity {
+                pid: pid.as_raw_nonzero().get(),
+                start_ticks: procfs::stat(pid).expect("it lives").start_ticks,
+                boot_id: procfs::boot_id(),
+                nonce: "this start".to_owned(),
+                started_wall_ms: 7,
+            };
+            durable::write(&dir.path().join(Identity::FILE), &identity).expect("a document");
+            true
+        });
+        assert!(matches!(state, Ok(State::Running(_, 7))), "{state:?}");
+        assert_eq!(pauses, 1);
+        shim.kill().expect("ours");
+        shim.wait().expect("ours");
+    }
+
+    #[test]
+    fn a_lock_that_is_let_go_without_a_word_means_unstarted_and_one_that_is_not_means_gone() {
+        let (_folder, dir, lock) = starting();
+        assert!(matches!(state_after(&dir, || false), Ok(State::Gone)));
+        let mut lock = Some(lock);
+        let state = state_after(&dir, || lock.take().is_some());
+        assert!(matches!(state, Ok(State::Unstarted)), "{state:?}");
+    }
 }

@@ -84,7 +84,12 @@ impl WorkDir {
 
     /// All attempt folders.
     pub fn attempts(&self) -> Result<Vec<AttemptDir>, Error> {
-        let path = self.root.join("attempts");
+        Self::attempts_in(&self.root)
+    }
+
+    /// All attempt folders below `root`, whoever holds it.
+    pub fn attempts_in(root: &Path) -> Result<Vec<AttemptDir>, Error> {
+        let path = root.join("attempts");
         let entries = fs::read_dir(&path).map_err(Error::file("list", &path))?;
         Ok(entries.flatten().map(|entry| AttemptDir::at(entry.path())).collect())
     }

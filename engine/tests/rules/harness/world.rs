@@ -37,6 +37,8 @@ pub struct World {
     pub fixes: BTreeMap<u32, Refusal>,
     /// Gathers that fail.
     pub unreadable: bool,
+    /// The campaign whose steps cannot be taken.
+    pub untakable: Option<CampaignId>,
     /// What was gathered.
     pub gathered: Vec<Wanted>,
     /// The latest campaign.
@@ -59,6 +61,7 @@ impl World {
             looks: BTreeMap::new(),
             fixes: BTreeMap::new(),
             unreadable: false,
+            untakable: None,
             gathered: Vec::new(),
             campaign: None,
             legal: Legal::default(),
@@ -338,6 +341,9 @@ impl World {
 
     fn carry_out(&mut self, command: Command) {
         match command {
+            Command::Step(campaign) if self.untakable.as_ref() == Some(&campaign) => {
+                self.core.observe(self.now, Observation::StepFailed(campaign));
+            }
             Command::Step(campaign) => self.feed(Input::Step(campaign)).expect("a step is not refused"),
             Command::Lose(worker) => self.feed(Input::Lose(worker)).expect("a loss is not refused"),
             Command::Gather(wanted) => self.gather(wanted),

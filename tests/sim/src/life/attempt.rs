@@ -69,8 +69,8 @@ impl CampaignLife {
             open.infrastructure += 1;
             return Ok(());
         }
-        // Cancelled by its owner's or its machine's hand: it says nothing, and is run again.
         if outcome.ending == Ending::Cancelled {
+            // It says nothing of the lever, and is run again.
             return Ok(());
         }
         open.last_outputs = outcome.outputs.clone();

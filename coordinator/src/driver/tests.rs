@@ -1,0 +1,89 @@
+//! The loop's own ends, and what its gatherers say of what cannot be gathered.
+
+use super::gather::{self, Finding};
+use super::*;
+use crate::blobs::Blobs;
+use crate::logs::Logs;
+use std::path::Path;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use windlass_engine::gate::facts::{FixWanted, Merged, PullWanted};
+use windlass_shared::id::{IterationNumber, LeverNumber};
+
+fn stores(folder: &Path, writer: &Writer) -> Stores {
+    let readers = ledger::open(folder, |_| {}).expect("open").readers;
+    let blobs = Blobs::open(&folder.join("blobs"), readers.clone(), writer.blob_writer()).expect("open");
+    Stores { readers, blobs, logs: Logs::new(folder.join("logs")) }
+}
+
+#[tokio::test]
+async fn i17_a_loop_whose_writer_has_ended_ends_with_an_error() {
+    let folder = tempfile::tempdir().expect("tempdir");
+    let (writer, stalled) = Writer::stalled();
+    let stores = stores(folder.path(), &writer);
+    let (driver, _handle) = Driver::new(Core::new(), writer, stores, Tasks::new(CancellationToken::new()));
+    drop(stalled);
+    let ended = tokio::time::timeout(Duration::from_secs(20), driver.run()).await.expect("it ends");
+    assert!(matches!(ended, Err(Error::Writer(ledger::Error::WriterEnded))), "{ended:?}");
+}
+
+async fn seen(stores: &Stores, wanted: Wanted) -> Observation {
+    match gather::wanted(stores.clone(), wanted).await.finding {
+        Finding::Seen(seen) => *seen,
+        _ => panic!("what the core wants is seen by the core"),
+    }
+}
+
+#[tokio::test]
+async fn what_can_never_be_gathered_is_a_refusal_and_what_may_come_is_wanted_again() {
+    let folder = tempfile::tempdir().expect("tempdir");
+    let (writer, _stalled) = Writer::stalled();
+    let stores = stores(folder.path(), &writer);
+    let absent = Digest::of(b"never sent");
+    let huge = Digest { size_bytes: 1 << 40, ..absent };
+    let pull = |parent: Digest, editable: &str| {
+        Wanted::Pull(Box::new(PullWanted {
+            campaign: "digits-1".into(),
+            lever: LeverNumber(1),
+            parent,
+            best: None,
+            base: parent,
+            changed: parent,
+            files: Vec::new(),
+            anchor: None,
+            editable: vec![editable.to_owned()],
+            evidence: None,
+        }))
+    };
+    for (wanted, reason) in [(pull(absent, "../x"), "BINDING"), (pull(huge, "train.py"), "TOO_MUCH")] {
+        let Observation::Pull(facts) = seen(&stores, wanted).await else { panic!("not {reason}") };
+        let Merged::Refused(refusal) = &facts.merged else { panic!("{facts:?}") };
+        assert_eq!((refusal.reason(), facts.lever), (reason, LeverNumber(1)));
+    }
+    let fix = Wanted::Fix(Box::new(FixWanted {
+        campaign: "digits-1".into(),
+        iteration: IterationNumber(2),
+        fix: 0,
+        patch: absent,
+        tree: huge,
+        written_on: absent,
+        parent: absent,
+        editable: vec!["train.py".to_owned()],
+    }));
+    let Observation::Fix(facts) = seen(&stores, fix).await else { panic!("not a fix's facts") };
+    assert_eq!(facts.applied.as_ref().map_err(Refusal::reason), Err("TOO_MUCH"));
+    let later = seen(&stores, pull(absent, "train.py")).await;
+    assert!(matches!(later, Observation::GatherFailed(_)), "{later:?}");
+}
+
+#[tokio::test]
+async fn a_panic_is_caught_wherever_it_happens() {
+    assert_eq!(tasks::caught(async { 7 }).await, Ok(7));
+    let here = async {
+        tokio::task::yield_now().await;
+        panic!("on purpose")
+    };
+    assert_eq!(tasks::caught::<()>(here).await, Err(tasks::Panicked));
+    let there = blocking(|| panic!("on purpose"));
+    assert_eq!(tasks::caught::<()>(there).await, Err(tasks::Panicked));
+}
