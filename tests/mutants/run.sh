@@ -22,6 +22,17 @@ cd "$tree" || exit 1
 # Not a repository of its own: `git apply` must not look for one above.
 export GIT_CEILING_DIRECTORIES=$target
 
+# wanted NAME WORD…: whether no words are given, or one of them is in the name.
+wanted() {
+    local name=$1 word
+    shift
+    [ $# -eq 0 ] && return 0
+    for word in "$@"; do
+        [[ $name == *"$word"* ]] && return 0
+    done
+    return 1
+}
+
 suite() { cargo test --quiet --package windlass-sim --test suite -- every_invariant >"$log" 2>&1; }
 
 start=$SECONDS
@@ -36,9 +47,7 @@ survivors=0
 planted=0
 for patch in "$patches"/*.patch; do
     name=$(basename "$patch" .patch)
-    if [ $# -gt 0 ] && ! printf '%s\n' "$@" | grep -q -F -f - <<<"$name"; then
-        continue
-    fi
+    wanted "$name" "$@" || continue
     planted=$((planted + 1))
     start=$SECONDS
     if ! git apply -C1 "$patch" 2>"$log"; then

@@ -4,9 +4,9 @@ use crate::client::Reply;
 use crate::gather;
 use crate::violation::{Checked, broken, hold};
 use crate::world::World;
-use windlass_engine::gate::facts::Merged;
+use windlass_engine::gate::facts::{Look, Merged};
 use windlass_engine::session::Presence;
-use windlass_shared::record::{Body, Record};
+use windlass_shared::record::{Body, HoldReason, Record};
 use windlass_shared::session::Answer;
 
 /// How often, in a thousand events, wants are computed from scratch beside the incremental ones.
@@ -86,18 +86,35 @@ impl World {
         }
     }
 
-    /// I12: the tree that is opened is the lever's change on the best of this moment, not on an older one.
-    pub(crate) fn check_opened(&self, record: &Record) -> Checked {
-        let Body::IterationOpened { iteration, lever: Some(lever), tree, .. } = &record.body else {
-            return Ok(());
+    /// I12: a lever's turn is judged by what is so on the best of this moment, not on an older one.
+    pub(crate) fn check_turn(&self, record: &Record) -> Checked {
+        let lever = match &record.body {
+            Body::IterationOpened { lever: Some(lever), .. }
+            | Body::LeverPassed { lever, .. }
+            | Body::LeverHeld { lever, reason: HoldReason::NeedsRebase { .. } } => *lever,
+            _ => return Ok(()),
         };
         let Some(core) = &self.coordinator.core else { return Ok(()) };
         let campaign = record.campaign.as_ref().and_then(|id| core.durable().campaigns.get(id));
         let Some(campaign) = campaign else { return Ok(()) };
+        let Some(entry) = campaign.levers.get(&lever) else { return Ok(()) };
         let best = campaign.best.as_ref().map(|best| best.iteration);
-        let merged = gather::merged(self.seed, &campaign.id, *lever, &campaign.parent_tree(), best);
-        let is_fresh = matches!(merged, Merged::Clean { tree: fresh, .. } if fresh == *tree);
-        hold(is_fresh, "I12", || format!("{iteration} opens {lever} on facts of an older best"))
+        let merged = gather::merged(self.seed, &campaign.id, lever, &campaign.parent_tree(), best);
+        let is_so = match &record.body {
+            Body::IterationOpened { tree, .. } => {
+                matches!(merged, Merged::Clean { tree: fresh, .. } if fresh == *tree)
+            }
+            Body::LeverHeld { .. } => matches!(merged, Merged::Conflict(_)),
+            _ => {
+                let evidence = best.and_then(|best| campaign.evidence_of(best));
+                let anchor = entry.document.anchor.as_ref();
+                let look = gather::look_up(self.seed, &campaign.id, lever, best, anchor, evidence.as_ref());
+                matches!(look, Look::FileMissing | Look::NotLooked)
+            }
+        };
+        hold(is_so, "I12", || {
+            format!("{} of {lever} rests on facts of an older best than {best:?}", record.body.kind())
+        })
     }
 
     /// I5: a session that was closed changes nothing, however late its messages come.

@@ -20,6 +20,8 @@ use windlass_shared::session::{Answer, Report};
 const ROUNDS_MAX: usize = 500;
 /// Inputs whose records go to the disk together.
 const BATCH_MAX: usize = 8;
+/// A blob that cannot be read is waited for this long at most.
+const SLOW_GATHERING_MS: u64 = 15_000;
 /// A report hangs this long while there is nothing new.
 const HANG_MS: u64 = 20_000;
 
@@ -103,7 +105,7 @@ impl World {
             return Ok(Some(Ok(())));
         }
         for record in &records {
-            self.check_opened(record)?;
+            self.check_turn(record)?;
         }
         let Some(core) = &mut self.coordinator.core else { return Ok(None) };
         let mut lines = Vec::new();
@@ -172,7 +174,9 @@ impl World {
             Command::Lose(worker) => self.submit(Input::Lose(worker)).map(|_| ()),
             Command::Gather(wanted) => {
                 let life = self.coordinator.life;
-                let delay_ms = self.random.range(1, self.weather.gather_max_ms);
+                let is_slow = self.is_unreadable(&wanted);
+                let most_ms = if is_slow { SLOW_GATHERING_MS } else { self.weather.gather_max_ms };
+                let delay_ms = self.random.range(1, most_ms);
                 self.after(delay_ms, Event::Gathered { life, wanted });
                 Ok(())
             }

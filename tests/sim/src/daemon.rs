@@ -145,7 +145,11 @@ impl World {
     fn prepare(&mut self, machine: usize, order: windlass_shared::attempt::Order) {
         let key = order.key.clone();
         let spooled = Spooled { order, started_ms: None, exit: None, outcome: None };
-        self.machines[machine].spool.entry(key.clone()).or_insert(spooled);
+        if !self.machines[machine].spool.contains_key(&key) {
+            // After a restored backup an order whose end was forgotten is carried out anew.
+            self.truth.made.remove(&key);
+            self.machines[machine].spool.insert(key.clone(), spooled);
+        }
         let delay_ms = self.random.range(2, 1_500);
         let event = if self.random.chance(self.weather.prepare_fails_in_a_thousand) {
             let detail = "a blob could not be fetched".to_owned();

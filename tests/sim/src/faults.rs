@@ -29,10 +29,8 @@ pub(crate) struct Weather {
 }
 
 impl Weather {
-    /// Every history has its own climate; gatherings that are to fail must be under way for long.
-    pub(crate) fn foul(random: &mut Random, ambush: Ambush) -> Self {
-        let is_blind = ambush.fault == Fault::GatherFailed;
-        let gather_max_ms = if is_blind { 12_000 } else { random.range(2, 1_500) };
+    /// Every history has its own climate.
+    pub(crate) fn foul(random: &mut Random) -> Self {
         Self {
             is_foul: true,
             lose_in_a_thousand: random.range(0, 60),
@@ -40,7 +38,7 @@ impl Weather {
             delay_in_a_thousand: random.range(0, 40),
             delay_max_ms: random.range(2, 300),
             commit_max_ms: random.range(1, 400),
-            gather_max_ms,
+            gather_max_ms: random.range(2, 1_500),
             think_max_ms: random.range(3_000, 14_000),
             crash_in_a_thousand: random.range(0, 20),
             gather_fails_in_a_thousand: random.range(0, 120),
@@ -83,6 +81,18 @@ impl Ambush {
     pub(crate) fn of(seed: u64) -> Self {
         const RARE: [(&str, usize); 4] =
             [("report_superseded", 3), ("fix_applied", 5), ("lever_passed", 4), ("lever_held", 2)];
+        // Pairs that need more than chance: every twentieth seed is theirs.
+        const HARD: [(Fault, &str); 5] = [
+            (Fault::GatherFailed, "fix_applied"),
+            (Fault::GatherFailed, "report_superseded"),
+            (Fault::GatherFailed, "campaign_stopped"),
+            (Fault::ShimKilled, "lever_passed"),
+            (Fault::CrashBeforeCommit, "lever_passed"),
+        ];
+        if seed % 20 == 19 {
+            let (fault, kind) = HARD[((seed / 20) % HARD.len() as u64) as usize];
+            return Self { fault, kind, left: 12 };
+        }
         let fault = FAULTS[(seed % FAULTS.len() as u64) as usize];
         let rare = RARE.iter().flat_map(|(kind, times)| std::iter::repeat_n(*kind, *times));
         let kinds: Vec<&'static str> = Body::KINDS.into_iter().chain(rare).collect();

@@ -41,7 +41,7 @@ impl World {
 
     /// Where gatherings are to fail, about every other campaign has a blob that cannot be read: one is under
     /// way or resting at most times.
-    fn is_unreadable(&self, wanted: &Wanted) -> bool {
+    pub(crate) fn is_unreadable(&self, wanted: &Wanted) -> bool {
         let key = wanted.key();
         let is_marked = key.campaign().as_str().bytes().last().is_some_and(|byte| byte % 2 == 0);
         self.weather.is_foul && self.ambush.fault == Fault::GatherFailed && is_marked
@@ -137,16 +137,28 @@ pub(crate) fn merged(
     }
 }
 
+/// What a lever's anchor finds in the evidence of a best.
+pub(crate) fn look_up(
+    seed: u64,
+    campaign: &CampaignId,
+    lever: LeverNumber,
+    best: Option<IterationNumber>,
+    anchor: Option<&Anchor>,
+    evidence: Option<&Evidence>,
+) -> Look {
+    let mut random = fixed(seed, &format!("look {campaign} {lever} {best:?}"));
+    look(seed, &mut random, anchor, evidence)
+}
+
 fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
-    let words = format!("look {} {} {:?}", wanted.campaign, wanted.lever, wanted.best);
-    let mut random = fixed(seed, &words);
+    let (campaign, lever, best) = (&wanted.campaign, wanted.lever, wanted.best);
     PullFacts {
         campaign: wanted.campaign.clone(),
         lever: wanted.lever,
         parent: wanted.parent,
         best: wanted.best,
         merged: merged(seed, &wanted.campaign, wanted.lever, &wanted.parent, wanted.best),
-        look: look(seed, &mut random, wanted.anchor.as_ref(), wanted.evidence.as_ref()),
+        look: look_up(seed, campaign, lever, best, wanted.anchor.as_ref(), wanted.evidence.as_ref()),
     }
 }
 

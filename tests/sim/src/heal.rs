@@ -4,7 +4,7 @@
 use crate::client::What;
 use crate::faults::Weather;
 use crate::violation::{Checked, broken};
-use crate::world::{Event, World};
+use crate::world::World;
 use std::collections::BTreeMap;
 use windlass_engine::campaign::{Campaign, Due};
 use windlass_engine::core::Core;
@@ -168,19 +168,4 @@ fn mark(campaign: &Campaign) -> u64 {
     let passes: u32 = campaign.levers.values().map(|lever| lever.passes).sum();
     let queue = campaign.queue.len() as u64;
     (campaign.decided.len() as u64) * 1_000_000 + open + u64::from(passes) * 40 + queue
-}
-
-impl World {
-    /// Lets the client ask no more and the world run on: used by [`crate::run`].
-    pub(crate) fn storm(&mut self, events: u64) -> Checked {
-        self.begin();
-        while self.handled < events {
-            if !self.step()? {
-                break;
-            }
-        }
-        // The event that the storm ends on may be a crash: it is let through.
-        self.after(0, Event::Breaks);
-        Ok(())
-    }
 }

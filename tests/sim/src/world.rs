@@ -104,7 +104,7 @@ impl World {
             machines,
             client: Client::default(),
             truth: Truth::default(),
-            weather: Weather::foul(&mut random, Ambush::of(seed)),
+            weather: Weather::foul(&mut random),
             coverage: Coverage::default(),
             drawn: 0,
             ambush: Ambush::of(seed),
@@ -114,8 +114,14 @@ impl World {
         }
     }
 
-    /// Everything starts.
-    pub(crate) fn begin(&mut self) {
+    /// Everything starts, and breaks for this many events.
+    pub(crate) fn storm(&mut self, events: u64) -> Checked {
+        self.begin();
+        while self.handled < events && self.step()? {}
+        Ok(())
+    }
+
+    fn begin(&mut self) {
         self.after(0, Event::CoordinatorStarts);
         for machine in 0..self.machines.len() {
             let delay_ms = self.random.range(1, 3_000);
