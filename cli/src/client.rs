@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::session::Session;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +49,21 @@ impl Interceptor for Authorize {
 
 type Service = InterceptedService<Channel, Authorize>;
 
+/// The `HOST:PORT` of a loopback address, with or without `http://`. Anything beyond this machine is
+/// refused: the token would travel in clear.
+pub fn loopback(address: &str) -> Result<String, Error> {
+    let plain = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
+    let refuse = || Error::Address { address: address.to_owned() };
+    let (host, port) = plain.rsplit_once(':').filter(|_| !plain.contains("://")).ok_or_else(refuse)?;
+    port.parse::<u16>().map_err(|_| refuse())?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if !is_loopback {
+        return Err(Error::BeyondThisMachine { address: address.to_owned() });
+    }
+    Ok(plain.to_owned())
+}
+
 /// What the coordinator leaves in its data folder.
 #[derive(Debug, Deserialize)]
 struct EndpointFile {
@@ -67,13 +83,9 @@ impl Client {
             let path = path.strip_prefix("//").unwrap_or(path);
             return Self::by_socket(Path::new(path)).await.map_err(unreachable);
         }
-        let with_scheme = match address.split_once("://") {
-            Some(("http", _)) => address.clone(),
-            None if address.contains(':') => format!("http://{address}"),
-            _ => return Err(Error::Address { address: address.clone() }),
-        };
-        let endpoint =
-            Endpoint::from_shared(with_scheme).map_err(|_| Error::Address { address: address.clone() })?;
+        let plain = loopback(address)?;
+        let endpoint = Endpoint::from_shared(format!("http://{plain}"))
+            .map_err(|_| Error::Address { address: address.clone() })?;
         let channel = tuned(endpoint).connect().await.map_err(unreachable)?;
         Ok(Self { channel, authorize: Authorize(token(session)?) })
     }

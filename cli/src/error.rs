@@ -44,6 +44,12 @@ pub enum Error {
         /// As given.
         address: String,
     },
+    /// `--coordinator` beyond loopback.
+    #[error("{address} is beyond this machine, where the token would travel in clear: that needs TLS")]
+    BeyondThisMachine {
+        /// As given.
+        address: String,
+    },
     /// A token file that is not text for a header.
     #[error("the token in {} cannot be used", path.display())]
     Token {
@@ -216,7 +222,7 @@ impl Error {
             Self::Received(received) => return received.exit_code,
             Self::Interrupted { .. } => return 130,
             Self::Refused(refusal) => refusal.exit_code(),
-            Self::Document(_) | Self::Address { .. } => Code::Usage,
+            Self::Document(_) | Self::Address { .. } | Self::BeyondThisMachine { .. } => Code::Usage,
             Self::NoCoordinator { .. } | Self::Unreachable { .. } | Self::Changed { .. } => Code::Unavailable,
             Self::WaitEnded { .. } => Code::WaitEnded,
             Self::LeversRefused { .. } => Code::Refused,
@@ -237,7 +243,7 @@ impl Error {
             Self::Received(received) => return received.reason.clone(),
             Self::Document(_) => "FILE",
             Self::NoCoordinator { .. } | Self::Unreachable { .. } => "NO_COORDINATOR",
-            Self::Address { .. } => "ADDRESS",
+            Self::Address { .. } | Self::BeyondThisMachine { .. } => "ADDRESS",
             Self::Token { .. } => "TOKEN",
             Self::AlreadyRunning { .. } => "ALREADY_RUNNING",
             Self::File { .. } | Self::System { .. } | Self::Output { .. } => "SYSTEM",
@@ -278,7 +284,9 @@ impl Error {
             Self::Document(problem) => problem.remedy(),
             Self::NoCoordinator { data_dir } => Some(format!("windlass up --data-dir {}", quote(data_dir))),
             Self::Unreachable { .. } => Some("start it there, or correct --coordinator".to_owned()),
-            Self::Address { .. } => Some("write unix:PATH or http://127.0.0.1:PORT".to_owned()),
+            Self::Address { .. } | Self::BeyondThisMachine { .. } => {
+                Some("write unix:PATH or http://127.0.0.1:PORT".to_owned())
+            }
             Self::AlreadyRunning { .. } => {
                 Some("use it as it is, or stop it first, or give another --data-dir".to_owned())
             }

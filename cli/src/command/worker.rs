@@ -60,11 +60,7 @@ fn endpoint(session: &Session) -> Result<Endpoint, Error> {
     if let Some(path) = address.strip_prefix("unix:") {
         return Ok(Endpoint::Unix(PathBuf::from(path.strip_prefix("//").unwrap_or(path))));
     }
-    let refuse = || Error::Address { address: address.clone() };
-    let plain = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
-    if plain.contains("://") || !plain.contains(':') {
-        return Err(refuse());
-    }
+    let address = client::loopback(address)?;
     let token = client::token_text(session)?.unwrap_or_default();
-    Ok(Endpoint::Tcp { address: plain.to_owned(), token })
+    Ok(Endpoint::Tcp { address, token })
 }
