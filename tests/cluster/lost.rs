@@ -4,8 +4,8 @@ use crate::harness::{Daemon, Fleet, signal};
 use crate::project::Project;
 use serde_json::Value;
 
-/// Soon, so that the test does not wait; five reports fit in between.
-const LOST_AFTER: &str = "3 s";
+/// Soon, so that the test does not wait; a report comes at least every two thirds of it.
+const LOST_AFTER: &str = "8 s";
 
 fn kinds(fleet: &Fleet, campaign: &str) -> Vec<(String, Value)> {
     let output = fleet.client(&["--output", "json", "show", campaign, "1"]);
