@@ -155,6 +155,9 @@ impl World {
 
     /// Springs, or waits for a shim to kill or a gathering to fail while its record is still young.
     pub(crate) fn spring_now(&mut self, tries: u32) -> Checked {
+        if !self.weather.is_foul {
+            return Ok(());
+        }
         let fault = self.ambush.fault;
         let is_able = match fault {
             Fault::GatherFailed => self.is_gathering(),
@@ -162,7 +165,7 @@ impl World {
         };
         if is_able || tries == 0 {
             self.inject(fault);
-        } else if self.weather.is_foul {
+        } else {
             self.after(300, Event::Springs { tries: tries - 1 });
         }
         Ok(())

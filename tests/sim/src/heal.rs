@@ -28,6 +28,7 @@ impl World {
     fn heal(&mut self) -> Checked {
         self.say(|| "the faults stop".to_owned());
         self.weather = Weather::fair();
+        self.forced = None;
         for machine in 0..self.machines.len() {
             self.machines[machine].cut = None;
             self.outsiders(machine)?;
