@@ -64,7 +64,7 @@ fi
 
 # The binary first: the cluster tests run it.
 part "build" cargo build --quiet --bin windlass
-part "unit, rules, simulator, tidy, command line, cluster" cargo test --workspace --quiet
+part "unit, rules, simulator, tidy, command line, cluster" cargo test --workspace --quiet --no-fail-fast
 part "mutants" bash tests/mutants/run.sh
 
 say "summary"
