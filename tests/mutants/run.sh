@@ -19,6 +19,8 @@ mkdir -p "$tree"
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp -p --parents -t "$tree" 2>/dev/null
 patches=$(realpath tests/mutants)
 cd "$tree" || exit 1
+# But for the files that are edited below: what an earlier call built last was a mutant.
+sed -n 's|^+++ b/||p' "$patches"/*.patch | sort -u | xargs touch
 # Not a repository of its own: `git apply` must not look for one above.
 export GIT_CEILING_DIRECTORIES=$target
 
