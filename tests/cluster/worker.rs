@@ -1,6 +1,6 @@
 //! The worker daemon dies, and the run does not.
 
-use crate::harness::{Fleet, signal};
+use crate::harness::{Daemon, Fleet, signal};
 use crate::project::Project;
 
 /// Counts to 40, a line every 50 ms, then prints the metric.
@@ -12,14 +12,20 @@ fn is_running(fleet: &Fleet, campaign: &str) -> bool {
     status["open"]["attempt"]["phase"] == "running"
 }
 
-#[test]
-fn a_run_survives_kill_9_of_its_daemon_and_its_log_is_whole() {
+/// A fleet whose one worker is counting: the fleet, its coordinator, its worker, the campaign.
+fn counting() -> (Fleet, Daemon, Daemon, String) {
     let fleet = Fleet::new();
     let project = Project::default().run(COUNT).write(&fleet.path("project"));
-    let _coordinator = fleet.coordinator();
-    let mut worker = fleet.worker("one");
+    let coordinator = fleet.coordinator();
+    let worker = fleet.worker("one");
     let campaign = fleet.submit(&project, false);
     fleet.wait_until("the run is under way", || is_running(&fleet, &campaign));
+    (fleet, coordinator, worker, campaign)
+}
+
+#[test]
+fn a_run_survives_kill_9_of_its_daemon_and_its_log_is_whole() {
+    let (fleet, _coordinator, mut worker, campaign) = counting();
     for _ in 0..5 {
         worker.kill();
         assert!(fleet.processes().iter().any(|(_, command)| command.contains("run.sh")), "the run lives on");
@@ -39,12 +45,7 @@ fn a_run_survives_kill_9_of_its_daemon_and_its_log_is_whole() {
 
 #[test]
 fn a_run_that_ends_while_its_daemon_is_away_is_delivered_when_it_is_back() {
-    let fleet = Fleet::new();
-    let project = Project::default().run(COUNT).write(&fleet.path("project"));
-    let _coordinator = fleet.coordinator();
-    let worker = fleet.worker("one");
-    let campaign = fleet.submit(&project, false);
-    fleet.wait_until("the run is under way", || is_running(&fleet, &campaign));
+    let (fleet, _coordinator, worker, campaign) = counting();
     worker.kill();
     fleet.wait_until("the run ends by itself", || {
         !fleet.processes().iter().any(|(_, command)| command.contains("run.sh") || command.contains("shim"))
@@ -57,12 +58,7 @@ fn a_run_that_ends_while_its_daemon_is_away_is_delivered_when_it_is_back() {
 
 #[test]
 fn sigterm_to_the_daemon_leaves_the_run() {
-    let fleet = Fleet::new();
-    let project = Project::default().run(COUNT).write(&fleet.path("project"));
-    let _coordinator = fleet.coordinator();
-    let worker = fleet.worker("one");
-    let campaign = fleet.submit(&project, false);
-    fleet.wait_until("the run is under way", || is_running(&fleet, &campaign));
+    let (fleet, _coordinator, worker, campaign) = counting();
     assert!(worker.terminate().success());
     assert!(fleet.processes().iter().any(|(_, command)| command.contains("run.sh")), "the run lives on");
     let _worker = fleet.worker_unready("one");
