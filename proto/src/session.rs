@@ -1,6 +1,7 @@
 //! Reports and answers of `WorkerService.Sync`.
 
 use crate::attempt::required_key;
+use crate::device::{containment, isolation, present};
 use crate::{document, v1};
 use std::collections::BTreeSet;
 use windlass_shared::attempt::AttemptKey;
@@ -22,6 +23,21 @@ impl From<&Report> for v1::SyncRequest {
             seen: report.seen,
             devices: report.devices.iter().map(Into::into).collect(),
             attempts: report.attempts.iter().map(Into::into).collect(),
+            driver: report.worker.driver.clone().unwrap_or_default(),
+            cpus: report.worker.cpus,
+            memory_bytes: report.worker.memory_bytes,
+            isolation: report
+                .worker
+                .isolation
+                .iter()
+                .map(|level| v1::Isolation::from(*level).into())
+                .collect(),
+            containment: report
+                .worker
+                .containment
+                .map_or(v1::Containment::Unspecified, v1::Containment::from)
+                .into(),
+            unwilling: report.worker.unwilling.clone().unwrap_or_default(),
         }
     }
 }
@@ -30,6 +46,8 @@ impl TryFrom<v1::SyncRequest> for Report {
     type Error = Refusal;
 
     fn try_from(message: v1::SyncRequest) -> Result<Self, Refusal> {
+        let containment = containment(message.containment());
+        let isolation = message.isolation().filter_map(isolation).collect();
         let attempts =
             message.attempts.into_iter().map(AttemptReport::try_from).collect::<Result<Vec<_>, _>>()?;
         let keys: BTreeSet<&AttemptKey> = attempts.iter().map(|attempt| &attempt.key).collect();
@@ -43,6 +61,12 @@ impl TryFrom<v1::SyncRequest> for Report {
                 name: message.name,
                 version: message.version,
                 labels: message.labels,
+                driver: present(message.driver),
+                cpus: message.cpus,
+                memory_bytes: message.memory_bytes,
+                isolation,
+                containment,
+                unwilling: present(message.unwilling),
             },
             incarnation: (message.incarnation != 0).then_some(Incarnation(message.incarnation)),
             session: SessionId(message.session),

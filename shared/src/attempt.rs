@@ -4,6 +4,7 @@ use crate::bindings::MetricLine;
 use crate::decimal::Decimal;
 use crate::digest::{Digest, Hash};
 use crate::id::{AttemptId, DeviceId, FencingNumber, IterationNumber};
+use crate::machine::{Cache, Containment, Data, Flag, Isolation, Limits, Setup};
 use crate::path::TreePath;
 use crate::plan::Script;
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,30 @@ pub struct Order {
     pub history: Vec<(IterationNumber, Digest)>,
     /// Patterns of carried fixes, looked for in the log's last 200 lines (P19).
     pub fix_patterns: Vec<String>,
+    /// The isolation level asked for; none: the strongest of `none` and `guarded` that the machine has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+    /// What it may use at most.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Read-only paths of the worker.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub data: Vec<Data>,
+    /// Folders kept per worker and campaign.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<Cache>,
+    /// What prepares its environment (P4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Setup>,
+    /// Names of secrets; their values are in no ledger and no document.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// For a run: files of its workspace to keep, paths or globs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<String>,
+    /// For analysis: the artifacts of its run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_artifacts: Option<Digest>,
 }
 
 /// How an attempt ended: exactly one of these.
@@ -111,8 +136,12 @@ pub enum Ending {
     SoftTimeout,
     /// Killed at twice the budget.
     HardTimeout,
-    /// The host's or the device's memory ran out.
-    OutOfMemory,
+    /// Memory ran out.
+    OutOfMemory {
+        /// Which.
+        #[serde(default)]
+        memory: Memory,
+    },
     /// The GPU failed.
     GpuFault {
         /// What was seen.
@@ -133,6 +162,17 @@ pub enum Ending {
     Superseded,
 }
 
+/// Which memory ran out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Memory {
+    /// The machine's, or the run's own limit of it.
+    #[default]
+    Host,
+    /// The GPU's.
+    Device,
+}
+
 impl Ending {
     /// The word that tables and `fixes: on:` use.
     pub fn as_str(&self) -> &'static str {
@@ -141,7 +181,7 @@ impl Ending {
             Self::Crashed { .. } => "crashed",
             Self::SoftTimeout => "soft_timeout",
             Self::HardTimeout => "hard_timeout",
-            Self::OutOfMemory => "out_of_memory",
+            Self::OutOfMemory { .. } => "out_of_memory",
             Self::GpuFault { .. } => "gpu_fault",
             Self::DiskFull => "disk_full",
             Self::Infra { .. } => "infra",
@@ -162,6 +202,7 @@ impl fmt::Display for Ending {
         match self {
             Self::Crashed { code: Some(code), .. } => write!(f, "crashed with exit code {code}"),
             Self::Crashed { signal: Some(signal), .. } => write!(f, "crashed by signal {signal}"),
+            Self::OutOfMemory { memory: Memory::Device } => f.write_str("out_of_memory on the device"),
             Self::GpuFault { detail } => write!(f, "gpu_fault: {detail}"),
             Self::Infra { detail } => write!(f, "infra: {detail}"),
             other => f.write_str(other.as_str()),
@@ -245,6 +286,21 @@ pub struct Outcome {
     pub isolation: String,
     /// The model of the devices it ran on.
     pub device_model: String,
+    /// What contained its process tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<Containment>,
+    /// Circumstances that stand beside its metric.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flag>,
+    /// Bytes of log that were cut out; 0 when it is whole.
+    #[serde(default)]
+    pub log_cut_bytes: u64,
+    /// Files of its workspace that were kept: the digest of their manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<Digest>,
+    /// It never started: the campaign's `setup` failed, and the log is the setup's.
+    #[serde(default)]
+    pub setup_failed: bool,
 }
 
 impl Outcome {
@@ -263,6 +319,11 @@ impl Outcome {
             fix_matches: Vec::new(),
             isolation: String::new(),
             device_model: String::new(),
+            containment: None,
+            flags: Vec::new(),
+            log_cut_bytes: 0,
+            artifacts: None,
+            setup_failed: false,
         }
     }
 }

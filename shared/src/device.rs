@@ -2,6 +2,7 @@
 
 use crate::attempt::AttemptKey;
 use crate::id::{DeviceId, WorkerId};
+use crate::machine::{Containment, Isolation};
 use serde::{Deserialize, Serialize};
 
 /// The sort of a device.
@@ -46,6 +47,18 @@ pub struct Device {
     /// Its memory, bytes; absent when it cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+    /// CUDA compute capability, such as `9.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compute_capability: Option<String>,
+    /// PCI address, such as `00000000:1B:00.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pci: Option<String>,
+    /// The NUMA node that it hangs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numa_node: Option<u32>,
+    /// For a MIG slice: the id of the GPU that it is cut from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice_of: Option<DeviceId>,
     /// Whether it can be leased.
     pub state: DeviceState,
 }
@@ -61,4 +74,57 @@ pub struct WorkerInfo {
     pub version: String,
     /// Labels that it carries.
     pub labels: Vec<String>,
+    /// The GPU driver's version, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// Logical CPUs.
+    #[serde(default)]
+    pub cpus: u32,
+    /// Host memory, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Isolation levels that it can give.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub isolation: Vec<Isolation>,
+    /// The strongest containment that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<Containment>,
+    /// Why it takes nothing new at the moment (its disk is nearly full), by its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwilling: Option<String>,
+}
+
+impl WorkerInfo {
+    /// A worker that says nothing of itself but who it is.
+    pub fn named(id: WorkerId, name: String, version: String) -> Self {
+        Self {
+            id,
+            name,
+            version,
+            labels: Vec::new(),
+            driver: None,
+            cpus: 0,
+            memory_bytes: None,
+            isolation: Vec::new(),
+            containment: None,
+            unwilling: None,
+        }
+    }
+}
+
+impl Device {
+    /// A device of which only the kind and the model are known, and that is free.
+    pub fn plain(id: DeviceId, kind: DeviceKind, model: String) -> Self {
+        Self {
+            id,
+            kind,
+            model,
+            memory_bytes: None,
+            compute_capability: None,
+            pci: None,
+            numa_node: None,
+            slice_of: None,
+            state: DeviceState::Free,
+        }
+    }
 }

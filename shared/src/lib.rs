@@ -9,6 +9,7 @@ pub mod device;
 pub mod digest;
 pub mod id;
 pub mod lever;
+pub mod machine;
 pub mod path;
 pub mod plan;
 pub mod record;

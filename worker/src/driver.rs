@@ -119,11 +119,11 @@ struct Driver {
 impl Driver {
     fn new(settings: &Settings, shop: Shop, sender: Sender<Event>) -> Self {
         let name = settings.name.clone().or_else(|| sysinfo::System::host_name().ok());
+        let name = name.unwrap_or_else(|| "worker".to_owned());
+        let version = env!("CARGO_PKG_VERSION").to_owned();
         let info = WorkerInfo {
-            id: shop.work.id().clone(),
-            name: name.unwrap_or_else(|| "worker".to_owned()),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
             labels: settings.labels.clone(),
+            ..WorkerInfo::named(shop.work.id().clone(), name, version)
         };
         Self {
             host: Host::new(info, draw_session()),

@@ -23,7 +23,7 @@ use windlass_proto::v1::worker_service_client::WorkerServiceClient;
 use windlass_proto::{document, v1};
 use windlass_shared::attempt::{Ending, Kind, Order, Outcome, Output, Phase, Reading};
 use windlass_shared::decimal::Decimal;
-use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
+use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{Incarnation, SessionId};
 use windlass_shared::path::TreePath;
@@ -225,19 +225,8 @@ impl FakeWorker {
     /// See [`FakeWorker::new`].
     pub async fn try_new(client: &Client) -> Option<Self> {
         let channel = client.channel.clone();
-        let device = Device {
-            id: "cpu-0".into(),
-            kind: DeviceKind::Cpu,
-            model: "cpu".to_owned(),
-            memory_bytes: None,
-            state: DeviceState::Free,
-        };
-        let info = WorkerInfo {
-            id: "worker-1".into(),
-            name: "one".to_owned(),
-            version: "0.1.0".to_owned(),
-            labels: Vec::new(),
-        };
+        let device = Device::plain("cpu-0".into(), DeviceKind::Cpu, "cpu".to_owned());
+        let info = WorkerInfo::named("worker-1".into(), "one".to_owned(), "0.1.0".to_owned());
         let report = Report {
             worker: info,
             incarnation: None,

@@ -1,7 +1,7 @@
 //! An exit record becomes exactly one ending.
 
 use serde::{Deserialize, Serialize};
-use windlass_shared::attempt::{AttemptKey, Ending};
+use windlass_shared::attempt::{AttemptKey, Ending, Memory};
 
 /// What a shim knows when its tree is dead; written to disk before any clean-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,9 +32,12 @@ pub struct ExitRecord {
     pub log_cut_bytes: u64,
 }
 
-/// Words at the end of a failed run's log that say the memory ran out.
-pub const OUT_OF_MEMORY_WORDS: [&str; 4] =
-    ["MemoryError", "CUDA out of memory", "OutOfMemoryError", "Cannot allocate memory"];
+/// Words at the end of a failed run's log that say the GPU's memory ran out.
+pub const DEVICE_MEMORY_WORDS: [&str; 3] =
+    ["CUDA out of memory", "CUDA_ERROR_OUT_OF_MEMORY", "torch.OutOfMemoryError"];
+/// The same of the machine's memory.
+pub const HOST_MEMORY_WORDS: [&str; 4] =
+    ["MemoryError", "Cannot allocate memory", "std::bad_alloc", "memory allocation of"];
 
 /// Classifies an exit. `log_end` is the end of the log, at most some kilobytes.
 pub fn classify(exit: &ExitRecord, log_end: &str) -> Ending {
@@ -53,8 +56,12 @@ pub fn classify(exit: &ExitRecord, log_end: &str) -> Ending {
     if exit.code == Some(0) {
         return Ending::Finished;
     }
-    if exit.oom_killed || OUT_OF_MEMORY_WORDS.iter().any(|word| log_end.contains(word)) {
-        return Ending::OutOfMemory;
+    let says = |words: &[&str]| words.iter().any(|word| log_end.contains(word));
+    if !exit.oom_killed && says(&DEVICE_MEMORY_WORDS) {
+        return Ending::OutOfMemory { memory: Memory::Device };
+    }
+    if exit.oom_killed || says(&HOST_MEMORY_WORDS) {
+        return Ending::OutOfMemory { memory: Memory::Host };
     }
     if log_end.contains("No space left on device") {
         return Ending::DiskFull;
@@ -102,9 +109,17 @@ mod tests {
             "",
             Ending::Crashed { code: None, signal: Some(11) },
         );
-        check(|e| e.code = Some(1), "RuntimeError: CUDA out of memory.", Ending::OutOfMemory);
+        check(
+            |e| e.code = Some(1),
+            "RuntimeError: CUDA out of memory.",
+            Ending::OutOfMemory { memory: Memory::Device },
+        );
         check(|e| e.code = Some(1), "OSError: [Errno 28] No space left on device", Ending::DiskFull);
-        check(|e| (e.code, e.signal, e.oom_killed) = (None, Some(9), true), "", Ending::OutOfMemory);
+        check(
+            |e| (e.code, e.signal, e.oom_killed) = (None, Some(9), true),
+            "",
+            Ending::OutOfMemory { memory: Memory::Host },
+        );
         // P16: a run ended by its gate, also when it then ends with code 0.
         check(|e| e.soft_fired = true, "", Ending::SoftTimeout);
         check(|e| (e.soft_fired, e.hard_fired) = (true, true), "", Ending::HardTimeout);

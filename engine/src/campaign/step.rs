@@ -253,6 +253,18 @@ impl Context<'_> {
             results: open.results.filter(|_| kind == Kind::Analysis),
             history: if kind == Kind::Analysis { self.campaign.history.clone() } else { Vec::new() },
             fix_patterns: self.fix_patterns(open),
+            isolation: w.sandbox,
+            limits: w.limits,
+            data: w.data.clone(),
+            caches: w.caches.clone(),
+            setup: w.setup.clone(),
+            secrets: w.secrets.clone(),
+            artifacts: if kind == Kind::Run { w.artifacts.clone() } else { Vec::new() },
+            run_artifacts: open
+                .run
+                .as_ref()
+                .filter(|_| kind == Kind::Analysis)
+                .and_then(|run| run.outcome.artifacts),
         }
     }
 

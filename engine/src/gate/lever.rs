@@ -4,7 +4,7 @@
 use crate::gate::editable::Editable;
 use crate::gate::{anchor, plan};
 use std::collections::BTreeSet;
-use windlass_shared::attempt::Ending;
+use windlass_shared::attempt::{Ending, Memory};
 use windlass_shared::lever::{
     CarriedFix, FixTrigger, ITEMS_MAX, Kind, Lever, TEXT_MAX_BYTES, TITLE_MAX_BYTES,
 };
@@ -80,7 +80,7 @@ const ENDINGS: [Ending; 11] = [
     Ending::Crashed { code: None, signal: None },
     Ending::SoftTimeout,
     Ending::HardTimeout,
-    Ending::OutOfMemory,
+    Ending::OutOfMemory { memory: Memory::Host },
     Ending::GpuFault { detail: String::new() },
     Ending::DiskFull,
     Ending::Infra { detail: String::new() },

@@ -10,7 +10,7 @@ const GIB: u64 = 1 << 30;
 
 fn device(id: &str, kind: DeviceKind, model: &str, memory_gib: u64) -> Device {
     let memory_bytes = (kind == DeviceKind::Gpu).then_some(memory_gib * GIB);
-    Device { id: id.into(), kind, model: model.to_owned(), memory_bytes, state: DeviceState::Free }
+    Device { memory_bytes, ..Device::plain(id.into(), kind, model.to_owned()) }
 }
 
 fn gpus(worker: &str, count: usize, model: &str, memory_gib: u64) -> Vec<Device> {
@@ -27,10 +27,8 @@ fn fleet(workers: &[(&str, &[&str], Vec<Device>)]) -> Fleet {
     for (name, labels, devices) in workers {
         let report = Report {
             worker: WorkerInfo {
-                id: WorkerId::from(*name),
-                name: format!("host-{name}"),
-                version: String::new(),
                 labels: labels.iter().map(|&label| label.to_owned()).collect(),
+                ..WorkerInfo::named(WorkerId::from(*name), format!("host-{name}"), String::new())
             },
             incarnation: None,
             session: SessionId::from("s"),

@@ -4,7 +4,7 @@
 use crate::harness::{World, carried, cpus, crash, digest, good, infra, lever, path, row, scripted};
 use serde_json::{Value, json};
 use windlass_engine::core::Ask;
-use windlass_shared::attempt::{Ending, Kind, Order, Outcome, Reading};
+use windlass_shared::attempt::{Ending, Kind, Memory, Order, Outcome, Reading};
 use windlass_shared::conclusion::{Conclusion, Status};
 use windlass_shared::id::{LeverNumber, WorkerId};
 use windlass_shared::lever::{FixTrigger, Lever};
@@ -43,7 +43,7 @@ fn p18_without_a_metric_that_counts_it_is_a_crash() {
         (Ending::Crashed { code: None, signal: Some(11) }, "crashed by signal 11"),
         (Ending::SoftTimeout, "soft_timeout"),
         (Ending::HardTimeout, "hard_timeout"),
-        (Ending::OutOfMemory, "out_of_memory"),
+        (Ending::OutOfMemory { memory: Memory::Host }, "out_of_memory"),
     ] {
         // The metric was printed, and counts for nothing.
         check_ending(|good| Outcome { ending, ..good }, (Status::Crash, reason));
@@ -112,7 +112,7 @@ fn check_fixes(
 
 #[test]
 fn p19_a_carried_fix_answers_an_ending_or_a_pattern() {
-    let oom = || Some(Outcome::bare(Ending::OutOfMemory));
+    let oom = || Some(Outcome::bare(Ending::OutOfMemory { memory: Memory::Host }));
     let matching = |fix_matches: Vec<u32>| Some(Outcome { fix_matches, ..crash() });
     let keep = Status::Keep;
     check_fixes(1, vec![on("out_of_memory")], &[], vec![oom(), None], (&[0], keep));

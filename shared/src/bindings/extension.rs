@@ -2,6 +2,7 @@
 
 use super::{ConclusionMode, MetricLine, Overrun};
 use crate::decimal::Decimal;
+use crate::machine::{Cache, Comparable, Data, Isolation, Limits, Setup};
 use crate::plan::Deliverable;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
@@ -19,8 +20,8 @@ pub struct Extension {
     pub weight: u32,
     /// What an attempt needs.
     pub resources: Resources,
-    /// `device` or `any`.
-    pub comparable: Option<String>,
+    /// Whether a time-gated campaign is pinned to the device model of its baseline.
+    pub comparable: Comparable,
     /// Files to send although git ignores them.
     pub include: Vec<String>,
     /// Files not to send.
@@ -57,8 +58,22 @@ pub struct Extension {
     pub passes: u32,
     /// For `.py` scripts.
     pub python: Option<String>,
-    /// Isolation level.
-    pub sandbox: Option<String>,
+    /// Isolation level; absent: the strongest of `none` and `guarded` that the worker has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Isolation>,
+    /// What a run may use at most.
+    pub limits: Limits,
+    /// Read-only paths on the workers.
+    pub data: Vec<Data>,
+    /// Folders kept per worker and campaign.
+    pub caches: Vec<Cache>,
+    /// What prepares the environment once per worker (P4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Setup>,
+    /// Names of environment variables whose values come from the worker's own file or the submitter.
+    pub secrets: Vec<String>,
+    /// Files of a run's workspace to keep with the iteration: paths or globs.
+    pub artifacts: Vec<String>,
     /// When the campaign stops by itself (P32).
     pub stop: Stop,
     /// Known, and refused by [`Bindings::validate`]: this version does not run it.
@@ -72,25 +87,7 @@ pub struct Extension {
     pub score: Option<serde_json::Value>,
     /// Known, and refused by [`Bindings::validate`]: this version does not run it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub artifacts: Option<serde_json::Value>,
-    /// Known, and refused by [`Bindings::validate`]: this version does not run it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub move_scheduler: Option<serde_json::Value>,
-    /// Known, and refused by [`Bindings::validate`]: this version does not run it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limits: Option<serde_json::Value>,
-    /// Known, and refused by [`Bindings::validate`]: this version does not run it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<serde_json::Value>,
-    /// Known, and refused by [`Bindings::validate`]: this version does not run it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub caches: Option<serde_json::Value>,
-    /// Known, and refused by [`Bindings::validate`]: this version does not run it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub setup: Option<serde_json::Value>,
-    /// Known, and refused by [`Bindings::validate`]: this version does not run it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secrets: Option<serde_json::Value>,
 }
 
 impl Default for Extension {
@@ -100,7 +97,7 @@ impl Default for Extension {
             priority: 0,
             weight: 1,
             resources: Resources::default(),
-            comparable: None,
+            comparable: Comparable::Device,
             include: Vec::new(),
             ignore: Vec::new(),
             env: BTreeMap::new(),
@@ -120,17 +117,17 @@ impl Default for Extension {
             passes: 3,
             python: None,
             sandbox: None,
+            limits: Limits::default(),
+            data: Vec::new(),
+            caches: Vec::new(),
+            setup: None,
+            secrets: Vec::new(),
+            artifacts: Vec::new(),
             stop: Stop::default(),
             epochs: None,
             noise: None,
             score: None,
-            artifacts: None,
             move_scheduler: None,
-            limits: None,
-            data: None,
-            caches: None,
-            setup: None,
-            secrets: None,
         }
     }
 }

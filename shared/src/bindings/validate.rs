@@ -2,6 +2,7 @@
 
 use super::{Bindings, ConclusionMode, Dial, GateKind, Overrun, Strategy};
 use crate::refusal::Refusal;
+use std::collections::BTreeSet;
 
 impl Bindings {
     /// Refuses, by key, what is missing, impossible, or not run by this version.
@@ -43,32 +44,66 @@ impl Bindings {
                 return wrong("windlass.env", "names that begin with WINDLASS_ are set by Windlass");
             }
         }
+        self.check_machine()?;
         self.refuse_what_comes_later()
+    }
+
+    /// What is asked of the machine around a run.
+    fn check_machine(&self) -> Result<(), Refusal> {
+        let wrong = |key: &'static str, problem: String| Err(Refusal::Binding { key, problem });
+        let w = &self.windlass;
+        for data in &w.data {
+            if !data.path.starts_with('/') || data.path.split('/').any(|part| part == "..") {
+                return wrong("windlass.data", format!("{:?} is no absolute path on the workers", data.path));
+            }
+        }
+        let mut names = BTreeSet::new();
+        for cache in &w.caches {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if cache.name.is_empty() || cache.name.len() > 64 || !cache.name.chars().all(plain) {
+                let problem =
+                    format!("{:?} is no cache's name: letters, digits, _ and -, at most 64", cache.name);
+                return wrong("windlass.caches", problem);
+            }
+            if !names.insert(&cache.name) {
+                return wrong("windlass.caches", format!("{:?} stands there twice", cache.name));
+            }
+        }
+        if let Some(setup) = &w.setup
+            && setup.run.trim().is_empty()
+        {
+            return wrong("windlass.setup.run", "give the command that prepares the environment".to_owned());
+        }
+        for pattern in w.artifacts.iter().chain(w.setup.iter().flat_map(|setup| &setup.inputs)) {
+            if pattern.starts_with('/') || globset::Glob::new(pattern).is_err() {
+                let problem = format!("{pattern:?} is no path or glob relative to the workspace");
+                return wrong("windlass.artifacts and windlass.setup.inputs", problem);
+            }
+        }
+        for name in &w.secrets {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let starts = name.chars().next().is_some_and(|c| !c.is_ascii_digit());
+            if !starts || !name.chars().all(plain) || name.starts_with("WINDLASS_") {
+                return wrong("windlass.secrets", format!("{name:?} is no name of an environment variable"));
+            }
+        }
+        Ok(())
     }
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
         let w = &self.windlass;
-        let given: [(&'static str, bool); 20] = [
+        let given: [(&'static str, bool); 11] = [
             ("gate: epochs", self.gate == GateKind::Epochs),
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
             ("windlass.conclusion: required", w.conclusion == ConclusionMode::Required),
             ("windlass.overrun: measure", w.overrun == Overrun::Measure),
             ("windlass.lanes above 1", w.lanes > 1),
-            ("windlass.sandbox above none", w.sandbox.as_deref().is_some_and(|level| level != "none")),
-            ("windlass.comparable: device", w.comparable.as_deref().is_some_and(|how| how != "any")),
             ("windlass.weight other than 1", w.weight != 1),
-            ("windlass.resources.memory", w.resources.memory.is_some()),
             ("windlass.epochs", w.epochs.is_some()),
             ("windlass.noise", w.noise.is_some()),
             ("windlass.score", w.score.is_some()),
-            ("windlass.artifacts", w.artifacts.is_some()),
             ("windlass.move_scheduler", w.move_scheduler.is_some()),
-            ("windlass.limits", w.limits.is_some()),
-            ("windlass.data", w.data.is_some()),
-            ("windlass.caches", w.caches.is_some()),
-            ("windlass.setup", w.setup.is_some()),
-            ("windlass.secrets", w.secrets.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(Refusal::Unsupported { key }),

@@ -248,7 +248,7 @@ fn exit_record(key: &AttemptKey, shim: &Shim, now_ms: u64) -> ExitRecord {
         soft_fired: *ending == Ending::SoftTimeout,
         hard_fired: *ending == Ending::HardTimeout,
         cancelled: *ending == Ending::Cancelled,
-        oom_killed: *ending == Ending::OutOfMemory,
+        oom_killed: matches!(ending, Ending::OutOfMemory { .. }),
         start_failure: None,
         started_wall_ms: 0,
         duration_ms: now_ms - shim.started_ms,

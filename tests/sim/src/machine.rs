@@ -6,7 +6,7 @@ use crate::world::Event;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_engine::attempt::{Event as HostEvent, ExitRecord, Host};
 use windlass_shared::attempt::{AttemptKey, Order, Outcome};
-use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
+use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
 use windlass_shared::id::{DeviceId, SessionId, WorkerId};
 
 /// The model that campaigns may ask for.
@@ -76,20 +76,21 @@ impl Machine {
     pub(crate) fn new(index: usize, random: &mut Random) -> Self {
         let gpus = random.chance(600);
         let devices: Vec<Device> = (0..random.range(1, 3))
-            .map(|n| Device {
-                id: DeviceId(if gpus { format!("GPU-{index}-{n}") } else { format!("cpu-{n}") }),
-                kind: if gpus { DeviceKind::Gpu } else { DeviceKind::Cpu },
-                model: if gpus && random.chance(700) { GPU_MODEL } else { "another" }.to_owned(),
-                memory_bytes: gpus.then_some(1 << 37),
-                state: DeviceState::Free,
+            .map(|n| {
+                let id = DeviceId(if gpus { format!("GPU-{index}-{n}") } else { format!("cpu-{n}") });
+                let kind = if gpus { DeviceKind::Gpu } else { DeviceKind::Cpu };
+                let model = if gpus && random.chance(700) { GPU_MODEL } else { "another" }.to_owned();
+                Device { memory_bytes: gpus.then_some(1 << 37), ..Device::plain(id, kind, model) }
             })
             .collect();
         Self {
             info: WorkerInfo {
-                id: WorkerId(format!("w{index}-1")),
-                name: format!("m{index}"),
-                version: "simulated".to_owned(),
                 labels: if random.chance(500) { vec!["fast".to_owned()] } else { Vec::new() },
+                ..WorkerInfo::named(
+                    WorkerId(format!("w{index}-1")),
+                    format!("m{index}"),
+                    "simulated".to_owned(),
+                )
             },
             devices,
             spool: BTreeMap::new(),

@@ -1,7 +1,7 @@
 //! What attempts do, drawn at random when their shim starts: the simulator's truth.
 
 use crate::world::World;
-use windlass_shared::attempt::{Ending, Kind, Order, Outcome, Output, Reading};
+use windlass_shared::attempt::{Ending, Kind, Memory, Order, Outcome, Output, Reading};
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::IterationNumber;
@@ -53,7 +53,7 @@ impl World {
             return Ending::Finished;
         }
         match self.random.below(5) {
-            0 => Ending::OutOfMemory,
+            0 => Ending::OutOfMemory { memory: Memory::Host },
             1 => Ending::SoftTimeout,
             2 => Ending::HardTimeout,
             3 => Ending::Crashed { code: None, signal: Some(11) },

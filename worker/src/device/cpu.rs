@@ -2,7 +2,7 @@
 
 use super::Inventory;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
-use windlass_shared::device::{Device, DeviceKind, DeviceState};
+use windlass_shared::device::{Device, DeviceKind};
 use windlass_shared::id::DeviceId;
 
 /// A number of slots that share the machine's cores and memory.
@@ -24,11 +24,8 @@ impl CpuSlots {
         let model = brand.filter(|brand| !brand.is_empty()).unwrap_or_else(|| "CPU".to_owned());
         let memory = system.map(|system| system.total_memory()).filter(|&bytes| bytes > 0);
         let device = |slot| Device {
-            id: DeviceId(format!("cpu-{slot}")),
-            kind: DeviceKind::Cpu,
-            model: model.clone(),
             memory_bytes: memory.map(|bytes| bytes / u64::from(slots)),
-            state: DeviceState::Free,
+            ..Device::plain(DeviceId(format!("cpu-{slot}")), DeviceKind::Cpu, model.clone())
         };
         Self { devices: (0..slots).map(device).collect() }
     }

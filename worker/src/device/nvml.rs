@@ -60,13 +60,9 @@ impl Gpus {
             Some(who) if !matches!(state, DeviceState::Outsider { .. }) => DeviceState::Outsider { who },
             _ => state,
         };
-        Some(Device {
-            id,
-            kind: DeviceKind::Gpu,
-            model: gpu.name().unwrap_or_else(|_| "GPU".to_owned()),
-            memory_bytes: memory.map(|memory| memory.total),
-            state,
-        })
+        let model = gpu.name().unwrap_or_else(|_| "GPU".to_owned());
+        let memory_bytes = memory.map(|memory| memory.total);
+        Some(Device { memory_bytes, state, ..Device::plain(id, DeviceKind::Gpu, model) })
     }
 }
 

@@ -123,6 +123,14 @@ impl Scene {
             results: None,
             history: Vec::new(),
             fix_patterns: Vec::new(),
+            isolation: None,
+            limits: Default::default(),
+            data: Vec::new(),
+            caches: Vec::new(),
+            setup: None,
+            secrets: Vec::new(),
+            artifacts: Vec::new(),
+            run_artifacts: None,
         }
     }
 
@@ -334,7 +342,7 @@ fn a_failed_run_says_why() {
         scene.order("failed", "echo trying; echo 'CUDA out of memory. Tried 2 GiB' >&2; exit 1", FILES);
     order.fix_patterns = vec!["nothing".to_owned(), "out of memory\\. Tried [0-9]+".to_owned()];
     let outcome = scene.carry_out(&order);
-    assert_eq!(outcome.ending, Ending::OutOfMemory);
+    assert!(matches!(outcome.ending, Ending::OutOfMemory { .. }));
     assert_eq!(outcome.fix_matches, [1]);
     assert_eq!(outcome.log_tail, "trying\nCUDA out of memory. Tried 2 GiB");
     let outcome = scene.carry_out(&scene.order("crashed", "echo val_acc: 0.9; kill -SEGV $$", FILES));

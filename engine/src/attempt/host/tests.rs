@@ -33,6 +33,14 @@ fn order(number: u32, device: &str) -> Order {
         results: None,
         history: Vec::new(),
         fix_patterns: Vec::new(),
+        isolation: None,
+        limits: Default::default(),
+        data: Vec::new(),
+        caches: Vec::new(),
+        setup: None,
+        secrets: Vec::new(),
+        artifacts: Vec::new(),
+        run_artifacts: None,
     }
 }
 
@@ -58,24 +66,13 @@ fn exit() -> ExitRecord {
 }
 
 fn devices() -> Vec<Device> {
-    let one = |id: &str| Device {
-        id: id.into(),
-        kind: DeviceKind::Cpu,
-        model: "slot".to_owned(),
-        memory_bytes: None,
-        state: DeviceState::Free,
-    };
+    let one = |id: &str| Device::plain(id.into(), DeviceKind::Cpu, "slot".to_owned());
     vec![one("cpu-0"), one("cpu-1")]
 }
 
 /// A worker that has joined and has reported.
 fn host() -> Host {
-    let info = WorkerInfo {
-        id: WorkerId::from("w"),
-        name: "w".to_owned(),
-        version: String::new(),
-        labels: Vec::new(),
-    };
+    let info = WorkerInfo::named(WorkerId::from("w"), "w".to_owned(), String::new());
     let mut host = Host::new(info, SessionId::from("s"));
     assert_eq!(host.handle(NOW, Event::Devices(devices())), [Action::Report]);
     assert_eq!(host.handle(NOW, Event::Devices(devices())), [], "the same again is nothing");

@@ -33,12 +33,7 @@ pub struct Fake {
 
 impl Fake {
     pub fn new(name: &str, devices: Vec<Device>) -> Self {
-        let info = WorkerInfo {
-            id: WorkerId::from(name),
-            name: format!("host-{name}"),
-            version: "0.1.0".to_owned(),
-            labels: Vec::new(),
-        };
+        let info = WorkerInfo::named(WorkerId::from(name), format!("host-{name}"), "0.1.0".to_owned());
         Self {
             session: SessionId(format!("{name}-session-0")),
             info,

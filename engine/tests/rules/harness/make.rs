@@ -5,7 +5,7 @@ use windlass_engine::gate::facts::{Look, Merged};
 use windlass_shared::attempt::{Ending, Kind, Order, Outcome, Output, Reading};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::decimal::Decimal;
-use windlass_shared::device::{Device, DeviceKind, DeviceState};
+use windlass_shared::device::{Device, DeviceKind};
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::IterationNumber;
 use windlass_shared::lever::{Anchor, CarriedFix, Change, FixTrigger, Lever, Pin};
@@ -121,7 +121,7 @@ pub fn gpu(id: &str, model: &str, memory_bytes: u64) -> Device {
 }
 
 fn device(id: &str, kind: DeviceKind, model: &str, memory_bytes: Option<u64>) -> Device {
-    Device { id: id.into(), kind, model: model.to_owned(), memory_bytes, state: DeviceState::Free }
+    Device { memory_bytes, ..Device::plain(id.into(), kind, model.to_owned()) }
 }
 
 /// A run that printed its metric and made what its builtins make; or scripts that made all they should.
