@@ -16,6 +16,7 @@ use crate::device::{self, Inventory};
 use crate::error::Error;
 use crate::logs::{self, Beginning};
 use crate::prepare;
+use crate::sandbox::{Ground, Machine};
 use crate::settings::Settings;
 use crate::shim;
 use crate::shop::{Backoff, Shop};
@@ -75,16 +76,20 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
 }
 
 async fn open(settings: &Settings, client: Client) -> Result<(Shop, Vec<spool::Found>), Error> {
-    let work_dir = settings.work_dir.clone();
-    let (work, cache, found) = blocking(move || {
+    let (work_dir, exe) = (settings.work_dir.clone(), settings.exe.clone());
+    let mut hidden = settings.hidden.clone();
+    let (work, cache, ground, found) = blocking(move || {
         let work = WorkDir::open(&work_dir)?;
         let cache = Cache::open(&work.blobs())?;
         cache.evict()?;
         let found = spool::recover(&work)?;
-        Ok((work, cache, found))
+        hidden.push(work.root().to_owned());
+        let ground = Ground::new(Machine::probe(&exe), hidden);
+        Ok((work, cache, ground, found))
     })
     .await?;
-    Ok((Shop { work: Arc::new(work), cache: Arc::new(cache), client }, found))
+    let (work, cache, ground) = (Arc::new(work), Arc::new(cache), Arc::new(ground));
+    Ok((Shop { work, cache, client, ground }, found))
 }
 
 /// A log on its way.
@@ -123,6 +128,8 @@ impl Driver {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let info = WorkerInfo {
             labels: settings.labels.clone(),
+            isolation: shop.ground.machine().levels(),
+            containment: Some(shop.ground.machine().containment()),
             ..WorkerInfo::named(shop.work.id().clone(), name, version)
         };
         Self {
@@ -244,6 +251,7 @@ impl Driver {
             tracing::warn!("this worker offers no device: nothing will be run on it");
         }
         self.looked = true;
+        self.shop.ground.note(devices);
         self.models = devices.iter().map(|device| (device.id.clone(), device.model.clone())).collect();
     }
 
@@ -367,7 +375,7 @@ impl Driver {
         let (shop, sender, model) = (self.shop.clone(), self.sender.clone(), self.model(&order));
         self.tasks.spawn(async move {
             let buried = match &exit {
-                None => Some(collect::bury(&order, model.clone()).await),
+                None => Some(collect::bury(&shop, &order, model.clone()).await),
                 Some(_) => None,
             };
             whole.send_replace(true);

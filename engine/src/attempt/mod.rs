@@ -5,6 +5,6 @@ mod ending;
 mod gate;
 mod host;
 
-pub use ending::{DEVICE_MEMORY_WORDS, ExitRecord, HOST_MEMORY_WORDS, classify};
+pub use ending::{DEVICE_MEMORY_WORDS, Exceeded, ExitRecord, HOST_MEMORY_WORDS, classify};
 pub use gate::{Fired, Signal, TimeGate};
 pub use host::{Action, Event, Host, Recovered, Recovery};
