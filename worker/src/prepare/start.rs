@@ -21,6 +21,6 @@ pub fn spec(work: &WorkDir, order: &Order, dir: &AttemptDir, nonce: String) -> S
         soft_limit_ms: order.soft_limit_ms,
         hard_limit_ms: order.hard_limit_ms,
         locks: order.devices.iter().map(|device| work.device_lock(device)).collect(),
-        log: LogLimits::default(),
+        log: order.limits.log_bytes.map_or_else(LogLimits::default, LogLimits::within),
     }
 }
