@@ -8,6 +8,7 @@ mod watch;
 
 pub(crate) use blocking::blocking;
 pub use end_runs::end_runs;
+pub(crate) use watch::readable_when;
 
 use crate::blobs::Cache;
 use crate::client::Client;

@@ -19,7 +19,7 @@ use windlass_engine::gate::editable::Editable;
 use windlass_engine::gate::guard::frozen_changed;
 use windlass_shared::attempt::{Ending, Kind, Order, Outcome};
 use windlass_shared::digest::Digest;
-use windlass_shared::machine::Isolation;
+use windlass_shared::machine::{Flag, Isolation};
 use windlass_shared::path::TreePath;
 use windlass_shared::tree::Manifest;
 
@@ -105,6 +105,8 @@ fn read_folder(
         duration_ms: exit.duration_ms,
         log_bytes: log.bytes,
         log_hash: (exit.log_cut_bytes == 0).then_some(log.hash),
+        log_cut_bytes: exit.log_cut_bytes,
+        flags: if exit.log_cut_bytes > 0 { vec![Flag::LogCut] } else { Vec::new() },
         log_tail: if failed { log.tail() } else { String::new() },
         fix_matches: if failed { log.matches.clone() } else { Vec::new() },
         isolation: level(isolation),

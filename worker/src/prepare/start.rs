@@ -25,7 +25,7 @@ pub fn spec(shop: &Shop, order: &Order, dir: &AttemptDir, nonce: String) -> Resu
         soft_limit_ms: order.soft_limit_ms,
         hard_limit_ms: order.hard_limit_ms,
         locks: order.devices.iter().map(|device| shop.work.device_lock(device)).collect(),
-        log: LogLimits::default(),
+        log: order.limits.log_bytes.map_or_else(LogLimits::default, LogLimits::within),
         walls,
     })
 }

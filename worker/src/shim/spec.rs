@@ -22,6 +22,14 @@ impl Default for LogLimits {
     }
 }
 
+impl LogLimits {
+    /// A whole log of at most about `log_bytes`: an eighth of it, 8 MiB at most, is the tail.
+    pub fn within(log_bytes: u64) -> Self {
+        let tail_bytes = (log_bytes / 8).min(Self::default().tail_bytes);
+        Self { head_bytes: log_bytes - tail_bytes, tail_bytes }
+    }
+}
+
 /// All that a shim needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
