@@ -1,7 +1,9 @@
 //! Best fit, and every reason not to be placed.
 
 use super::*;
+use crate::attempt::test_order as order;
 use std::collections::BTreeSet;
+use windlass_shared::bindings::Resources;
 use windlass_shared::device::{Device, DeviceState, WorkerInfo};
 use windlass_shared::id::{AttemptId, SessionId};
 use windlass_shared::session::Report;
@@ -61,8 +63,20 @@ fn check(fleet: &Fleet, ask: &Ask, want: Result<(&str, usize), &str>) {
 }
 
 fn check_drained(fleet: &Fleet, ask: &Ask, drained: &[&str], want: Result<(&str, usize), &str>) {
+    check_among(fleet, ask, drained, &Reservations::default(), want);
+}
+
+fn check_among(
+    fleet: &Fleet,
+    ask: &Ask,
+    drained: &[&str],
+    reservations: &Reservations,
+    want: Result<(&str, usize), &str>,
+) {
     let is_drained = |worker: &WorkerId| drained.contains(&worker.as_str());
-    match (place(ask, fleet, &is_drained), want) {
+    let campaign = CampaignId::from("small");
+    let scene = Scene { fleet, is_drained: &is_drained, reservations, campaign: &campaign, priority: 0 };
+    match (place(ask, &scene).ok_or_else(|| why_not(ask, &scene)), want) {
         (Ok(place), Ok((worker, devices))) => {
             assert_eq!((place.worker.as_str(), place.devices.len()), (worker, devices), "{ask:?}");
             let distinct: BTreeSet<&DeviceId> = place.devices.iter().collect();
@@ -123,7 +137,7 @@ fn one_gpu_is_the_default_where_the_fleet_has_gpus_else_a_cpu_slot() {
     // A leased GPU is a GPU of the fleet all the same.
     let mut fleet = fleet(&[("g", &[], gpus("g", 1, "H200", 140)), ("c", &[], cpus(1))]);
     let attempt = AttemptId::parse("c/1/1").expect("a literal");
-    fleet.hold(&WorkerId::from("g"), &["GPU-g-0".into()], &attempt);
+    fleet.hold(&WorkerId::from("g"), &order(1, "GPU-g-0"));
     check(&fleet, &ask(), Err("1 free GPU "));
     fleet.let_go(&WorkerId::from("g"), &attempt);
     check(&fleet, &ask(), Ok(("g", 1)));
@@ -141,8 +155,7 @@ fn i6_devices_that_are_held_or_not_free_are_not_given() {
         let mut fleet = fleet(&[("w", &[], devices)]);
         check(&fleet, &Ask { gpus: Some(2), ..ask() }, Err("the most free on one is 1"));
         check(&fleet, &ask(), Ok(("w", 1)));
-        let attempt = AttemptId::parse("c/1/1").expect("a literal");
-        fleet.hold(&WorkerId::from("w"), &["GPU-w-1".into()], &attempt);
+        fleet.hold(&WorkerId::from("w"), &order(1, "GPU-w-1"));
         check(&fleet, &ask(), Err("the most free on one is 0"));
     }
 }

@@ -101,6 +101,8 @@ impl Scene {
             kind: Kind::Run,
             tree: self.coordinator.tree(files),
             devices: vec![DeviceId::from("cpu-0")],
+            cpus: None,
+            memory_bytes: 0,
             command: command.to_owned(),
             soft_limit_ms: 60_000,
             hard_limit_ms: 120_000,

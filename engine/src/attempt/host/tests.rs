@@ -15,12 +15,14 @@ fn key(number: u32) -> AttemptKey {
     }
 }
 
-fn order(number: u32, device: &str) -> Order {
+pub(crate) fn order(number: u32, device: &str) -> Order {
     Order {
         key: key(number),
         kind: windlass_shared::attempt::Kind::Run,
         tree: Digest::of(b"tree"),
         devices: vec![device.into()],
+        cpus: None,
+        memory_bytes: 0,
         command: "true".to_owned(),
         soft_limit_ms: 1,
         hard_limit_ms: 2,
@@ -90,6 +92,7 @@ fn answer(host: &Host) -> Answer {
         orders: Vec::new(),
         stop: Vec::new(),
         acknowledged: Vec::new(),
+        releases: Vec::new(),
     }
 }
 
