@@ -3,6 +3,7 @@
 //! live on, and the next start finds them.
 
 mod blocking;
+mod calls;
 mod devices;
 mod end_runs;
 mod watch;
@@ -22,6 +23,7 @@ use crate::settings::Settings;
 use crate::shim::{self, Spec};
 use crate::shop::{Backoff, Shop};
 use crate::spool::{self, State, WorkDir};
+use calls::{keep, sync};
 use devices::Devices;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,18 +32,17 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::watch as signal;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use windlass_engine::attempt::{self, Action, CpuShares, ExitRecord, Host, Recovered, Recovery};
-use windlass_proto::v1;
-use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome};
+use windlass_engine::attempt::{
+    self, Action, CpuShares, ExitRecord, Host, REPORT_SOON_MS, Recovered, Recovery,
+};
+use windlass_shared::attempt::{AttemptKey, Ending, Order};
 use windlass_shared::device::{Device, WorkerInfo};
 use windlass_shared::id::SessionId;
-use windlass_shared::session::{Answer, Report};
+use windlass_shared::session::Answer;
 use windlass_shared::time::Time;
 
 /// Events that wait for the loop: a worker has dozens of attempts at most, each with one event at a time.
 const EVENTS_MAX: usize = 1024;
-/// The coordinator answers a hanging call within 20 s; a call that says nothing for longer is dead.
-const SYNC_MAX: Duration = Duration::from_secs(30);
 /// How long file work in hand may take at the end: a shim that is being started says so within seconds.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
 
@@ -118,6 +119,8 @@ struct Driver {
     /// The last failure to reach the coordinator, empty after an answer.
     trouble: String,
     report_due: bool,
+    /// A report is due within [`REPORT_SOON_MS`].
+    report_soon: bool,
 }
 
 impl Driver {
@@ -151,6 +154,7 @@ impl Driver {
             backoff: Backoff::default(),
             trouble: String::new(),
             report_due: false,
+            report_soon: false,
         }
     }
 
@@ -159,10 +163,18 @@ impl Driver {
         events: &mut Receiver<Event>,
         shutdown: &CancellationToken,
     ) -> Result<(), Error> {
+        let soon = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(soon);
+        let mut waits = false;
         loop {
             let event = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
+                () = &mut soon, if waits => {
+                    self.report();
+                    waits = false;
+                    continue;
+                }
                 Some(event) = events.recv() => event,
                 Some(ended) = self.tasks.join_next() => {
                     match ended {
@@ -176,8 +188,12 @@ impl Driver {
             while let Ok(event) = events.try_recv() {
                 self.take(event);
             }
-            if std::mem::take(&mut self.report_due) {
+            if self.report_due {
                 self.report();
+                waits = false;
+            } else if self.report_soon && !waits {
+                soon.as_mut().reset(tokio::time::Instant::now() + Duration::from_millis(REPORT_SOON_MS));
+                waits = true;
             }
         }
         Ok(())
@@ -241,6 +257,7 @@ impl Driver {
             }
             Action::DrawSession => self.tell(attempt::Event::SessionDrawn(draw_session())),
             Action::Report => self.report_due = true,
+            Action::ReportSoon => self.report_soon = true,
         }
     }
 
@@ -429,6 +446,7 @@ impl Driver {
 
     /// Sends the state as it is, in place of the call that hangs.
     fn report(&mut self) {
+        (self.report_due, self.report_soon) = (false, false);
         let now = self.now();
         let report = self.host.report(now);
         if let Some(hanging) = self.sync.take() {
@@ -447,31 +465,6 @@ impl Driver {
             };
             send(&sender, event).await;
         }));
-    }
-}
-
-async fn sync(client: &Client, report: &Report) -> Result<Answer, Error> {
-    let mut request = tonic::Request::new(v1::SyncRequest::from(report));
-    request.set_timeout(SYNC_MAX);
-    let mut workers = client.workers();
-    let response = tokio::time::timeout(SYNC_MAX, workers.sync(request)).await;
-    let response = response.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer in time")));
-    let answer = response.map_err(Error::call("WorkerService.Sync"))?.into_inner();
-    Answer::try_from(answer).map_err(|source| Error::Answer { call: "WorkerService.Sync", source })
-}
-
-/// Persists an outcome before it is reported; a full disk is waited out.
-async fn keep(shop: &Shop, key: &AttemptKey, outcome: &Outcome) {
-    let mut backoff = Backoff::default();
-    loop {
-        let (work, key_here, outcome) = (Arc::clone(&shop.work), key.clone(), outcome.clone());
-        match blocking(move || work.attempt(&key_here)?.keep_outcome(&outcome)).await {
-            Ok(()) => return,
-            Err(error) => {
-                tracing::error!(attempt = %key, problem = error.chain(), "failed to keep an outcome");
-                backoff.wait().await;
-            }
-        }
     }
 }
 

@@ -11,4 +11,4 @@ pub use ending::{DEVICE_MEMORY_WORDS, ExitRecord, HOST_MEMORY_WORDS, classify};
 pub use gate::{Fired, Signal, TimeGate};
 #[cfg(test)]
 pub(crate) use host::tests::order as test_order;
-pub use host::{Action, Event, Host, Recovered, Recovery};
+pub use host::{Action, Event, Host, REPORT_SOON_MS, Recovered, Recovery};
