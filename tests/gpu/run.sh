@@ -143,7 +143,7 @@ PY
 
 # campaign NAME HOW MINUTES: its id.
 campaign() {
-    local project="$dir/$1"
+    local project="$dir/campaign-$1"
     cp -r "$dir/project" "$project"
     cat > "$project/loop.run.yaml" <<YAML
 metric: held

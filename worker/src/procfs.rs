@@ -86,12 +86,11 @@ pub fn user(pid: Pid) -> Option<u32> {
 /// The name of a user of this machine, as its own files have it.
 fn user_name(uid: u32) -> Option<String> {
     let text = fs::read_to_string("/etc/passwd").ok()?;
-    let found = text.lines().find_map(|line| {
+    text.lines().find_map(|line| {
         let mut fields = line.split(':');
         let (name, _, id) = (fields.next()?, fields.next()?, fields.next()?);
         (id.parse() == Ok(uid) && !name.is_empty()).then(|| name.to_owned())
-    });
-    found
+    })
 }
 
 /// The numbers that a process has in the namespaces below ours, its own last; its number here first.

@@ -241,8 +241,12 @@ pub fn workers(views: &[WorkerView], width: u16) -> String {
             DeviceState::Quarantined { reason } => Some(format!("{}: quarantined, {reason}", device.id)),
             DeviceState::Free | DeviceState::Busy(_) => None,
         });
-        let all: Vec<String> = devices.into_iter().chain([format!("{free} free")]).chain(problems).collect();
-        let all: Vec<String> = all.into_iter().chain(machine(&view.info)).collect();
+        let all: Vec<String> = devices
+            .into_iter()
+            .chain([format!("{free} free")])
+            .chain(machine(&view.info))
+            .chain(problems)
+            .collect();
         let runs: Vec<String> = view.attempts.iter().map(ToString::to_string).collect();
         table.row(&[
             short(view.info.id.as_str()),
