@@ -1,10 +1,13 @@
 //! What an attempt that finds no place waits for, with figures: how many workers there are, and how many
-//! lack what. Costs a look at the whole fleet, so it is asked for when somebody reads it.
+//! lack what. Costs a look at many workers, so it is asked for when somebody reads it.
 
 use super::fit::{Lack, fit};
 use super::{Ask, Scene, noun};
 use std::collections::BTreeMap;
 use windlass_shared::device::DeviceKind;
+
+/// Workers that one sentence looks at: a page lists many campaigns, each with its wait.
+const LOOKED_AT_MAX: usize = 256;
 
 /// One sentence for people.
 pub fn why_not(ask: &Ask, scene: &Scene<'_>) -> String {
@@ -17,8 +20,7 @@ pub fn why_not(ask: &Ask, scene: &Scene<'_>) -> String {
     }
     let reasons = reasons(ask, kind, count, scene);
     if let Some(level) = ask.isolation
-        && reasons.len() == 1
-        && reasons.contains_key(&Why::Lacks(Lack::Isolation))
+        && nobody_can(ask, scene)
     {
         return format!(
             "a worker that can run it `{level}`: none of {} can; `windlass doctor` on a worker says what it lacks, or ask for less with `sandbox`",
@@ -32,7 +34,11 @@ pub fn why_not(ask: &Ask, scene: &Scene<'_>) -> String {
     );
     let parts: Vec<String> =
         reasons.iter().map(|(why, (many, who))| why.say(*many, who, ask, kind)).collect();
-    if parts.is_empty() { wanted } else { format!("{wanted}; {}", parts.join("; ")) }
+    let looked_at = match scene.fleet.ready().nth(LOOKED_AT_MAX) {
+        Some(_) => format!("of the first {LOOKED_AT_MAX} workers "),
+        None => String::new(),
+    };
+    if parts.is_empty() { wanted } else { format!("{wanted}; {looked_at}{}", parts.join("; ")) }
 }
 
 /// Why a worker is not it.
@@ -46,7 +52,7 @@ enum Why {
 /// How many workers for each reason, and the name of the first.
 fn reasons(ask: &Ask, kind: DeviceKind, count: usize, scene: &Scene<'_>) -> BTreeMap<Why, (usize, String)> {
     let mut reasons: BTreeMap<Why, (usize, String)> = BTreeMap::new();
-    for worker in scene.fleet.ready() {
+    for worker in scene.fleet.ready().take(LOOKED_AT_MAX) {
         let Some(member) = scene.fleet.member(worker) else { continue };
         let why = match fit(ask, kind, count, member) {
             Err(lack) => Why::Lacks(lack),
@@ -125,12 +131,17 @@ fn gib(bytes: u64) -> String {
 }
 
 fn without_devices(ask: &Ask, scene: &Scene<'_>) -> String {
-    let can = |worker| scene.fleet.member(worker).is_some_and(|member| ask.isolation_suits(member));
     match ask.isolation {
-        Some(level) if !scene.fleet.ready().any(can) => format!(
+        Some(level) if nobody_can(ask, scene) => format!(
             "a worker that can run it `{level}`: none of {} can; `windlass doctor` on a worker says what it lacks, or ask for less with `sandbox`",
             scene.fleet.ready().count()
         ),
         _ => "a worker that is connected, not drained and willing".to_owned(),
     }
+}
+
+/// Whether no worker that is there can give the isolation asked for.
+fn nobody_can(ask: &Ask, scene: &Scene<'_>) -> bool {
+    let can = |worker| scene.fleet.member(worker).is_some_and(|member| ask.isolation_suits(member));
+    !scene.fleet.ready().any(can)
 }

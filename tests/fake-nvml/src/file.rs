@@ -44,6 +44,7 @@ pub(crate) struct Machine {
     pub driver: String,
     pub init: c_uint,
     pub count: c_uint,
+    pub hangs: bool,
     pub devices: Vec<Device>,
     pub events: Vec<Event>,
     pub unsupported: BTreeSet<String>,
@@ -81,6 +82,7 @@ pub(crate) fn read(text: &str) -> Machine {
         let code = first.parse().unwrap_or(0);
         match kind {
             "driver" => machine.driver = first,
+            "hang" => machine.hangs = true,
             "init" => machine.init = code,
             "count" => machine.count = code,
             "unsupported" => drop(machine.unsupported.insert(first)),

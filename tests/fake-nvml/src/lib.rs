@@ -19,6 +19,7 @@
 //! throttle GPU-1111 4                    <- NVML's bits
 //! xid GPU-1111 79 [instance]             <- an event; those that stood there before a set was made are old
 //! doublebit GPU-1111                     <- an event too
+//! hang                                   <- counting GPUs does not return while this stands there
 //! lost GPU-1111                          <- every call on it answers GPU_IS_LOST
 //! unsupported memory                     <- every call of this word answers NOT_SUPPORTED: memory, name,
 //!                                           processes, pci, capability, minor, ecc, mig, events, load,
@@ -163,7 +164,11 @@ pub unsafe extern "C" fn nvmlSystemGetDriverVersion(buffer: *mut c_char, length:
 /// As NVML's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetCount_v2(count: *mut c_uint) -> c_uint {
-    let machine = machine();
+    let mut machine = machine();
+    while machine.hangs {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        machine = self::machine();
+    }
     if machine.count != SUCCESS {
         return machine.count;
     }

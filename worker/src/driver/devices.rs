@@ -4,10 +4,11 @@
 use super::{Event, blocking, send_blocking};
 use crate::device::{Machine, Seen};
 use crate::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::{Mutex, Notify, watch};
 use windlass_engine::attempt;
 use windlass_shared::attempt::Order;
 use windlass_shared::device::{Device, DeviceKind, DeviceState};
@@ -18,6 +19,9 @@ use windlass_shared::session::Release;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Between looks whether there is a driver by now, where there was none.
 const LOOK_FOR_DRIVER_EVERY: Duration = Duration::from_secs(10);
+/// How long one look may take. NVML answers in milliseconds, and in seconds where it wakes a GPU first; on a
+/// sick GPU a call may never return.
+const LOOK_MAX: Duration = Duration::from_secs(15);
 /// How long a dead run's memory may take to come back: a driver takes seconds to tear a large one down.
 const SETTLE_MAX: Duration = Duration::from_secs(10);
 /// Between looks meanwhile.
@@ -26,14 +30,18 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 /// The devices, shared by whoever looks at them.
 #[derive(Clone, Debug)]
 pub(super) struct Devices {
+    /// Locked without a thread, so that whoever waits behind a call that hangs costs none.
     machine: Arc<Mutex<Machine>>,
     sender: Sender<Event>,
     look: Arc<Notify>,
+    /// What the last look that returned has found.
+    last: watch::Sender<Vec<Device>>,
 }
 
 impl Devices {
     pub fn new(machine: Machine, sender: Sender<Event>) -> Self {
-        Self { machine: Arc::new(Mutex::new(machine)), sender, look: Arc::new(Notify::new()) }
+        let last = watch::Sender::new(Vec::new());
+        Self { machine: Arc::new(Mutex::new(machine)), sender, look: Arc::new(Notify::new()), last }
     }
 
     /// Something may have changed.
@@ -71,9 +79,9 @@ impl Devices {
 
     /// Lifts a quarantine, and looks again.
     pub async fn release(self, release: Release) {
-        let machine = Arc::clone(&self.machine);
+        let mut machine = Arc::clone(&self.machine).lock_owned().await;
         let released = blocking(move || {
-            machine.lock().unwrap_or_else(PoisonError::into_inner).release(&release);
+            machine.release(&release);
             Ok(())
         });
         if released.await.is_ok() {
@@ -82,11 +90,19 @@ impl Devices {
     }
 
     async fn look(&self) -> Result<Seen, Error> {
-        let (machine, sender) = (Arc::clone(&self.machine), self.sender.clone());
+        match tokio::time::timeout(LOOK_MAX, self.look_and_tell()).await {
+            Ok(looked) => looked,
+            Err(_) => self.tell_stuck().await,
+        }
+    }
+
+    async fn look_and_tell(&self) -> Result<Seen, Error> {
+        // Held until all is told: an older look is never told after a newer one.
+        let mut machine = Arc::clone(&self.machine).lock_owned().await;
+        let (sender, last) = (self.sender.clone(), self.last.clone());
         blocking(move || {
-            // Held until all is told: an older look is never told after a newer one.
-            let mut machine = machine.lock().unwrap_or_else(PoisonError::into_inner);
             let seen = machine.look();
+            last.send_replace(seen.devices.clone());
             let events = [
                 attempt::Event::Driver(seen.driver.clone()),
                 attempt::Event::Broken(seen.broken.clone()),
@@ -98,6 +114,19 @@ impl Devices {
             Ok(seen)
         })
         .await
+    }
+
+    /// NVML hangs: what cannot be looked at is not leased. The call that hangs tells what it sees when it
+    /// returns after all.
+    async fn tell_stuck(&self) -> Result<Seen, Error> {
+        let reason = format!("NVML has not answered for {} s", LOOK_MAX.as_secs());
+        let mut devices = self.last.borrow().clone();
+        for device in devices.iter_mut().filter(|device| device.kind == DeviceKind::Gpu) {
+            device.state = DeviceState::Quarantined { reason: reason.clone() };
+        }
+        let event = Event::Host(attempt::Event::Devices(devices.clone()));
+        self.sender.send(event).await.map_err(|_| Error::Ending)?;
+        Ok(Seen { devices, broken: BTreeMap::new(), driver: None })
     }
 }
 

@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ),
     ("the_inventory_is_whole_and_what_cannot_be_read_is_absent", the_inventory_is_whole),
     ("nvml_may_be_missing_come_vanish_and_come_back", nvml_comes_and_goes),
+    ("nvml_that_hangs_keeps_gpus_from_being_leased_and_nothing_else", nvml_that_hangs),
     ("a_run_sees_its_slice_and_cpus_of_its_own", a_run_sees_what_it_was_leased),
     ("a_gpu_that_is_lost_in_mid_run_is_a_gpu_fault_and_the_daemon_lives", a_lost_gpu),
     ("an_xid_of_the_program_is_its_own_and_any_other_is_the_gpus", xids_and_ecc_errors),
@@ -247,6 +248,20 @@ fn nvml_comes_and_goes() {
     machine.change(CLEAN);
     machine.wait_free(&["GPU-b"]);
     machine.go();
+    assert_eq!(machine.outcome(&order.key).ending, Ending::Finished);
+    machine.wait_free(&["GPU-a", "GPU-b"]);
+}
+
+fn nvml_that_hangs() {
+    let machine = Machine::new(CLEAN);
+    machine.wait_free(&["GPU-a", "GPU-b"]);
+    let order = machine.lease("hangs", &["GPU-a"], UNTIL_TOLD);
+    let pid = machine.pid("hangs");
+    machine.change(&format!("hang\n{CLEAN}"));
+    machine.wait_quarantine("GPU-b", "has not answered");
+    assert!(lives(pid));
+    machine.go();
+    machine.change(CLEAN);
     assert_eq!(machine.outcome(&order.key).ending, Ending::Finished);
     machine.wait_free(&["GPU-a", "GPU-b"]);
 }
