@@ -23,6 +23,11 @@ impl Reservations {
             && self.kept.get(worker).is_some_and(|(holder, theirs)| holder != campaign && *theirs >= priority)
     }
 
+    /// Whether a worker can be kept for a campaign: it has one, or fewer than the most are kept.
+    pub fn may_keep(&self, campaign: &CampaignId) -> bool {
+        self.kept.len() < RESERVATIONS_MAX || self.of(campaign).is_some()
+    }
+
     /// For whom a worker is kept.
     pub fn holder(&self, worker: &WorkerId) -> Option<&CampaignId> {
         self.kept.get(worker).map(|(holder, _)| holder)
