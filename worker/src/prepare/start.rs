@@ -9,8 +9,15 @@ use crate::shop::Shop;
 use crate::spool::AttemptDir;
 use windlass_shared::attempt::{Kind, Order};
 
-/// The shim's spec. `nonce` is drawn for this start. Fails where the machine lacks what is asked for.
-pub fn spec(shop: &Shop, order: &Order, dir: &AttemptDir, nonce: String) -> Result<Spec, Error> {
+/// The shim's spec. `nonce` is drawn for this start; `cpus` are those that the run is bound to. Fails where
+/// the machine lacks what is asked for.
+pub fn spec(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    nonce: String,
+    cpus: Vec<u32>,
+) -> Result<Spec, Error> {
     let walls = shop.ground.walls(order, dir, || manifest(&shop.cache, order.tree))?;
     let (command, env) = match order.kind {
         Kind::Run => (order.command.clone(), sandbox::run(order, dir)),
@@ -22,6 +29,7 @@ pub fn spec(shop: &Shop, order: &Order, dir: &AttemptDir, nonce: String) -> Resu
         command,
         folder: dir.workspace(),
         env,
+        cpus,
         soft_limit_ms: order.soft_limit_ms,
         hard_limit_ms: order.hard_limit_ms,
         locks: order.devices.iter().map(|device| shop.work.device_lock(device)).collect(),

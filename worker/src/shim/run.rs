@@ -7,7 +7,7 @@ use super::log::LogFile;
 use super::record::{Exit, Identity};
 use super::spec::Spec;
 use super::start::{self, Container, Started};
-use super::{control, tree};
+use super::{affinity, control, tree};
 use crate::error::Error;
 use crate::{durable, procfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -134,7 +134,11 @@ impl Life {
         rustix::io::ioctl_fionbio(&reader, true).map_err(Error::system("make the pipe non-blocking"))?;
         let watch = Watch::new(spec.walls.limits, container.held, &spec.walls.write);
         let started = Instant::now();
-        let command = start::start(spec, &container, &writer, &reader)?;
+        // The CPUs are bound around the start, so that what is started has them and the shim does not.
+        let unbound = affinity::bind(&spec.cpus)?;
+        let command = start::start(spec, &container, &writer, &reader);
+        affinity::restore(unbound);
+        let command = command?;
         Ok(Self {
             started,
             gate: TimeGate { soft_limit_ms: spec.soft_limit_ms, hard_limit_ms: spec.hard_limit_ms },
