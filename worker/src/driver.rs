@@ -16,13 +16,12 @@ use crate::blobs::Cache;
 use crate::client::Client;
 use crate::collect;
 use crate::device::{self, Machine};
-use crate::durable;
 use crate::error::Error;
 use crate::logs::{self, Beginning};
 use crate::prepare;
 use crate::sandbox::{self, Ground};
 use crate::settings::Settings;
-use crate::shim::{self, Spec};
+use crate::shim;
 use crate::shop::{Backoff, Shop};
 use crate::spool::{self, State, WorkDir};
 use calls::{keep, sync};
@@ -328,7 +327,7 @@ impl Driver {
 
     /// A run that is found again keeps the CPUs that it was bound to.
     fn hold_cpus(&mut self, key: &AttemptKey, dir: &spool::AttemptDir) {
-        if let Ok(Some(spec)) = durable::read::<Spec>(&dir.path().join(Spec::FILE)) {
+        if let Ok(Some(spec)) = dir.spec() {
             self.cpus.hold(key.clone(), &spec.cpus);
         }
     }
@@ -352,9 +351,10 @@ impl Driver {
         let Some(order) = self.orders.get(key).cloned() else { return };
         let (shop, exe, sender) = (self.shop.clone(), self.exe.clone(), self.sender.clone());
         let cpus = self.cpus.give(&order, &self.seen);
+        let model = self.model(&order);
         self.tasks.spawn(async move {
             let key = order.key.clone();
-            match watch::start(&shop, &exe, order, cpus).await {
+            match watch::start(&shop, &exe, order, cpus, model).await {
                 Ok(started) => {
                     if started.speaks() {
                         send(&sender, Event::Host(attempt::Event::Started(key.clone()))).await;
