@@ -110,6 +110,9 @@ pub enum Command {
     Drain(command::drain::Args),
     /// Let a worker take work again
     Undrain(command::drain::Args),
+    /// The devices of a worker
+    #[command(subcommand)]
+    Device(command::device::Command),
     /// The ledger's own upkeep, offline
     #[command(subcommand)]
     Ledger(command::ledger::Command),

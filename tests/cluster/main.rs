@@ -9,6 +9,7 @@ mod campaign;
 mod crash;
 mod demo;
 mod docs;
+mod device;
 mod gate;
 mod interrupt;
 mod lost;

@@ -4,6 +4,7 @@ pub mod campaigns;
 pub mod control;
 pub mod coordinator;
 pub mod demo;
+pub mod device;
 pub mod diff;
 pub mod drain;
 pub mod ledger;
@@ -52,6 +53,7 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
         Command::Workers(args) => workers::run(args, session).await,
         Command::Drain(args) => drain::run(args, drain::Verb::Drain, session).await,
         Command::Undrain(args) => drain::run(args, drain::Verb::Undrain, session).await,
+        Command::Device(command) => device::run(command, session).await,
         Command::Ledger(command) => ledger::run(command, session),
     }
 }

@@ -170,6 +170,7 @@ impl Subject {
             | Body::CampaignStopped { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
+            | Body::DeviceReleased { .. }
             | Body::RequestAnswered {} => Self::default(),
         }
     }

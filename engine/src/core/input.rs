@@ -3,7 +3,7 @@
 use crate::gate::facts::ProposalFacts;
 use windlass_shared::bindings::Bindings;
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, Incarnation, LeverNumber, RequestId, WorkerId};
+use windlass_shared::id::{CampaignId, DeviceId, Incarnation, LeverNumber, RequestId, WorkerId};
 use windlass_shared::lever::Lever;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
@@ -81,4 +81,6 @@ pub enum Ask {
     Drain(WorkerId),
     /// A worker takes work again.
     Undrain(WorkerId),
+    /// A device's quarantine is lifted.
+    ReleaseDevice(WorkerId, DeviceId),
 }

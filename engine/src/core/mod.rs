@@ -12,6 +12,7 @@ mod machine;
 mod observation;
 mod soft;
 mod view;
+mod waiting;
 
 pub use command::Command;
 pub use durable::{Durable, REQUEST_MEMORY_MS};

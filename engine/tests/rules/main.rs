@@ -3,6 +3,7 @@
 
 mod any_order;
 mod control;
+mod devices;
 mod harness;
 mod queue;
 mod runs;
