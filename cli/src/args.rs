@@ -102,6 +102,12 @@ pub enum Command {
     Resume(command::control::Args),
     /// End a campaign for good
     Stop(command::control::Args),
+    /// End the open iteration; its lever is not blamed
+    Cancel(command::cancel::Args),
+    /// Change a campaign's priority or name
+    Update(command::update::Args),
+    /// Why something is, or is not, running: the rule and the figures
+    Explain(command::explain::Args),
     /// Lay out the user's copy: results.tsv and a folder per iteration
     Sync(command::sync::Args),
     /// List workers and their devices

@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use windlass_proto::refusal::Received;
-use windlass_shared::refusal::{ExitCode as Code, Refusal};
+use windlass_shared::refusal::{self, ExitCode as Code, Refusal};
 
 /// A command that did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -213,6 +213,9 @@ pub struct Report {
     pub message: String,
     /// What to do.
     pub remedy: Option<String>,
+    /// Each of several problems; absent where `message` says it all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<refusal::Problem>,
 }
 
 impl Error {
@@ -318,7 +321,12 @@ impl Error {
             }
             source = cause.source();
         }
-        Report { code: self.code(), rule: self.rule(), message, remedy: self.remedy() }
+        let problems = match self {
+            Self::Refused(refusal) => refusal.problems(),
+            Self::Received(received) => received.problems.clone(),
+            _ => Vec::new(),
+        };
+        Report { code: self.code(), rule: self.rule(), message, remedy: self.remedy(), problems }
     }
 }
 
@@ -377,13 +385,33 @@ fn print(report: &Report, json: bool) {
         let _ = writeln!(err, "{}", text.unwrap_or_default());
         return;
     }
-    let rule = report.rule.as_ref().map(|rule| format!(" [{rule}]")).unwrap_or_default();
     let bold = crate::render::style::ERROR;
-    let message = crate::render::text::neutral_block(&report.message);
-    let _ = writeln!(err, "{bold}error{bold:#}{rule}: {message}");
+    let _ = writeln!(err, "{bold}error{bold:#}{}", told(report));
     if let Some(remedy) = &report.remedy {
         let _ = writeln!(err, "remedy: {}", crate::render::text::neutral_block(remedy));
     }
+}
+
+/// Rule and sentence of an error; several problems as a list, each with what to do.
+pub fn told(report: &Report) -> String {
+    use crate::render::text::neutral_block;
+    let of = |rule: &Option<String>| rule.as_ref().map(|rule| format!(" [{rule}]")).unwrap_or_default();
+    if report.problems.is_empty() {
+        return format!("{}: {}", of(&report.rule), neutral_block(&report.message));
+    }
+    let heading = report.message.split(": ").next().unwrap_or_default();
+    let mut text = format!(": {heading}");
+    for problem in &report.problems {
+        text.push_str(&format!(
+            "\n  {}: {}",
+            of(&problem.rule).trim_start(),
+            neutral_block(&problem.message)
+        ));
+        if let Some(remedy) = &problem.remedy {
+            text.push_str(&format!("\n    remedy: {}", neutral_block(remedy)));
+        }
+    }
+    text
 }
 
 /// Prints what clap has to say: help and version on stdout with 0, usage errors on stderr with 2.
@@ -396,7 +424,8 @@ pub fn usage(problem: &clap::Error) -> ExitCode {
         let text = problem.render().to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         let remedy = Some("windlass --help".to_owned());
-        print(&Report { code: "USAGE".to_owned(), rule: None, message, remedy }, true);
+        let report = Report { code: "USAGE".to_owned(), rule: None, message, remedy, problems: Vec::new() };
+        print(&report, true);
     } else {
         let _ = problem.print();
     }

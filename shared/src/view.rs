@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
 use crate::record::{HoldReason, PauseReason, RetireReason, StopReason};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Whether a campaign moves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +178,27 @@ pub enum LeverState {
         /// Why.
         reason: RetireReason,
     },
+}
+
+/// Why something is as it is, sentence by sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What is explained, as a heading: `iteration 3 of digits-0a1b2c (add momentum)`.
+    pub subject: String,
+    /// The answer, the most telling first.
+    pub sentences: Vec<Sentence>,
+}
+
+/// One sentence of an explanation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sentence {
+    /// The rule behind it.
+    pub rule: Option<String>,
+    /// The sentence.
+    pub text: String,
+    /// Its figures by name, as text with their units.
+    #[serde(default)]
+    pub figures: BTreeMap<String, String>,
 }
 
 /// A worker as the coordinator knows it.
