@@ -34,8 +34,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     if session.is_json() {
         return session.json("windlass.cancel/1", &Done { campaign, iteration, done: "cancelled" });
     }
-    session.say(&format!(
-        "{campaign}: iteration {iteration} cancelled; `windlass lever retry` puts its lever in line again"
-    ));
+    session.say(&format!("{campaign}: iteration {iteration} cancelled"));
+    session.say("its lever is not blamed: `windlass lever retry` puts it in line again");
     Ok(())
 }

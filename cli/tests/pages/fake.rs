@@ -94,7 +94,12 @@ impl CampaignService for Fake {
         Ok(Response::new(MoveLeverResponse {}))
     }
 
-    async fn retry_lever(&self, _: Request<RetryLeverRequest>) -> Answer<RetryLeverResponse> {
+    async fn retry_lever(&self, request: Request<RetryLeverRequest>) -> Answer<RetryLeverResponse> {
+        if request.get_ref().lever == 2 {
+            let frozen = Refusal::Frozen { path: "evaluate.py".to_owned() };
+            let problems = vec![frozen, Refusal::NoChange, Refusal::Duplicate { iteration: 2 }];
+            return Err(refusal::to_status(&Refusal::several(problems)));
+        }
         Err(refusal::to_status(&Refusal::Settled {
             rule: "P10",
             what: "lever L1".to_owned(),
@@ -115,8 +120,7 @@ impl CampaignService for Fake {
     }
 
     async fn propose_lever(&self, _: Request<ProposeLeverRequest>) -> Answer<ProposeLeverResponse> {
-        let frozen = Refusal::Frozen { path: "evaluate.py".to_owned() };
-        Err(refusal::to_status(&Refusal::several(vec![frozen, Refusal::Duplicate { iteration: 2 }])))
+        Err(refusal::to_status(&Refusal::Frozen { path: "evaluate.py".to_owned() }))
     }
 
     async fn list_levers(&self, _: Request<ListLeversRequest>) -> Answer<ListLeversResponse> {
