@@ -180,6 +180,48 @@ pub enum LeverState {
     },
 }
 
+/// How well something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Well.
+    Ok,
+    /// It works, and will trouble somebody.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+/// What `windlass doctor` found of one thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What was looked at, in a word or two.
+    pub check: String,
+    /// How well it is.
+    pub level: Level,
+    /// What was found.
+    pub text: String,
+    /// What to do, unless it is well.
+    pub remedy: Option<String>,
+}
+
+impl Finding {
+    /// It is well.
+    pub fn ok(check: &str, text: String) -> Self {
+        Self { check: check.to_owned(), level: Level::Ok, text, remedy: None }
+    }
+
+    /// It works, and will trouble somebody.
+    pub fn warn(check: &str, text: String, remedy: &str) -> Self {
+        Self { check: check.to_owned(), level: Level::Warn, text, remedy: Some(remedy.to_owned()) }
+    }
+
+    /// It does not work.
+    pub fn fail(check: &str, text: String, remedy: &str) -> Self {
+        Self { check: check.to_owned(), level: Level::Fail, text, remedy: Some(remedy.to_owned()) }
+    }
+}
+
 /// Why something is as it is, sentence by sentence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {

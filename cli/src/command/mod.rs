@@ -2,10 +2,12 @@
 
 pub mod campaigns;
 pub mod cancel;
+pub mod completions;
 pub mod control;
 pub mod coordinator;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
 pub mod drain;
 pub mod explain;
 pub mod ledger;
@@ -58,6 +60,9 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
         Command::Workers(args) => workers::run(args, session).await,
         Command::Drain(args) => drain::run(args, drain::Verb::Drain, session).await,
         Command::Undrain(args) => drain::run(args, drain::Verb::Undrain, session).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args, session)).await,
+        Command::Completions(args) => completions::run(&args, session),
+        Command::Man(args) => completions::man(&args, session),
         Command::Ledger(command) => ledger::run(command, session),
     }
 }

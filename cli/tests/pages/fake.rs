@@ -168,6 +168,12 @@ impl CampaignService for Fake {
 
 #[tonic::async_trait]
 impl FleetService for Fake {
+    async fn about(&self, _: Request<AboutRequest>) -> Answer<AboutResponse> {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        let wall_ms = i64::try_from(since.as_millis()).expect("this millennium");
+        Ok(Response::new(AboutResponse { version: "0.0.9".to_owned(), incarnation: 7, wall_ms }))
+    }
+
     async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersResponse> {
         let workers: Vec<WorkerView> =
             serde_json::from_str(include_str!("../workers.json")).expect("workers");

@@ -29,10 +29,20 @@ pub(crate) enum Query {
     Workers { reply: Reply<Vec<WorkerView>> },
     /// Why something is, or is not, running.
     Explain { name: String, subject: Subject, reply: Reply<Explanation> },
+    /// Its life and its clock.
+    About { reply: Reply<About> },
     /// Where a watcher stands: the pages of one campaign or of all.
     Pages { campaign: Option<CampaignId>, reply: Reply<Pages> },
     /// Whether this attempt's log may be written under this lease (I5).
     MayWriteLog { key: AttemptKey, reply: Reply<()> },
+}
+
+/// What the coordinator is at this moment.
+pub(crate) struct About {
+    /// The life of the coordinator.
+    pub incarnation: Incarnation,
+    /// Its wall clock, milliseconds.
+    pub wall_ms: i64,
 }
 
 /// Campaigns as they stood after a record.
@@ -66,6 +76,11 @@ impl Query {
             Self::Workers { reply } => outbox.push(seq, reply, Ok(core.worker_views(now))),
             Self::Explain { name, subject, reply } => {
                 outbox.push(seq, reply, explain(core, now, &name, &subject));
+            }
+            Self::About { reply } => {
+                let missing = || Refusal::NotFound { what: "incarnation", name: String::new() };
+                let about = core.durable().incarnation.ok_or_else(missing);
+                outbox.push(seq, reply, about.map(|incarnation| About { incarnation, wall_ms: now.wall_ms }));
             }
             Self::Pages { campaign, reply } => outbox.push(seq, reply, pages(core, now, campaign.as_ref())),
             Self::MayWriteLog { key, reply } => outbox.push(seq, reply, may_write_log(core, &key)),
