@@ -123,7 +123,7 @@ fn i4_the_same_request_id_gets_the_same_answer_whatever_is_asked() {
     twice(&["undrain", "one"]);
     twice(&["resume", "huge"]);
     std::fs::write(fleet.path("marks/go"), "").expect("a mark");
-    fleet.wait_decided(&campaign, 4);
+    fleet.wait_decided(&campaign, 3);
     twice(&["stop", &campaign]);
     let levers = fleet.json(&["lever", "list", &campaign]);
     assert_eq!(levers["levers"].as_array().map(Vec::len), Some(3), "nothing happened twice");
