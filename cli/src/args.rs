@@ -132,6 +132,9 @@ pub enum Command {
     Completions(command::completions::Args),
     /// Print the manual page, or write one per command
     Man(command::completions::ManArgs),
+    /// The devices of a worker
+    #[command(subcommand)]
+    Device(command::device::Command),
     /// The ledger's own upkeep, offline
     #[command(subcommand)]
     Ledger(command::ledger::Command),

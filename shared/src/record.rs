@@ -373,13 +373,20 @@ pub enum Body {
         /// Which.
         worker: WorkerId,
     },
+    /// The owner lifts the quarantine of a device; its worker looks again (I9).
+    DeviceReleased {
+        /// Whose device.
+        worker: WorkerId,
+        /// Which.
+        device: DeviceId,
+    },
     /// A request asked for what was so already: nothing happened but that its key is used (I4).
     RequestAnswered {},
 }
 
 impl Body {
     /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
-    pub const KINDS: [&'static str; 24] = [
+    pub const KINDS: [&'static str; 25] = [
         "incarnation_started",
         "campaign_created",
         "campaign_paused",
@@ -403,6 +410,7 @@ impl Body {
         "iteration_decided",
         "worker_drained",
         "worker_undrained",
+        "device_released",
         "request_answered",
     ];
 
@@ -432,6 +440,7 @@ impl Body {
             Self::IterationDecided { .. } => "iteration_decided",
             Self::WorkerDrained { .. } => "worker_drained",
             Self::WorkerUndrained { .. } => "worker_undrained",
+            Self::DeviceReleased { .. } => "device_released",
             Self::RequestAnswered {} => "request_answered",
         }
     }

@@ -8,6 +8,7 @@ mod access;
 mod campaign;
 mod crash;
 mod demo;
+mod device;
 mod gate;
 mod interrupt;
 mod lost;

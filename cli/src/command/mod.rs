@@ -6,6 +6,7 @@ pub mod completions;
 pub mod control;
 pub mod coordinator;
 pub mod demo;
+pub mod device;
 pub mod diff;
 pub mod doctor;
 pub mod drain;
@@ -63,6 +64,7 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
         Command::Doctor(args) => Box::pin(doctor::run(args, session)).await,
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => completions::man(&args, session),
+        Command::Device(command) => device::run(command, session).await,
         Command::Ledger(command) => ledger::run(command, session),
     }
 }

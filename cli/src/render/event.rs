@@ -71,6 +71,7 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         }
         Body::WorkerDrained { worker, reason } => format!("worker {worker} drained: {reason}"),
         Body::WorkerUndrained { worker } => format!("worker {worker} takes work again"),
+        Body::DeviceReleased { worker, device } => format!("device {device} of worker {worker} released"),
         Body::RequestAnswered {} => "a request asked for what was so already".to_owned(),
     };
     Some(neutral(&text))

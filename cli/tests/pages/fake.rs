@@ -189,4 +189,8 @@ impl FleetService for Fake {
         let name = request.get_ref().worker.clone();
         Err(refusal::to_status(&Refusal::NotFound { what: "worker", name }))
     }
+
+    async fn release_device(&self, _: Request<ReleaseDeviceRequest>) -> Answer<ReleaseDeviceResponse> {
+        Ok(Response::new(ReleaseDeviceResponse {}))
+    }
 }

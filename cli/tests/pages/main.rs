@@ -67,6 +67,7 @@ fn pages_for_people_fit_80_columns() {
         &["show", "digits", "3"],
         &["plot", "digits"],
         &["workers"],
+        &["device", "release", "gpu-1", "GPU-1"],
         &["pause", "digits"],
         &["drain", "node"],
     ]);
@@ -85,6 +86,7 @@ fn documents_for_programs() {
         json(&["results", "digits"]),
         json(&["plot", "digits"]),
         json(&["workers"]),
+        json(&["device", "release", "gpu-1", "GPU-1"]),
         json(&["pause", "digits"]),
         json(&["lever", "retire", "digits", "L1"]),
         json(&["status", "nothing"]),

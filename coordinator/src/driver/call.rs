@@ -61,6 +61,13 @@ impl Driver {
             Asked::Stop { campaign } => resolve(&campaign).map(Ask::Stop),
             Asked::Drain { worker } => self.core.resolve_worker(&worker).map(Ask::Drain),
             Asked::Undrain { worker } => self.core.resolve_worker(&worker).map(Ask::Undrain),
+            Asked::ReleaseDevice { worker, device } => {
+                let worker = self.core.resolve_worker(&worker);
+                worker.and_then(|worker| {
+                    let device = self.core.resolve_device(&worker, &device)?;
+                    Ok(Ask::ReleaseDevice(worker, device))
+                })
+            }
         };
         self.decide_call(now, call, ask)
     }

@@ -79,4 +79,6 @@ pub(crate) enum Asked {
     Drain { worker: String },
     /// A worker takes work again.
     Undrain { worker: String },
+    /// A device's quarantine is lifted.
+    ReleaseDevice { worker: String, device: String },
 }

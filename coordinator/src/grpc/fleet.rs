@@ -66,4 +66,16 @@ impl FleetService for Fleet {
         self.change(key, Asked::Undrain { worker }).await?;
         Ok(Response::new(v1::UndrainResponse {}))
     }
+
+    async fn release_device(
+        &self,
+        request: Request<v1::ReleaseDeviceRequest>,
+    ) -> Result<Response<v1::ReleaseDeviceResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("FleetService/ReleaseDevice", id, &message);
+        let (worker, device) = (name("worker", message.worker)?, name("device", message.device)?);
+        self.change(key, Asked::ReleaseDevice { worker, device }).await?;
+        Ok(Response::new(v1::ReleaseDeviceResponse {}))
+    }
 }

@@ -174,6 +174,7 @@ impl Subject {
             | Body::CampaignUpdated { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
+            | Body::DeviceReleased { .. }
             | Body::RequestAnswered {} => Self::default(),
         }
     }

@@ -106,6 +106,7 @@ impl Campaign {
             | Body::CampaignCreated { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
+            | Body::DeviceReleased { .. }
             | Body::RequestAnswered {} => {}
         }
     }
@@ -272,6 +273,8 @@ impl Campaign {
         }
         if number == IterationNumber::BASELINE {
             self.baseline_metric = metric.clone();
+            let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
+            self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
         if let Some(entry) = open.lever.and_then(|lever| self.levers.get_mut(&lever))
             && matches!(entry.state, LeverState::Pulled { .. })

@@ -8,11 +8,11 @@ use super::state::Campaign;
 use crate::core::Soft;
 use crate::gate::facts::{FixWanted, Wanted};
 use crate::gate::plan::{Completed, complete};
-use crate::placement::{self, Ask};
+use crate::placement;
 use windlass_shared::attempt::{AttemptKey, Kind, MetricSpec, Order, ScriptOrder};
 use windlass_shared::conclusion::Status;
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{AttemptId, FencingNumber, IterationNumber};
+use windlass_shared::id::{AttemptId, FencingNumber, IterationNumber, WorkerId};
 use windlass_shared::lever::FixTrigger;
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Deliverable, Script};
@@ -36,7 +36,18 @@ pub struct Context<'a> {
     /// The fencing number of the next lease.
     pub fence: FencingNumber,
     /// Whether a worker takes nothing new.
-    pub is_drained: &'a dyn Fn(&windlass_shared::id::WorkerId) -> bool,
+    pub is_drained: &'a dyn Fn(&WorkerId) -> bool,
+    /// Whether somebody reads why an attempt is not placed.
+    pub say: Say,
+}
+
+/// Whether a wait for a device says why: that takes a look at the whole fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Say {
+    /// It does.
+    Why,
+    /// Nobody asked; the text is empty.
+    Nothing,
 }
 
 /// What is due.
@@ -139,7 +150,7 @@ impl Context<'_> {
     }
 
     /// The first carried fix that answers the last run's failure and was not tried (P19).
-    fn fix(&self, open: &Iteration) -> Option<u32> {
+    pub(super) fn fix(&self, open: &Iteration) -> Option<u32> {
         let run = open.run.as_ref()?;
         if run.is_measured() || open.fixes_applied >= self.campaign.bindings.windlass.fixes {
             return None;
@@ -196,9 +207,11 @@ impl Context<'_> {
         if let Some(seconds) = self.soft.backoff_left(&campaign.id) {
             return Due::Device(format!("the machinery failed; the next try is in {seconds} s"));
         }
-        match placement::place(&Ask::of(campaign, open, kind), self.soft.fleet(), self.is_drained) {
-            Err(wait) => Due::Device(wait),
-            Ok(place) => {
+        let ask = self.ask(open, kind);
+        match placement::place(&ask, &self.scene()) {
+            None if self.say == Say::Nothing => Due::Device(String::new()),
+            None => Due::Device(placement::why_not(&ask, &self.scene())),
+            Some(place) => {
                 let order = self.order(open, kind, place.devices);
                 Due::Records(vec![Body::AttemptLeased {
                     order: Box::new(order),
@@ -229,6 +242,8 @@ impl Context<'_> {
             kind,
             tree: open.tree,
             devices,
+            cpus: (kind == Kind::Run).then_some(w.resources.cpus).flatten(),
+            memory_bytes: if kind == Kind::Run { w.resources.memory.unwrap_or(0) } else { 0 },
             command: bindings.command().to_owned(),
             soft_limit_ms,
             hard_limit_ms,

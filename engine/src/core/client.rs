@@ -4,10 +4,12 @@ use super::{Ask, Durable, RequestKey, steer};
 use crate::campaign::Campaign;
 use crate::gate::facts::{Look, ProposalFacts, Rejected};
 use crate::gate::plan;
+use crate::session::Fleet;
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Status;
+use windlass_shared::device::DeviceState;
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::id::{CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::Lever;
 use windlass_shared::record::{Answer, Body, PauseReason, RetireReason, StopReason};
 use windlass_shared::refusal::Refusal;
@@ -19,7 +21,12 @@ pub(super) const QUEUE_MAX: usize = 10_000;
 pub(super) type Decided = (Answer, Vec<(Option<CampaignId>, Body)>);
 
 /// Decides one request.
-pub(super) fn decide(durable: &Durable, request: &RequestKey, ask: Ask) -> Result<Decided, Refusal> {
+pub(super) fn decide(
+    durable: &Durable,
+    fleet: &Fleet,
+    request: &RequestKey,
+    ask: Ask,
+) -> Result<Decided, Refusal> {
     match ask {
         Ask::Create { name, bindings, tree } => create(durable, request, name, bindings, tree),
         Ask::Propose { campaign, lever, facts } => {
@@ -37,6 +44,7 @@ pub(super) fn decide(durable: &Durable, request: &RequestKey, ask: Ask) -> Resul
         Ask::Stop(campaign) => Ok(stop(find(durable, &campaign)?)),
         Ask::Drain(worker) => Ok(drain(durable, worker)),
         Ask::Undrain(worker) => Ok(undrain(durable, worker)),
+        Ask::ReleaseDevice(worker, device) => release_device(fleet, worker, device),
     }
 }
 
@@ -320,6 +328,26 @@ fn undrain(durable: &Durable, worker: WorkerId) -> Decided {
         Vec::new()
     };
     (Answer::Done, bodies)
+}
+
+/// Only what is quarantined can be released; a device that is free is so already.
+fn release_device(fleet: &Fleet, worker: WorkerId, device: DeviceId) -> Result<Decided, Refusal> {
+    let missing = || Refusal::NotFound { what: "device", name: format!("{device} of {worker}") };
+    let member = fleet.member(&worker).ok_or_else(missing)?;
+    let found = member.devices.iter().find(|one| one.id == device).ok_or_else(missing)?;
+    let state = match &found.state {
+        DeviceState::Quarantined { .. } => {
+            return Ok((Answer::Done, vec![(None, Body::DeviceReleased { worker, device })]));
+        }
+        DeviceState::Free => return Ok((Answer::Done, Vec::new())),
+        DeviceState::Busy(key) => format!("busy with {}", key.id),
+        DeviceState::Outsider { who } => format!("used by a process that is not ours: {who}"),
+    };
+    Err(Refusal::State {
+        what: format!("device {device}"),
+        state,
+        wanted: "only a quarantined device can be released",
+    })
 }
 
 pub(super) fn refuse_stopped(campaign: &Campaign, wanted: &'static str) -> Result<(), Refusal> {

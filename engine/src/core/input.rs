@@ -3,7 +3,9 @@
 use crate::gate::facts::{ProposalFacts, PullFacts, Rejected};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId};
+use windlass_shared::id::{
+    CampaignId, DeviceId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId,
+};
 use windlass_shared::lever::Lever;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
@@ -128,4 +130,6 @@ pub enum Ask {
     Drain(WorkerId),
     /// A worker takes work again.
     Undrain(WorkerId),
+    /// A device's quarantine is lifted.
+    ReleaseDevice(WorkerId, DeviceId),
 }

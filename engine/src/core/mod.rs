@@ -13,6 +13,7 @@ mod observation;
 mod soft;
 mod steer;
 mod view;
+mod waiting;
 
 pub use command::Command;
 pub use durable::{Durable, REQUEST_MEMORY_MS};

@@ -7,7 +7,7 @@ use crate::campaign::{Campaign, Due, Iteration, Need, Summary};
 use crate::gate::facts::{ProposalWanted, PullWanted};
 use crate::session::{Member, Presence};
 use windlass_shared::attempt::{Kind, Phase};
-use windlass_shared::id::{AttemptId, CampaignId, IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::Lever;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
@@ -74,6 +74,30 @@ impl Core {
                 let names: Vec<&str> = many.iter().take(CANDIDATES_MAX).map(|(id, _)| id.as_str()).collect();
                 Err(Refusal::Ambiguous {
                     what: "worker",
+                    prefix: text.to_owned(),
+                    candidates: names.join(", "),
+                })
+            }
+        }
+    }
+
+    /// A device of a worker by its id, or a unique prefix of it.
+    pub fn resolve_device(&self, worker: &WorkerId, text: &str) -> Result<DeviceId, Refusal> {
+        let missing = || Refusal::NotFound { what: "device", name: text.to_owned() };
+        let member = self.soft().fleet().member(worker).ok_or_else(missing)?;
+        let ids = || member.devices.iter().map(|device| &device.id);
+        if let Some(id) = ids().find(|id| id.as_str() == text) {
+            return Ok(id.clone());
+        }
+        let found: Vec<&DeviceId> =
+            ids().filter(|id| !text.is_empty() && id.as_str().starts_with(text)).collect();
+        match found.as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => Err(missing()),
+            many => {
+                let names: Vec<&str> = many.iter().take(CANDIDATES_MAX).map(|id| id.as_str()).collect();
+                Err(Refusal::Ambiguous {
+                    what: "device",
                     prefix: text.to_owned(),
                     candidates: names.join(", "),
                 })

@@ -1,6 +1,7 @@
 //! What an attempt asks for, and why each worker does not give it.
 
 use super::{Answer, count};
+use crate::campaign::Campaign;
 use crate::core::Core;
 use crate::placement::Ask;
 use crate::session::{Member, Presence};
@@ -15,17 +16,16 @@ const DEVICES_MAX: usize = 16;
 const GIB: u64 = 1 << 30;
 
 /// Tells what is asked for, and of each worker what it has free and why not more.
-pub(super) fn tell_wait(core: &Core, now: Time, ask: &Ask, answer: &mut Answer) {
+pub(super) fn tell_wait(core: &Core, now: Time, campaign: &Campaign, ask: &Ask, answer: &mut Answer) {
     let fleet = core.soft().fleet();
-    let gpus = ask.gpus.unwrap_or(u32::from(fleet.has_gpus()));
-    let (kind, wanted) = if gpus > 0 { (DeviceKind::Gpu, gpus) } else { (DeviceKind::Cpu, ask.cpu_slots) };
-    answer.say(format!("it asks for {}", asked(ask, kind, wanted as usize))).figure("devices", wanted);
+    let (kind, wanted) = ask.devices(fleet);
+    answer.say(format!("it asks for {}", asked(ask, kind, wanted))).figure("devices", wanted);
     let members: Vec<(&WorkerId, &Member)> = fleet.members().collect();
     if members.is_empty() {
         answer.say("no worker is connected: `windlass worker` starts one").figure("workers", 0);
     }
     for (id, member) in members.iter().take(WORKERS_MAX) {
-        tell_worker(core, now, ask, (kind, id, member), answer);
+        tell_worker(core, now, (campaign, ask, kind), (id, member), answer);
     }
     if members.len() > WORKERS_MAX {
         answer.say(format!("and {} more workers have no room either", members.len() - WORKERS_MAX));
@@ -52,8 +52,8 @@ fn asked(ask: &Ask, kind: DeviceKind, wanted: usize) -> String {
 fn tell_worker(
     core: &Core,
     now: Time,
-    ask: &Ask,
-    (kind, id, member): (DeviceKind, &WorkerId, &Member),
+    (campaign, ask, kind): (&Campaign, &Ask, DeviceKind),
+    (id, member): (&WorkerId, &Member),
     answer: &mut Answer,
 ) {
     let name = &member.info.name;
@@ -67,6 +67,16 @@ fn tell_worker(
         answer.say(format!("worker {name} lacks the label {}", lacking.join(", ")));
         return;
     }
+    if let Some(level) = ask.isolation.filter(|_| !ask.isolation_suits(member)) {
+        answer.say(format!("worker {name} cannot run it `{}`", level.as_str()));
+        return;
+    }
+    let kept = core.soft().reservations();
+    if kept.bars(id, &campaign.id, campaign.bindings.windlass.priority) {
+        let holder = kept.holder(id).map_or("another campaign", |holder| holder.as_str());
+        answer.say(format!("worker {name} is kept for {holder}, which waits for several devices at once"));
+        return;
+    }
     let of_kind: Vec<&Device> = member.devices.iter().filter(|device| device.kind == kind).collect();
     let taken: Vec<String> =
         of_kind.iter().filter_map(|device| occupied(member, device).or_else(|| unfit(ask, device))).collect();
@@ -77,6 +87,14 @@ fn tell_worker(
         text.push_str(&format!(": {}", told(&taken)));
     }
     answer.say(text).figure("free", free).figure("devices", of_kind.len());
+    if ask.memory_bytes > 0 {
+        answer
+            .figure("memory_asked", format!("{} GiB", ask.memory_bytes.div_ceil(GIB)))
+            .figure("memory_free", format!("{} GiB", member.free_memory_bytes() / GIB));
+    }
+    if let Some(free) = member.free_cpus().filter(|_| ask.cpus > 0 && kind == DeviceKind::Gpu) {
+        answer.figure("cpus_asked", ask.cpus).figure("cpus_free", free);
+    }
 }
 
 /// Why a worker is given nothing new, if it is not.
@@ -114,6 +132,12 @@ pub(super) fn occupied(member: &Member, device: &Device) -> Option<String> {
 
 /// Why a free device does not suit an ask, if it does not.
 fn unfit(ask: &Ask, device: &Device) -> Option<String> {
+    if let Some(models) = &ask.device_model
+        && models != &device.model
+        && !models.split(", ").any(|model| model == device.model)
+    {
+        return Some(format!("{} is a {}, and the baseline ran on {models}", device.id, device.model));
+    }
     if device.kind == DeviceKind::Cpu {
         return None;
     }

@@ -3,7 +3,6 @@
 use super::{Answer, decided, devices, order, seconds, title};
 use crate::campaign::{Campaign, Due, Iteration, Need};
 use crate::core::Core;
-use crate::placement::Ask;
 use windlass_shared::attempt::{Kind, Phase};
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::Record;
@@ -63,13 +62,10 @@ pub(super) fn tell_open(core: &Core, now: Time, campaign: &Campaign, open: &Iter
     }
     match core.due(&campaign.id) {
         Some(Due::Device(wait)) => {
-            let (kind, what) = match open.need(None) {
-                Need::Analysis => (Kind::Analysis, "analysis"),
-                _ => (Kind::Run, "run"),
-            };
+            let what = if open.need(None) == Need::Analysis { "analysis" } else { "run" };
             answer.say(format!("its {what} waits: {wait}"));
-            if core.soft().backoff_left(&campaign.id).is_none() {
-                devices::tell_wait(core, now, &Ask::of(campaign, open, kind), answer);
+            if let Some(ask) = core.asked(&campaign.id) {
+                devices::tell_wait(core, now, campaign, &ask, answer);
                 order::tell_before(core, campaign, answer);
             }
         }

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use windlass_engine::core::{Ask, Observation, Place};
 use windlass_engine::gate::facts::{Look, Merged};
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
+use windlass_shared::device::DeviceState;
 use windlass_shared::id::{LeverNumber, WorkerId};
 use windlass_shared::lever::{FixTrigger, Lever};
 use windlass_shared::record::Body;
@@ -32,6 +33,8 @@ enum Deed {
     Stop,
     Resubmit,
     Drain(bool),
+    Quarantine(bool),
+    Release(bool),
     End(bool, u8),
     Cut(bool, bool),
     Reconnect(bool),
@@ -57,6 +60,8 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         2 => Just(Deed::Resume),
         1 => prop_oneof![1 => Just(Deed::Stop), 8 => Just(Deed::Resubmit)],
         1 => worker().prop_map(Deed::Drain),
+        1 => worker().prop_map(Deed::Quarantine),
+        1 => worker().prop_map(Deed::Release),
         12 => (worker(), any::<u8>()).prop_map(|(worker, how)| Deed::End(worker, how)),
         2 => (worker(), any::<bool>()).prop_map(|(worker, cut)| Deed::Cut(worker, cut)),
         1 => worker().prop_map(Deed::Reconnect),
@@ -156,6 +161,12 @@ fn perform(world: &mut World, deed: Deed, sent: &mut Vec<Report>) {
         Deed::Resume => ask(Ask::Resume(campaign)),
         Deed::Stop => ask(Ask::Stop(campaign)),
         Deed::Drain(worker) => ask(Ask::Drain(WorkerId::from(name(worker)))),
+        Deed::Quarantine(worker) => {
+            let reason = "memory is held".to_owned();
+            world.fake(name(worker)).devices[0].state = DeviceState::Quarantined { reason };
+            world.report(name(worker));
+        }
+        Deed::Release(worker) => ask(Ask::ReleaseDevice(WorkerId::from(name(worker)), "cpu-0".into())),
         Deed::Resubmit => {
             let paused = matches!(world.state().state, CampaignState::Paused { .. });
             if paused {
@@ -195,6 +206,7 @@ fn perform(world: &mut World, deed: Deed, sent: &mut Vec<Report>) {
 fn heal(world: &mut World) {
     for worker in ["w", "x"] {
         world.fake(worker).cut = false;
+        world.fake(worker).devices[0].state = DeviceState::Free;
         world.ask(Ask::Undrain(WorkerId::from(worker))).expect("undrained");
     }
     let campaign = world.id();

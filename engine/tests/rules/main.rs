@@ -3,6 +3,7 @@
 
 mod any_order;
 mod control;
+mod devices;
 mod explain;
 mod harness;
 mod queue;

@@ -9,8 +9,9 @@ use crate::violation::{Checked, hold};
 use crate::world::{Event, World};
 use windlass_engine::core::{Ask, Input, Place, RequestKey};
 use windlass_shared::bindings::Bindings;
+use windlass_shared::device::{Device, DeviceState};
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, RequestId, WorkerId};
+use windlass_shared::id::{CampaignId, DeviceId, IterationNumber, LeverNumber, RequestId, WorkerId};
 use windlass_shared::lever::Lever;
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
@@ -36,6 +37,7 @@ pub(crate) enum What {
     Stop(CampaignId),
     Drain(WorkerId),
     Undrain(WorkerId),
+    Release(WorkerId, DeviceId),
 }
 
 /// One request, as its client keeps it.
@@ -144,6 +146,9 @@ impl World {
             let tree = self.unique_digest("workspace");
             return Some(What::Create { name, bindings, tree });
         }
+        if let Some(release) = self.some_release() {
+            return Some(release);
+        }
         let campaign = self.random.pick(&self.client.campaigns)?.clone();
         Some(match self.random.below(100) {
             0..58 => {
@@ -194,6 +199,20 @@ impl World {
         }
     }
 
+    /// Now and then an owner who sees a quarantine lifts it, or tries to lift one that is none.
+    fn some_release(&mut self) -> Option<What> {
+        let is_quarantined = |device: &&Device| matches!(device.state, DeviceState::Quarantined { .. });
+        let there = self.machines.iter().flat_map(|machine| {
+            let quarantined = machine.devices.iter().filter(is_quarantined);
+            quarantined.map(|device| (machine.info.id.clone(), device.id.clone()))
+        });
+        let seen: Vec<(WorkerId, DeviceId)> = there.collect();
+        if let Some((worker, device)) = self.random.pick(&seen).cloned() {
+            return self.random.chance(400).then_some(What::Release(worker, device));
+        }
+        self.random.chance(10).then(|| What::Release(self.some_worker(), DeviceId("cpu-0".to_owned())))
+    }
+
     fn some_worker(&mut self) -> WorkerId {
         let machine = self.random.below(self.machines.len() as u64) as usize;
         self.machines[machine].info.id.clone()
@@ -233,6 +252,7 @@ impl World {
             What::Stop(campaign) => Ask::Stop(campaign),
             What::Drain(worker) => Ask::Drain(worker),
             What::Undrain(worker) => Ask::Undrain(worker),
+            What::Release(worker, device) => Ask::ReleaseDevice(worker, device),
         };
         // A refused request left no record: under its id anything may be asked anew.
         if is_other_body && !is_known {

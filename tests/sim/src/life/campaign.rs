@@ -161,6 +161,7 @@ impl CampaignLife {
             | Body::CampaignCreated { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
+            | Body::DeviceReleased { .. }
             | Body::RequestAnswered {} => broken("I13", format!("{} in a campaign", body.kind())),
         }
     }
