@@ -9,9 +9,8 @@ use windlass_shared::id::{IterationNumber, WorkerId};
 use windlass_shared::machine::Comparable;
 
 /// The worker to keep for a campaign that waits for several devices at once.
-pub fn room(context: &Context<'_>) -> Option<WorkerId> {
-    let ask = asked(context)?;
-    placement::room(&ask, &context.scene())
+pub fn room(context: &Context<'_>, asked: &Ask) -> Option<WorkerId> {
+    placement::room(asked, &context.scene())
 }
 
 /// What a campaign asks for whose next step is a lease that only devices hinder.

@@ -193,10 +193,11 @@ impl Core {
             let Some(campaign) = self.durable.campaigns.get(&id) else { return };
             self.soft.rest_after_failure(campaign, now.mono_ms);
             let due = self.due_for(&id, Say::Nothing);
-            let room = match &due {
-                Some(Due::Device(_)) => self.room(&id),
+            let asked = match &due {
+                Some(Due::Device(_)) => self.in_context(&id, Say::Nothing, campaign::asked).flatten(),
                 _ => None,
             };
+            let room = asked.as_ref().and_then(|asked| self.room(&id, asked));
             let campaign = &self.durable.campaigns[&id];
             if self.soft.keep_room(campaign, room) {
                 self.soft.wake_waiting();
@@ -217,10 +218,7 @@ impl Core {
                         commands.push(Command::Gather(wanted));
                     }
                 }
-                Some(Due::Device(_)) => {
-                    let ask = self.asked(&id);
-                    self.soft.wait(&self.durable.campaigns[&id], ask);
-                }
+                Some(Due::Device(_)) => self.soft.wait(campaign, asked),
                 Some(Due::Nothing(_)) | None => self.soft.settle(campaign),
             }
         }
@@ -235,9 +233,12 @@ impl Core {
         self.in_context(campaign, say, campaign::due)
     }
 
-    /// The worker to keep for a campaign that waits for several devices at once.
-    fn room(&self, campaign: &CampaignId) -> Option<WorkerId> {
-        self.in_context(campaign, Say::Nothing, campaign::room).flatten()
+    /// The worker to keep for a campaign that waits for several devices at once, if one may be kept.
+    fn room(&self, campaign: &CampaignId, asked: &placement::Ask) -> Option<WorkerId> {
+        if !self.soft.reservations().may_keep(campaign) {
+            return None;
+        }
+        self.in_context(campaign, Say::Nothing, |context| campaign::room(context, asked)).flatten()
     }
 
     /// What a campaign that waits for devices asks for.

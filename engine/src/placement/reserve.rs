@@ -23,6 +23,11 @@ impl Reservations {
             && self.kept.get(worker).is_some_and(|(holder, theirs)| holder != campaign && *theirs >= priority)
     }
 
+    /// Whether a worker can be kept for a campaign: it has one, or fewer than the most are kept.
+    pub fn may_keep(&self, campaign: &CampaignId) -> bool {
+        self.kept.len() < RESERVATIONS_MAX || self.of(campaign).is_some()
+    }
+
     /// For whom a worker is kept.
     pub fn holder(&self, worker: &WorkerId) -> Option<&CampaignId> {
         self.kept.get(worker).map(|(holder, _)| holder)
@@ -48,7 +53,9 @@ impl Reservations {
         if let Some(before) = before.as_ref().filter(|before| worker.as_ref() != Some(before)) {
             self.kept.remove(before);
         }
-        let frees = before.is_some() && before != worker;
+        // A worker that is kept with less weight than before is open to others too.
+        let weight = before.as_ref().and_then(|before| self.kept.get(before)).map(|(_, weight)| *weight);
+        let frees = before.is_some() && (before != worker || weight.is_some_and(|weight| priority < weight));
         if let Some(worker) = worker
             && (self.kept.len() < RESERVATIONS_MAX || self.kept.contains_key(&worker))
         {

@@ -35,7 +35,7 @@ pub fn why_not(ask: &Ask, scene: &Scene<'_>) -> String {
     let parts: Vec<String> =
         reasons.iter().map(|(why, (many, who))| why.say(*many, who, ask, kind)).collect();
     let looked_at = match scene.fleet.ready().nth(LOOKED_AT_MAX) {
-        Some(_) => format!("of the first {LOOKED_AT_MAX} workers "),
+        Some(_) => format!("of the first {LOOKED_AT_MAX} looked at, "),
         None => String::new(),
     };
     if parts.is_empty() { wanted } else { format!("{wanted}; {looked_at}{}", parts.join("; ")) }

@@ -402,3 +402,22 @@ fn a_superseded_run_of_a_cancelled_iteration_changes_nothing() {
     assert_eq!(state_of(&world, 1), held(2));
     world.said.clear();
 }
+
+#[test]
+fn a_lower_priority_opens_the_worker_that_was_kept_to_those_above_it() {
+    let mut world = World::empty();
+    world.connect("w", cpus(2));
+    world.submit("small", &json!({})).expect("created");
+    let (worker, order) = world.order(Kind::Run);
+    world.submit("large", &json!({"resources": {"cpus": 2}, "priority": 5})).expect("created");
+    let large = world.id();
+    world.submit("middle", &json!({"priority": 3})).expect("created");
+    assert!(world.said.is_empty(), "one slot is free, and kept for the large one");
+    world.ask(Ask::Update { campaign: large, priority: Some(1), name: None }).expect("updated");
+    let (other, middle) = world.order(Kind::Run);
+    assert!(middle.key.id.campaign.as_str().starts_with("middle"), "{}", middle.key);
+    world.end_on(&other, &middle.key, good(&middle, "0.5"));
+    world.end_on(&worker, &order.key, good(&order, "0.5"));
+    let (_, order) = world.order(Kind::Run);
+    assert!(order.key.id.campaign.as_str().starts_with("large"), "{}", order.key);
+}
