@@ -13,4 +13,5 @@ mod device;
 mod gate;
 mod interrupt;
 mod lost;
+mod steer;
 mod worker;

@@ -85,6 +85,11 @@ impl Member {
         })
     }
 
+    /// The attempt whose lease holds a device, whatever the host says of it.
+    pub fn holder(&self, device: &DeviceId) -> Option<&AttemptId> {
+        self.held.get(device)
+    }
+
     /// Devices of a kind that our own attempts alone keep from being free.
     pub fn healthy_devices(&self, kind: DeviceKind) -> impl Iterator<Item = &Device> {
         self.devices.iter().filter(move |device| {
