@@ -110,6 +110,52 @@ pub enum Error {
         /// Which.
         digest: String,
     },
+    /// An iteration that a campaign does not have.
+    #[error("{campaign} has no iteration {number}")]
+    NoIteration {
+        /// As it was asked for.
+        number: u32,
+        /// Of which campaign.
+        campaign: String,
+        /// The latest that it has.
+        latest: Option<u32>,
+    },
+    /// A file or folder that an iteration does not have.
+    #[error("{whose} has no {path:?}")]
+    NoFile {
+        /// As it was asked for.
+        path: String,
+        /// Of what.
+        whose: String,
+        /// What may have been meant.
+        nearest: Option<String>,
+    },
+    /// A file that is there already.
+    #[error("{} is there already", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Bytes that would do harm to a terminal.
+    #[error("{path} is no text for a terminal")]
+    NoText {
+        /// The file.
+        path: String,
+    },
+    /// More than standard output is given in one piece.
+    #[error("{path} is larger than {size}")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// The bound.
+        size: String,
+    },
+    /// A campaign that has kept nothing so far.
+    #[error("{campaign} has kept nothing yet")]
+    NothingKept {
+        /// Which.
+        campaign: String,
+    },
     /// `wait` that ended before what it waited for.
     #[error("the wait ended first: {why}")]
     WaitEnded {
@@ -224,6 +270,8 @@ impl Error {
             Self::Refused(refusal) => refusal.exit_code(),
             Self::Document(_) | Self::Address { .. } | Self::BeyondThisMachine { .. } => Code::Usage,
             Self::NoCoordinator { .. } | Self::Unreachable { .. } | Self::Changed { .. } => Code::Unavailable,
+            Self::NoIteration { .. } | Self::NoFile { .. } | Self::NothingKept { .. } => Code::NotFound,
+            Self::Exists { .. } | Self::NoText { .. } | Self::TooLarge { .. } => Code::Usage,
             Self::WaitEnded { .. } => Code::WaitEnded,
             Self::LeversRefused { .. } => Code::Refused,
             Self::ForeignFolder { .. } => Code::Usage,
@@ -250,6 +298,10 @@ impl Error {
             Self::Encode { .. } => "ENCODE",
             Self::Changed { .. } => "CHANGED",
             Self::Blob { .. } => "BLOB",
+            Self::NoIteration { .. } | Self::NoFile { .. } | Self::NothingKept { .. } => "NOT_FOUND",
+            Self::Exists { .. } => "EXISTS",
+            Self::NoText { .. } => "NO_TEXT",
+            Self::TooLarge { .. } => "TOO_LARGE",
             Self::WaitEnded { .. } => "WAIT_ENDED",
             Self::ForeignFolder { .. } => "FOREIGN_FOLDER",
             Self::NoExample => "NO_EXAMPLE",
@@ -296,6 +348,22 @@ impl Error {
             Self::ChildEnded { said, .. } if said.is_empty() => {
                 Some("what it said stands above; repair that and start again".to_owned())
             }
+            Self::NoIteration { latest: Some(latest), campaign, .. } => {
+                Some(format!("its latest is iteration {latest}; `windlass results {campaign}` lists them"))
+            }
+            Self::NoIteration { latest: None, campaign, .. } => {
+                Some(format!("none has begun yet; `windlass status {campaign}` says what it waits for"))
+            }
+            Self::NoFile { nearest: Some(nearest), .. } => {
+                Some(format!("did you mean {nearest}? `windlass files C N` lists them"))
+            }
+            Self::NoFile { nearest: None, .. } => Some("`windlass files C N` lists them".to_owned()),
+            Self::NothingKept { campaign } => {
+                Some(format!("`windlass status {campaign}` says what it waits for"))
+            }
+            Self::Exists { .. } => Some("give another name, or write over it with --force".to_owned()),
+            Self::TooLarge { .. } => Some("write it to a file with -o FILE".to_owned()),
+            Self::NoText { .. } => Some("write it to a file with -o FILE, or pipe it on".to_owned()),
             Self::Changed { .. } => Some("submit again once nothing writes there".to_owned()),
             Self::ForeignFolder { .. } => Some("give an empty or new folder with --dir".to_owned()),
             Self::NoExample => Some("build from a checkout that has examples/digits".to_owned()),

@@ -85,8 +85,14 @@ impl Session {
     }
 
     /// Prints data as bytes.
-    pub fn write(&self, bytes: &[u8]) -> Result<(), Error> {
+    fn write(&self, bytes: &[u8]) -> Result<(), Error> {
         let mut out = AutoStream::new(std::io::stdout().lock(), self.color);
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(|source| Error::Output { source })
+    }
+
+    /// Hands bytes on as they are, whatever they hold: for files and logs that programs read.
+    pub fn raw(&self, bytes: &[u8]) -> Result<(), Error> {
+        let mut out = std::io::stdout().lock();
         out.write_all(bytes).and_then(|()| out.flush()).map_err(|source| Error::Output { source })
     }
 
@@ -113,12 +119,18 @@ impl Session {
 
     /// Columns of the terminal; where there is none, those that `COLUMNS` states, or 80.
     pub fn width(&self) -> u16 {
+        self.line_width().unwrap_or(80)
+    }
+
+    /// Columns for lines that programs read one by one: none where there is no terminal and `COLUMNS` is
+    /// not stated either, since nothing may be cut or broken then.
+    pub fn line_width(&self) -> Option<u16> {
         if !std::io::stdout().is_terminal() {
             let stated = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<u16>().ok());
-            return stated.map_or(80, |columns| columns.max(40));
+            return stated.map(|columns| columns.max(40));
         }
-        rustix::termios::tcgetwinsize(std::io::stdout())
-            .map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col.max(40) })
+        let size = rustix::termios::tcgetwinsize(std::io::stdout());
+        Some(size.map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col.max(40) }))
     }
 
     /// Whether a display may redraw itself.

@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::render::page::Page;
 use crate::render::text::neutral;
-use crate::render::views;
+use crate::render::{units, views};
 use crate::session::Session;
 use clap::Subcommand;
 use serde::Serialize;
@@ -94,7 +94,7 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
             if session.is_json() {
                 return session.json("windlass.levers/1", &Listing { campaign, levers });
             }
-            session.print(&views::levers(&levers, session.width()))
+            session.print(&views::levers(&levers, units::now_ms(), session.width()))
         }
         Command::Show(one) => show(&client, session, one).await,
         Command::Retire(One { campaign, lever }) => {

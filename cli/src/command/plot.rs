@@ -66,6 +66,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     }
     match file {
         Some(file) => session.say(&format!("wrote {file}")),
+        None if chart.points.is_empty() => session.print("nothing is decided yet\n")?,
         None => {
             session.print(&chart::render(&chart, session.width()))?;
             session.print(&format!("{}\n", views::best(&story)))?;

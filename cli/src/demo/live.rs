@@ -2,18 +2,15 @@
 //! drawn again and again.
 
 use crate::error::Error;
+use crate::render;
 use crate::render::event::on;
 use crate::render::style::{FAINT, STRONG};
-use crate::render::text::{cut, neutral};
-use crate::render::units;
+use crate::render::text::{cut, neutral, visible_width};
 use crate::session::Session;
 use std::time::{Duration, Instant};
 use windlass_shared::attempt::Kind;
 use windlass_shared::id::AttemptId;
 use windlass_shared::view::{AttemptView, CampaignView};
-
-/// Cells of the bar that shows how much of the gate is used.
-const BAR_CELLS: u64 = 24;
 
 /// What is on the screen.
 #[derive(Debug)]
@@ -104,7 +101,7 @@ fn block(view: &CampaignView, elapsed_ms: u64, log: &str, width: usize) -> Vec<S
             let title = format!("iteration {}: {lever}{}", open.iteration, neutral(&open.title));
             lines.push(format!("{STRONG}{}{STRONG:#}", cut(&title, width)));
             lines.push(match &open.attempt {
-                Some(attempt) => cut(&gate(attempt, elapsed_ms), width),
+                Some(attempt) => cut(&gate(attempt, elapsed_ms, width), width),
                 None => cut(&format!("  {}", neutral(&open.stage)), width),
             });
             lines.push(format!("{FAINT}{}{FAINT:#}", cut(&format!("  {}", neutral(log)), width)));
@@ -121,16 +118,15 @@ fn block(view: &CampaignView, elapsed_ms: u64, log: &str, width: usize) -> Vec<S
 }
 
 /// Device, phase, and how much of the gate is used.
-fn gate(attempt: &AttemptView, elapsed_ms: u64) -> String {
+fn gate(attempt: &AttemptView, elapsed_ms: u64, width: usize) -> String {
     let devices: Vec<&str> = attempt.devices.iter().map(|device| device.as_str()).collect();
     let kind = if attempt.kind == Kind::Run { "run" } else { "analysis" };
     let place = format!("  {kind} {}", neutral(&on(&attempt.worker_name, &devices)));
     if attempt.phase != "running" {
         return format!("{place}  {}", neutral(&attempt.phase));
     }
-    let used = (elapsed_ms * BAR_CELLS / attempt.budget_ms.max(1)).min(BAR_CELLS) as usize;
-    let bar = format!("{}{}", "█".repeat(used), "░".repeat(BAR_CELLS as usize - used));
-    format!("{place}  {bar} {} of {}", units::duration(elapsed_ms), units::duration(attempt.budget_ms))
+    let room = width.saturating_sub(visible_width(&place) + 2);
+    format!("{place}  {}", render::gate::running(elapsed_ms, attempt.budget_ms, room))
 }
 
 #[cfg(test)]

@@ -199,6 +199,15 @@ fn tick_width(scale: &Scale) -> usize {
     scale.ticks.iter().map(|tick| format!("{tick:.*}", scale.digits).len()).max().unwrap_or(1)
 }
 
+/// The mark of a decided iteration.
+pub fn mark(status: Status) -> char {
+    match status {
+        Status::Keep => '●',
+        Status::Discard => '○',
+        Status::Crash => '×',
+    }
+}
+
 /// Which way is better, in words.
 pub fn better(direction: Direction) -> &'static str {
     match direction {
