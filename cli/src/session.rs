@@ -3,6 +3,7 @@
 
 use crate::args::{Color, Form, Global};
 use crate::error::Error;
+use crate::render::text::{fit, neutral_block};
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 use std::cell::Cell;
@@ -104,11 +105,12 @@ impl Session {
         self.write(text.as_bytes())
     }
 
-    /// Talks, unless `--quiet`. A closed stderr is nobody's loss.
+    /// Talks, unless `--quiet`: in whole words on a terminal, and without control bytes, whoever's words
+    /// they are. A closed stderr is nobody's loss.
     pub fn say(&self, text: &str) {
         if !self.quiet {
             let mut err = AutoStream::new(std::io::stderr().lock(), self.color);
-            let _ = writeln!(err, "{text}");
+            let _ = writeln!(err, "{}", fit(&neutral_block(text), talk_width()));
         }
     }
 
@@ -127,16 +129,30 @@ impl Session {
     pub fn line_width(&self) -> Option<u16> {
         if !std::io::stdout().is_terminal() {
             let stated = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<u16>().ok());
-            return stated.map(|columns| columns.max(40));
+            return stated.map(|columns| columns.max(WIDTH_MIN));
         }
-        let size = rustix::termios::tcgetwinsize(std::io::stdout());
-        Some(size.map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col.max(40) }))
+        Some(columns_of(std::io::stdout()))
     }
 
     /// Whether a display may redraw itself.
     pub fn is_live(&self) -> bool {
         !self.is_json() && std::io::stdout().is_terminal()
     }
+}
+
+/// The narrowest that pages are laid out for; a terminal that is narrower breaks their lines itself.
+const WIDTH_MIN: u16 = 40;
+
+/// Columns of the terminal behind a stream.
+fn columns_of(terminal: impl std::os::fd::AsFd) -> u16 {
+    let size = rustix::termios::tcgetwinsize(terminal);
+    size.map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col.max(WIDTH_MIN) })
+}
+
+/// Columns for talk; none where nobody looks at a terminal.
+pub fn talk_width() -> Option<u16> {
+    let err = std::io::stderr();
+    err.is_terminal().then(|| columns_of(err))
 }
 
 /// Keeps the time of a UUIDv7 and derives its random part.

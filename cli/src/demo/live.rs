@@ -46,7 +46,7 @@ impl<'a> Live<'a> {
         let clear = self.clear();
         // JSON has its own document at the end.
         if self.session.is_json() {
-            self.session.say(line);
+            self.session.say(&anstream::adapter::strip_str(line).to_string());
             return Ok(());
         }
         self.session.print(&format!("{clear}{line}\n"))?;
@@ -86,15 +86,13 @@ fn block(view: &CampaignView, elapsed_ms: u64, log: &str, width: usize) -> Vec<S
     let counts = &view.decided;
     let best = view.best.as_ref().and_then(|best| Some((best.metric.as_ref()?, best.iteration)));
     let best = best.map_or(String::new(), |(metric, n)| format!(", best {metric} (iteration {n})"));
-    let head = format!(
-        "{} decided ({} keep, {} discard, {} crash), {} queued{best}",
-        counts.keep + counts.discard + counts.crash,
-        counts.keep,
-        counts.discard,
-        counts.crash,
-        view.queued
-    );
-    let mut lines = vec![cut(&head, width)];
+    let decided = counts.keep + counts.discard + counts.crash;
+    let each = format!(" ({} keep, {} discard, {} crash)", counts.keep, counts.discard, counts.crash);
+    let heads =
+        [each.as_str(), ""].map(|each| format!("{decided} decided{each}, {} queued{best}", view.queued));
+    // What matters less goes before what matters is cut.
+    let head = heads.iter().find(|head| visible_width(head) <= width).unwrap_or(&heads[1]);
+    let mut lines = vec![cut(head, width)];
     match &view.open {
         Some(open) => {
             let lever = open.lever.map_or(String::new(), |lever| format!("{lever} "));

@@ -1,7 +1,8 @@
 //! The one place where an error is printed.
 
 use super::{Error, Report};
-use crate::session::Session;
+use crate::render::text::{fit, neutral_block};
+use crate::session::{Session, talk_width};
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -33,10 +34,11 @@ fn print(report: &Report, json: bool) {
     }
     let rule = report.rule.as_ref().map(|rule| format!(" [{rule}]")).unwrap_or_default();
     let bold = crate::render::style::ERROR;
-    let message = crate::render::text::neutral_block(&report.message);
-    let _ = writeln!(err, "{bold}error{bold:#}{rule}: {message}");
+    let columns = talk_width();
+    let message = format!("{bold}error{bold:#}{rule}: {}", neutral_block(&report.message));
+    let _ = writeln!(err, "{}", fit(&message, columns));
     if let Some(remedy) = &report.remedy {
-        let _ = writeln!(err, "remedy: {}", crate::render::text::neutral_block(remedy));
+        let _ = writeln!(err, "{}", fit(&format!("remedy: {}", neutral_block(remedy)), columns));
     }
 }
 

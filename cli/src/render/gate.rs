@@ -42,7 +42,7 @@ mod tests {
     fn a_bar_says_how_much_is_used_and_how_much_is_left() {
         assert_eq!(running(6_000, 12_000, 48), "████░░░░ 6.0 s of 12 s, 6.0 s left");
         assert_eq!(running(13_000, 12_000, 48), "████████ 13 s of 12 s, over by 1.0 s");
-        assert_eq!(used(900, 12_000, 44), "░░░░ 0.9 s of 12 s (8 %)");
+        assert_eq!(used(900, 12_000, 44), "░░░░ 0.9 s of 12 s (7 %)");
         assert_eq!(used(0, 0, 44), "░░░░ 0.0 s of 0.0 s (0 %)");
     }
 }

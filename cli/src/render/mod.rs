@@ -7,6 +7,7 @@ pub mod files;
 pub mod fleet;
 pub mod gate;
 pub mod iteration;
+pub mod lever;
 pub mod page;
 pub mod report;
 pub mod spark;

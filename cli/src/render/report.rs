@@ -187,7 +187,10 @@ fn escape(text: &str) -> String {
     while let Some(c) = rest.next() {
         let is_in_word = before.is_alphanumeric() && rest.peek().is_some_and(|next| next.is_alphanumeric());
         let is_mark = match c {
-            '\\' | '`' | '*' | '[' | ']' | '<' | '|' | '~' | '&' => true,
+            '\\' | '`' | '*' | '[' | ']' | '|' | '~' => true,
+            // A tag, or an entity; elsewhere these are only signs.
+            '<' => rest.peek().is_some_and(|next| next.is_alphabetic() || matches!(next, '/' | '!' | '?')),
+            '&' => rest.peek().is_some_and(|next| next.is_alphanumeric() || *next == '#'),
             // Within a word it is only an underscore.
             '_' => !is_in_word,
             '#' | '>' | '+' | '-' | '=' => {
@@ -229,6 +232,8 @@ mod tests {
             ("<img src=x>", "\\<img src=x>"),
             ("val_acc _x_", "val_acc \\_x\\_"),
             ("> 1", "\\> 1"),
+            ("1 < 2 & 3", "1 < 2 & 3"),
+            ("&lt;", "\\&lt;"),
             ("# no\nhead", "\\# no head"),
         ] {
             assert_eq!(escape(text), want);

@@ -85,6 +85,16 @@ pub fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
     lines
 }
 
+/// Lines that are too long for a terminal, broken between words; the others as they are.
+pub fn fit(text: &str, width: Option<u16>) -> String {
+    let Some(width) = width.map(usize::from) else { return text.to_owned() };
+    let whole = |line: &str| match visible_width(line) <= width {
+        true => line.to_owned(),
+        false => wrap(line, width, width).join("\n"),
+    };
+    text.split('\n').map(whole).collect::<Vec<_>>().join("\n")
+}
+
 /// A stretch of a log for display: `\r` counts as a line break, other control characters are shown as
 /// their pictures, bytes that are no text as a replacement character.
 #[derive(Debug, Default)]
@@ -187,6 +197,13 @@ mod tests {
         ] {
             assert_eq!(wrap(text, first, rest), want, "{text:?}");
         }
+    }
+
+    #[test]
+    fn talk_is_broken_between_words_where_there_is_a_terminal() {
+        assert_eq!(fit("one two\n  ^ three", Some(9)), "one two\n  ^ three");
+        assert_eq!(fit("one two\n  ^", Some(5)), "one\ntwo\n  ^");
+        assert_eq!(fit("one two", None), "one two");
     }
 
     #[test]

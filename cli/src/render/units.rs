@@ -56,16 +56,16 @@ pub fn bytes(n: u64) -> String {
 
 /// A share of a whole: `8 %`.
 pub fn percent(part: u64, whole: u64) -> String {
-    let share = (u128::from(part) * 100 + u128::from(whole) / 2) / u128::from(whole.max(1));
+    let share = u128::from(part) * 100 / u128::from(whole.max(1));
     format!("{share} %")
 }
 
-/// Hours with the digits that matter: `0.02 h`, `1.4 h`, `120 h`.
+/// Hours with the digits that matter: `36 s`, `0.2 h`, `1.4 h`, `120 h`.
 pub fn hours(ms: u64) -> String {
     let hours = ms as f64 / 3_600_000.0;
     match hours {
-        ..1.0 => format!("{hours:.2} h"),
-        1.0..100.0 => format!("{hours:.1} h"),
+        ..0.1 => duration(ms),
+        0.1..100.0 => format!("{hours:.1} h"),
         _ => format!("{hours:.0} h"),
     }
 }
@@ -94,8 +94,9 @@ mod tests {
         for (ms, want) in durations {
             assert_eq!(duration(ms), want);
         }
-        assert_eq!((percent(900, 12_000), percent(3, 0)), ("8 %".into(), "300 %".into()));
-        for (ms, want) in [(50_000, "0.01 h"), (5_040_000, "1.4 h"), (432_000_000, "120 h")] {
+        assert_eq!((percent(900, 12_000), percent(3, 0)), ("7 %".into(), "300 %".into()));
+        for (ms, want) in [(50_000, "50 s"), (720_000, "0.2 h"), (5_040_000, "1.4 h"), (432_000_000, "120 h")]
+        {
             assert_eq!(hours(ms), want);
         }
         assert_eq!(ago(0, 3_000), "just now");

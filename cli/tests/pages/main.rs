@@ -73,7 +73,7 @@ const PAGES: [&[&str]; 18] = [
     &["status", "digits"],
     &["watch", "digits"],
     &["lever", "list", "digits"],
-    &["lever", "show", "digits", "L1"],
+    &["lever", "show", "digits", "L2"],
     &["results", "digits"],
     &["show", "digits", "2"],
     &["show", "digits", "3"],
