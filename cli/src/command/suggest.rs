@@ -1,6 +1,6 @@
 //! The name that was meant, beside the refusal of the one that was written.
 
-use super::{campaigns, workers};
+use super::{campaigns, status, workers};
 use crate::client::Client;
 use crate::error::Error;
 use crate::nearest::nearest_name;
@@ -12,6 +12,9 @@ use crate::session::Session;
 pub async fn improve(problem: Error, session: &Session) -> Error {
     let Error::Received(mut received) = problem else { return problem };
     let Some((kind, name)) = received.missing.clone() else { return Error::Received(received) };
+    if kind == "iteration" {
+        return no_iteration(&name, session).await.unwrap_or(Error::Received(received));
+    }
     let known = match kind.as_str() {
         "campaign" => campaign_names(session).await,
         "worker" => worker_names(session).await,
@@ -30,6 +33,17 @@ pub async fn improve(problem: Error, session: &Session) -> Error {
         Err(_) => {}
     }
     Error::Received(received)
+}
+
+/// `9 of digits-0a1b2c` as the error that names the latest one there is.
+async fn no_iteration(name: &str, session: &Session) -> Option<Error> {
+    let (number, campaign) = name.split_once(" of ")?;
+    let client = Client::connect(session).await.ok()?;
+    let view = status::get(&client, campaign).await.ok()?;
+    let open = view.open.as_ref().map(|open| open.iteration);
+    let latest = open.into_iter().chain(view.recent.iter().map(|row| row.iteration)).max();
+    let (number, campaign) = (number.parse().ok()?, view.campaign.0);
+    Some(Error::NoIteration { number, campaign, latest: latest.map(|latest| latest.0) })
 }
 
 async fn campaign_names(session: &Session) -> Result<Vec<String>, Error> {

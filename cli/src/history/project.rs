@@ -2,6 +2,7 @@
 
 use super::story::{Attempt, Decision, Fate, Iteration, LeverStory, Story};
 use std::collections::BTreeMap;
+use windlass_shared::attempt::Order;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::{Body, Record};
 
@@ -130,8 +131,10 @@ impl Story {
         match &record.body {
             Body::AttemptLeased { order, worker_name, why, .. } => {
                 if let Some(iteration) = self.iterations.get_mut(&order.key.id.iteration) {
+                    // The list of earlier results is the longest part of an order, and tells nothing here.
+                    let order = Order { history: Vec::new(), ..(**order).clone() };
                     iteration.attempts.push(Attempt {
-                        order: (**order).clone(),
+                        order,
                         worker_name: worker_name.clone(),
                         why: why.clone(),
                         leased_wall_ms: record.wall_ms,

@@ -215,9 +215,12 @@ fn recent(view: &CampaignView, decided: &[Record], now_ms: i64, width: u16) -> S
     format!("{}{}", table.render(), more(rest, &format!("windlass results {}", view.campaign)))
 }
 
+/// A heading, and which levers stand under it.
+type Group = (&'static str, fn(&LeverState) -> bool);
+
 /// Levers in line, held ones, and the latest that left without a test: each that has any, with its table.
 fn standing(view: &CampaignView, levers: &[LeverView], width: u16) -> Vec<(&'static str, String)> {
-    let groups: [(&'static str, fn(&LeverState) -> bool); 3] = [
+    let groups: [Group; 3] = [
         ("In line", |state| matches!(state, LeverState::Queued)),
         ("Held: each waits for its researcher", |state| matches!(state, LeverState::Held { .. })),
         ("Left without a test", |state| matches!(state, LeverState::Retired { .. })),

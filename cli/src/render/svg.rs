@@ -166,7 +166,7 @@ fn axes(svg: &mut String, chart: &Chart, frame: &Frame) {
     // Round numbers, as close as they can be read.
     let every = [1, 2, 5, 10, 20, 50, 100, 200, 500].into_iter().find(|n| f64::from(*n) * frame.step >= 26.0);
     let every = every.unwrap_or(1000);
-    let is_numbered = |point: &Point| point.iteration % every == 0;
+    let is_numbered = |point: &Point| point.iteration.is_multiple_of(every);
     for (index, point) in chart.points.iter().enumerate().filter(|(_, point)| is_numbered(point)) {
         let _ = writeln!(
             svg,

@@ -212,7 +212,12 @@ impl LogService for Fake {
 
     type ReadLogStream = Listed<ReadLogResponse>;
 
-    async fn read_log(&self, _: Request<ReadLogRequest>) -> Answer<Self::ReadLogStream> {
+    async fn read_log(&self, request: Request<ReadLogRequest>) -> Answer<Self::ReadLogStream> {
+        let asked = request.into_inner();
+        if asked.iteration > 4 {
+            let name = format!("{} of {}", asked.iteration, self.0.view().campaign);
+            return refuse(Refusal::NotFound { what: "iteration", name });
+        }
         Ok(Response::new(tokio_stream::iter(vec![Ok(ReadLogResponse {
             offset: 0,
             data: LOG.to_vec().into(),

@@ -10,6 +10,7 @@ mod hostile;
 mod pipes;
 mod schema;
 mod store;
+mod terminal;
 mod types;
 
 use fixture::Scene;
@@ -68,7 +69,7 @@ fn check(name: &str, said: &str) {
 }
 
 /// Every command that reads, as people use it.
-const PAGES: [&[&str]; 18] = [
+const PAGES: [&[&str]; 19] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -80,6 +81,7 @@ const PAGES: [&[&str]; 18] = [
     &["show", "digits", "4"],
     &["diff", "digits", "2"],
     &["files", "digits", "2"],
+    &["files", "digits", "4"],
     &["files", "digits", "2", "--changed"],
     &["files", "digits", "2", "--results"],
     &["get", "digits", "2", "results/loss.tsv"],
@@ -186,6 +188,7 @@ fn errors_say_what_where_and_what_to_do() {
         &["undrain", "nod"],
         &["show", "digits", "9"],
         &["files", "digits", "9"],
+        &["logs", "digits", "9"],
         &["get", "digits", "2", "tran.py"],
         &["get", "digits", "2", "../loop.run.yaml"],
         &["lever", "show", "digits", "L9"],
