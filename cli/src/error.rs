@@ -2,7 +2,7 @@
 
 mod print;
 
-pub use print::{report, usage};
+pub use print::{early, report, told, usage};
 
 use crate::yaml::Problem;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use std::error::Error as _;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use windlass_proto::refusal::Received;
-use windlass_shared::refusal::{ExitCode as Code, Refusal};
+use windlass_shared::refusal::{self, ExitCode as Code, Refusal};
 
 /// A command that did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -204,6 +204,20 @@ pub enum Error {
         /// Of how many.
         given: usize,
     },
+    /// `doctor` that found something which does not work; each was printed.
+    #[error("{failed} of the things looked at {} not work", if *failed == 1 { "does" } else { "do" })]
+    Unwell {
+        /// How many.
+        failed: usize,
+    },
+    /// A child process has said itself why it ended.
+    #[error("the {role} said why it ended")]
+    ChildSaid {
+        /// `coordinator` or `worker`.
+        role: &'static str,
+        /// What it exited with.
+        code: u8,
+    },
     /// The coordinator role ended with an error.
     #[error("the coordinator failed")]
     Coordinator(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -260,6 +274,9 @@ pub struct Report {
     pub message: String,
     /// What to do.
     pub remedy: Option<String>,
+    /// Each of several problems; absent where `message` says it all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<refusal::Problem>,
 }
 
 impl Error {
@@ -268,6 +285,7 @@ impl Error {
         let code = match self {
             Self::Received(received) => return received.exit_code,
             Self::Interrupted { .. } => return 130,
+            Self::ChildSaid { code, .. } => return *code,
             Self::Refused(refusal) => refusal.exit_code(),
             Self::Document(_) | Self::Address { .. } | Self::BeyondThisMachine { .. } => Code::Usage,
             Self::NoCoordinator { .. } | Self::Unreachable { .. } | Self::Changed { .. } => Code::Unavailable,
@@ -313,6 +331,8 @@ impl Error {
             Self::Coordinator(_) => "COORDINATOR",
             Self::Worker(_) => "WORKER",
             Self::Ledger { .. } => "LEDGER",
+            Self::Unwell { .. } => "UNWELL",
+            Self::ChildSaid { .. } => "CHILD_ENDED",
         };
         code.to_owned()
     }
@@ -346,9 +366,6 @@ impl Error {
             Self::Coordinator(source) | Self::Worker(source) if is_folder_trouble(source.as_ref()) => {
                 Some("give a folder that you may write to with --data-dir".to_owned())
             }
-            Self::ChildEnded { said, .. } if said.is_empty() => {
-                Some("what it said stands above; repair that and start again".to_owned())
-            }
             Self::NoIteration { latest: Some(latest), campaign, .. } => {
                 Some(format!("its latest is iteration {latest}; `windlass results {campaign}` lists them"))
             }
@@ -369,6 +386,7 @@ impl Error {
             Self::ForeignFolder { .. } => Some("give an empty or new folder with --dir".to_owned()),
             Self::NoExample => Some("build from a checkout that has examples/digits".to_owned()),
             Self::Interrupted { resume } => resume.clone(),
+            Self::Unwell { .. } => Some("each says above what to do".to_owned()),
             Self::LeversRefused { .. } => Some("repair each as said above and add it again".to_owned()),
             _ => None,
         }
@@ -387,7 +405,12 @@ impl Error {
             }
             source = cause.source();
         }
-        Report { code: self.code(), rule: self.rule(), message, remedy: self.remedy() }
+        let problems = match self {
+            Self::Refused(refusal) => refusal.problems(),
+            Self::Received(received) => received.problems.clone(),
+            _ => Vec::new(),
+        };
+        Report { code: self.code(), rule: self.rule(), message, remedy: self.remedy(), problems }
     }
 }
 

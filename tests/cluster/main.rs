@@ -11,4 +11,5 @@ mod demo;
 mod gate;
 mod interrupt;
 mod lost;
+mod steer;
 mod worker;

@@ -15,7 +15,10 @@ pub fn report(problem: &Error, session: &Session) -> ExitCode {
     {
         return ExitCode::SUCCESS;
     }
-    print(&problem.to_report(), session.is_json());
+    // What a child has said on the same stderr is not said again.
+    if !matches!(problem, Error::ChildSaid { .. }) {
+        print(&problem.to_report(), session.is_json());
+    }
     ExitCode::from(problem.exit_code())
 }
 
@@ -32,14 +35,33 @@ fn print(report: &Report, json: bool) {
         let _ = writeln!(err, "{}", text.unwrap_or_default());
         return;
     }
-    let rule = report.rule.as_ref().map(|rule| format!(" [{rule}]")).unwrap_or_default();
-    let bold = crate::render::style::ERROR;
-    let columns = talk_width();
-    let message = format!("{bold}error{bold:#}{rule}: {}", neutral_block(&report.message));
+    let (bold, columns) = (crate::render::style::ERROR, talk_width());
+    let message = format!("{bold}error{bold:#}{}", told(report));
     let _ = writeln!(err, "{}", fit(&message, columns));
     if let Some(remedy) = &report.remedy {
         let _ = writeln!(err, "{}", fit(&format!("remedy: {}", neutral_block(remedy)), columns));
     }
+}
+
+/// Rule and sentence of an error; several problems as a list, each with what to do.
+pub fn told(report: &Report) -> String {
+    let of = |rule: &Option<String>| rule.as_ref().map(|rule| format!(" [{rule}]")).unwrap_or_default();
+    if report.problems.is_empty() {
+        return format!("{}: {}", of(&report.rule), neutral_block(&report.message));
+    }
+    let heading = report.message.split(": ").next().unwrap_or_default();
+    let mut text = format!(": {heading}");
+    for problem in &report.problems {
+        text.push_str(&format!(
+            "\n  {}: {}",
+            of(&problem.rule).trim_start(),
+            neutral_block(&problem.message)
+        ));
+        if let Some(remedy) = &problem.remedy {
+            text.push_str(&format!("\n    remedy: {}", neutral_block(remedy)));
+        }
+    }
+    text
 }
 
 /// Prints what clap has to say: help and version on stdout with 0, usage errors on stderr with 2.
@@ -49,14 +71,28 @@ pub fn usage(problem: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if wants_json() {
-        let text = problem.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let remedy = Some("windlass --help".to_owned());
-        print(&Report { code: "USAGE".to_owned(), rule: None, message, remedy }, true);
+        let (message, remedy) = clap_sentence(&problem.render().to_string());
+        let report = Report { code: "USAGE".to_owned(), rule: None, message, remedy, problems: Vec::new() };
+        print(&report, true);
     } else {
         let _ = problem.print();
     }
     ExitCode::from(Code::Usage as u8)
+}
+
+/// What clap says, as one sentence and one remedy: its first paragraph, and its tip if it has one.
+fn clap_sentence(text: &str) -> (String, Option<String>) {
+    let lines = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+    let message = lines.collect::<Vec<_>>().join(" ");
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let remedy = tip.unwrap_or("windlass --help").to_owned();
+    (message.trim_start_matches("error: ").to_owned(), Some(remedy))
+}
+
+/// Prints an error that came before the command line was settled.
+pub fn early(problem: &Error) -> ExitCode {
+    print(&problem.to_report(), wants_json());
+    ExitCode::from(problem.exit_code())
 }
 
 /// The command line could not be read, so this looks for the one option that matters here.

@@ -46,6 +46,7 @@ impl Story {
             Body::LeverQueued { .. }
             | Body::LeverPassed { .. }
             | Body::LeverHeld { .. }
+            | Body::LeverRequeued { .. }
             | Body::LeverRetired { .. } => self.add_lever(&record.body),
             Body::IterationOpened { .. } => self.open(record),
             Body::AttemptLeased { .. } | Body::AttemptEnded { .. } | Body::FixApplied { .. } => {
@@ -81,6 +82,11 @@ impl Story {
             Body::LeverPassed { lever, missing, .. } => {
                 if let Some(story) = self.levers.get_mut(lever) {
                     story.passed.push(missing.clone());
+                }
+            }
+            Body::LeverRequeued { lever, pin } => {
+                if let Some(story) = self.levers.get_mut(lever) {
+                    (story.fate, story.pin) = (Fate::Queued, pin.clone());
                 }
             }
             Body::LeverHeld { lever, reason } => {

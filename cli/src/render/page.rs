@@ -1,7 +1,7 @@
 //! A page of names and values in sections, long values wrapped under themselves.
 
 use super::style::STRONG;
-use super::text::{cut, wrap};
+use super::text::{cut, visible_width, wrap};
 
 /// Columns before a value: the margin, the name, a blank.
 const INDENT: usize = 13;
@@ -66,7 +66,7 @@ impl Page {
     }
 
     fn wrapped(&mut self, first: &str, indent: usize, value: &str) {
-        let used = first.chars().count();
+        let used = visible_width(first);
         let lines = wrap(value, self.width.saturating_sub(used), self.width.saturating_sub(indent));
         for (index, line) in lines.iter().enumerate() {
             let begin = if index == 0 { first.to_owned() } else { " ".repeat(indent) };
@@ -85,6 +85,7 @@ mod tests {
         let mut page = Page::new("head", 30);
         page.line("name", "one two three four five");
         page.line("", "\u{1b}[32mgreen\u{1b}[0m and more of it");
+        page.line("\u{1b}[31mred\u{1b}[0m       ", "one two three");
         page.line("absent", "");
         page.section("Points");
         page.bullet("a point that is too long for it");
@@ -94,7 +95,7 @@ mod tests {
         assert_eq!(
             plain,
             "head\n  name       one two three\n             four five\n             green and more of\n             \
-             it\n\nPoints\n  - a point that is too long\n    for it\n  - /a/path/that/is/longer/th…\n"
+             it\n  red        one two three\n\nPoints\n  - a point that is too long\n    for it\n  - /a/path/that/is/longer/th…\n"
         );
     }
 }

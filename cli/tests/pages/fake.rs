@@ -18,6 +18,7 @@ use windlass_proto::{document, refusal};
 use windlass_shared::digest::Digest;
 use windlass_shared::record::{Body, Record};
 use windlass_shared::refusal::Refusal;
+use windlass_shared::view::Explanation;
 
 /// What every run wrote.
 const LOG: &[u8] = b"epoch 1\nepoch 2\nval_acc: 0.9025\n\x1b[31mred\x1b[0m\n";
@@ -103,11 +104,49 @@ impl CampaignService for Fake {
         Ok(Response::new(StopResponse {}))
     }
 
+    async fn update(&self, request: Request<UpdateRequest>) -> Answer<UpdateResponse> {
+        known(&request.get_ref().campaign)?;
+        Ok(Response::new(UpdateResponse { campaign: "digits-0a1b2c".to_owned() }))
+    }
+
+    async fn move_lever(&self, _: Request<MoveLeverRequest>) -> Answer<MoveLeverResponse> {
+        Ok(Response::new(MoveLeverResponse {}))
+    }
+
+    async fn retry_lever(&self, request: Request<RetryLeverRequest>) -> Answer<RetryLeverResponse> {
+        if request.get_ref().lever == 2 {
+            let frozen = Refusal::Frozen { path: "evaluate.py".to_owned() };
+            let problems = vec![frozen, Refusal::NoChange, Refusal::Duplicate { iteration: 2 }];
+            return Err(refusal::to_status(&Refusal::several(problems)));
+        }
+        if request.get_ref().lever == 3 {
+            return Ok(Response::new(RetryLeverResponse::default()));
+        }
+        Err(refusal::to_status(&Refusal::Settled {
+            rule: "P10",
+            what: "lever L1".to_owned(),
+            state: "was tried by iteration 2: keep (better)".to_owned(),
+            remedy: "propose it again with `changed_assumption` if something is different now",
+        }))
+    }
+
+    async fn cancel_iteration(&self, _: Request<CancelIterationRequest>) -> Answer<CancelIterationResponse> {
+        Ok(Response::new(CancelIterationResponse {}))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Answer<ExplainResponse> {
+        known(&request.get_ref().name)?;
+        let explanation: Explanation =
+            serde_json::from_str(include_str!("../explanation.json")).expect("an explanation");
+        Ok(Response::new(ExplainResponse { explanation_document: document::write(&explanation) }))
+    }
+
     async fn propose_lever(&self, _: Request<ProposeLeverRequest>) -> Answer<ProposeLeverResponse> {
         if self.0 == Scene::Every {
             return Ok(Response::new(ProposeLeverResponse { lever: 7, warnings: vec!["late".to_owned()] }));
         }
-        refuse(Refusal::Frozen { path: "evaluate.py".to_owned() })
+        let frozen = Refusal::Frozen { path: "evaluate.py".to_owned() };
+        refuse(Refusal::several(vec![frozen, Refusal::NoChange]))
     }
 
     async fn list_levers(&self, _: Request<ListLeversRequest>) -> Answer<ListLeversResponse> {
@@ -227,6 +266,12 @@ impl LogService for Fake {
 
 #[tonic::async_trait]
 impl FleetService for Fake {
+    async fn about(&self, _: Request<AboutRequest>) -> Answer<AboutResponse> {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        let wall_ms = i64::try_from(since.as_millis()).expect("this millennium");
+        Ok(Response::new(AboutResponse { version: "0.0.9".to_owned(), incarnation: 7, wall_ms }))
+    }
+
     async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersResponse> {
         let view_documents = self.0.workers().iter().map(document::write).collect();
         Ok(Response::new(ListWorkersResponse { view_documents }))

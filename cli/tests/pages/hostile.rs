@@ -35,7 +35,7 @@ fn control_bytes_of_others_reach_no_terminal() {
     // What a file holds is handed to a pipe as it is; a terminal is shown safe text.
     for args in PAGES.iter().chain(&more).filter(|args| !matches!(args[0], "get" | "diff")) {
         let said = desk.say(&[&["--color", "always"], *args].concat());
-        assert_eq!(controls(&said), [], "{args:?}\n{said:?}");
+        assert!(controls(&said).is_empty(), "{args:?}\n{said:?}");
         seen += usize::from(said.contains("]0;owned"));
     }
     assert!(seen > 10, "the hostile text itself is shown, made safe: {seen}");
@@ -43,6 +43,6 @@ fn control_bytes_of_others_reach_no_terminal() {
 
 #[test]
 fn the_reader_of_control_bytes_sees_them() {
-    assert_eq!(controls("\u{1b}[1mbold\u{1b}[0m\n"), []);
+    assert!(controls("\u{1b}[1mbold\u{1b}[0m\n").is_empty());
     assert_eq!(controls("a\u{7}b\u{1b}[2Jc\u{9b}"), ['\u{7}', '\u{1b}', '\u{9b}']);
 }

@@ -12,6 +12,7 @@ mod schema;
 mod store;
 mod terminal;
 mod types;
+mod upkeep;
 
 use fixture::Scene;
 use std::process::{Command, Stdio};
@@ -170,6 +171,27 @@ fn documents_for_programs() {
     ]
     .join("\n");
     check("programs", &said);
+}
+
+#[test]
+fn steering_says_what_it_did_or_why_not() {
+    let desk = Desk::new();
+    let commands: [&[&str]; 8] = [
+        &["cancel", "digits", "6"],
+        &["update", "digits", "--priority", "-3", "--name", "late digits"],
+        &["update", "digits"],
+        &["lever", "move", "digits", "L5", "--before", "L4"],
+        &["lever", "move", "digits", "L5", "--first", "--last"],
+        &["lever", "retry", "digits", "L1"],
+        &["explain", "digits", "6"],
+        &["lever", "retry", "digits", "L2"],
+    ];
+    let said = desk.all(&commands);
+    let wide = said.lines().find(|line| line.chars().count() > 80 && !line.contains("remedy"));
+    assert_eq!(wide, None);
+    check("steering", &said);
+    let json = commands.map(|args| desk.say(&[&["--output", "json"], args].concat())).join("\n");
+    check("steering_json", &json);
 }
 
 #[test]

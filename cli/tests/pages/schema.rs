@@ -13,7 +13,7 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 26] = [
+const COMMANDS: [&[&str]; 34] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -22,6 +22,14 @@ const COMMANDS: [&[&str]; 26] = [
     &["lever", "show", "digits", "L1"],
     &["lever", "retire", "digits", "L1"],
     &["lever", "add", "digits", "lever.yaml"],
+    &["lever", "move", "digits", "L5", "--before", "L4"],
+    &["lever", "retry", "digits", "L1"],
+    &["lever", "retry", "digits", "L2"],
+    &["lever", "retry", "digits", "L3"],
+    &["cancel", "digits", "4"],
+    &["update", "digits", "--priority", "3"],
+    &["explain", "digits", "6"],
+    &["doctor"],
     &["results", "digits"],
     &["show", "digits", "1"],
     &["show", "digits", "2"],

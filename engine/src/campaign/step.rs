@@ -21,6 +21,8 @@ use windlass_shared::view::CampaignState;
 
 /// The reason of a decision whose analysis never came (P21); its lever may be queued again.
 pub const UNANALYSED: &str = "unanalysed";
+/// The reason of a decision that its owner asked for; its lever was not tried, and may be queued again.
+pub const CANCELLED: &str = "cancelled";
 /// How long scripts may run past their time limit before they are killed, milliseconds: they have no
 /// checkpoint to write.
 const ANALYSIS_GRACE_MS: u64 = 10_000;
@@ -194,15 +196,7 @@ impl Context<'_> {
         if let Some(seconds) = self.soft.backoff_left(&campaign.id) {
             return Due::Device(format!("the machinery failed; the next try is in {seconds} s"));
         }
-        let asked = match kind {
-            Kind::Run => Ask::run(&campaign.bindings.windlass.resources),
-            Kind::Analysis => Ask::analysis(
-                campaign.bindings.windlass.analysis.gpus,
-                open.run.as_ref().map(|run| &run.worker),
-            ),
-        };
-        let ask = Ask { avoid: open.failed_on.clone(), ..asked };
-        match placement::place(&ask, self.soft.fleet(), self.is_drained) {
+        match placement::place(&Ask::of(campaign, open, kind), self.soft.fleet(), self.is_drained) {
             Err(wait) => Due::Device(wait),
             Ok(place) => {
                 let order = self.order(open, kind, place.devices);
@@ -312,6 +306,10 @@ impl Context<'_> {
 
     fn judge(&self, open: &Iteration) -> (Status, String, Arithmetic) {
         let campaign = self.campaign;
+        if open.is_cancelled {
+            let sentence = "no metric: cancelled by its owner".to_owned();
+            return (Status::Crash, CANCELLED.to_owned(), without_metric(open, sentence));
+        }
         let measured = open.run.as_ref().filter(|run| run.is_measured() && !open.is_out_of_tries());
         let metric =
             measured.and_then(|run| run.outcome.reading.as_ref()).and_then(|reading| reading.value());
@@ -354,6 +352,11 @@ impl Context<'_> {
             if status == Status::Keep {
                 return Vec::new();
             }
+            if open.is_cancelled {
+                let repair = "it was cancelled, and nothing can be compared without it; submit the project \
+                              again, the queue is taken along";
+                return vec![pause(PauseReason::Baseline { repair: repair.to_owned() })];
+            }
             // Also when its owner has paused it: this pause is the one that no resume ends.
             let tail =
                 open.run.as_ref().and_then(|run| run.outcome.log_tail.lines().last().map(str::to_owned));
@@ -363,6 +366,10 @@ impl Context<'_> {
                 format!("{reason}{}; repair the project and submit it again", said.unwrap_or_default());
             return vec![pause(PauseReason::Baseline { repair })];
         };
+        if open.is_cancelled {
+            let reason = HoldReason::Cancelled { iteration: open.number };
+            return vec![Body::LeverHeld { lever, reason }];
+        }
         if !open.is_out_of_tries() {
             return Vec::new();
         }

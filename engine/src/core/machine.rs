@@ -11,7 +11,7 @@ use windlass_shared::session as wire;
 use windlass_shared::time::Time;
 
 /// Infrastructure endings in a row after which a worker is drained (P20).
-const DRAIN_AFTER: u32 = 3;
+pub const DRAIN_AFTER: u32 = 3;
 
 /// Durable and soft state together.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +62,11 @@ impl Core {
     /// Folds one record in. The same code live and in replay; it cannot fail.
     pub fn apply(&mut self, record: &Record) {
         let before = self.durable.campaigns.len();
+        if let Body::CampaignUpdated { .. } = &record.body
+            && let Some(campaign) = record.campaign.as_ref().and_then(|id| self.durable.campaigns.get(id))
+        {
+            self.soft.forget_rank(campaign);
+        }
         self.durable.apply(record);
         match &record.body {
             Body::AttemptLeased { order, worker, .. } => {
@@ -94,8 +99,8 @@ impl Core {
             return;
         };
         self.soft.touch(campaign);
-        if campaign.is_stopped()
-            && let Some(live) = campaign.open.as_ref().and_then(|open| open.live.as_ref())
+        if let Some(open) = campaign.open.as_ref().filter(|open| campaign.is_stopped() || open.is_cancelled)
+            && let Some(live) = &open.live
         {
             self.soft.dirty_workers.insert(live.worker.clone());
         }

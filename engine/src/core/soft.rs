@@ -175,6 +175,13 @@ impl Soft {
         }
     }
 
+    /// Its priority is about to change: where it stands among the others is found anew.
+    pub(super) fn forget_rank(&mut self, campaign: &Campaign) {
+        let rank = rank(campaign);
+        self.waiting.remove(&rank);
+        self.dirty.remove(&rank);
+    }
+
     /// The lever is out of the queue: its facts serve no more.
     pub(super) fn forget_pull(&mut self, campaign: &CampaignId, lever: LeverNumber) {
         self.pull.remove(&(campaign.clone(), lever));
@@ -239,7 +246,7 @@ impl Soft {
     }
 
     /// Whether facts could not be gathered and are to be wanted again later.
-    pub(super) fn gathering_rests(&self, key: &WantedKey) -> bool {
+    pub(crate) fn gathering_rests(&self, key: &WantedKey) -> bool {
         self.resting.contains(key)
     }
 
@@ -252,7 +259,7 @@ impl Soft {
     }
 
     /// Whether its step could not be taken and is to be tried again later.
-    pub(super) fn step_rests(&self, campaign: &CampaignId) -> bool {
+    pub(crate) fn step_rests(&self, campaign: &CampaignId) -> bool {
         self.resting_steps.contains(campaign)
     }
 }

@@ -2,8 +2,10 @@
 //! reason. Best fit: the worker with the fewest free devices that suffice, so that large requests find
 //! room.
 
+use crate::campaign::{Campaign, Iteration};
 use crate::session::{Fleet, Member};
 use std::collections::BTreeSet;
+use windlass_shared::attempt::Kind;
 use windlass_shared::bindings::Resources;
 use windlass_shared::device::DeviceKind;
 use windlass_shared::id::{DeviceId, WorkerId};
@@ -53,6 +55,16 @@ impl Ask {
             prefer: ran_on.cloned(),
             avoid: BTreeSet::new(),
         }
+    }
+
+    /// What an open iteration asks for, for its run or its analysis.
+    pub fn of(campaign: &Campaign, open: &Iteration, kind: Kind) -> Self {
+        let w = &campaign.bindings.windlass;
+        let asked = match kind {
+            Kind::Run => Self::run(&w.resources),
+            Kind::Analysis => Self::analysis(w.analysis.gpus, open.run.as_ref().map(|run| &run.worker)),
+        };
+        Self { avoid: open.failed_on.clone(), ..asked }
     }
 
     fn suits(&self, member: &Member) -> bool {

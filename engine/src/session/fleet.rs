@@ -67,6 +67,11 @@ impl Member {
         })
     }
 
+    /// The attempt whose lease holds a device, whatever the host says of it.
+    pub fn holder(&self, device: &DeviceId) -> Option<&AttemptId> {
+        self.held.get(device)
+    }
+
     fn free_count(&self, kind: DeviceKind) -> usize {
         if self.is_ready() { self.free_devices(kind).count() } else { 0 }
     }

@@ -3,8 +3,10 @@
 
 mod any_order;
 mod control;
+mod explain;
 mod harness;
 mod queue;
 mod runs;
 mod sessions;
 mod setup;
+mod steer;
