@@ -21,11 +21,10 @@ pub fn markdown(story: &Story) -> String {
     tested(&mut text, story);
     crashes(&mut text, story);
     cost(&mut text, story);
-    let head = story.head_seq;
-    let when = moment(story.head_wall_ms);
+    let (from, head, when) = (moment(story.created_wall_ms), story.head_seq, moment(story.head_wall_ms));
     let _ = writeln!(
         text,
-        "\nTold from the ledger of campaign `{}` up to record {head} ({when}).",
+        "\nTold from the ledger of campaign `{}`, created {from}, up to record {head} ({when}).",
         story.campaign
     );
     text

@@ -132,8 +132,13 @@ fn now(page: &mut Page, view: &CampaignView) {
         CampaignState::Active => {}
         CampaignState::Paused { reason } => {
             page.line("paused", &neutral(&pause_reason(reason)));
-            if !matches!(reason, PauseReason::Baseline { .. }) {
-                page.line("", &format!("`windlass resume {id}` goes on"));
+            match reason {
+                PauseReason::Baseline { .. } => {
+                    page.line("", "repair that and submit again: the queue comes along");
+                }
+                PauseReason::Owner | PauseReason::Infrastructure => {
+                    page.line("", &format!("`windlass resume {id}` goes on"));
+                }
             }
         }
         CampaignState::Stopped { reason } => page.line("stopped", &neutral(&stop_reason(reason))),
@@ -152,6 +157,7 @@ fn now(page: &mut Page, view: &CampaignView) {
     let told = matches!(&view.state, CampaignState::Paused { reason: PauseReason::Baseline { .. } });
     if let Some(what) = view.waits_for.as_ref().filter(|_| !told) {
         page.line("waits for", &neutral(what));
+        page.line("", &format!("`windlass explain {id}` names rules and figures"));
     }
     if view.open.is_none() && view.waits_for.is_none() && matches!(view.state, CampaignState::Active) {
         page.line("next", "about to pull a lever");
@@ -165,10 +171,12 @@ fn running(page: &mut Page, attempt: &AttemptView) {
         Kind::Run => "run",
         Kind::Analysis => "analysis",
     };
-    page.line(name, &neutral(&format!("{} {}", attempt.phase, on(&attempt.worker_name, &devices))));
+    let place = on(&attempt.worker_name, &devices);
     if attempt.phase == "running" {
+        page.line(name, &neutral(&place));
         page.line("gate", &gate::running(attempt.elapsed_ms, attempt.budget_ms, page.room()));
     } else {
+        page.line(name, &neutral(&format!("{} {place}", attempt.phase)));
         page.line("gate", &units::duration(attempt.budget_ms));
     }
     page.line("why there", &neutral(&attempt.why));
@@ -247,3 +255,7 @@ fn standing(view: &CampaignView, levers: &[LeverView], width: u16) -> Vec<(&'sta
     }
     shown
 }
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;
