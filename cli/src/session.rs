@@ -4,7 +4,7 @@
 use crate::args::{Color, Form, Global};
 use crate::config::Layers;
 use crate::error::Error;
-use crate::render::text::{fit, neutral_block};
+use crate::render::text::{fit, json_safe, neutral_block};
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 use std::cell::Cell;
@@ -108,8 +108,9 @@ impl Session {
 
     /// Prints one JSON document on a line of its own, so that a stream of them is JSON lines.
     pub fn json<T: Serialize>(&self, schema: &'static str, body: &T) -> Result<(), Error> {
-        let mut text = serde_json::to_string(&Document { schema, body })
+        let text = serde_json::to_string(&Document { schema, body })
             .map_err(|source| Error::Encode { what: schema, source })?;
+        let mut text = json_safe(text);
         text.push('\n');
         self.write(text.as_bytes())
     }

@@ -1,7 +1,7 @@
 //! The one place where an error is printed.
 
 use super::{Error, Report};
-use crate::render::text::{fit, neutral_block};
+use crate::render::text::{fit, json_safe, neutral_block};
 use crate::session::{Session, talk_width};
 use serde::Serialize;
 use std::io::{ErrorKind, Write};
@@ -32,7 +32,7 @@ fn print(report: &Report, json: bool) {
             report: &'a Report,
         }
         let text = serde_json::to_string(&Document { schema: "windlass.error/1", report });
-        let _ = writeln!(err, "{}", text.unwrap_or_default());
+        let _ = writeln!(err, "{}", json_safe(text.unwrap_or_default()));
         return;
     }
     let (bold, columns) = (crate::render::style::ERROR, talk_width());

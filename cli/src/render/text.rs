@@ -18,6 +18,20 @@ pub fn neutral_block(text: &str) -> String {
     text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_dangerous(*c)).collect()
 }
 
+/// A JSON document with everything escaped that a terminal could take for a command. JSON itself escapes
+/// only what lies below a blank.
+pub fn json_safe(text: String) -> String {
+    if !text.contains(is_dangerous) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        // All of them have four hex digits, and occur inside strings alone.
+        if is_dangerous(c) { out.push_str(&format!("\\u{:04x}", u32::from(c))) } else { out.push(c) }
+    }
+    out
+}
+
 /// Whether bytes are text that a person can read: UTF-8 without a NUL.
 pub fn is_text(bytes: &[u8]) -> bool {
     !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok()
@@ -197,6 +211,14 @@ mod tests {
         ] {
             assert_eq!(wrap(text, first, rest), want, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_json_document_says_the_same_without_a_control_byte() {
+        let value = serde_json::json!({"title": "a\u{9b}31m\u{7f}\u{202e}b\u{1b}"});
+        let text = json_safe(value.to_string());
+        assert_eq!(text, r#"{"title":"a\u009b31m\u007f\u202eb\u001b"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), value);
     }
 
     #[test]

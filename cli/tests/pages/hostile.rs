@@ -38,6 +38,10 @@ fn control_bytes_of_others_reach_no_terminal() {
         assert!(controls(&said).is_empty(), "{args:?}\n{said:?}");
         seen += usize::from(said.contains("]0;owned"));
     }
+    for args in PAGES {
+        let said = desk.say(&[&["--output", "json"], args].concat());
+        assert!(controls(&said).is_empty(), "{args:?} as JSON\n{said:?}");
+    }
     assert!(seen > 10, "the hostile text itself is shown, made safe: {seen}");
 }
 
