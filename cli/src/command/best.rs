@@ -65,8 +65,9 @@ struct LaidOut {
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let client = Client::connect(session).await?;
     let story = history::fetch(&client, &args.campaign).await?;
+    let existing = if args.force { Existing::Replace } else { Existing::Keep };
     let laid_out = match &args.tree {
-        Some(dir) => Some(lay_out(&client, session, &story, dir, args.force).await?),
+        Some(dir) => Some(lay_out(&client, session, &story, dir, existing).await?),
         None => None,
     };
     if session.is_json() {
@@ -85,20 +86,19 @@ async fn lay_out(
     session: &Session,
     story: &Story,
     dir: &Path,
-    force: bool,
+    existing: Existing,
 ) -> Result<LaidOut, Error> {
     let Some((iteration, _)) = story.best_row() else {
         return Err(Error::NothingKept { campaign: story.campaign.to_string() });
     };
     let is_taken = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
-    if is_taken && !force {
+    if is_taken && existing == Existing::Keep {
         return Err(Error::Exists { path: dir.to_owned() });
     }
     let manifest = download::manifest(client, iteration.tree).await?;
     let items = listing::of_tree_alone(&manifest);
     let items: Vec<_> = items.iter().map(|item| (item.path.clone(), item)).collect();
     let whose = Whose { campaign: story.campaign.to_string(), iteration: iteration.number.0 };
-    let existing = if force { Existing::Replace } else { Existing::Keep };
     let written = extract::folder(client, &whose, &items, dir, existing).await?;
     for link in &written.skipped {
         session.say(&format!("left out {link}: a link that leads elsewhere"));
