@@ -123,10 +123,18 @@ fn i4_the_same_request_id_gets_the_same_answer_whatever_is_asked() {
     twice(&["undrain", "one"]);
     twice(&["resume", "huge"]);
     std::fs::write(fleet.path("marks/go"), "").expect("a mark");
-    fleet.wait_decided(&campaign, 4);
+    fleet.wait_decided(&campaign, 3);
     twice(&["stop", &campaign]);
     let levers = fleet.json(&["lever", "list", &campaign]);
     assert_eq!(levers["levers"].as_array().map(Vec::len), Some(3), "nothing happened twice");
+
+    fleet.ok(&["submit", text(&project)]);
+    fleet.ok(&["update", "tiny", "--name", "huger"]);
+    let unclear = fleet.client(&["--output", "json", "pause", "hug"]);
+    let error: Value = serde_json::from_slice(&unclear.stderr).expect("a document");
+    assert_eq!((unclear.status.code(), &error["code"]), (Some(2), &"AMBIGUOUS_NAME".into()));
+    assert!(error["message"].as_str().is_some_and(|said| said.contains(&campaign)), "candidates: {error}");
+    fleet.ok(&["stop", "huger"]);
 
     let id = uuid::Uuid::now_v7().to_string();
     fleet.ok(&["--request-id", &id, "drain", "one"]);

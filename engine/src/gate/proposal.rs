@@ -149,3 +149,7 @@ fn edited(parent: &Manifest, files: &BTreeMap<TreePath, Edit>) -> Applied {
     }
     Applied { manifest, blobs: Contents::new() }
 }
+
+#[cfg(test)]
+#[path = "proposal_tests.rs"]
+mod tests;

@@ -14,6 +14,7 @@ use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, RequestId, W
 use windlass_shared::lever::Lever;
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
+use windlass_shared::view::LeverState;
 
 /// How often a request is sent again before its client gives up.
 const RETRIES_MAX: u32 = 12;
@@ -150,13 +151,16 @@ impl World {
                 let lever = Box::new(campaigns::lever(&mut self.random, title));
                 What::Propose { campaign, lever }
             }
-            58..63 => {
+            58..61 => {
                 let [lever, other] = [1, 2].map(|_| LeverNumber(self.random.range(1, 12) as u32));
                 let places = [Place::First, Place::Last, Place::Before(other), Place::After(other)];
                 let place = *self.random.pick(&places).expect("four places");
                 What::Move { campaign, lever, place }
             }
-            63..68 => What::Retry { campaign, lever: LeverNumber(self.random.range(1, 12) as u32) },
+            61..68 => {
+                let lever = self.some_lever_out_of_line(&campaign);
+                What::Retry { campaign, lever }
+            }
             68..71 => {
                 let core = self.coordinator.core.as_ref();
                 let known = core.and_then(|core| core.durable().campaigns.get(&campaign));
@@ -172,6 +176,22 @@ impl World {
             93..95 => What::Drain(self.some_worker()),
             _ => What::Undrain(self.some_worker()),
         })
+    }
+
+    /// Mostly one that may be put back: so that it is, at times.
+    fn some_lever_out_of_line(&mut self, campaign: &CampaignId) -> LeverNumber {
+        let core = self.coordinator.core.as_ref();
+        let known = core.and_then(|core| core.durable().campaigns.get(campaign));
+        let out: Vec<LeverNumber> = known
+            .into_iter()
+            .flat_map(|known| known.levers.values())
+            .filter(|entry| matches!(entry.state, LeverState::Held { .. } | LeverState::Retired { .. }))
+            .map(|entry| entry.number)
+            .collect();
+        match self.random.pick(&out) {
+            Some(lever) => *lever,
+            None => LeverNumber(self.random.range(1, 12) as u32),
+        }
     }
 
     fn some_worker(&mut self) -> WorkerId {
