@@ -70,7 +70,7 @@ fn check(name: &str, said: &str) {
 }
 
 /// Every command that reads, as people use it.
-const PAGES: [&[&str]; 19] = [
+const PAGES: [&[&str]; 21] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -88,6 +88,8 @@ const PAGES: [&[&str]; 19] = [
     &["get", "digits", "2", "results/loss.tsv"],
     &["best", "digits"],
     &["plot", "digits"],
+    &["sync", "digits", "copy"],
+    &["wait", "digits", "3"],
     &["workers"],
     &["logs", "digits", "2"],
 ];

@@ -47,6 +47,10 @@ impl Store {
             );
         }
         store.tree('7', 10, &[("model.bin", "\u{0}\u{1}weights")], &[]);
+        for (digit, content) in [('c', "print('confusion')\n"), ('d', "--- a/train.py\n+++ b/train.py\n")] {
+            let digest = store.put(content.as_bytes().to_vec());
+            store.names.push((format!("{}:10", digit.to_string().repeat(64)), digest));
+        }
         store
     }
 
