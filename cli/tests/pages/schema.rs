@@ -13,7 +13,7 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 34] = [
+const COMMANDS: [&[&str]; 35] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -47,6 +47,7 @@ const COMMANDS: [&[&str]; 34] = [
     &["workers"],
     &["pause", "digits"],
     &["drain", "node"],
+    &["device", "release", "gpu-1", "GPU-1"],
     &["submit", "project", "--dry-run"],
 ];
 
