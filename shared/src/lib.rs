@@ -15,6 +15,8 @@ pub mod plan;
 pub mod record;
 pub mod refusal;
 pub mod session;
+pub mod size;
 pub mod time;
 pub mod tree;
+pub mod version;
 pub mod view;

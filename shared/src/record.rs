@@ -128,6 +128,29 @@ pub enum HoldReason {
     Infrastructure,
 }
 
+/// A part of an iteration's evidence that has a retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// The logs of its attempts.
+    Logs,
+    /// What its scripts and its runs wrote into the results folder.
+    Outputs,
+    /// The files of its workspace that were kept.
+    Artifacts,
+}
+
+impl Evidence {
+    /// The word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logs => "logs",
+            Self::Outputs => "outputs",
+            Self::Artifacts => "artifacts",
+        }
+    }
+}
+
 /// The figures of a decision, so that a reader can do the sum again (P25, P26).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arithmetic {
@@ -336,13 +359,25 @@ pub enum Body {
         /// Which.
         worker: WorkerId,
     },
+    /// Evidence of a decided iteration was removed because its time was over; the digests that records
+    /// name stay in the ledger.
+    EvidenceRemoved {
+        /// The iteration.
+        iteration: IterationNumber,
+        /// Which part of its evidence.
+        evidence: Evidence,
+        /// How much that was.
+        bytes: u64,
+        /// Which retention asked for it, as a sentence's end: `outputs are kept for 30 d`.
+        why: String,
+    },
     /// A request asked for what was so already: nothing happened but that its key is used (I4).
     RequestAnswered {},
 }
 
 impl Body {
     /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
-    pub const KINDS: [&'static str; 20] = [
+    pub const KINDS: [&'static str; 21] = [
         "incarnation_started",
         "campaign_created",
         "campaign_paused",
@@ -362,6 +397,7 @@ impl Body {
         "iteration_decided",
         "worker_drained",
         "worker_undrained",
+        "evidence_removed",
         "request_answered",
     ];
 
@@ -387,6 +423,7 @@ impl Body {
             Self::IterationDecided { .. } => "iteration_decided",
             Self::WorkerDrained { .. } => "worker_drained",
             Self::WorkerUndrained { .. } => "worker_undrained",
+            Self::EvidenceRemoved { .. } => "evidence_removed",
             Self::RequestAnswered {} => "request_answered",
         }
     }

@@ -20,6 +20,8 @@ pub enum Event {
     Recovered(Vec<Recovered>),
     /// The devices, by the host's own word; attempts of ours are not marked.
     Devices(Vec<Device>),
+    /// Why this worker takes nothing new at the moment, or that it does.
+    Unwilling(Option<String>),
     /// The coordinator answered.
     Answer(Answer),
     /// A new session id, asked for by [`Action::DrawSession`].
@@ -172,6 +174,13 @@ impl Host {
                     return Vec::new();
                 }
                 self.devices = devices;
+                vec![Action::Report]
+            }
+            Event::Unwilling(why) => {
+                if why == self.info.unwilling {
+                    return Vec::new();
+                }
+                self.info.unwilling = why;
                 vec![Action::Report]
             }
             Event::Answer(answer) => self.answer(answer),

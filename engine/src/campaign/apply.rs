@@ -94,6 +94,7 @@ impl Campaign {
             | Body::CampaignCreated { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
+            | Body::EvidenceRemoved { .. }
             | Body::RequestAnswered {} => {}
         }
     }

@@ -3,8 +3,9 @@
 use crate::gate::facts::ProposalFacts;
 use windlass_shared::bindings::Bindings;
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, Incarnation, LeverNumber, RequestId, WorkerId};
+use windlass_shared::id::{CampaignId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId};
 use windlass_shared::lever::Lever;
+use windlass_shared::record::Evidence;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
 
@@ -43,6 +44,17 @@ pub enum Input {
     Lose(WorkerId),
 }
 
+/// One part of one iteration's evidence that is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The iteration.
+    pub iteration: IterationNumber,
+    /// Which part.
+    pub evidence: Evidence,
+    /// How much that is, bytes.
+    pub bytes: u64,
+}
+
 /// What a client can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -77,6 +89,15 @@ pub enum Ask {
     Resume(CampaignId),
     /// End for good; what runs is cancelled.
     Stop(CampaignId),
+    /// Note that evidence of decided iterations is removed, its time being over.
+    Remove {
+        /// Whose.
+        campaign: CampaignId,
+        /// What; none is empty.
+        removals: Vec<Removal>,
+        /// Which retention asks for it.
+        why: String,
+    },
     /// A worker takes nothing new.
     Drain(WorkerId),
     /// A worker takes work again.

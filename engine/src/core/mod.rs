@@ -15,7 +15,7 @@ mod view;
 
 pub use command::Command;
 pub use durable::{Durable, REQUEST_MEMORY_MS};
-pub use input::{Ask, Input, RequestKey};
+pub use input::{Ask, Input, Removal, RequestKey};
 pub use machine::Core;
 pub use observation::Observation;
 pub use soft::{RETRY_AFTER_GATHER_FAILED_MS, Soft};

@@ -75,6 +75,9 @@ pub struct Place {
 
 /// Places one attempt; the error says what it waits for.
 pub fn place(ask: &Ask, fleet: &Fleet, is_drained: &dyn Fn(&WorkerId) -> bool) -> Result<Place, String> {
+    if let Some(why) = fleet.closed() {
+        return Err(format!("room on the coordinator's disk: {why}"));
+    }
     if !ask.avoid.is_empty() {
         let is_out = |worker: &WorkerId| is_drained(worker) || ask.avoid.contains(worker);
         let prefer = ask.prefer.clone().filter(|worker| !ask.avoid.contains(worker));
@@ -91,7 +94,7 @@ fn place_on_any(ask: &Ask, fleet: &Fleet, is_drained: &dyn Fn(&WorkerId) -> bool
     if count == 0 {
         return without_devices(ask, fleet, is_drained);
     }
-    if fleet.is_empty() {
+    if fleet.is_empty() && fleet.unwilling().is_none() {
         return Err("a worker: none is connected (`windlass worker` starts one)".to_owned());
     }
     let count = count as usize;
@@ -122,8 +125,9 @@ fn place_on_any(ask: &Ask, fleet: &Fleet, is_drained: &dyn Fn(&WorkerId) -> bool
     }
     let most = fleet.most_free_devices(kind);
     Err(format!(
-        "{count} free {} that suit it on one worker; the most free on one is {most}",
-        noun(kind, count)
+        "{count} free {} that suit it on one worker; the most free on one is {most}{}",
+        noun(kind, count),
+        unwilling(fleet)
     ))
 }
 
@@ -133,7 +137,7 @@ fn without_devices(
     is_drained: &dyn Fn(&WorkerId) -> bool,
 ) -> Result<Place, String> {
     let here = |worker: &WorkerId, why: String| {
-        let member = fleet.member(worker).filter(|member| member.is_ready())?;
+        let member = fleet.member(worker).filter(|member| member.takes_work())?;
         Some(Place {
             worker: worker.clone(),
             worker_name: member.info.name.clone(),
@@ -152,7 +156,14 @@ fn without_devices(
         .and_then(|worker| {
             here(worker, "away from the run's worker: rebuilt from tree and results".to_owned())
         })
-        .ok_or_else(|| "a worker that is connected and not drained".to_owned())
+        .ok_or_else(|| format!("a worker that is connected and not drained{}", unwilling(fleet)))
+}
+
+/// A worker that would be there but takes nothing new says why.
+fn unwilling(fleet: &Fleet) -> String {
+    let said =
+        fleet.unwilling().map(|(member, why)| format!("; {} takes nothing new: {why}", member.info.name));
+    said.unwrap_or_default()
 }
 
 fn noun(kind: DeviceKind, count: usize) -> &'static str {

@@ -183,3 +183,44 @@ fn p21_scripts_go_where_the_run_was_while_it_is_there() {
     check_drained(&away, &scripts, &["big", "mid"], Err("not drained"));
     check(&mixed(), &Ask::analysis(2, Some(&WorkerId::from("small"))), Ok(("mid", 2)));
 }
+
+#[test]
+fn i17_a_worker_that_is_unwilling_gets_nothing_new_and_says_why() {
+    let mut fleet =
+        fleet(&[("full", &[], gpus("full", 1, "H200", 140)), ("free", &[], gpus("free", 1, "H200", 140))]);
+    let report = |number, unwilling: Option<&str>| Report {
+        worker: WorkerInfo {
+            unwilling: unwilling.map(str::to_owned),
+            ..WorkerInfo::named(WorkerId::from("full"), "host-full".to_owned(), String::new())
+        },
+        incarnation: None,
+        session: SessionId::from("s"),
+        number,
+        seen: 0,
+        devices: gpus("full", 1, "H200", 140),
+        attempts: Vec::new(),
+    };
+    assert!(fleet.hear(report(2, Some("its disk is nearly full")), 0), "who waits is looked at again");
+    let both = |gpus| Ask { gpus: Some(gpus), ..ask() };
+    check(&fleet, &both(1), Ok(("free", 1)));
+    fleet.hold(
+        &WorkerId::from("free"),
+        &["GPU-free-0".into()],
+        &AttemptId::parse("c/1/1").expect("a literal"),
+    );
+    check(&fleet, &both(1), Err("host-full takes nothing new: its disk is nearly full"));
+    let prefers = Ask::analysis(0, Some(&WorkerId::from("full")));
+    check(&fleet, &prefers, Ok(("free", 0)));
+    assert!(fleet.hear(report(3, None), 0), "who waits is looked at again");
+    check(&fleet, &both(1), Ok(("full", 1)));
+}
+
+#[test]
+fn i17_a_coordinator_without_room_leases_nothing() {
+    let mut fleet = mixed();
+    assert!(!fleet.close(Some("1 GiB is left".to_owned())));
+    check(&fleet, &ask(), Err("room on the coordinator's disk: 1 GiB is left"));
+    check(&fleet, &Ask::analysis(0, Some(&WorkerId::from("big"))), Err("room"));
+    assert!(fleet.close(None), "who waits is looked at again");
+    check(&fleet, &ask(), Ok(("mid", 1)));
+}

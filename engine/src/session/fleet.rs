@@ -60,6 +60,11 @@ impl Member {
         self.presence == Presence::Ready
     }
 
+    /// Whether it is there and takes new work by its own word.
+    pub fn takes_work(&self) -> bool {
+        self.is_ready() && self.info.unwilling.is_none()
+    }
+
     /// Devices that are free by the host's word and held by no lease (I6).
     pub fn free_devices(&self, kind: DeviceKind) -> impl Iterator<Item = &Device> {
         self.devices.iter().filter(move |device| {
@@ -86,6 +91,10 @@ pub struct Fleet {
     /// Workers with any GPU at all, leased or not, that are not lost.
     with_gpus: BTreeSet<WorkerId>,
     deadlines: BTreeSet<(u64, WorkerId)>,
+    /// Ready workers that take nothing new by their own word.
+    unwilling: BTreeSet<WorkerId>,
+    /// Why nothing new is leased anywhere, if nothing is.
+    closed: Option<String>,
 }
 
 impl Default for Fleet {
@@ -105,7 +114,27 @@ impl Fleet {
             counted: BTreeMap::new(),
             with_gpus: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            unwilling: BTreeSet::new(),
+            closed: None,
         }
+    }
+
+    /// Leases nothing new anywhere for this reason, or goes on. Whether work may be placed again.
+    pub(crate) fn close(&mut self, why: Option<String>) -> bool {
+        let opens = self.closed.is_some() && why.is_none();
+        self.closed = why;
+        opens
+    }
+
+    /// Why nothing new is leased anywhere.
+    pub fn closed(&self) -> Option<&str> {
+        self.closed.as_deref()
+    }
+
+    /// A ready worker that takes nothing new by its own word, with its reason.
+    pub fn unwilling(&self) -> Option<(&Member, &str)> {
+        let member = self.members.get(self.unwilling.first()?)?;
+        Some((member, member.info.unwilling.as_deref()?))
     }
 
     /// How long a silent worker keeps its leases, milliseconds.
@@ -284,12 +313,17 @@ impl Fleet {
             self.free.remove(&(DeviceKind::Cpu, cpus, worker.clone()));
         }
         self.with_gpus.remove(worker);
+        self.unwilling.remove(worker);
         let Some(member) = self.members.get(worker) else { return };
         let has_gpu = member.devices.iter().any(|device| device.kind == DeviceKind::Gpu);
         if has_gpu && member.presence != Presence::Lost {
             self.with_gpus.insert(worker.clone());
         }
         if !member.is_ready() {
+            return;
+        }
+        if !member.takes_work() {
+            self.unwilling.insert(worker.clone());
             return;
         }
         let (gpus, cpus) = (member.free_count(DeviceKind::Gpu), member.free_count(DeviceKind::Cpu));

@@ -6,12 +6,12 @@ use crate::coordinator::Departure;
 use crate::ledger::Ledger;
 use crate::violation::{Checked, hold};
 use crate::world::{Event, World};
-use windlass_engine::core::{Ask, Input, RequestKey};
+use windlass_engine::core::{Ask, Input, Removal, RequestKey};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, LeverNumber, RequestId, WorkerId};
+use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, RequestId, WorkerId};
 use windlass_shared::lever::Lever;
-use windlass_shared::record::Answer;
+use windlass_shared::record::{Answer, Evidence};
 use windlass_shared::refusal::Refusal;
 
 /// How often a request is sent again before its client gives up.
@@ -28,6 +28,7 @@ pub(crate) enum What {
     Pause(CampaignId),
     Resume(CampaignId),
     Stop(CampaignId),
+    Remove(CampaignId, Removal),
     Drain(WorkerId),
     Undrain(WorkerId),
 }
@@ -146,7 +147,13 @@ impl World {
                 What::Propose { campaign, lever }
             }
             72..78 => What::Retire { campaign, lever: LeverNumber(self.random.range(1, 12) as u32) },
-            78..83 => What::Pause(campaign),
+            78..81 => What::Pause(campaign),
+            81..83 => {
+                let iteration = IterationNumber(self.random.range(1, 6) as u32);
+                let parts = [Evidence::Logs, Evidence::Outputs, Evidence::Artifacts];
+                let evidence = *self.random.pick(&parts)?;
+                What::Remove(campaign, Removal { iteration, evidence, bytes: 1 })
+            }
             83..92 => What::Resume(campaign),
             92..93 => What::Stop(campaign),
             93..95 => What::Drain(self.some_worker()),
@@ -180,6 +187,9 @@ impl World {
             What::Pause(campaign) => Ask::Pause(campaign),
             What::Resume(campaign) => Ask::Resume(campaign),
             What::Stop(campaign) => Ask::Stop(campaign),
+            What::Remove(campaign, removal) => {
+                Ask::Remove { campaign, removals: vec![removal], why: "its time is over".to_owned() }
+            }
             What::Drain(worker) => Ask::Drain(worker),
             What::Undrain(worker) => Ask::Undrain(worker),
         };
