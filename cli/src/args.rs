@@ -110,9 +110,11 @@ pub enum Command {
     Drain(command::drain::Args),
     /// Let a worker take work again
     Undrain(command::drain::Args),
-    /// The ledger's own upkeep, offline
+    /// The ledger's own upkeep: verify, back up, restore, export
     #[command(subcommand)]
     Ledger(command::ledger::Command),
+    /// Remove what nothing names any more, and evidence whose time is over
+    Gc(command::gc::Args),
 }
 
 impl Command {

@@ -14,6 +14,7 @@ mod history;
 mod layout;
 mod lever_file;
 mod nearest;
+mod notice;
 mod process;
 mod render;
 mod results_tsv;

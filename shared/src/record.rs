@@ -12,6 +12,7 @@ use crate::id::{
 use crate::lever::{Lever, Pin};
 use crate::path::TreePath;
 use crate::plan::Deliverable;
+use crate::reference::Evidence;
 use serde::{Deserialize, Serialize};
 
 /// One row of the ledger.
@@ -126,29 +127,6 @@ pub enum HoldReason {
     NeedsPlan,
     /// The machinery failed three times (P20).
     Infrastructure,
-}
-
-/// A part of an iteration's evidence that has a retention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Evidence {
-    /// The logs of its attempts.
-    Logs,
-    /// What its scripts and its runs wrote into the results folder.
-    Outputs,
-    /// The files of its workspace that were kept.
-    Artifacts,
-}
-
-impl Evidence {
-    /// The word for people.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Logs => "logs",
-            Self::Outputs => "outputs",
-            Self::Artifacts => "artifacts",
-        }
-    }
 }
 
 /// The figures of a decision, so that a reader can do the sum again (P25, P26).

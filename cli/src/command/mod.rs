@@ -6,6 +6,7 @@ pub mod coordinator;
 pub mod demo;
 pub mod diff;
 pub mod drain;
+pub mod gc;
 pub mod ledger;
 pub mod lever;
 pub mod logs;
@@ -53,5 +54,6 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
         Command::Drain(args) => drain::run(args, drain::Verb::Drain, session).await,
         Command::Undrain(args) => drain::run(args, drain::Verb::Undrain, session).await,
         Command::Ledger(command) => ledger::run(command, session),
+        Command::Gc(args) => gc::run(args, session).await,
     }
 }

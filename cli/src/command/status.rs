@@ -3,6 +3,7 @@
 use super::lever;
 use crate::client::Client;
 use crate::error::Error;
+use crate::notice;
 use crate::render::{units, views};
 use crate::session::Session;
 use windlass_proto::document;
@@ -24,6 +25,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     if session.is_json() {
         return session.json("windlass.campaign/1", &view);
     }
+    notice::show(&client, session).await;
     let levers = lever::list(&client, &view.campaign.0).await?;
     session.print(&views::campaign(&view, &levers, units::now_ms(), session.width()))
 }

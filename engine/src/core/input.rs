@@ -5,7 +5,7 @@ use windlass_shared::bindings::Bindings;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId};
 use windlass_shared::lever::Lever;
-use windlass_shared::record::Evidence;
+use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
 

@@ -13,7 +13,8 @@ use windlass_engine::gate::facts::{Look, Merged};
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::{FixTrigger, Lever};
-use windlass_shared::record::{Body, Evidence};
+use windlass_shared::record::Body;
+use windlass_shared::reference::Evidence;
 use windlass_shared::session::Report;
 use windlass_shared::view::CampaignState;
 

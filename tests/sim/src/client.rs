@@ -11,7 +11,8 @@ use windlass_shared::bindings::Bindings;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, RequestId, WorkerId};
 use windlass_shared::lever::Lever;
-use windlass_shared::record::{Answer, Evidence};
+use windlass_shared::record::Answer;
+use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
 
 /// How often a request is sent again before its client gives up.
