@@ -49,6 +49,47 @@ pub struct References {
 }
 
 impl Body {
+    /// The blobs that this record names and that must be durable before it (I16): trees, change,
+    /// scripts, outputs.
+    pub fn blobs(&self) -> Vec<Digest> {
+        use crate::lever::{Change, Edit};
+        use crate::plan::Script;
+        fn scripts(plan: &[Deliverable]) -> impl Iterator<Item = Digest> + '_ {
+            plan.iter().filter_map(|row| match &row.script {
+                Script::Blob { digest, .. } => Some(*digest),
+                Script::Named(_) => None,
+            })
+        }
+        match self {
+            Self::CampaignCreated { bindings, tree, .. } => {
+                let w = &bindings.windlass;
+                let plans = [&w.baseline, &w.always, &w.diagnostics];
+                std::iter::once(*tree).chain(plans.into_iter().flat_map(|plan| scripts(plan))).collect()
+            }
+            Self::LeverQueued { document, base, changed, .. } => {
+                let mut blobs = vec![*base, *changed];
+                match &document.change {
+                    Change::Patch(patch) => blobs.push(*patch),
+                    Change::Files(files) => blobs.extend(files.values().filter_map(|edit| match edit {
+                        Edit::Write(digest) => Some(*digest),
+                        Edit::Delete => None,
+                    })),
+                }
+                blobs.extend(document.fixes.iter().map(|fix| fix.patch));
+                blobs.extend(scripts(&document.analysis));
+                blobs
+            }
+            Self::IterationOpened { tree, .. } | Self::FixApplied { tree, .. } => vec![*tree],
+            Self::AttemptEnded { outcome, .. } => outcome
+                .results
+                .into_iter()
+                .chain(outcome.outputs.iter().filter_map(|output| output.digest))
+                .collect(),
+            Self::DeliverableAccepted { digest, .. } => vec![*digest],
+            _ => Vec::new(),
+        }
+    }
+
     /// The blobs that this record refers to, sorted by how long they are needed.
     pub fn references(&self) -> References {
         let mut found = References::default();
@@ -80,6 +121,11 @@ impl Body {
             | Self::CampaignPaused { .. }
             | Self::CampaignResumed {}
             | Self::CampaignStopped { .. }
+            | Self::CampaignUpdated { .. }
+            | Self::LeverMoved { .. }
+            | Self::LeverRequeued { .. }
+            | Self::IterationCancelled { .. }
+            | Self::DeviceReleased { .. }
             | Self::LeverPassed { .. }
             | Self::LeverHeld { .. }
             | Self::LeverRetired { .. }

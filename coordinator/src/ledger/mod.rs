@@ -17,6 +17,7 @@ pub use export::{ExportError, Exported, export};
 pub use lock::DataLock;
 pub(crate) use open::walk;
 pub use open::{Ledger, file_in, open};
+pub(crate) use place::refuse_network;
 pub use reader::Readers;
 pub use row::Head;
 pub use verify::{Verified, VerifyError, verify};
