@@ -90,6 +90,12 @@ impl Session {
         out.write_all(bytes).and_then(|()| out.flush()).map_err(|source| Error::Output { source })
     }
 
+    /// Prints bytes as they are, whatever they would do to a terminal.
+    pub fn write_raw(&self, bytes: &[u8]) -> Result<(), Error> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(|source| Error::Output { source })
+    }
+
     /// Prints one JSON document on a line of its own, so that a stream of them is JSON lines.
     pub fn json<T: Serialize>(&self, schema: &'static str, body: &T) -> Result<(), Error> {
         let mut text = serde_json::to_string(&Document { schema, body })

@@ -6,7 +6,7 @@ use crate::grpc::listen::{self, Endpoint, Listeners};
 use crate::grpc::serve::{self, ReflectionError};
 use crate::identity::{self, Token};
 use crate::ledger;
-use crate::logs::Logs;
+use crate::logs::{Logs, keep_sealing};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,6 +77,7 @@ pub async fn run(
     let incarnation = driver.begin().await?;
     let listeners = Listeners::bind(&data_dir, settings.listen).await?;
     let routes = serve::routes(&handle).await?;
+    let sealing = keep_sealing(handle.stores.clone(), handle.durable.clone(), stop.clone());
     drop(handle);
     let traces = listeners.traces();
     let endpoint = listeners.endpoint.clone();
@@ -84,6 +85,7 @@ pub async fn run(
         tasks.start(serve::tcp(listener, routes.clone(), token, stop.clone()));
     }
     tasks.start(serve::unix(listeners.unix, routes, stop.clone()));
+    tasks.start(sealing);
     tracing::info!(%incarnation, socket = %endpoint.socket.display(), tcp = ?endpoint.tcp, "ready");
     ready(&endpoint);
     let ran = driver.run().await;

@@ -2,6 +2,7 @@
 
 pub mod chart;
 pub mod event;
+pub mod fold;
 pub mod iteration;
 pub mod page;
 pub mod style;
