@@ -70,7 +70,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         if args.grep.is_some() {
             found(&args, session, &piece)?;
         } else if args.raw && !session.is_json() {
-            session.write_raw(&piece.data)?;
+            session.raw(&piece.data)?;
         } else {
             let shown = fold.push(&piece.data);
             if session.is_json() {

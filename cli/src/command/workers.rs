@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::render::views;
+use crate::render::fleet;
 use crate::session::Session;
 use serde::Serialize;
 use windlass_proto::document;
@@ -25,7 +25,7 @@ pub async fn run(_args: Args, session: &Session) -> Result<(), Error> {
     if session.is_json() {
         return session.json("windlass.workers/1", &Listing { workers });
     }
-    session.print(&views::workers(&workers, session.width()))
+    session.print(&fleet::workers(&workers, session.width()))
 }
 
 /// All workers.
