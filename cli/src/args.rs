@@ -143,9 +143,11 @@ pub enum Command {
     /// The devices of a worker
     #[command(subcommand)]
     Device(command::device::Command),
-    /// The ledger's own upkeep, offline
+    /// The ledger's own upkeep: verify, back up, restore, export
     #[command(subcommand)]
     Ledger(command::ledger::Command),
+    /// Remove what nothing names any more, and evidence whose time is over
+    Gc(command::gc::Args),
 }
 
 /// A command line, with what the settings came from.

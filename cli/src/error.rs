@@ -224,6 +224,9 @@ pub enum Error {
     /// The worker role ended with an error.
     #[error("the worker failed")]
     Worker(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A backup or a restore that was not done.
+    #[error(transparent)]
+    Upkeep(Box<windlass_coordinator::upkeep::Error>),
     /// A ledger that does not verify.
     #[error("the ledger in {} does not verify", data_dir.display())]
     Ledger {
@@ -330,6 +333,7 @@ impl Error {
             Self::LeversRefused { .. } => "LEVERS_REFUSED",
             Self::Coordinator(_) => "COORDINATOR",
             Self::Worker(_) => "WORKER",
+            Self::Upkeep(_) => "UPKEEP",
             Self::Ledger { .. } => "LEDGER",
             Self::Unwell { .. } => "UNWELL",
             Self::ChildSaid { .. } => "CHILD_ENDED",
@@ -384,6 +388,7 @@ impl Error {
             Self::NoText { .. } => Some("write it to a file with -o FILE, or pipe it on".to_owned()),
             Self::Changed { .. } => Some("submit again once nothing writes there".to_owned()),
             Self::ForeignFolder { .. } => Some("give an empty or new folder with --dir".to_owned()),
+            Self::Upkeep(problem) => upkeep_remedy(problem).map(str::to_owned),
             Self::NoExample => Some("build from a checkout that has examples/digits".to_owned()),
             Self::Interrupted { resume } => resume.clone(),
             Self::Unwell { .. } => Some("each says above what to do".to_owned()),
@@ -412,6 +417,24 @@ impl Error {
         };
         Report { code: self.code(), rule: self.rule(), message, remedy: self.remedy(), problems }
     }
+}
+
+fn upkeep_remedy(problem: &windlass_coordinator::upkeep::Error) -> Option<&'static str> {
+    use windlass_coordinator::upkeep::Error as Upkeep;
+    Some(match problem {
+        Upkeep::NotEmpty { .. } | Upkeep::Inside { .. } => "give a new or empty folder",
+        Upkeep::Foreign { .. } => "give this ledger's backups a folder of their own",
+        Upkeep::Moved { .. } => {
+            "take the backup again into a new folder; a folder that was used is a data folder now"
+        }
+        Upkeep::Unfinished { .. } => "take it again with `windlass ledger backup` or `ledger restore`",
+        Upkeep::NoBackup { .. } => "name a folder that `windlass ledger backup` has filled",
+        Upkeep::Missing { .. } | Upkeep::Damaged { .. } | Upkeep::NoTree { .. } => {
+            "take it from an older backup; `windlass ledger verify` looks at the rest"
+        }
+        Upkeep::Busy { .. } => "try again when it is over",
+        _ => return None,
+    })
 }
 
 /// Whether the system refused a folder or file, somewhere down the chain of an error.

@@ -17,6 +17,7 @@ mod layout;
 mod lever_file;
 mod listing;
 mod nearest;
+mod notice;
 mod process;
 mod render;
 mod results_tsv;

@@ -13,12 +13,13 @@ pub const DOMAIN: &str = "windlass";
 /// The one map from a refusal to a status.
 pub fn to_status(refusal: &Refusal) -> Status {
     let code = match refusal {
-        Refusal::NotFound { .. } => Code::NotFound,
+        Refusal::NotFound { .. } | Refusal::Removed { .. } => Code::NotFound,
+        Refusal::ReadOnly { .. } => Code::Unavailable,
         Refusal::Ambiguous { .. } | Refusal::Malformed { .. } | Refusal::RequestId { .. } => {
             Code::InvalidArgument
         }
         Refusal::RequestReused { .. } => Code::AlreadyExists,
-        Refusal::TooMuch { .. } => Code::ResourceExhausted,
+        Refusal::TooMuch { .. } | Refusal::NoRoom { .. } => Code::ResourceExhausted,
         // A stale number stays stale: it is not for trying again.
         Refusal::FactsMoved => Code::Aborted,
         Refusal::Unsupported { .. } => Code::Unimplemented,

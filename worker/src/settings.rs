@@ -19,6 +19,9 @@ pub struct Settings {
     pub cpu_slots: Option<u32>,
     /// Another library in NVML's place.
     pub nvml_library: Option<OsString>,
+    /// Folders that no run reads or writes beside the work folder: the coordinator's data folder, where it
+    /// is on this machine.
+    pub hidden: Vec<PathBuf>,
     /// The binary that is started as `<exe> shim <dir>`.
     pub exe: PathBuf,
 }
@@ -34,6 +37,7 @@ impl Settings {
             labels: Vec::new(),
             cpu_slots: None,
             nvml_library: std::env::var_os("WINDLASS_NVML_LIBRARY"),
+            hidden: Vec::new(),
             exe: std::env::current_exe()?,
         })
     }

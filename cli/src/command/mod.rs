@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod drain;
 pub mod explain;
 pub mod files;
+pub mod gc;
 pub mod get;
 pub mod ledger;
 pub mod lever;
@@ -82,5 +83,6 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Man(args) => completions::man(&args, session),
         Command::Device(command) => device::run(command, session).await,
         Command::Ledger(command) => ledger::run(command, session),
+        Command::Gc(args) => gc::run(args, session).await,
     }
 }

@@ -4,6 +4,7 @@ use super::lever;
 use crate::client::Client;
 use crate::error::Error;
 use crate::history;
+use crate::notice;
 use crate::render::{status, units};
 use crate::session::Session;
 use windlass_proto::document;
@@ -25,6 +26,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     if session.is_json() {
         return session.json("windlass.campaign/1", &view);
     }
+    notice::show(&client, session).await;
     let levers = lever::list(&client, &view.campaign.0).await?;
     // A page with a gap is better than none: a very long campaign's decisions may not fit one message.
     let decided = history::decisions(&client, &view.campaign.0).await.unwrap_or_else(|problem| {

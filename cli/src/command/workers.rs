@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::notice;
 use crate::render::fleet;
 use crate::session::Session;
 use serde::Serialize;
@@ -25,6 +26,7 @@ pub async fn run(_args: Args, session: &Session) -> Result<(), Error> {
     if session.is_json() {
         return session.json("windlass.workers/1", &Listing { workers });
     }
+    notice::show(&client, session).await;
     session.print(&fleet::workers(&workers, session.width()))
 }
 

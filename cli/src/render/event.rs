@@ -71,6 +71,9 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         }
         Body::WorkerDrained { worker, reason } => format!("worker {worker} drained: {reason}"),
         Body::WorkerUndrained { worker } => format!("worker {worker} takes work again"),
+        Body::EvidenceRemoved { iteration, evidence, bytes, why } => {
+            format!("iteration {iteration}: {} removed ({}): {why}", evidence.as_str(), units::bytes(*bytes))
+        }
         Body::DeviceReleased { worker, device } => format!("device {device} of worker {worker} released"),
         Body::RequestAnswered {} => "a request asked for what was so already".to_owned(),
     };

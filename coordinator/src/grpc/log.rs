@@ -16,6 +16,7 @@ use windlass_proto::{CHUNK_BYTES, refusal::to_status, v1};
 use windlass_shared::attempt::{AttemptKey, Kind};
 use windlass_shared::id::{CampaignId, IterationNumber};
 use windlass_shared::record::Body;
+use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
 
 /// Pieces that wait for a slow reader: 2 MiB.
@@ -154,6 +155,11 @@ impl Place {
                         standing.ended_bytes = Some(outcome.log_bytes);
                     }
                 }
+                Body::EvidenceRemoved { evidence: Evidence::Logs, why, .. } => {
+                    let (iteration, wall_ms) = (self.iteration.0, record.wall_ms);
+                    let refusal = Refusal::Removed { evidence: "logs", iteration, wall_ms, why };
+                    return Err(to_status(&refusal));
+                }
                 _ => {}
             }
         }
@@ -182,11 +188,11 @@ impl Reader {
         let mut length = log.length();
         let mut durable = self.place.handle.durable.clone();
         // What came before the attempt was looked up may not have been seen by it.
-        durable.mark_changed();
+        let mut look = true;
         loop {
             length.borrow_and_update();
             // The ledger is asked again only when it has grown, not at every line of the log.
-            let look = durable.has_changed().unwrap_or(true);
+            look |= durable.has_changed().unwrap_or(true);
             durable.borrow_and_update();
             if !self.send_what_is_there(&log).await? {
                 return Ok(());
@@ -194,7 +200,7 @@ impl Reader {
             if !follow {
                 return self.finish().await;
             }
-            if look && standing.ended_bytes.is_none() {
+            if std::mem::take(&mut look) && standing.ended_bytes.is_none() {
                 standing = match self.place.standing().await.map_err(|status| self.fail(status))? {
                     Some(standing) => standing,
                     None => return Ok(()),
@@ -208,7 +214,10 @@ impl Reader {
                 },
                 None => tokio::select! {
                     changed = length.changed() => if changed.is_err() { return Ok(()) },
-                    changed = durable.changed() => if changed.is_err() { return Ok(()) },
+                    changed = durable.changed() => {
+                        look = true;
+                        if changed.is_err() { return Ok(()) }
+                    }
                 },
             }
         }

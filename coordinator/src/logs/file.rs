@@ -49,26 +49,33 @@ pub(super) enum Access {
 }
 
 impl Log {
-    /// Opens the log at `path`, raw or sealed.
+    /// Opens the log at `path`. Where a crash, or a backup, has left both forms, the compressed one counts: it
+    /// got its name when it was whole, synced and read back.
     pub(super) fn open(path: PathBuf, access: Access) -> Result<Self, Error> {
-        match Self::open_raw(&path, Access::Existing) {
-            Err(error) if error.is_absence() => {}
-            Ok(log) if access == Access::Append => {
-                sync_folder(&path).map_err(Error::file("sync the folder of", &path))?;
-                return Ok(log);
-            }
-            result => return result,
-        }
+        let raw = match Self::open_raw(&path, Access::Existing) {
+            Ok(raw) => Some(raw),
+            Err(error) if error.is_absence() => None,
+            Err(error) => return Err(error),
+        };
+        let raw_bytes = raw.as_ref().map_or(0, |raw| *raw.length_bytes.borrow());
         let sealed = sealed_path(&path);
-        match Sealed::open(&sealed) {
-            Ok(sealed) => {
+        match (Sealed::open(&sealed), raw) {
+            (Ok(sealed), _) if sealed.length_bytes() >= raw_bytes => {
                 let length_bytes = sealed.length_bytes();
-                return Ok(Self::new(path, Body::Sealed(Arc::new(sealed)), length_bytes));
+                Ok(Self::new(path, Body::Sealed(Arc::new(sealed)), length_bytes))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && access == Access::Append => {}
-            Err(error) => return Err(Error::file("open", &sealed)(error)),
+            (_, Some(raw)) => {
+                if access == Access::Append {
+                    sync_folder(&path).map_err(Error::file("sync the folder of", &path))?;
+                }
+                Ok(raw)
+            }
+            (Err(error), None) if error.kind() == io::ErrorKind::NotFound && access == Access::Append => {
+                Self::open_raw(&path, Access::Append)
+            }
+            (Err(error), None) => Err(Error::file("open", &sealed)(error)),
+            (Ok(_), None) => Err(Error::file("open", &sealed)(io::ErrorKind::InvalidData.into())),
         }
-        Self::open_raw(&path, Access::Append)
     }
 
     fn open_raw(path: &Path, access: Access) -> Result<Self, Error> {
@@ -227,7 +234,15 @@ impl Log {
     /// Compresses a log that has all of its `whole_bytes`; blocks. The raw file goes only when the other is
     /// synced, renamed and read back. False when the log is not as long as that, or is sealed already.
     pub(super) fn seal(&self, whole_bytes: u64, go_on: &dyn Fn() -> bool) -> Result<bool, Error> {
-        let Body::Raw(raw) = self.body() else { return Ok(false) };
+        let Body::Raw(raw) = self.body() else {
+            // Killed before the raw file went, at an earlier time.
+            return match fs::remove_file(&self.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(Error::file("remove the raw", &self.path)(error))
+                }
+                _ => Ok(false),
+            };
+        };
         if *self.length_bytes.borrow() != whole_bytes || self.has_failed() {
             return Ok(false);
         }

@@ -75,6 +75,12 @@ impl Logs {
         self.opened.subscribe()
     }
 
+    /// Closes a log that is about to be removed; whoever reads it now reads on.
+    pub(crate) fn forget(&self, key: &AttemptKey) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.forget_large(key);
+    }
+
     /// Logs that were noted as large and not forgotten since.
     pub(super) fn large(&self) -> watch::Receiver<BTreeSet<AttemptKey>> {
         self.large.subscribe()
@@ -318,6 +324,15 @@ mod tests {
         assert_eq!(logs.unsealed(1).await.expect("a list"), [key.clone()]);
         assert!(logs.seal(&key, size, || true).await.expect("seal"));
         assert!(logs.unsealed(1).await.expect("a list").is_empty());
+        // Dead between the two: the compressed one counts, and the raw one goes.
+        for part in [&text[..100], &text] {
+            std::fs::write(campaign.join("3.1.0000000000000007-2.log"), part).expect("a file");
+            let logs = Logs::new(folder.path().to_owned());
+            let log = logs.readable(&key).await.expect("open").expect("there");
+            assert_eq!(*log.length().borrow(), size);
+            assert_eq!(logs.unsealed(1).await.expect("a list"), [key.clone()]);
+            assert!(!logs.seal(&key, size, || true).await.expect("seal"), "it is");
+        }
         assert_eq!(std::fs::read_dir(&campaign).expect("a folder").count(), 1, "nothing is left behind");
     }
 }

@@ -1,5 +1,6 @@
 //! What a shim is told: one file in its attempt's folder, written by the daemon before the start.
 
+use crate::sandbox::Walls;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -53,6 +54,9 @@ pub struct Spec {
     pub locks: Vec<PathBuf>,
     /// Bounds of the log (I18).
     pub log: LogLimits,
+    /// What it is shut into.
+    #[serde(default)]
+    pub walls: Walls,
 }
 
 impl Spec {
