@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No such thing, or not the caller's to see.
-    #[error("there is no {what} {name:?}")]
+    #[error("there is no {what} {}", shown(what, name))]
     NotFound {
         /// `campaign`, `lever`, `iteration`, `worker`, `file`, `blob`.
         what: &'static str,
@@ -302,6 +302,11 @@ pub enum ExitCode {
     Unavailable = 5,
     /// The wait ended first.
     WaitEnded = 6,
+}
+
+/// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
+fn shown(what: &str, name: &str) -> String {
+    if matches!(what, "iteration" | "lever" | "log") { name.to_owned() } else { format!("{name:?}") }
 }
 
 impl Refusal {

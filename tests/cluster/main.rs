@@ -3,6 +3,7 @@
 
 mod harness;
 mod project;
+mod reading;
 
 mod access;
 mod campaign;

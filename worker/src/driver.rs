@@ -11,6 +11,7 @@ mod watch;
 
 pub(crate) use blocking::blocking;
 pub use end_runs::end_runs;
+pub(crate) use watch::readable_when;
 
 use crate::blobs::Cache;
 use crate::client::Client;
@@ -20,6 +21,7 @@ use crate::durable;
 use crate::error::Error;
 use crate::logs::{self, Beginning};
 use crate::prepare;
+use crate::sandbox::{self, Ground};
 use crate::settings::Settings;
 use crate::shim::{self, Spec};
 use crate::shop::{Backoff, Shop};
@@ -80,16 +82,20 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
 }
 
 async fn open(settings: &Settings, client: Client) -> Result<(Shop, Vec<spool::Found>), Error> {
-    let work_dir = settings.work_dir.clone();
-    let (work, cache, found) = blocking(move || {
+    let (work_dir, exe) = (settings.work_dir.clone(), settings.exe.clone());
+    let mut hidden = settings.hidden.clone();
+    let (work, cache, ground, found) = blocking(move || {
         let work = WorkDir::open(&work_dir)?;
         let cache = Cache::open(&work.blobs())?;
         cache.evict()?;
         let found = spool::recover(&work)?;
-        Ok((work, cache, found))
+        hidden.push(work.root().to_owned());
+        let ground = Ground::new(sandbox::Machine::probe(&exe), hidden);
+        Ok((work, cache, ground, found))
     })
     .await?;
-    Ok((Shop { work: Arc::new(work), cache: Arc::new(cache), client }, found))
+    let (work, cache, ground) = (Arc::new(work), Arc::new(cache), Arc::new(ground));
+    Ok((Shop { work, cache, client, ground }, found))
 }
 
 /// A log on its way.
@@ -134,6 +140,8 @@ impl Driver {
         let topology = device::topology();
         let info = WorkerInfo {
             labels: settings.labels.clone(),
+            isolation: shop.ground.machine().levels(),
+            containment: Some(shop.ground.machine().containment()),
             cpus: u32::try_from(topology.len()).unwrap_or(u32::MAX),
             memory_bytes: device::host_memory_bytes(),
             ..WorkerInfo::named(shop.work.id().clone(), name, version)
@@ -279,6 +287,7 @@ impl Driver {
             tracing::warn!("this worker offers no device: nothing will be run on it");
         }
         self.looked = true;
+        self.shop.ground.note(devices);
         self.seen = devices.to_vec();
     }
 
@@ -392,7 +401,7 @@ impl Driver {
         let (devices, is_stopped) = (self.devices.clone(), self.host.is_stopped(key));
         self.tasks.spawn(async move {
             let buried = match &exit {
-                None => Some(collect::bury(&order, model.clone()).await),
+                None => Some(collect::bury(&shop, &order, model.clone()).await),
                 Some(_) => None,
             };
             whole.send_replace(true);

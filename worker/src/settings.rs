@@ -20,6 +20,9 @@ pub struct Settings {
     pub cpu_slots: Option<u32>,
     /// Another library in NVML's place.
     pub nvml_library: Option<OsString>,
+    /// Folders that no run reads or writes beside the work folder: the coordinator's data folder, where it
+    /// is on this machine.
+    pub hidden: Vec<PathBuf>,
     /// At which mark a disk that fills up keeps new work away.
     pub marks: Marks,
     /// The binary that is started as `<exe> shim <dir>`.
@@ -37,6 +40,7 @@ impl Settings {
             labels: Vec::new(),
             cpu_slots: None,
             nvml_library: std::env::var_os("WINDLASS_NVML_LIBRARY"),
+            hidden: Vec::new(),
             marks: Marks::default(),
             exe: std::env::current_exe()?,
         })

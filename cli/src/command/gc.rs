@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::render::table::Table;
+use crate::render::table::{Column, Table};
 use crate::render::units;
 use crate::session::Session;
 use windlass_proto::document;
@@ -46,13 +46,21 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
 fn page(collected: &Collected, width: u16) -> String {
     let mut text = String::new();
     if !collected.evidence.is_empty() {
-        let mut table = Table::new(&["campaign", "iteration", "evidence", "size"], width);
+        let mut table = Table::new(
+            width,
+            [
+                Column::new("campaign"),
+                Column::new("iteration").right(),
+                Column::new("evidence"),
+                Column::new("size").right(),
+            ],
+        );
         for removed in collected.evidence.iter().take(SHOWN_MAX) {
-            table.row(&[
-                removed.campaign.to_string(),
-                removed.iteration.to_string(),
-                removed.evidence.as_str().to_owned(),
-                units::bytes(removed.bytes),
+            table.row([
+                removed.campaign.to_string().into(),
+                removed.iteration.to_string().into(),
+                removed.evidence.as_str().into(),
+                units::bytes(removed.bytes).into(),
             ]);
         }
         text.push_str(&table.render());

@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::error::Error;
 use crate::notice;
-use crate::render::views;
+use crate::render::fleet;
 use crate::session::Session;
 use serde::Serialize;
 use windlass_proto::document;
@@ -27,7 +27,7 @@ pub async fn run(_args: Args, session: &Session) -> Result<(), Error> {
         return session.json("windlass.workers/1", &Listing { workers });
     }
     notice::show(&client, session).await;
-    session.print(&views::workers(&workers, session.width()))
+    session.print(&fleet::workers(&workers, session.width()))
 }
 
 /// All workers.
