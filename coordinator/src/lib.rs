@@ -3,6 +3,7 @@
 
 mod run;
 
+pub mod doctor;
 pub mod driver;
 
 pub mod blobs;
@@ -11,6 +12,9 @@ pub mod logs;
 
 pub mod grpc;
 pub mod identity;
+
+pub mod space;
+pub mod upkeep;
 
 #[cfg(debug_assertions)]
 mod failpoint;

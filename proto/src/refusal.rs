@@ -3,20 +3,23 @@
 use std::collections::HashMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
-use windlass_shared::refusal::{ExitCode, Refusal};
+use windlass_shared::refusal::{ExitCode, Problem, Refusal};
 
+/// The key of `ErrorInfo.metadata` under which several problems stand, as JSON.
+const PROBLEMS: &str = "problems";
 /// `ErrorInfo.domain` of every refusal.
 pub const DOMAIN: &str = "windlass";
 
 /// The one map from a refusal to a status.
 pub fn to_status(refusal: &Refusal) -> Status {
     let code = match refusal {
-        Refusal::NotFound { .. } => Code::NotFound,
+        Refusal::NotFound { .. } | Refusal::Removed { .. } => Code::NotFound,
+        Refusal::ReadOnly { .. } => Code::Unavailable,
         Refusal::Ambiguous { .. } | Refusal::Malformed { .. } | Refusal::RequestId { .. } => {
             Code::InvalidArgument
         }
         Refusal::RequestReused { .. } => Code::AlreadyExists,
-        Refusal::TooMuch { .. } => Code::ResourceExhausted,
+        Refusal::TooMuch { .. } | Refusal::NoRoom { .. } => Code::ResourceExhausted,
         // A stale number stays stale: it is not for trying again.
         Refusal::FactsMoved => Code::Aborted,
         Refusal::Unsupported { .. } => Code::Unimplemented,
@@ -31,6 +34,11 @@ pub fn to_status(refusal: &Refusal) -> Status {
     if let Some(remedy) = refusal.remedy() {
         metadata.insert("remedy".to_owned(), remedy.to_owned());
     }
+    let problems = refusal.problems();
+    if !problems.is_empty() {
+        let list = serde_json::to_string(&problems).expect("sentences are always representable");
+        metadata.insert(PROBLEMS.to_owned(), list);
+    }
     metadata.extend(place(refusal).into_iter().map(|(key, value)| (key.to_owned(), value)));
     let details = ErrorDetails::with_error_info(refusal.reason(), DOMAIN, metadata);
     Status::with_error_details(code, refusal.to_string(), details)
@@ -39,6 +47,9 @@ pub fn to_status(refusal: &Refusal) -> Status {
 /// Where the refusal points: field, path, line.
 fn place(refusal: &Refusal) -> Vec<(&'static str, String)> {
     match refusal {
+        Refusal::NotFound { what, name } => {
+            vec![("missing_kind", (*what).to_owned()), ("missing_name", name.clone())]
+        }
         Refusal::Malformed { field, .. } => vec![("field", (*field).to_owned())],
         Refusal::Binding { key, .. } | Refusal::Unsupported { key } => vec![("field", (*key).to_owned())],
         Refusal::Lever { field, .. } => vec![("field", field.clone())],
@@ -68,8 +79,12 @@ pub struct Received {
     pub message: String,
     /// What to do.
     pub remedy: Option<String>,
+    /// Each of several problems; empty where the sentence says it all.
+    pub problems: Vec<Problem>,
     /// What the process should exit with.
     pub exit_code: u8,
+    /// For what is not there: its kind (`campaign`, `worker`, …) and the name that was asked for.
+    pub missing: Option<(String, String)>,
 }
 
 /// Reads a status that [`to_status`] made, or any other.
@@ -81,14 +96,26 @@ pub fn from_status(status: &Status) -> Received {
             rule: info.metadata.get("rule").cloned(),
             message: status.message().to_owned(),
             remedy: info.metadata.get("remedy").cloned(),
+            problems: info
+                .metadata
+                .get(PROBLEMS)
+                .and_then(|list| serde_json::from_str(list).ok())
+                .unwrap_or_default(),
             exit_code: info.metadata.get("exit_code").and_then(|code| code.parse().ok()).unwrap_or(1),
+            missing: info
+                .metadata
+                .get("missing_kind")
+                .cloned()
+                .zip(info.metadata.get("missing_name").cloned()),
         },
         None => Received {
             reason: format!("{:?}", status.code()).to_uppercase(),
             rule: None,
             message: status.message().to_owned(),
             remedy: None,
+            problems: Vec::new(),
             exit_code: transport_exit_code(status.code()) as u8,
+            missing: None,
         },
     }
 }
@@ -114,6 +141,23 @@ mod tests {
         assert_eq!(received.rule.as_deref(), Some("P2"));
         assert_eq!(received.exit_code, ExitCode::Refused as u8);
         assert_eq!(received.message, refusal.to_string());
-        assert!(received.remedy.is_some());
+        assert!(received.remedy.is_some() && received.missing.is_none());
+        let absent = Refusal::NotFound { what: "campaign", name: "digts".to_owned() };
+        let received = from_status(&to_status(&absent));
+        assert_eq!(received.missing, Some(("campaign".to_owned(), "digts".to_owned())));
+    }
+
+    #[test]
+    fn several_problems_cross_the_wire_each_with_its_rule_within_what_headers_may_hold() {
+        let frozen = |name: usize| Refusal::Frozen { path: format!("{name}/{}", "x".repeat(4_000)) };
+        let refusal = Refusal::several((0..20).map(frozen).chain([Refusal::NoChange]).collect());
+        let status = to_status(&refusal);
+        assert!(status.message().len() + status.details().len() < 10_000, "{}", status.details().len());
+        let received = from_status(&status);
+        assert_eq!((received.reason.as_str(), received.rule.as_deref()), ("SEVERAL", Some("P2")));
+        assert_eq!((received.problems.len(), received.problems[0].code.as_str()), (8, "FROZEN_FILE"));
+        assert!(received.message.ends_with("and 13 more"), "{}", received.message);
+        let one = Refusal::several(vec![Refusal::NoChange]);
+        assert_eq!((one.clone(), from_status(&to_status(&one)).problems), (Refusal::NoChange, Vec::new()));
     }
 }

@@ -12,6 +12,7 @@ use crate::id::{
 use crate::lever::{Lever, Pin};
 use crate::path::TreePath;
 use crate::plan::Deliverable;
+use crate::reference::Evidence;
 use serde::{Deserialize, Serialize};
 
 /// One row of the ledger.
@@ -46,7 +47,8 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// A campaign was created; with it, how many levers it took along from one whose baseline crashed.
+    /// A campaign was created or updated; with a creation, how many levers it took along from one whose
+    /// baseline crashed.
     Campaign {
         /// Its id.
         id: CampaignId,
@@ -126,6 +128,11 @@ pub enum HoldReason {
     NeedsPlan,
     /// The machinery failed three times (P20).
     Infrastructure,
+    /// Its iteration was cancelled: it was not tried (P10) and is not blamed.
+    Cancelled {
+        /// Which iteration.
+        iteration: IterationNumber,
+    },
 }
 
 /// The figures of a decision, so that a reader can do the sum again (P25, P26).
@@ -178,6 +185,15 @@ pub enum Body {
         /// Why.
         reason: StopReason,
     },
+    /// A campaign's priority or name was changed.
+    CampaignUpdated {
+        /// The new priority: higher is served first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        priority: Option<i32>,
+        /// The new name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
     /// A lever passed its gates and stands in line.
     LeverQueued {
         /// Its number.
@@ -217,6 +233,23 @@ pub enum Body {
         /// Why.
         reason: RetireReason,
     },
+    /// A lever stands elsewhere in line; its passes are what they were (P9).
+    LeverMoved {
+        /// Which.
+        lever: LeverNumber,
+        /// The lever that it stands before now; the end of the line without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<LeverNumber>,
+    },
+    /// A lever that was set aside, taken back or never judged stands at the end of the line again; its
+    /// gates were asked anew (P6, P10).
+    LeverRequeued {
+        /// Which.
+        lever: LeverNumber,
+        /// Where its anchor was found now, if anything was analysed by then (P6).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pin: Option<Pin>,
+    },
     /// A lever was pulled (or the baseline, for iteration 1), with its plan (P14).
     IterationOpened {
         /// Its number.
@@ -238,6 +271,11 @@ pub enum Body {
         net_lines: i64,
         /// The hash of its normalised diff against the parent (P10).
         diff: Hash,
+    },
+    /// The owner ends the open iteration: its live attempt is stopped, then it is decided.
+    IterationCancelled {
+        /// Its number.
+        iteration: IterationNumber,
     },
     /// An attempt was given devices.
     AttemptLeased {
@@ -336,6 +374,18 @@ pub enum Body {
         /// Which.
         worker: WorkerId,
     },
+    /// Evidence of a decided iteration was removed because its time was over; the digests that records
+    /// name stay in the ledger.
+    EvidenceRemoved {
+        /// The iteration.
+        iteration: IterationNumber,
+        /// Which part of its evidence.
+        evidence: Evidence,
+        /// How much that was.
+        bytes: u64,
+        /// Which retention asked for it, as a sentence's end: `outputs are kept for 30 d`.
+        why: String,
+    },
     /// The owner lifts the quarantine of a device; its worker looks again (I9).
     DeviceReleased {
         /// Whose device.
@@ -349,17 +399,21 @@ pub enum Body {
 
 impl Body {
     /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
-    pub const KINDS: [&'static str; 21] = [
+    pub const KINDS: [&'static str; 26] = [
         "incarnation_started",
         "campaign_created",
         "campaign_paused",
         "campaign_resumed",
         "campaign_stopped",
+        "campaign_updated",
         "lever_queued",
         "lever_passed",
         "lever_held",
         "lever_retired",
+        "lever_moved",
+        "lever_requeued",
         "iteration_opened",
+        "iteration_cancelled",
         "attempt_leased",
         "attempt_ended",
         "report_superseded",
@@ -369,6 +423,7 @@ impl Body {
         "iteration_decided",
         "worker_drained",
         "worker_undrained",
+        "evidence_removed",
         "device_released",
         "request_answered",
     ];
@@ -381,11 +436,15 @@ impl Body {
             Self::CampaignPaused { .. } => "campaign_paused",
             Self::CampaignResumed {} => "campaign_resumed",
             Self::CampaignStopped { .. } => "campaign_stopped",
+            Self::CampaignUpdated { .. } => "campaign_updated",
             Self::LeverQueued { .. } => "lever_queued",
             Self::LeverPassed { .. } => "lever_passed",
             Self::LeverHeld { .. } => "lever_held",
             Self::LeverRetired { .. } => "lever_retired",
+            Self::LeverMoved { .. } => "lever_moved",
+            Self::LeverRequeued { .. } => "lever_requeued",
             Self::IterationOpened { .. } => "iteration_opened",
+            Self::IterationCancelled { .. } => "iteration_cancelled",
             Self::AttemptLeased { .. } => "attempt_leased",
             Self::AttemptEnded { .. } => "attempt_ended",
             Self::ReportSuperseded { .. } => "report_superseded",
@@ -395,49 +454,9 @@ impl Body {
             Self::IterationDecided { .. } => "iteration_decided",
             Self::WorkerDrained { .. } => "worker_drained",
             Self::WorkerUndrained { .. } => "worker_undrained",
+            Self::EvidenceRemoved { .. } => "evidence_removed",
             Self::DeviceReleased { .. } => "device_released",
             Self::RequestAnswered {} => "request_answered",
-        }
-    }
-
-    /// The blobs that this record names and that must be durable before it (I16): trees, change,
-    /// scripts, outputs.
-    pub fn blobs(&self) -> Vec<Digest> {
-        use crate::lever::{Change, Edit};
-        use crate::plan::Script;
-        fn scripts(plan: &[Deliverable]) -> impl Iterator<Item = Digest> + '_ {
-            plan.iter().filter_map(|row| match &row.script {
-                Script::Blob { digest, .. } => Some(*digest),
-                Script::Named(_) => None,
-            })
-        }
-        match self {
-            Self::CampaignCreated { bindings, tree, .. } => {
-                let w = &bindings.windlass;
-                let plans = [&w.baseline, &w.always, &w.diagnostics];
-                std::iter::once(*tree).chain(plans.into_iter().flat_map(|plan| scripts(plan))).collect()
-            }
-            Self::LeverQueued { document, base, changed, .. } => {
-                let mut blobs = vec![*base, *changed];
-                match &document.change {
-                    Change::Patch(patch) => blobs.push(*patch),
-                    Change::Files(files) => blobs.extend(files.values().filter_map(|edit| match edit {
-                        Edit::Write(digest) => Some(*digest),
-                        Edit::Delete => None,
-                    })),
-                }
-                blobs.extend(document.fixes.iter().map(|fix| fix.patch));
-                blobs.extend(scripts(&document.analysis));
-                blobs
-            }
-            Self::IterationOpened { tree, .. } | Self::FixApplied { tree, .. } => vec![*tree],
-            Self::AttemptEnded { outcome, .. } => outcome
-                .results
-                .into_iter()
-                .chain(outcome.outputs.iter().filter_map(|output| output.digest))
-                .collect(),
-            Self::DeliverableAccepted { digest, .. } => vec![*digest],
-            _ => Vec::new(),
         }
     }
 }

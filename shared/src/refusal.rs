@@ -3,12 +3,14 @@
 
 use crate::digest::Digest;
 use crate::path::PathError;
+use crate::size::Size;
+use serde::{Deserialize, Serialize};
 
 /// A request that is refused; nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No such thing, or not the caller's to see.
-    #[error("there is no {what} {name:?}")]
+    #[error("there is no {what} {}", shown(what, name))]
     NotFound {
         /// `campaign`, `lever`, `iteration`, `worker`, `file`, `blob`.
         what: &'static str,
@@ -146,6 +148,18 @@ pub enum Refusal {
         /// What the request needs.
         wanted: &'static str,
     },
+    /// What cannot be changed any more, or not so, with what can be done instead.
+    #[error("{what} {state}")]
+    Settled {
+        /// The rule.
+        rule: &'static str,
+        /// `lever L3`.
+        what: String,
+        /// `was tried by iteration 2`.
+        state: String,
+        /// What to do instead.
+        remedy: &'static str,
+    },
     /// A record would name a blob that the store does not have (I16).
     #[error("blob {digest} is not in the store")]
     AbsentBlob {
@@ -168,9 +182,100 @@ pub enum Refusal {
         /// The bound.
         limit: u64,
     },
+    /// The disk of the coordinator's data folder is nearly full: nothing new is taken (I17).
+    #[error("the disk of {folder} has {} left, and below {} the coordinator takes nothing new", Size { bytes: *free_bytes }, Size { bytes: *mark_bytes })]
+    NoRoom {
+        /// The data folder.
+        folder: String,
+        /// Free bytes there.
+        free_bytes: u64,
+        /// The mark.
+        mark_bytes: u64,
+    },
+    /// The ledger could not be written: nothing is changed any more, reads go on (I17).
+    #[error("the coordinator only reads: its ledger could not be written ({problem})")]
+    ReadOnly {
+        /// What failed.
+        problem: String,
+        /// Whether it goes on by itself once there is room.
+        waits_for_room: bool,
+    },
+    /// Evidence that was removed when its time was over.
+    #[error("the {evidence} of iteration {iteration} were removed on {}: {why}", day(*wall_ms))]
+    Removed {
+        /// `logs`, `outputs`, `artifacts`.
+        evidence: &'static str,
+        /// Whose.
+        iteration: u32,
+        /// When, wall time.
+        wall_ms: i64,
+        /// Why.
+        why: String,
+    },
+    /// Two versions of Windlass that do not work together.
+    #[error(
+        "this {caller} is windlass {theirs} and the coordinator is windlass {ours}; they work together at most one minor release apart"
+    )]
+    Version {
+        /// `client` or `worker`.
+        caller: &'static str,
+        /// The caller's.
+        theirs: String,
+        /// The coordinator's.
+        ours: String,
+        /// Whether the caller's is the older one.
+        caller_is_older: bool,
+    },
+    /// More than one thing is wrong: each is said, so that all can be repaired at once.
+    #[error("{}", list(problems, *more))]
+    Several {
+        /// What, at most [`PROBLEMS_MAX`].
+        problems: Vec<Refusal>,
+        /// How many more there are.
+        more: usize,
+    },
     /// The facts have moved since they were gathered; they are gathered again. Never leaves the driver.
     #[error("the facts have moved")]
     FactsMoved,
+}
+
+/// A moment's day, in UTC.
+fn day(wall_ms: i64) -> String {
+    let moment = jiff::Timestamp::from_millisecond(wall_ms);
+    moment.map_or_else(|_| format!("{wall_ms} ms"), |moment| moment.strftime("%Y-%m-%d").to_string())
+}
+
+/// The most problems that one refusal tells: with their remedies they fit the 16 KiB that the headers of an
+/// answer may have.
+pub const PROBLEMS_MAX: usize = 8;
+/// The longest sentence of one of several problems, characters, for the same reason.
+const PROBLEM_MAX_CHARS: usize = 300;
+
+/// One of several problems, as machines and people are told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A stable name for machines.
+    pub code: String,
+    /// The rule behind it.
+    pub rule: Option<String>,
+    /// The sentence.
+    pub message: String,
+    /// What to do.
+    pub remedy: Option<String>,
+}
+
+fn list(problems: &[Refusal], more: usize) -> String {
+    let told = problems.iter().map(|problem| {
+        let rule = problem.rule().map(|rule| format!("[{rule}] ")).unwrap_or_default();
+        format!("{rule}{}", sentence(problem))
+    });
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    let all: Vec<String> = told.chain(rest).collect();
+    format!("{} problems: {}", problems.len() + more, all.join("; "))
+}
+
+fn sentence(problem: &Refusal) -> String {
+    problem.to_string().chars().take(PROBLEM_MAX_CHARS).collect()
 }
 
 impl From<PathError> for Refusal {
@@ -199,7 +304,38 @@ pub enum ExitCode {
     WaitEnded = 6,
 }
 
+/// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
+fn shown(what: &str, name: &str) -> String {
+    if matches!(what, "iteration" | "lever" | "log") { name.to_owned() } else { format!("{name:?}") }
+}
+
 impl Refusal {
+    /// The one problem that there is, or all of them as one refusal.
+    ///
+    /// # Panics
+    /// When there is none: nothing is refused for no reason.
+    pub fn several(mut problems: Vec<Self>) -> Self {
+        assert!(!problems.is_empty(), "a refusal has a reason");
+        if problems.len() == 1 {
+            return problems.remove(0);
+        }
+        let more = problems.len().saturating_sub(PROBLEMS_MAX);
+        problems.truncate(PROBLEMS_MAX);
+        Self::Several { problems, more }
+    }
+
+    /// Each of several problems; empty where the refusal itself says it all.
+    pub fn problems(&self) -> Vec<Problem> {
+        let Self::Several { problems, .. } = self else { return Vec::new() };
+        let told = problems.iter().map(|problem| Problem {
+            code: problem.reason().to_owned(),
+            rule: problem.rule().map(str::to_owned),
+            message: sentence(problem),
+            remedy: problem.remedy().map(str::to_owned),
+        });
+        told.collect()
+    }
+
     /// The rule of PROTOCOL.md or invariant of RELIABILITY.md behind it.
     pub fn rule(&self) -> Option<&'static str> {
         Some(match self {
@@ -208,10 +344,12 @@ impl Refusal {
             Self::Undeclared { .. } | Self::NoChange | Self::Patch { .. } => "P5",
             Self::Anchor { .. } | Self::NotSimpler { .. } => "P6",
             Self::Duplicate { .. } | Self::DuplicateQueued { .. } => "P10",
-            Self::Lever { rule, .. } => rule,
+            Self::Lever { rule, .. } | Self::Settled { rule, .. } => rule,
             Self::RequestReused { .. } | Self::RequestId { .. } => "I4",
             Self::Stale { .. } => "I5",
+            Self::Several { problems, .. } => return problems.first().and_then(Self::rule),
             Self::AbsentBlob { .. } => "I16",
+            Self::NoRoom { .. } | Self::ReadOnly { .. } => "I17",
             _ => return None,
         })
     }
@@ -236,10 +374,15 @@ impl Refusal {
             Self::Anchor { .. } => "ANCHOR",
             Self::NotSimpler { .. } => "NOT_SIMPLER",
             Self::Duplicate { .. } | Self::DuplicateQueued { .. } => "DUPLICATE",
-            Self::State { .. } => "STATE",
+            Self::State { .. } | Self::Settled { .. } => "STATE",
             Self::AbsentBlob { .. } => "ABSENT_BLOB",
             Self::Stale { .. } => "STALE",
             Self::TooMuch { .. } => "TOO_MUCH",
+            Self::NoRoom { .. } => "NO_ROOM",
+            Self::ReadOnly { .. } => "READ_ONLY",
+            Self::Removed { .. } => "REMOVED",
+            Self::Version { .. } => "VERSION",
+            Self::Several { .. } => "SEVERAL",
             Self::FactsMoved => "FACTS_MOVED",
         }
     }
@@ -261,11 +404,26 @@ impl Refusal {
             Self::NotSimpler { .. } => "delete more than you add, or use `kind: change` with an anchor",
             Self::Duplicate { .. } => "state `changed_assumption` if something is different now",
             Self::DuplicateQueued { .. } => "retire one of the two",
+            Self::Settled { remedy, .. } => remedy,
+            Self::Several { .. } => "repair each of them and ask again",
             Self::RequestReused { .. } => "use a new request id for a new request",
             Self::Unsupported { .. } => "leave it out for now",
             Self::Ambiguous { .. } => "write more of the name",
+            Self::NoRoom { .. } => {
+                "free space there, or let `windlass gc` do it; the coordinator goes on by itself"
+            }
+            Self::ReadOnly { waits_for_room: true, .. } => {
+                "free space on its disk; the coordinator then opens its ledger again by itself"
+            }
+            Self::ReadOnly { .. } => "look after its disk, then start the coordinator again",
+            Self::Version { caller_is_older: true, caller: "worker", .. } => "upgrade windlass on the worker",
+            Self::Version { caller_is_older: true, .. } => "upgrade this windlass",
+            Self::Version { .. } => "upgrade the coordinator",
             Self::Tree { .. } => "take it out of the workspace, or name it under windlass.exclude",
             Self::NotFound { what: "campaign", .. } => "`windlass campaigns` lists them",
+            Self::NotFound { what: "campaign or worker", .. } => {
+                "`windlass campaigns` and `windlass workers` list them"
+            }
             Self::NotFound { what: "worker", .. } => "`windlass workers` lists them",
             Self::NotFound { what: "lever", .. } => "`windlass lever list C` lists them",
             Self::NotFound { what: "iteration", .. } => "`windlass results C` lists those that are decided",
@@ -277,7 +435,9 @@ impl Refusal {
     /// Its exit code.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::NotFound { .. } => ExitCode::NotFound,
+            Self::NotFound { .. } | Self::Removed { .. } => ExitCode::NotFound,
+            Self::NoRoom { .. } | Self::ReadOnly { .. } => ExitCode::Unavailable,
+            Self::Version { .. } => ExitCode::Failed,
             Self::Ambiguous { .. } | Self::Malformed { .. } => ExitCode::Usage,
             Self::FactsMoved => ExitCode::Unavailable,
             _ => ExitCode::Refused,

@@ -6,6 +6,7 @@ mod blocking;
 mod calls;
 mod devices;
 mod end_runs;
+mod space;
 mod watch;
 
 pub(crate) use blocking::blocking;
@@ -68,6 +69,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let mut driver = Driver::new(&settings, shop, sender);
     driver.recover(found);
     driver.tasks.spawn(driver.devices.clone().watch());
+    let disk = space::watch(settings.work_dir.clone(), settings.marks, driver.sender.clone());
+    driver.tasks.spawn(disk);
     let turned = driver.turn(&mut events, &shutdown).await;
     driver.tasks.shutdown().await;
     // Whatever starts a shim or writes to the work folder is over before the folder is let go.

@@ -1,24 +1,35 @@
 //! One file per subcommand: arguments, the calls it makes, what it prints.
 
+pub mod best;
 pub mod campaigns;
+pub mod cancel;
+pub mod completions;
 pub mod control;
 pub mod coordinator;
 pub mod demo;
 pub mod device;
 pub mod diff;
+pub mod doctor;
 pub mod drain;
+pub mod explain;
+pub mod files;
+pub mod gc;
+pub mod get;
 pub mod ledger;
 pub mod lever;
 pub mod logs;
 pub mod plot;
 pub mod propose;
+pub mod report;
 pub mod results;
 mod role_log;
 pub mod show;
 pub mod status;
 pub mod submit;
+mod suggest;
 pub mod sync;
 pub mod up;
+pub mod update;
 pub mod wait;
 pub mod watch;
 pub mod worker;
@@ -28,8 +39,15 @@ use crate::args::Command;
 use crate::error::Error;
 use crate::session::Session;
 
-/// Runs a command.
+/// Runs a command; a name that is not known is answered with the one that was meant.
 pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
+    match dispatch(command, session).await {
+        Err(problem) => Err(suggest::improve(problem, session).await),
+        done => done,
+    }
+}
+
+async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
     match command {
         Command::Demo(args) => Box::pin(demo::run(args, session)).await,
         Command::Up(args) => Box::pin(up::run(args, session)).await,
@@ -43,17 +61,28 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
         Command::Lever(command) => lever::run(command, session).await,
         Command::Results(args) => results::run(args, session).await,
         Command::Show(args) => show::run(args, session).await,
+        Command::Files(args) => files::run(args, session).await,
+        Command::Get(args) => get::run(args, session).await,
+        Command::Best(args) => best::run(args, session).await,
+        Command::Report(args) => report::run(args, session).await,
         Command::Diff(args) => diff::run(args, session).await,
         Command::Logs(args) => logs::run(args, session).await,
         Command::Plot(args) => plot::run(args, session).await,
         Command::Pause(args) => control::run(args, control::Verb::Pause, session).await,
         Command::Resume(args) => control::run(args, control::Verb::Resume, session).await,
         Command::Stop(args) => control::run(args, control::Verb::Stop, session).await,
+        Command::Cancel(args) => cancel::run(args, session).await,
+        Command::Update(args) => update::run(args, session).await,
+        Command::Explain(args) => explain::run(args, session).await,
         Command::Sync(args) => sync::run(args, session).await,
         Command::Workers(args) => workers::run(args, session).await,
         Command::Drain(args) => drain::run(args, drain::Verb::Drain, session).await,
         Command::Undrain(args) => drain::run(args, drain::Verb::Undrain, session).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args, session)).await,
+        Command::Completions(args) => completions::run(&args, session),
+        Command::Man(args) => completions::man(&args, session),
         Command::Device(command) => device::run(command, session).await,
         Command::Ledger(command) => ledger::run(command, session),
+        Command::Gc(args) => gc::run(args, session).await,
     }
 }

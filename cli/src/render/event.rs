@@ -1,7 +1,7 @@
 //! One line for one record, as `watch` and a piped `demo` print them.
 
 use super::style;
-use super::text::{cut, neutral};
+use super::text::{cut, neutral, wrap};
 use super::units;
 use crate::history::Story;
 use windlass_shared::attempt::{Kind, Outcome, Reading};
@@ -20,6 +20,12 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         Body::CampaignPaused { reason } => format!("campaign paused: {}", pause_reason(reason)),
         Body::CampaignResumed {} => "campaign resumed".to_owned(),
         Body::CampaignStopped { reason } => format!("campaign stopped: {}", stop_reason(reason)),
+        Body::CampaignUpdated { priority, name } => {
+            let priority = priority.map(|priority| format!("priority {priority}"));
+            let name = name.as_ref().map(|name| format!("name {name}"));
+            let changed: Vec<String> = priority.into_iter().chain(name).collect();
+            format!("campaign updated: {}", changed.join(", "))
+        }
         Body::LeverQueued { lever, document, .. } => format!("{lever} queued: {}", document.title),
         Body::LeverPassed { lever, passes, missing } => {
             format!("{lever} passed over ({passes}): {missing}")
@@ -28,6 +34,14 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         Body::LeverRetired { lever, reason } => {
             format!("{lever} retired{}: {}", lever_title(story, *lever), retire_reason(reason))
         }
+        Body::LeverMoved { lever, before } => match before {
+            Some(before) => format!("{lever} moved before {before}"),
+            None => format!("{lever} moved to the end of the line"),
+        },
+        Body::LeverRequeued { lever, .. } => {
+            format!("{lever} stands in line again{}", lever_title(story, *lever))
+        }
+        Body::IterationCancelled { iteration } => format!("iteration {iteration}: cancelled by its owner"),
         Body::IterationOpened { iteration, lever, .. } => match lever {
             Some(lever) => format!("iteration {iteration}: pulls {lever}, {}", title(*iteration)),
             None => format!("iteration {iteration}: the baseline, nothing changed"),
@@ -57,10 +71,22 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         }
         Body::WorkerDrained { worker, reason } => format!("worker {worker} drained: {reason}"),
         Body::WorkerUndrained { worker } => format!("worker {worker} takes work again"),
+        Body::EvidenceRemoved { iteration, evidence, bytes, why } => {
+            format!("iteration {iteration}: {} removed ({}): {why}", evidence.as_str(), units::bytes(*bytes))
+        }
         Body::DeviceReleased { worker, device } => format!("device {device} of worker {worker} released"),
         Body::RequestAnswered {} => "a request asked for what was so already".to_owned(),
     };
     Some(neutral(&text))
+}
+
+/// A line with its time of day, as it scrolls by: wrapped under itself on a terminal, whole in a pipe.
+pub fn scroll(wall_ms: i64, line: &str, width: Option<u16>) -> String {
+    let clock = units::clock(wall_ms);
+    let Some(width) = width else { return format!("{clock} {line}") };
+    let indent = clock.chars().count() + 1;
+    let room = usize::from(width).saturating_sub(indent);
+    format!("{clock} {}", wrap(line, room, room).join(&format!("\n{}", " ".repeat(indent))))
 }
 
 /// Where an attempt is; an analysis may need no device.
@@ -80,7 +106,8 @@ fn lever_title(story: Option<&Story>, lever: LeverNumber) -> String {
     known.map_or(String::new(), |known| format!(" ({})", known.lever.title))
 }
 
-fn kind(kind: Kind) -> &'static str {
+/// The word for what an attempt executes.
+pub fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Run => "run",
         Kind::Analysis => "analysis",
@@ -114,6 +141,9 @@ pub fn hold_reason(reason: &HoldReason) -> String {
         }
         HoldReason::NeedsPlan => "needs a plan with a new dimension [P13]".to_owned(),
         HoldReason::Infrastructure => "the machinery failed three times [P20]".to_owned(),
+        HoldReason::Cancelled { iteration } => {
+            format!("iteration {iteration} was cancelled, which does not count as tried [P10]")
+        }
     }
 }
 

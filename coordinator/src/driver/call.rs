@@ -21,6 +21,12 @@ impl Driver {
             self.outbox.push(self.core.durable().seq, call.reply, answer);
             return Ok(());
         }
+        if call.asked.makes_work()
+            && let Err(refusal) = self.space.borrow().admit()
+        {
+            self.outbox.push(self.core.durable().seq, call.reply, Err(refusal));
+            return Ok(());
+        }
         let asked = call.asked.clone();
         let resolve = |name: &str| self.core.resolve_campaign(name);
         let ask = match asked {
@@ -40,9 +46,26 @@ impl Driver {
             Asked::Retire { campaign, lever } => {
                 resolve(&campaign).map(|campaign| Ask::Retire { campaign, lever })
             }
+            Asked::Retry { campaign, lever } => {
+                match resolve(&campaign).and_then(|id| self.core.retry_wanted(&id, lever)) {
+                    Ok(wanted) => self.gather_call(call, move |stores| gather::retry(stores, wanted)),
+                    Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
+                }
+                return Ok(());
+            }
+            Asked::Move { campaign, lever, place } => {
+                resolve(&campaign).map(|campaign| Ask::Move { campaign, lever, place })
+            }
+            Asked::Cancel { campaign, iteration } => {
+                resolve(&campaign).map(|campaign| Ask::Cancel { campaign, iteration })
+            }
+            Asked::Update { campaign, priority, name } => {
+                resolve(&campaign).map(|campaign| Ask::Update { campaign, priority, name })
+            }
             Asked::Pause { campaign } => resolve(&campaign).map(Ask::Pause),
             Asked::Resume { campaign } => resolve(&campaign).map(Ask::Resume),
             Asked::Stop { campaign } => resolve(&campaign).map(Ask::Stop),
+            Asked::Remove { campaign, removals, why } => Ok(Ask::Remove { campaign, removals, why }),
             Asked::Drain { worker } => self.core.resolve_worker(&worker).map(Ask::Drain),
             Asked::Undrain { worker } => self.core.resolve_worker(&worker).map(Ask::Undrain),
             Asked::ReleaseDevice { worker, device } => {
@@ -57,7 +80,7 @@ impl Driver {
     }
 
     /// Whether a request needs no decision: its answer is known (I4), or its key is none.
-    fn answered(&self, now: Time, request: &RequestKey) -> Option<Result<Answer, Refusal>> {
+    pub(super) fn answered(&self, now: Time, request: &RequestKey) -> Option<Result<Answer, Refusal>> {
         if let Some(answered) = self.core.durable().requests.get(&request.id) {
             let same = answered.body == request.body;
             let reused = || Refusal::RequestReused { id: request.id.0.clone() };
@@ -83,6 +106,9 @@ impl Driver {
             }
             (Asked::Propose { campaign, lever }, Finding::Proposal(facts)) => {
                 self.core.resolve_campaign(&campaign).map(|campaign| Ask::Propose { campaign, lever, facts })
+            }
+            (Asked::Retry { campaign, lever }, Finding::Retry(facts)) => {
+                self.core.resolve_campaign(&campaign).map(|campaign| Ask::Retry { campaign, lever, facts })
             }
             // No other call gathers anything.
             _ => Err(Refusal::FactsMoved),

@@ -27,6 +27,16 @@ impl Fleet {
 
 #[tonic::async_trait]
 impl FleetService for Fleet {
+    async fn about(&self, _: Request<v1::AboutRequest>) -> Result<Response<v1::AboutResponse>, Status> {
+        let about = answered(self.handle.ask(|reply| Event::Query(Query::About { reply })).await)?;
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(Response::new(v1::AboutResponse {
+            version,
+            incarnation: about.incarnation.0,
+            wall_ms: about.wall_ms,
+        }))
+    }
+
     async fn list_workers(
         &self,
         _: Request<v1::ListWorkersRequest>,

@@ -21,6 +21,8 @@ use windlass_shared::view::CampaignState;
 
 /// The reason of a decision whose analysis never came (P21); its lever may be queued again.
 pub const UNANALYSED: &str = "unanalysed";
+/// The reason of a decision that its owner asked for; its lever was not tried, and may be queued again.
+pub const CANCELLED: &str = "cancelled";
 /// How long scripts may run past their time limit before they are killed, milliseconds: they have no
 /// checkpoint to write.
 const ANALYSIS_GRACE_MS: u64 = 10_000;
@@ -319,6 +321,10 @@ impl Context<'_> {
 
     fn judge(&self, open: &Iteration) -> (Status, String, Arithmetic) {
         let campaign = self.campaign;
+        if open.is_cancelled {
+            let sentence = "no metric: cancelled by its owner".to_owned();
+            return (Status::Crash, CANCELLED.to_owned(), without_metric(open, sentence));
+        }
         let measured = open.run.as_ref().filter(|run| run.is_measured() && !open.is_out_of_tries());
         let metric =
             measured.and_then(|run| run.outcome.reading.as_ref()).and_then(|reading| reading.value());
@@ -361,6 +367,11 @@ impl Context<'_> {
             if status == Status::Keep {
                 return Vec::new();
             }
+            if open.is_cancelled {
+                let repair = "it was cancelled, and nothing can be compared without it; submit the project \
+                              again, the queue is taken along";
+                return vec![pause(PauseReason::Baseline { repair: repair.to_owned() })];
+            }
             // Also when its owner has paused it: this pause is the one that no resume ends.
             let tail =
                 open.run.as_ref().and_then(|run| run.outcome.log_tail.lines().last().map(str::to_owned));
@@ -370,6 +381,10 @@ impl Context<'_> {
                 format!("{reason}{}; repair the project and submit it again", said.unwrap_or_default());
             return vec![pause(PauseReason::Baseline { repair })];
         };
+        if open.is_cancelled {
+            let reason = HoldReason::Cancelled { iteration: open.number };
+            return vec![Body::LeverHeld { lever, reason }];
+        }
         if !open.is_out_of_tries() {
             return Vec::new();
         }

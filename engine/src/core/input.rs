@@ -1,10 +1,13 @@
 //! What may change the ledger: the inputs of [`Core::decide`](super::Core::decide).
 
-use crate::gate::facts::ProposalFacts;
+use crate::gate::facts::{ProposalFacts, PullFacts, Rejected};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, DeviceId, Incarnation, LeverNumber, RequestId, WorkerId};
+use windlass_shared::id::{
+    CampaignId, DeviceId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId,
+};
 use windlass_shared::lever::Lever;
+use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
 
@@ -43,6 +46,30 @@ pub enum Input {
     Lose(WorkerId),
 }
 
+/// One part of one iteration's evidence that is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The iteration.
+    pub iteration: IterationNumber,
+    /// Which part.
+    pub evidence: Evidence,
+    /// How much that is, bytes.
+    pub bytes: u64,
+}
+
+/// A place in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Its turn is next.
+    First,
+    /// Its turn is last.
+    Last,
+    /// Just before this one.
+    Before(LeverNumber),
+    /// Just after this one.
+    After(LeverNumber),
+}
+
 /// What a client can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -61,8 +88,8 @@ pub enum Ask {
         campaign: CampaignId,
         /// The lever.
         lever: Box<Lever>,
-        /// The findings, or the first refusal.
-        facts: Result<Box<ProposalFacts>, Refusal>,
+        /// The findings, or all that is wrong with it.
+        facts: Result<Box<ProposalFacts>, Box<Rejected>>,
     },
     /// Take a lever out of the queue.
     Retire {
@@ -71,12 +98,55 @@ pub enum Ask {
         /// Which.
         lever: LeverNumber,
     },
+    /// Put a lever elsewhere in line.
+    Move {
+        /// Whose queue.
+        campaign: CampaignId,
+        /// Which.
+        lever: LeverNumber,
+        /// Where to.
+        place: Place,
+    },
+    /// Put a lever that was set aside, taken back or never judged in line again.
+    Retry {
+        /// Whose queue.
+        campaign: CampaignId,
+        /// Which.
+        lever: LeverNumber,
+        /// What its gates find now, looked up in the evidence of a proposal (P6).
+        facts: Result<Box<PullFacts>, Refusal>,
+    },
+    /// End the open iteration.
+    Cancel {
+        /// Whose.
+        campaign: CampaignId,
+        /// Which.
+        iteration: IterationNumber,
+    },
+    /// Change what a campaign is called, or what goes first.
+    Update {
+        /// Which.
+        campaign: CampaignId,
+        /// The new priority.
+        priority: Option<i32>,
+        /// The new name.
+        name: Option<String>,
+    },
     /// Open nothing new.
     Pause(CampaignId),
     /// Go on.
     Resume(CampaignId),
     /// End for good; what runs is cancelled.
     Stop(CampaignId),
+    /// Note that evidence of decided iterations is removed, its time being over.
+    Remove {
+        /// Whose.
+        campaign: CampaignId,
+        /// What; none is empty.
+        removals: Vec<Removal>,
+        /// Which retention asks for it.
+        why: String,
+    },
     /// A worker takes nothing new.
     Drain(WorkerId),
     /// A worker takes work again.

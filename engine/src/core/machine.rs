@@ -12,7 +12,7 @@ use windlass_shared::session as wire;
 use windlass_shared::time::Time;
 
 /// Infrastructure endings in a row after which a worker is drained (P20).
-const DRAIN_AFTER: u32 = 3;
+pub const DRAIN_AFTER: u32 = 3;
 
 /// Durable and soft state together.
 #[derive(Clone, Debug, Default)]
@@ -44,6 +44,13 @@ impl Core {
         &self.soft
     }
 
+    /// This fold of records with what another core has seen: for a coordinator that goes back to what is
+    /// durable and only reads from then on.
+    #[must_use]
+    pub fn with_soft_of(self, other: Self) -> Self {
+        Self { durable: self.durable, soft: other.soft }
+    }
+
     /// What an input puts into the ledger. Pure: nothing is changed until the records are applied.
     ///
     /// # Errors
@@ -63,6 +70,11 @@ impl Core {
     /// Folds one record in. The same code live and in replay; it cannot fail.
     pub fn apply(&mut self, record: &Record) {
         let before = self.durable.campaigns.len();
+        if let Body::CampaignUpdated { .. } = &record.body
+            && let Some(campaign) = record.campaign.as_ref().and_then(|id| self.durable.campaigns.get(id))
+        {
+            self.soft.forget_rank(campaign);
+        }
         self.durable.apply(record);
         match &record.body {
             Body::AttemptLeased { order, worker, .. } => {
@@ -100,8 +112,8 @@ impl Core {
             return;
         };
         self.soft.touch(campaign);
-        if campaign.is_stopped()
-            && let Some(live) = campaign.open.as_ref().and_then(|open| open.live.as_ref())
+        if let Some(open) = campaign.open.as_ref().filter(|open| campaign.is_stopped() || open.is_cancelled)
+            && let Some(live) = &open.live
         {
             self.soft.dirty_workers.insert(live.worker.clone());
         }
@@ -125,6 +137,11 @@ impl Core {
             Observation::GatherFailed(key) => {
                 if let Some(campaign) = self.durable.campaigns.get(key.campaign()) {
                     self.soft.gather_failed(key.clone(), campaign, now.mono_ms);
+                }
+            }
+            Observation::Room(room) => {
+                if self.soft.fleet.close(room.err()) {
+                    self.soft.wake_waiting();
                 }
             }
             Observation::StepFailed(id) => {
@@ -234,6 +251,11 @@ impl Core {
             return None;
         }
         self.in_context(campaign, Say::Nothing, |context| campaign::room(context, asked)).flatten()
+    }
+
+    /// What a campaign that waits for devices asks for.
+    pub(crate) fn asked(&self, campaign: &CampaignId) -> Option<placement::Ask> {
+        self.in_context(campaign, Say::Nothing, campaign::asked).flatten()
     }
 
     fn in_context<T>(

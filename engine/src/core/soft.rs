@@ -185,6 +185,12 @@ impl Soft {
         }
     }
 
+    /// Its priority is about to change: where it stands among the others is found anew.
+    pub(super) fn forget_rank(&mut self, campaign: &Campaign) {
+        self.waiting.remove(&campaign.id);
+        self.dirty.remove(&rank(campaign));
+    }
+
     /// The lever is out of the queue: its facts serve no more.
     pub(super) fn forget_pull(&mut self, campaign: &CampaignId, lever: LeverNumber) {
         self.pull.remove(&(campaign.clone(), lever));
@@ -247,7 +253,7 @@ impl Soft {
     }
 
     /// Whether facts could not be gathered and are to be wanted again later.
-    pub(super) fn gathering_rests(&self, key: &WantedKey) -> bool {
+    pub(crate) fn gathering_rests(&self, key: &WantedKey) -> bool {
         self.resting.contains(key)
     }
 
@@ -260,7 +266,7 @@ impl Soft {
     }
 
     /// Whether its step could not be taken and is to be tried again later.
-    pub(super) fn step_rests(&self, campaign: &CampaignId) -> bool {
+    pub(crate) fn step_rests(&self, campaign: &CampaignId) -> bool {
         self.resting_steps.contains(campaign)
     }
 }

@@ -2,8 +2,9 @@
 
 use super::client::evidence_for;
 use super::machine::Core;
+use super::steer;
 use crate::campaign::{Campaign, Due, Iteration, Need, Summary};
-use crate::gate::facts::ProposalWanted;
+use crate::gate::facts::{ProposalWanted, PullWanted};
 use crate::session::{Member, Presence};
 use windlass_shared::attempt::{Kind, Phase};
 use windlass_shared::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
@@ -128,6 +129,11 @@ impl Core {
         })
     }
 
+    /// What must be known before a lever can be put back in line.
+    pub fn retry_wanted(&self, id: &CampaignId, lever: LeverNumber) -> Result<PullWanted, Refusal> {
+        steer::retry_wanted(self.campaign(id)?, lever)
+    }
+
     /// A campaign's durable state.
     pub fn campaign(&self, id: &CampaignId) -> Result<&Campaign, Refusal> {
         let missing = || Refusal::NotFound { what: "campaign", name: id.0.clone() };
@@ -185,6 +191,7 @@ impl Core {
 
     fn open_view(&self, now: Time, campaign: &Campaign, open: &Iteration) -> OpenIteration {
         let stage = match (&open.live, open.need(None)) {
+            (Some(_), _) if open.is_cancelled => "being cancelled",
             (Some(live), _) if live.kind == Kind::Run => "running",
             (Some(_), _) => "analysing",
             (None, Need::Run | Need::Analysis) => "waiting for a device",

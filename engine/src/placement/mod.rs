@@ -46,6 +46,9 @@ pub struct Place {
 
 /// Places one attempt; [`why_not`] says what one that finds no place waits for.
 pub fn place(ask: &Ask, scene: &Scene<'_>) -> Option<Place> {
+    if scene.fleet.closed().is_some() {
+        return None;
+    }
     if ask.avoid.is_empty() {
         return place_on_any(ask, scene);
     }

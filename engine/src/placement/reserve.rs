@@ -53,7 +53,9 @@ impl Reservations {
         if let Some(before) = before.as_ref().filter(|before| worker.as_ref() != Some(before)) {
             self.kept.remove(before);
         }
-        let frees = before.is_some() && before != worker;
+        // A worker that is kept with less weight than before is open to others too.
+        let weight = before.as_ref().and_then(|before| self.kept.get(before)).map(|(_, weight)| *weight);
+        let frees = before.is_some() && (before != worker || weight.is_some_and(|weight| priority < weight));
         if let Some(worker) = worker
             && (self.kept.len() < RESERVATIONS_MAX || self.kept.contains_key(&worker))
         {

@@ -294,3 +294,13 @@ fn i17_a_worker_that_is_unwilling_takes_nothing_new_and_its_wait_says_why() {
     check(&fleet, &ask(), Ok(("w", 1)));
     check(&fleet, &scripts, Ok(("w", 0)));
 }
+
+#[test]
+fn i17_a_coordinator_without_room_leases_nothing() {
+    let mut fleet = mixed();
+    assert!(!fleet.close(Some("1 GiB is left".to_owned())));
+    check(&fleet, &ask(), Err("room on the coordinator's disk: 1 GiB is left"));
+    check(&fleet, &Ask::analysis(0, Some(&WorkerId::from("big"))), Err("room"));
+    assert!(fleet.close(None), "who waits is looked at again");
+    check(&fleet, &ask(), Ok(("mid", 1)));
+}

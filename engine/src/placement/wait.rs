@@ -12,6 +12,9 @@ const LOOKED_AT_MAX: usize = 256;
 
 /// One sentence for people.
 pub fn why_not(ask: &Ask, scene: &Scene<'_>) -> String {
+    if let Some(why) = scene.fleet.closed() {
+        return format!("room on the coordinator's disk: {why}");
+    }
     if scene.fleet.is_empty() {
         return "a worker: none is connected (`windlass worker` starts one)".to_owned();
     }

@@ -85,6 +85,11 @@ impl Member {
         })
     }
 
+    /// The attempt whose lease holds a device, whatever the host says of it.
+    pub fn holder(&self, device: &DeviceId) -> Option<&AttemptId> {
+        self.held.get(device)
+    }
+
     /// Devices of a kind that our own attempts alone keep from being free.
     pub fn healthy_devices(&self, kind: DeviceKind) -> impl Iterator<Item = &Device> {
         self.devices.iter().filter(move |device| {
@@ -123,6 +128,8 @@ pub struct Fleet {
     /// Workers with any GPU at all, leased or not, that are not lost.
     with_gpus: BTreeSet<WorkerId>,
     deadlines: BTreeSet<(u64, WorkerId)>,
+    /// Why nothing new is leased anywhere, if nothing is.
+    closed: Option<String>,
 }
 
 impl Default for Fleet {
@@ -142,7 +149,20 @@ impl Fleet {
             counted: BTreeMap::new(),
             with_gpus: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            closed: None,
         }
+    }
+
+    /// Leases nothing new anywhere for this reason, or goes on. Whether work may be placed again.
+    pub(crate) fn close(&mut self, why: Option<String>) -> bool {
+        let opens = self.closed.is_some() && why.is_none();
+        self.closed = why;
+        opens
+    }
+
+    /// Why nothing new is leased anywhere.
+    pub fn closed(&self) -> Option<&str> {
+        self.closed.as_deref()
     }
 
     /// How long a silent worker keeps its leases, milliseconds.

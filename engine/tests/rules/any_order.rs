@@ -8,13 +8,14 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::json;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use windlass_engine::core::{Ask, Observation};
+use windlass_engine::core::{Ask, Observation, Place, Removal};
 use windlass_engine::gate::facts::{Look, Merged};
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
 use windlass_shared::device::DeviceState;
-use windlass_shared::id::{LeverNumber, WorkerId};
+use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::{FixTrigger, Lever};
 use windlass_shared::record::Body;
+use windlass_shared::reference::Evidence;
 use windlass_shared::session::Report;
 use windlass_shared::view::CampaignState;
 
@@ -24,11 +25,16 @@ enum Deed {
     Conflict(u8),
     Missing(u8),
     Retire(u8),
+    Move(u8, u8),
+    Retry(u8),
+    Cancel,
+    Priority(i8),
     Pause,
     Resume,
     Stop,
     Resubmit,
     Drain(bool),
+    Remove(u8),
     Quarantine(bool),
     Release(bool),
     End(bool, u8),
@@ -48,10 +54,15 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         1 => (1..9_u8).prop_map(Deed::Conflict),
         1 => (1..9_u8).prop_map(Deed::Missing),
         1 => (1..9_u8).prop_map(Deed::Retire),
+        1 => ((1..9_u8), (0..9_u8)).prop_map(|(lever, to)| Deed::Move(lever, to)),
+        2 => (1..9_u8).prop_map(Deed::Retry),
+        1 => Just(Deed::Cancel),
+        1 => any::<i8>().prop_map(Deed::Priority),
         1 => Just(Deed::Pause),
         2 => Just(Deed::Resume),
         1 => prop_oneof![1 => Just(Deed::Stop), 8 => Just(Deed::Resubmit)],
         1 => worker().prop_map(Deed::Drain),
+        2 => (1..5_u8).prop_map(Deed::Remove),
         1 => worker().prop_map(Deed::Quarantine),
         1 => worker().prop_map(Deed::Release),
         12 => (worker(), any::<u8>()).prop_map(|(worker, how)| Deed::End(worker, how)),
@@ -125,10 +136,39 @@ fn perform(world: &mut World, deed: Deed, sent: &mut Vec<Report>) {
     let mut ask = |ask: Ask| drop(world.ask(ask));
     match deed {
         Deed::Retire(lever) => ask(Ask::Retire { campaign, lever: LeverNumber(lever.into()) }),
+        Deed::Move(lever, to) => {
+            let place = match to {
+                0 => Place::First,
+                1 => Place::Last,
+                to if to.is_multiple_of(2) => Place::Before(LeverNumber((to / 2).into())),
+                to => Place::After(LeverNumber((to / 2).into())),
+            };
+            ask(Ask::Move { campaign, lever: LeverNumber(lever.into()), place });
+        }
+        Deed::Retry(lever) => {
+            let lever = LeverNumber(lever.into());
+            if let Ok(wanted) = world.core.retry_wanted(&campaign, lever) {
+                let facts = Ok(Box::new(world.pull_facts(&wanted)));
+                drop(world.ask(Ask::Retry { campaign, lever, facts }));
+            }
+        }
+        Deed::Cancel => {
+            if let Some(iteration) = world.state().last_opened {
+                drop(world.ask(Ask::Cancel { campaign, iteration }));
+            }
+        }
+        Deed::Priority(priority) => {
+            ask(Ask::Update { campaign, priority: Some(priority.into()), name: None });
+        }
         Deed::Pause => ask(Ask::Pause(campaign)),
         Deed::Resume => ask(Ask::Resume(campaign)),
         Deed::Stop => ask(Ask::Stop(campaign)),
         Deed::Drain(worker) => ask(Ask::Drain(WorkerId::from(name(worker)))),
+        Deed::Remove(iteration) => {
+            let iteration = IterationNumber(iteration.into());
+            let removals = vec![Removal { iteration, evidence: Evidence::Logs, bytes: 1 }];
+            ask(Ask::Remove { campaign, removals, why: "logs are kept for 1 d".to_owned() });
+        }
         Deed::Quarantine(worker) => {
             let reason = "memory is held".to_owned();
             world.fake(name(worker)).devices[0].state = DeviceState::Quarantined { reason };

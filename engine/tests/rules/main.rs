@@ -4,8 +4,10 @@
 mod any_order;
 mod control;
 mod devices;
+mod explain;
 mod harness;
 mod queue;
 mod runs;
 mod sessions;
 mod setup;
+mod steer;
