@@ -8,6 +8,7 @@ mod devices;
 mod end_runs;
 mod sampling;
 mod shipping;
+mod space;
 mod watch;
 
 pub(crate) use blocking::blocking;
@@ -73,6 +74,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     driver.recover(found);
     driver.tasks.spawn(driver.devices.clone().watch());
     driver.tasks.spawn(sampling::sample(driver.telemetry.clone()));
+    let disk = space::watch(settings.work_dir.clone(), settings.marks, driver.sender.clone());
+    driver.tasks.spawn(disk);
     let turned = driver.turn(&mut events, &shutdown).await;
     driver.tasks.shutdown().await;
     // Whatever starts a shim or writes to the work folder is over before the folder is let go.
