@@ -12,6 +12,7 @@ use crate::prepare::manifest;
 use crate::shim::{self, Exit};
 use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
+use crate::telemetry::{Summary, gpus};
 use crate::workspace::{gather, read_back};
 use rustix::io::Errno;
 use windlass_engine::attempt::{ExitRecord, classify};
@@ -133,7 +134,9 @@ fn read_folder(
     match order.kind {
         Kind::Run => {
             outcome.frozen_changed = changed(shop, order, dir)?;
-            builtin::write(order, dir, exit, &outcome, &log)?;
+            let telemetry = Summary::of(dir.path(), gpus(order).len());
+            outcome.flags.extend(telemetry.flags());
+            builtin::write(order, dir, exit, &outcome, &log, &telemetry)?;
         }
         Kind::Analysis => outcome.reading = None,
     }
