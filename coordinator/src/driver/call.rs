@@ -54,7 +54,7 @@ impl Driver {
         if let Some(answered) = self.core.durable().requests.get(&request.id) {
             let same = answered.body == request.body;
             let reused = || Refusal::RequestReused { id: request.id.0.clone() };
-            return Some(if same { Ok(answered.answer.clone()) } else { Err(reused()) });
+            return Some(if same { Ok(answered.answer()) } else { Err(reused()) });
         }
         let refused = || Err(Refusal::RequestId { id: request.id.0.clone() });
         if is_remembered(&request.id.0, now.wall_ms) { None } else { Some(refused()) }

@@ -2,16 +2,16 @@
 //! does not fit (a ledger edited by hand) leaves what it cannot touch.
 
 use super::iteration::{Accepted, Iteration, Live, RunEnd};
-use super::lever::LeverEntry;
-use super::state::{AttemptMark, Best, Campaign, MarkState, Summary};
+use super::lever::{LeverEntry, Past};
+use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
-use windlass_shared::record::{Body, HoldReason, Record};
-use windlass_shared::view::{CampaignState, LeverState};
+use windlass_shared::record::{Body, HoldReason, Record, RetireReason};
+use windlass_shared::view::{CampaignState, IterationSummary, LeverState};
 
 /// Earlier iterations whose results an analysis sees (`WINDLASS_HISTORY`): the baseline and the latest. Every
 /// order names them all and every analysis lays them out, so their number must not grow with the campaign.
@@ -40,7 +40,11 @@ impl Campaign {
             }
             Body::LeverHeld { lever, reason } => self.lever_held(*lever, reason),
             Body::LeverRetired { lever, reason } => {
-                self.leave_queue(*lever, LeverState::Retired { reason: reason.clone() });
+                self.leave_queue(*lever);
+                self.let_go(*lever, match reason {
+                    RetireReason::Owner => Past::TakenBack,
+                    RetireReason::Stale { .. } => Past::Stale,
+                });
             }
             Body::IterationOpened { .. } => self.iteration_opened(&record.body),
             Body::AttemptLeased { order, worker, worker_name, why } => {
@@ -120,19 +124,28 @@ impl Campaign {
     }
 
     fn lever_held(&mut self, lever: LeverNumber, reason: &HoldReason) {
-        self.leave_queue(lever, LeverState::Held { reason: reason.clone() });
+        self.leave_queue(lever);
+        if let Some(entry) = self.levers.get_mut(&lever) {
+            entry.state = LeverState::Held { reason: reason.clone() };
+        }
         if *reason == HoldReason::Infrastructure {
             self.held_in_a_row += 1;
         }
     }
 
-    fn leave_queue(&mut self, lever: LeverNumber, state: LeverState) {
+    fn leave_queue(&mut self, lever: LeverNumber) {
         self.queue.retain(|queued| *queued != lever);
-        if let Some(entry) = self.levers.get_mut(&lever) {
-            entry.state = state;
-            if self.queued_diffs.get(&entry.diff) == Some(&lever) {
-                self.queued_diffs.remove(&entry.diff);
-            }
+        if let Some(entry) = self.levers.get(&lever)
+            && self.queued_diffs.get(&entry.diff) == Some(&lever)
+        {
+            self.queued_diffs.remove(&entry.diff);
+        }
+    }
+
+    /// Keeps of a lever no more than where it stands.
+    fn let_go(&mut self, lever: LeverNumber, past: Past) {
+        if self.levers.remove(&lever).is_some() {
+            self.past_levers.insert(lever, past);
         }
     }
 
@@ -142,7 +155,10 @@ impl Campaign {
             return;
         };
         if let Some(lever) = lever {
-            self.leave_queue(*lever, LeverState::Pulled { iteration: *iteration });
+            self.leave_queue(*lever);
+            if let Some(entry) = self.levers.get_mut(lever) {
+                entry.state = LeverState::Pulled { iteration: *iteration };
+            }
         }
         self.last_opened = Some(*iteration);
         self.open = Some(Iteration {
@@ -230,34 +246,38 @@ impl Campaign {
         wall_ms: i64,
     ) {
         let Some(open) = self.open.take() else { return };
+        let summary = IterationSummary {
+            iteration: number,
+            lever: open.lever,
+            title: self.title(open.lever).to_owned(),
+            status,
+            metric: metric.clone(),
+            reason: reason.to_owned(),
+            wall_ms,
+        };
         match status {
             Status::Keep => {
                 self.counts.keep += 1;
-                self.best = Some(Best { iteration: number, tree: open.tree });
+                self.best = Some(Best { iteration: number, tree: open.tree, summary: summary.clone() });
                 self.raise_record(metric.as_ref());
             }
             Status::Discard => self.counts.discard += 1,
             Status::Crash => self.counts.crash += 1,
         }
         if number == IterationNumber::BASELINE {
-            self.baseline_metric = metric.clone();
+            self.baseline_metric = metric;
         }
-        if let Some(entry) = open.lever.and_then(|lever| self.levers.get_mut(&lever))
-            && matches!(entry.state, LeverState::Pulled { .. })
-        {
-            entry.state = LeverState::Decided { iteration: number, status };
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(summary);
+        // One that the machinery failed is held next, and may still have its turn.
+        if let Some(lever) = open.lever.filter(|_| !open.is_out_of_tries()) {
+            self.let_go(lever, Past::Decided { iteration: number, status });
         }
         self.remember(&open, number, reason);
-        let summary = Summary {
-            lever: open.lever,
-            status,
-            metric,
-            reason: reason.to_owned(),
-            wall_ms,
-            results: open.results,
-            run: open.run.map(|run| run.key.id.number),
-        };
-        self.decided.insert(number, summary);
+        let run = open.run.map(|run| run.key.id.number);
+        self.decided.insert(number, Decided { status, run, results: open.results });
     }
 
     fn raise_record(&mut self, metric: Option<&Decimal>) {
@@ -291,9 +311,9 @@ impl Campaign {
             self.held_in_a_row = 0;
         }
         if !open.is_out_of_tries() && reason != super::step::UNANALYSED {
-            self.tried_diffs.insert(open.diff, number);
-            self.tried_trees.insert(open.pulled_tree, number);
-            self.tried_trees.insert(open.tree, number);
+            for tried in [open.diff, open.pulled_tree.hash, open.tree.hash] {
+                self.tried.insert(tried, number);
+            }
         }
     }
 }

@@ -13,6 +13,6 @@ mod step;
 pub use automatic::{Facts as ConclusionFacts, conclude};
 pub use decision::{Case, Decided, Held, decide, default_min_gain};
 pub use iteration::{Accepted, Iteration, Need, RunEnd};
-pub use lever::LeverEntry;
-pub use state::{AttemptMark, Best, Campaign, MarkState, Summary};
+pub use lever::{LeverEntry, Past};
+pub use state::{AttemptMark, Best, Campaign, Decided as DecidedMark, MarkState, RECENT_MAX};
 pub use step::{Context, Due, due};

@@ -1,42 +1,51 @@
 //! The durable state of one campaign.
 
 use super::iteration::Iteration;
-use super::lever::LeverEntry;
-use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use super::lever::{LeverEntry, Past};
+use crate::core::{Field, Table};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, FencingNumber, IterationNumber, LeverNumber};
-use windlass_shared::view::{CampaignState, Counts};
+use windlass_shared::view::{CampaignState, Counts, IterationSummary};
+
+/// Decisions that are kept as one page shows them.
+pub const RECENT_MAX: usize = 10;
 
 /// The last kept iteration: its tree is the parent of the next lever.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Best {
     /// Its number.
     pub iteration: IterationNumber,
     /// Its tree.
     pub tree: Digest,
+    /// As one page shows it.
+    pub summary: IterationSummary,
 }
 
-/// What stays in memory of a decided iteration; its texts are in the ledger.
-#[derive(Clone, Debug, Serialize)]
-pub struct Summary {
-    /// Its lever.
-    pub lever: Option<LeverNumber>,
+/// What stays in memory of every decided iteration: where its evidence is. Its texts are in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Decided {
     /// How it was decided.
     pub status: Status,
-    /// Its metric.
-    pub metric: Option<Decimal>,
-    /// The finer reason.
-    pub reason: String,
-    /// When, wall time.
-    pub wall_ms: i64,
-    /// Its evidence: the results tree of its last attempt.
-    pub results: Option<Digest>,
     /// The run attempt whose log is evidence.
     pub run: Option<u32>,
+    /// The results tree of its last attempt.
+    pub results: Option<Digest>,
+}
+
+impl Field for Decided {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.status.put(out);
+        self.run.put(out);
+        self.results.put(out);
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self { status: Field::take(bytes)?, run: Field::take(bytes)?, results: Field::take(bytes)? })
+    }
 }
 
 /// What the ledger knows of one attempt, also after its iteration is decided.
@@ -61,8 +70,31 @@ pub enum MarkState {
     Superseded,
 }
 
-/// One campaign.
-#[derive(Clone, Debug, Serialize)]
+impl Field for AttemptMark {
+    fn put(&self, out: &mut Vec<u8>) {
+        let state: u8 = match self.state {
+            MarkState::Live => 0,
+            MarkState::Ended => 1,
+            MarkState::Lost => 2,
+            MarkState::Superseded => 3,
+        };
+        state.put(out);
+        self.fence.put(out);
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        let state = match u8::take(bytes)? {
+            0 => MarkState::Live,
+            1 => MarkState::Ended,
+            2 => MarkState::Lost,
+            3 => MarkState::Superseded,
+            _ => return None,
+        };
+        Some(Self { fence: Field::take(bytes)?, state })
+    }
+}
+
+/// One campaign. What grows with every iteration stands in tables of small rows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Campaign {
     /// Its id.
     pub id: CampaignId,
@@ -76,14 +108,18 @@ pub struct Campaign {
     pub tree: Digest,
     /// Whether it moves.
     pub state: CampaignState,
-    /// Every lever ever queued.
+    /// Levers in line, set aside, or being tested.
     pub levers: BTreeMap<LeverNumber, LeverEntry>,
+    /// Levers that were decided or retired.
+    pub past_levers: Table<LeverNumber, Past>,
     /// Levers in line, in order.
     pub queue: Vec<LeverNumber>,
     /// Normalised diffs in line (P10).
     pub queued_diffs: BTreeMap<Hash, LeverNumber>,
     /// Decided iterations.
-    pub decided: BTreeMap<IterationNumber, Summary>,
+    pub decided: Table<IterationNumber, Decided>,
+    /// The latest decisions, oldest first, at most [`RECENT_MAX`].
+    pub recent: VecDeque<IterationSummary>,
     /// The open iteration: one lane, one lever (P5, I12).
     pub open: Option<Iteration>,
     /// The number of the last opened iteration.
@@ -100,13 +136,11 @@ pub struct Campaign {
     pub measured: BTreeSet<String>,
     /// Results trees of analysed iterations, in order (`WINDLASS_HISTORY`).
     pub history: Vec<(IterationNumber, Digest)>,
-    /// Decided diffs and trees (P10).
-    pub tried_diffs: BTreeMap<Hash, IterationNumber>,
-    /// See `tried_diffs`.
-    pub tried_trees: BTreeMap<Digest, IterationNumber>,
-    /// Every attempt ever leased.
-    #[serde(serialize_with = "crate::core::canonical::entries")]
-    pub attempts: BTreeMap<(IterationNumber, u32), AttemptMark>,
+    /// Decided diffs, and the hashes of decided trees (P10).
+    #[serde(serialize_with = "crate::core::packed::map", deserialize_with = "crate::core::packed::read_map")]
+    pub tried: BTreeMap<Hash, IterationNumber>,
+    /// Every attempt ever leased: a worker may come back with one at any time (I15).
+    pub attempts: Table<(IterationNumber, u32), AttemptMark>,
     /// Levers in a row that were set aside because the machinery failed (P20).
     pub held_in_a_row: u32,
     /// Decided iterations by status.
@@ -126,9 +160,11 @@ impl Campaign {
             tree,
             state: CampaignState::Active,
             levers: BTreeMap::new(),
+            past_levers: Table::default(),
             queue: Vec::new(),
             queued_diffs: BTreeMap::new(),
-            decided: BTreeMap::new(),
+            decided: Table::default(),
+            recent: VecDeque::new(),
             open: None,
             last_opened: None,
             best: None,
@@ -137,9 +173,8 @@ impl Campaign {
             latest_analysed: None,
             measured: BTreeSet::new(),
             history: Vec::new(),
-            tried_diffs: BTreeMap::new(),
-            tried_trees: BTreeMap::new(),
-            attempts: BTreeMap::new(),
+            tried: BTreeMap::new(),
+            attempts: Table::default(),
             held_in_a_row: 0,
             counts: Counts::default(),
             gpu_ms: 0,
@@ -151,6 +186,12 @@ impl Campaign {
         self.best.as_ref().map_or(self.tree, |best| best.tree)
     }
 
+    /// The title of a lever that may still be pulled or is being tested; without a lever, the baseline's.
+    pub fn title(&self, lever: Option<LeverNumber>) -> &str {
+        let entry = lever.and_then(|lever| self.levers.get(&lever));
+        entry.map_or("baseline", |entry| entry.document.title.as_str())
+    }
+
     /// Whether it has ended for good.
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, CampaignState::Stopped { .. })
@@ -158,6 +199,8 @@ impl Campaign {
 
     /// The number of the next lever.
     pub fn next_lever(&self) -> LeverNumber {
-        LeverNumber(self.levers.last_key_value().map_or(1, |(number, _)| number.0 + 1))
+        let last = self.levers.last_key_value().map(|(number, _)| *number);
+        let last_past = self.past_levers.last().map(|(number, _)| *number);
+        LeverNumber(last.max(last_past).map_or(1, |number| number.0 + 1))
     }
 }

@@ -1,7 +1,7 @@
 //! What clients ask for: each request becomes records and an answer, or a refusal.
 
 use super::{Ask, Durable, RequestKey};
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, Past};
 use crate::gate::facts::{Look, ProposalFacts};
 use crate::gate::plan;
 use windlass_shared::bindings::Bindings;
@@ -13,7 +13,7 @@ use windlass_shared::record::{Answer, Body, PauseReason, RetireReason, StopReaso
 use windlass_shared::refusal::Refusal;
 use windlass_shared::view::{CampaignState, LeverState};
 
-/// Levers that may stand in one queue: a researcher's year, and a bound on memory.
+/// Levers that one campaign keeps whole, in line or set aside: a researcher's year, and a bound on memory.
 const QUEUE_MAX: usize = 10_000;
 
 type Decided = (Answer, Vec<(Option<CampaignId>, Body)>);
@@ -123,8 +123,8 @@ fn propose(
     if facts.parent != campaign.parent_tree() || facts.evidence != evidence {
         return Err(Refusal::FactsMoved);
     }
-    if campaign.queue.len() >= QUEUE_MAX {
-        let figure = campaign.queue.len() as u64 + 1;
+    if campaign.levers.len() >= QUEUE_MAX {
+        let figure = campaign.levers.len() as u64 + 1;
         return Err(Refusal::TooMuch { what: "the queue".to_owned(), figure, limit: QUEUE_MAX as u64 });
     }
     refuse_repeats(campaign, &lever, &facts)?;
@@ -155,8 +155,8 @@ fn refuse_repeats(campaign: &Campaign, lever: &Lever, facts: &ProposalFacts) -> 
     if lever.changed_assumption.is_some() {
         return Ok(());
     }
-    let by_tree = facts.merged.and_then(|tree| campaign.tried_trees.get(&tree));
-    if let Some(iteration) = campaign.tried_diffs.get(&facts.diff).or(by_tree) {
+    let by_tree = facts.merged.and_then(|tree| campaign.tried.get(&tree.hash));
+    if let Some(iteration) = campaign.tried.get(&facts.diff).or(by_tree) {
         return Err(Refusal::Duplicate { iteration: iteration.0 });
     }
     if let Some(lever) = campaign.queued_diffs.get(&facts.diff) {
@@ -212,19 +212,21 @@ fn warnings(campaign: &Campaign, lever: &Lever) -> Vec<String> {
 
 fn retire(campaign: &Campaign, lever: LeverNumber) -> Result<Decided, Refusal> {
     let missing = || Refusal::NotFound { what: "lever", name: format!("{lever} of {}", campaign.id) };
-    let entry = campaign.levers.get(&lever).ok_or_else(missing)?;
-    let state = match &entry.state {
-        LeverState::Queued | LeverState::Held { .. } => {
-            let body = Body::LeverRetired { lever, reason: RetireReason::Owner };
-            return Ok((Answer::Done, vec![(Some(campaign.id.clone()), body)]));
-        }
-        LeverState::Retired { reason: RetireReason::Owner } => return Ok((Answer::Done, Vec::new())),
-        LeverState::Retired { .. } => "retired already".to_owned(),
-        LeverState::Pulled { iteration } => format!("being tested by iteration {iteration}"),
-        LeverState::Decided { iteration, status } => match status {
-            Status::Keep => format!("kept by iteration {iteration}"),
-            Status::Discard | Status::Crash => format!("decided by iteration {iteration}"),
+    let state = match (campaign.levers.get(&lever), campaign.past_levers.get(&lever)) {
+        (Some(entry), _) => match &entry.state {
+            LeverState::Pulled { iteration } => format!("being tested by iteration {iteration}"),
+            _ => {
+                let body = Body::LeverRetired { lever, reason: RetireReason::Owner };
+                return Ok((Answer::Done, vec![(Some(campaign.id.clone()), body)]));
+            }
         },
+        (None, Some(Past::TakenBack)) => return Ok((Answer::Done, Vec::new())),
+        (None, Some(Past::Stale)) => "retired already".to_owned(),
+        (None, Some(Past::Decided { iteration, status: Status::Keep })) => {
+            format!("kept by iteration {iteration}")
+        }
+        (None, Some(Past::Decided { iteration, .. })) => format!("decided by iteration {iteration}"),
+        (None, None) => return Err(missing()),
     };
     Err(Refusal::State {
         what: format!("lever {lever}"),
