@@ -91,7 +91,7 @@ impl CampaignService for Fake {
 
     async fn list_levers(&self, _: Request<ListLeversRequest>) -> Answer<ListLeversResponse> {
         let view_documents = levers().iter().map(document::write).collect();
-        Ok(Response::new(ListLeversResponse { view_documents }))
+        Ok(Response::new(ListLeversResponse { view_documents, next_page_token: String::new() }))
     }
 
     async fn get_lever(&self, _: Request<GetLeverRequest>) -> Answer<GetLeverResponse> {
@@ -109,7 +109,7 @@ impl CampaignService for Fake {
         let campaign = request.get_ref().campaign.clone();
         let opened = |record: &&Record| matches!(record.body, Body::IterationOpened { .. });
         let record_documents = records().iter().filter(opened).take(1).map(document::write).collect();
-        Ok(Response::new(GetIterationResponse { campaign, record_documents }))
+        Ok(Response::new(GetIterationResponse { campaign, record_documents, next_page_token: String::new() }))
     }
 
     async fn list_iterations(&self, _: Request<ListIterationsRequest>) -> Answer<ListIterationsResponse> {

@@ -13,8 +13,8 @@ mod writer;
 
 pub use error::{Damage, DamageKind, Error};
 pub use lock::DataLock;
-pub use open::{Ledger, file_in, open};
-pub use reader::Readers;
+pub use open::{Chain, Ledger, Opening, file_in, open};
+pub use reader::{Page, Readers};
 pub use row::Head;
-pub use verify::{Verified, VerifyError, verify};
+pub use verify::{Found, Verified, VerifyError, verify};
 pub use writer::{Batch, Blob, BlobWriter, Durable, Writer};
