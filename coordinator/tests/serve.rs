@@ -21,7 +21,8 @@ async fn a_baseline_is_leased_run_reported_and_decided() {
     let mut worker = FakeWorker::new(&coordinator).await;
     let decided = worker.run_until_decided(&coordinator, &campaign, "0.5").await;
     assert!(matches!(&decided.body, Body::IterationDecided { iteration, .. } if iteration.0 == 1));
-    let iteration = v1::GetIterationRequest { campaign: campaign.clone(), iteration: 1, page_token: String::new() };
+    let iteration =
+        v1::GetIterationRequest { campaign: campaign.clone(), iteration: 1, page_token: String::new() };
     let records = coordinator.campaigns().await.get_iteration(iteration).await.expect("get").into_inner();
     let kinds: Vec<&str> = records
         .record_documents

@@ -2,15 +2,16 @@
 //! they wait for, and one device that comes free among them.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use serde_json::json;
 use std::time::{Duration, Instant};
 use windlass_engine::core::{Command, Core, Input, Observation};
-use windlass_engine::placement::{Ask, place};
+use windlass_engine::placement::{Ask, Reservations, Scene, place};
 use windlass_engine::session::Fleet;
 use windlass_micro::{bindings, gpu_worker, report};
-use windlass_shared::attempt::{Ending, Outcome};
+use windlass_shared::attempt::{Ending, Order, Outcome};
 use windlass_shared::bindings::Resources;
 use windlass_shared::digest::Digest;
-use windlass_shared::id::{AttemptId, CampaignId, Incarnation, IterationNumber, WorkerId};
+use windlass_shared::id::{AttemptId, CampaignId, Incarnation, WorkerId};
 use windlass_shared::record::{Body, Record};
 use windlass_shared::time::Time;
 
@@ -25,29 +26,44 @@ fn full_pass(criterion: &mut Criterion) {
         fleet.hear(report(&gpu_worker(number, GPUS), None, 1, Vec::new()), 1);
     }
     let ask = Ask::run(&Resources::default());
-    let attempt = |number: usize| AttemptId {
-        campaign: CampaignId(format!("campaign-{number:06}")),
-        iteration: IterationNumber::BASELINE,
-        number: 1,
-    };
-    let attempts: Vec<AttemptId> = (0..QUEUED).map(attempt).collect();
+    let reservations = Reservations::default();
+    let orders: Vec<Order> = (0..QUEUED).map(order).collect();
     let mut group = criterion.benchmark_group("placement");
     group.sample_size(10);
     group.bench_function("a full pass: 100,000 attempts on 80,000 GPUs", |bencher| {
-        let pass = |mut fleet: Fleet| {
+        let pass = |(mut fleet, mut orders): (Fleet, Vec<Order>)| {
             let mut placed = 0;
-            for attempt in &attempts {
-                if let Ok(place) = place(&ask, &fleet, &|_| false) {
-                    fleet.hold(&place.worker, &place.devices, attempt);
+            for order in &mut orders {
+                let campaign = &order.key.id.campaign;
+                let (reservations, is_drained) = (&reservations, &|_: &WorkerId| false);
+                let scene = Scene { fleet: &fleet, is_drained, reservations, campaign, priority: 0 };
+                if let Some(place) = place(&ask, &scene) {
+                    order.devices = place.devices;
+                    fleet.hold(&place.worker, order);
                     placed += 1;
                 }
             }
             assert_eq!(placed, WORKERS * GPUS);
-            fleet
+            (fleet, orders)
         };
-        bencher.iter_batched(|| fleet.clone(), pass, BatchSize::LargeInput);
+        bencher.iter_batched(|| (fleet.clone(), orders.clone()), pass, BatchSize::LargeInput);
     });
     group.finish();
+}
+
+/// The order of one campaign's baseline; its devices are still to be found.
+fn order(number: usize) -> Order {
+    let key = json!({
+        "id": {"campaign": format!("campaign-{number:06}"), "iteration": 1, "number": 1},
+        "fence": {"incarnation": 7, "n": number + 1},
+    });
+    let document = json!({
+        "key": key, "kind": "run", "tree": Digest::of(b"workspace"), "devices": [],
+        "command": "python3 train.py", "soft_limit_ms": 60_000, "hard_limit_ms": 120_000, "metric": null,
+        "editable": ["train.py"], "env": {}, "scripts": [], "python": "python3", "run": null,
+        "results": null, "history": [], "fix_patterns": [],
+    });
+    serde_json::from_value(document).expect("an order")
 }
 
 /// A core whose every GPU is leased, with 20,000 more attempts waiting.

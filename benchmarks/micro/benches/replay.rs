@@ -33,7 +33,9 @@ fn replay(criterion: &mut Criterion) {
             story.core.durable().write_to(&mut out).map(|()| out)
         });
     });
-    group.bench_function("read their snapshot", |bencher| bencher.iter(|| Durable::read_from(bytes.as_slice())));
+    group.bench_function("read their snapshot", |bencher| {
+        bencher.iter(|| Durable::read_from(bytes.as_slice()))
+    });
     group.finish();
 }
 

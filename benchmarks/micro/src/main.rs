@@ -66,6 +66,12 @@ async fn start(data_dir: PathBuf) {
 /// Resident memory now and at its highest, as Linux counts it.
 fn memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let wanted = |line: &&str| line.starts_with("VmRSS") || line.starts_with("VmHWM") || line.starts_with("RssAnon");
-    status.lines().filter(wanted).map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join(", ")
+    let wanted =
+        |line: &&str| line.starts_with("VmRSS") || line.starts_with("VmHWM") || line.starts_with("RssAnon");
+    status
+        .lines()
+        .filter(wanted)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -155,8 +155,7 @@ impl Story {
 
     fn report(&mut self, ended: Vec<AttemptReport>) {
         self.reports += 1;
-        let report =
-            fleet::report(&self.worker, self.core.durable().incarnation, self.reports, ended);
+        let report = fleet::report(&self.worker, self.core.durable().incarnation, self.reports, ended);
         self.feed(Input::Report(report.clone())).expect("a report is not refused");
         self.core.observe(self.now, Observation::Report(report));
         self.settle();

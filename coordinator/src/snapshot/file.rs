@@ -161,9 +161,13 @@ pub fn write(data_dir: &Path, head: Head, state: &Durable) -> Result<(), Error> 
 fn fill(path: &Path, head: Head, state: &Durable) -> Result<(), Error> {
     let fail = |operation| move |source| Error::File { operation, path: path.to_owned(), source };
     let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path).map_err(fail("make"))?;
-    let mut out =
-        Hashing { out: BufWriter::with_capacity(BUFFER_BYTES, file), hasher: blake3::Hasher::new(), bytes: 0 };
+    let file =
+        options.write(true).create(true).truncate(true).mode(0o600).open(path).map_err(fail("make"))?;
+    let mut out = Hashing {
+        out: BufWriter::with_capacity(BUFFER_BYTES, file),
+        hasher: blake3::Hasher::new(),
+        bytes: 0,
+    };
     out.out.write_all(&[b' '; HEADER_BYTES]).map_err(fail("write"))?;
     state.write_to(&mut out)?;
     let header = Header {

@@ -3,14 +3,15 @@
 
 use super::iteration::{Accepted, Iteration, Live, RunEnd};
 use super::lever::{LeverEntry, Past};
-use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX};
+use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
-use windlass_shared::record::{Body, HoldReason, Record, RetireReason};
+use windlass_shared::lever::Pin;
+use windlass_shared::record::{Body, HoldReason, Record};
 use windlass_shared::view::{CampaignState, IterationSummary, LeverState};
 
 /// Earlier iterations whose results an analysis sees (`WINDLASS_HISTORY`): the baseline and the latest. Every
@@ -29,6 +30,10 @@ impl Campaign {
             Body::CampaignStopped { reason } => {
                 self.state = CampaignState::Stopped { reason: reason.clone() }
             }
+            Body::CampaignUpdated { priority, name } => {
+                self.bindings.windlass.priority = priority.unwrap_or(self.bindings.windlass.priority);
+                self.name = name.clone().unwrap_or_else(|| std::mem::take(&mut self.name));
+            }
             Body::LeverQueued { .. } => self.lever_queued(record),
             Body::LeverPassed { lever, passes, missing } => {
                 let after = self.last_opened;
@@ -41,12 +46,16 @@ impl Campaign {
             Body::LeverHeld { lever, reason } => self.lever_held(*lever, reason),
             Body::LeverRetired { lever, reason } => {
                 self.leave_queue(*lever);
-                self.let_go(*lever, match reason {
-                    RetireReason::Owner => Past::TakenBack,
-                    RetireReason::Stale { .. } => Past::Stale,
-                });
+                self.keep_retriable(*lever, LeverState::Retired { reason: reason.clone() });
             }
+            Body::LeverMoved { lever, before } => self.lever_moved(*lever, *before),
+            Body::LeverRequeued { lever, pin } => self.lever_requeued(*lever, pin.as_ref()),
             Body::IterationOpened { .. } => self.iteration_opened(&record.body),
+            Body::IterationCancelled { iteration } => {
+                if let Some(open) = self.open.as_mut().filter(|open| open.number == *iteration) {
+                    open.is_cancelled = true;
+                }
+            }
             Body::AttemptLeased { order, worker, worker_name, why } => {
                 self.attempt_leased(order, worker, worker_name, why);
             }
@@ -98,6 +107,7 @@ impl Campaign {
             | Body::CampaignCreated { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
+            | Body::DeviceReleased { .. }
             | Body::RequestAnswered {} => {}
         }
     }
@@ -133,6 +143,25 @@ impl Campaign {
         }
     }
 
+    fn lever_moved(&mut self, lever: LeverNumber, before: Option<LeverNumber>) {
+        let Some(from) = self.queue.iter().position(|queued| *queued == lever) else { return };
+        self.queue.remove(from);
+        let to = before.and_then(|before| self.queue.iter().position(|queued| *queued == before));
+        self.queue.insert(to.unwrap_or(self.queue.len()), lever);
+    }
+
+    /// Its passes begin anew: it was put back because its evidence is there now (P6).
+    fn lever_requeued(&mut self, lever: LeverNumber, pin: Option<&Pin>) {
+        let best = self.best.as_ref().map(|best| best.iteration);
+        let Some(entry) = self.levers.get_mut(&lever).filter(|entry| !entry.is_queued()) else { return };
+        entry.state = LeverState::Queued;
+        (entry.pin, entry.pinned_on) = (pin.cloned(), best);
+        (entry.passes, entry.passed_after, entry.missing) = (0, None, None);
+        self.queued_diffs.insert(entry.diff, lever);
+        self.queue.push(lever);
+        self.retriable.retain(|kept| *kept != lever);
+    }
+
     fn leave_queue(&mut self, lever: LeverNumber) {
         self.queue.retain(|queued| *queued != lever);
         if let Some(entry) = self.levers.get(&lever)
@@ -142,10 +171,24 @@ impl Campaign {
         }
     }
 
+    /// Keeps a lever whole that may be put in line again; of the one that has waited longest for that no more
+    /// than where it stands.
+    fn keep_retriable(&mut self, lever: LeverNumber, state: LeverState) {
+        let Some(entry) = self.levers.get_mut(&lever) else { return };
+        entry.state = state;
+        self.retriable.retain(|kept| *kept != lever);
+        self.retriable.push_back(lever);
+        if self.retriable.len() > RETRIABLE_MAX
+            && let Some(oldest) = self.retriable.pop_front()
+        {
+            self.let_go(oldest);
+        }
+    }
+
     /// Keeps of a lever no more than where it stands.
-    fn let_go(&mut self, lever: LeverNumber, past: Past) {
-        if self.levers.remove(&lever).is_some() {
-            self.past_levers.insert(lever, past);
+    fn let_go(&mut self, lever: LeverNumber) {
+        if let Some(entry) = self.levers.remove(&lever) {
+            self.past_levers.insert(lever, Past::of(&entry.state));
         }
     }
 
@@ -185,6 +228,7 @@ impl Campaign {
             analysis_problem: None,
             accepted: BTreeMap::new(),
             conclusion: None,
+            is_cancelled: false,
         });
     }
 
@@ -266,18 +310,27 @@ impl Campaign {
         }
         if number == IterationNumber::BASELINE {
             self.baseline_metric = metric;
+            let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
+            self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
         if self.recent.len() >= RECENT_MAX {
             self.recent.pop_front();
         }
         self.recent.push_back(summary);
-        // One that the machinery failed is held next, and may still have its turn.
-        if let Some(lever) = open.lever.filter(|_| !open.is_out_of_tries()) {
-            self.let_go(lever, Past::Decided { iteration: number, status });
+        let reason_kept = Reason::of(reason);
+        // One that the machinery failed or its owner cancelled is held next, and may still have its turn.
+        if let Some(lever) = open.lever.filter(|_| !open.is_out_of_tries() && !open.is_cancelled) {
+            let state = LeverState::Decided { iteration: number, status };
+            if reason_kept == Reason::Unanalysed {
+                self.keep_retriable(lever, state);
+            } else if let Some(entry) = self.levers.get_mut(&lever) {
+                entry.state = state;
+                self.let_go(lever);
+            }
         }
         self.remember(&open, number, reason);
         let run = open.run.map(|run| run.key.id.number);
-        self.decided.insert(number, Decided { status, run, results: open.results });
+        self.decided.insert(number, Decided { status, reason: reason_kept, run, results: open.results });
     }
 
     fn raise_record(&mut self, metric: Option<&Decimal>) {
@@ -298,14 +351,18 @@ impl Campaign {
     }
 
     /// What later levers are held against: dimensions, evidence, and what was tried. A crash uses no
-    /// dimension up (P13); an iteration that the machinery or the analysis ended was not tried (P20, P21).
+    /// dimension up (P13); an iteration that its owner, the machinery or the analysis ended was not tried
+    /// (P10, P20, P21).
     fn remember(&mut self, open: &Iteration, number: IterationNumber, reason: &str) {
-        let measured = open.run.as_ref().is_some_and(RunEnd::is_measured);
+        let measured = !open.is_cancelled && open.run.as_ref().is_some_and(RunEnd::is_measured);
         let analysed = measured && open.missing().next().is_none();
         if analysed {
             self.measured.extend(open.accepted.values().map(|accepted| accepted.dimension.clone()));
             self.latest_analysed = Some(number);
             self.remember_evidence(number, open.results);
+        }
+        if open.is_cancelled {
+            return;
         }
         if !open.is_out_of_tries() {
             self.held_in_a_row = 0;

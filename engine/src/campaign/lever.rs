@@ -6,6 +6,7 @@ use windlass_shared::conclusion::Status;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{IterationNumber, LeverNumber};
 use windlass_shared::lever::{Lever, Pin};
+use windlass_shared::record::RetireReason;
 use windlass_shared::view::LeverState;
 
 /// A lever that may still be pulled, or is being tested, with all that was proposed.
@@ -44,7 +45,7 @@ impl LeverEntry {
     }
 }
 
-/// A lever that was decided or retired. Its document, and the words of its retirement, are read in the ledger
+/// A lever that was decided, or retired a while ago. Its document, and the words of its retirement, are read in the ledger
 /// when they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Past {
@@ -59,6 +60,20 @@ pub enum Past {
     TakenBack,
     /// Its evidence or its turn spoke against it (P7, P9, P10).
     Stale,
+}
+
+impl Past {
+    /// What stays of a lever that stands so.
+    pub(super) fn of(state: &LeverState) -> Self {
+        match state {
+            LeverState::Decided { iteration, status } => {
+                Self::Decided { iteration: *iteration, status: *status }
+            }
+            LeverState::Retired { reason: RetireReason::Owner } => Self::TakenBack,
+            // Only what is over is let go.
+            _ => Self::Stale,
+        }
+    }
 }
 
 impl Field for Past {

@@ -2,6 +2,7 @@
 
 use super::iteration::Iteration;
 use super::lever::{LeverEntry, Past};
+use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -10,10 +11,14 @@ use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, FencingNumber, IterationNumber, LeverNumber};
-use windlass_shared::view::{CampaignState, Counts, IterationSummary};
+use windlass_shared::view::{CampaignState, Counts, IterationSummary, LeverState};
 
 /// Decisions that are kept as one page shows them.
 pub const RECENT_MAX: usize = 10;
+
+/// Levers that are kept whole because they may be put in line again: retired ones and those whose analysis never
+/// came. An older one is proposed anew.
+pub const RETRIABLE_MAX: usize = 256;
 
 /// The last kept iteration: its tree is the parent of the next lever.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +36,8 @@ pub struct Best {
 pub struct Decided {
     /// How it was decided.
     pub status: Status,
+    /// Why, as far as anything later rests on it.
+    pub reason: Reason,
     /// The run attempt whose log is evidence.
     pub run: Option<u32>,
     /// The results tree of its last attempt.
@@ -40,11 +47,57 @@ pub struct Decided {
 impl Field for Decided {
     fn put(&self, out: &mut Vec<u8>) {
         self.status.put(out);
+        self.reason.put(out);
         self.run.put(out);
         self.results.put(out);
     }
     fn take(bytes: &mut &[u8]) -> Option<Self> {
-        Some(Self { status: Field::take(bytes)?, run: Field::take(bytes)?, results: Field::take(bytes)? })
+        Some(Self {
+            status: Field::take(bytes)?,
+            reason: Field::take(bytes)?,
+            run: Field::take(bytes)?,
+            results: Field::take(bytes)?,
+        })
+    }
+}
+
+/// A decision's reason in one byte; its words are in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Reason {
+    /// Its metric, or that there was none.
+    Judged,
+    /// Its analysis never came (P21).
+    Unanalysed,
+    /// Its owner ended it.
+    Cancelled,
+}
+
+impl Reason {
+    pub(super) fn of(words: &str) -> Self {
+        match words {
+            UNANALYSED => Self::Unanalysed,
+            CANCELLED => Self::Cancelled,
+            _ => Self::Judged,
+        }
+    }
+}
+
+impl Field for Reason {
+    fn put(&self, out: &mut Vec<u8>) {
+        let code: u8 = match self {
+            Self::Judged => 0,
+            Self::Unanalysed => 1,
+            Self::Cancelled => 2,
+        };
+        code.put(out);
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::take(bytes)? {
+            0 => Some(Self::Judged),
+            1 => Some(Self::Unanalysed),
+            2 => Some(Self::Cancelled),
+            _ => None,
+        }
     }
 }
 
@@ -108,9 +161,11 @@ pub struct Campaign {
     pub tree: Digest,
     /// Whether it moves.
     pub state: CampaignState,
-    /// Levers in line, set aside, or being tested.
+    /// Levers in line, held, being tested, or kept to be put in line again.
     pub levers: BTreeMap<LeverNumber, LeverEntry>,
-    /// Levers that were decided or retired.
+    /// The last of these, longest kept first, at most [`RETRIABLE_MAX`].
+    pub retriable: VecDeque<LeverNumber>,
+    /// Every other lever: where it stands and no more.
     pub past_levers: Table<LeverNumber, Past>,
     /// Levers in line, in order.
     pub queue: Vec<LeverNumber>,
@@ -130,6 +185,8 @@ pub struct Campaign {
     pub record: Option<Decimal>,
     /// The baseline's metric, for the default of `min_gain` (P26).
     pub baseline_metric: Option<Decimal>,
+    /// The model of the devices that the baseline was measured on; time-gated runs are held to it.
+    pub baseline_device_model: Option<String>,
     /// The latest iteration whose analysis is there: the default evidence of an anchor (P6).
     pub latest_analysed: Option<IterationNumber>,
     /// Dimensions that an accepted deliverable measured (P13).
@@ -160,6 +217,7 @@ impl Campaign {
             tree,
             state: CampaignState::Active,
             levers: BTreeMap::new(),
+            retriable: VecDeque::new(),
             past_levers: Table::default(),
             queue: Vec::new(),
             queued_diffs: BTreeMap::new(),
@@ -170,6 +228,7 @@ impl Campaign {
             best: None,
             record: None,
             baseline_metric: None,
+            baseline_device_model: None,
             latest_analysed: None,
             measured: BTreeSet::new(),
             history: Vec::new(),
@@ -184,6 +243,28 @@ impl Campaign {
     /// The tree that the next lever builds on: the best's, or the workspace before there is one.
     pub fn parent_tree(&self) -> Digest {
         self.best.as_ref().map_or(self.tree, |best| best.tree)
+    }
+
+    /// Where a lever stands that is over, whether it is still kept whole or not.
+    pub fn past(&self, lever: LeverNumber) -> Option<Past> {
+        let kept = self.levers.get(&lever).map(|entry| &entry.state);
+        match kept {
+            Some(state @ (LeverState::Decided { .. } | LeverState::Retired { .. })) => Some(Past::of(state)),
+            Some(_) => None,
+            None => self.past_levers.get(&lever).copied(),
+        }
+    }
+
+    /// The words of a decision's reason, where they are still at hand; the ledger has them all.
+    pub fn reason_of(&self, iteration: IterationNumber) -> Option<&str> {
+        let best = self.best.as_ref().map(|best| &best.summary);
+        let shown = self.recent.iter().chain(best).find(|summary| summary.iteration == iteration);
+        match (shown, self.decided.get(&iteration)?.reason) {
+            (Some(summary), _) => Some(&summary.reason),
+            (None, Reason::Unanalysed) => Some(UNANALYSED),
+            (None, Reason::Cancelled) => Some(CANCELLED),
+            (None, Reason::Judged) => None,
+        }
     }
 
     /// The title of a lever that may still be pulled or is being tested; without a lever, the baseline's.

@@ -4,7 +4,7 @@ use super::Requests;
 use crate::campaign::Campaign;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use windlass_shared::id::{AttemptId, CampaignId, FencingNumber, Incarnation, WorkerId};
+use windlass_shared::id::{AttemptId, CampaignId, DeviceId, FencingNumber, Incarnation, WorkerId};
 use windlass_shared::record::{Body, Record};
 
 /// The fold of the records. Two folds of the same records serialise to the same bytes.
@@ -25,6 +25,9 @@ pub struct Durable {
     pub live: BTreeMap<WorkerId, BTreeMap<AttemptId, FencingNumber>>,
     /// Workers that take nothing new, with the reason.
     pub drained: BTreeMap<WorkerId, String>,
+    /// The latest release of each device that was ever released: told to its worker while that says that the
+    /// device is quarantined, carried out there once.
+    pub releases: BTreeMap<WorkerId, BTreeMap<DeviceId, FencingNumber>>,
     /// Infrastructure endings in a row, by worker (P20).
     pub failures_in_a_row: BTreeMap<WorkerId, u32>,
 }
@@ -54,6 +57,11 @@ impl Durable {
             Body::WorkerUndrained { worker } => {
                 self.drained.remove(worker);
                 self.failures_in_a_row.remove(worker);
+            }
+            Body::DeviceReleased { worker, device } => {
+                let incarnation = self.incarnation.unwrap_or(Incarnation(0));
+                let number = FencingNumber { incarnation, n: record.seq };
+                self.releases.entry(worker.clone()).or_default().insert(device.clone(), number);
             }
             Body::AttemptLeased { order, worker, .. } => {
                 self.leases_given = order.key.fence.n;

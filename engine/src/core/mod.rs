@@ -14,12 +14,14 @@ pub(crate) mod packed;
 mod requests;
 mod snapshot;
 mod soft;
+mod steer;
 mod view;
+mod waiting;
 
 pub use command::Command;
 pub use durable::Durable;
-pub use input::{Ask, Input, RequestKey};
-pub use machine::Core;
+pub use input::{Ask, Input, Place, RequestKey};
+pub use machine::{Core, DRAIN_AFTER};
 pub use observation::Observation;
 pub use packed::{Field, Table};
 pub use requests::{Answered, REQUEST_MEMORY_MS, Requests};

@@ -3,8 +3,12 @@
 
 mod any_order;
 mod control;
+mod devices;
+mod explain;
 mod harness;
+mod memory;
 mod queue;
 mod runs;
 mod sessions;
 mod setup;
+mod steer;

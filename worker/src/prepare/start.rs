@@ -6,8 +6,8 @@ use crate::shim::{LogLimits, Spec};
 use crate::spool::{AttemptDir, WorkDir};
 use windlass_shared::attempt::{Kind, Order};
 
-/// The shim's spec. `nonce` is drawn for this start.
-pub fn spec(work: &WorkDir, order: &Order, dir: &AttemptDir, nonce: String) -> Spec {
+/// The shim's spec. `nonce` is drawn for this start; `cpus` are those that the run is bound to.
+pub fn spec(work: &WorkDir, order: &Order, dir: &AttemptDir, nonce: String, cpus: Vec<u32>) -> Spec {
     let (command, env) = match order.kind {
         Kind::Run => (order.command.clone(), sandbox::run(order, dir)),
         Kind::Analysis => (analysis::command(dir), sandbox::analysis(order, dir, &dir.run_log())),
@@ -18,6 +18,7 @@ pub fn spec(work: &WorkDir, order: &Order, dir: &AttemptDir, nonce: String) -> S
         command,
         folder: dir.workspace(),
         env,
+        cpus,
         soft_limit_ms: order.soft_limit_ms,
         hard_limit_ms: order.hard_limit_ms,
         locks: order.devices.iter().map(|device| work.device_lock(device)).collect(),

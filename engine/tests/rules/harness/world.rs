@@ -482,7 +482,10 @@ impl Drop for World {
             return;
         }
         assert!(self.said.is_empty(), "left over: {:?}", self.said);
-        assert!(text(self.core.durable()).into_bytes() == replay(&self.records), "a replay gives other bytes");
+        assert!(
+            text(self.core.durable()).into_bytes() == replay(&self.records),
+            "a replay gives other bytes"
+        );
         snapshots_agree(&self.records);
     }
 }
