@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::session::Session;
 use clap::Subcommand;
 use serde::Serialize;
-use windlass_coordinator::ledger::VerifyError;
+use windlass_coordinator::ledger::{Found, VerifyError};
 use windlass_shared::refusal::Refusal;
 
 /// What to do with the ledger.
@@ -20,6 +20,26 @@ struct Verified {
     records: u64,
     blobs: u64,
     head: String,
+    snapshot: Snapshot,
+}
+
+/// What the snapshot beside the ledger is worth.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+enum Snapshot {
+    None,
+    Agrees { seq: u64 },
+    Unused { why: String },
+}
+
+impl From<Found> for Snapshot {
+    fn from(found: Found) -> Self {
+        match found {
+            Found::None => Self::None,
+            Found::Agrees { seq } => Self::Agrees { seq },
+            Found::Unused { why } => Self::Unused { why },
+        }
+    }
 }
 
 /// Does it, in the session's data folder.
@@ -37,9 +57,19 @@ pub fn run(command: Command, session: &Session) -> Result<(), Error> {
         records: found.records,
         blobs: found.blobs,
         head: found.head.to_string(),
+        snapshot: found.snapshot.into(),
     };
     if session.is_json() {
         return session.json("windlass.ledger_verification/1", &verified);
+    }
+    match &verified.snapshot {
+        Snapshot::None => {}
+        Snapshot::Agrees { seq } => {
+            session.say(&format!("the snapshot after record {seq} is what a replay gives"));
+        }
+        Snapshot::Unused { why } => {
+            session.say(&format!("the snapshot is not used, the next start replays every record: {why}"));
+        }
     }
     session.say(&format!("{} records and {} blobs are whole; the head is", found.records, found.blobs));
     session.print(&format!("{}\n", verified.head))
