@@ -91,6 +91,25 @@ async fn records_come_back_in_order_and_go_on_where_they_ended() {
 }
 
 #[tokio::test]
+async fn a_long_answer_comes_page_by_page_and_whole() {
+    let folder = tempfile::tempdir().expect("tempdir");
+    let (ledger, _) = open(folder.path());
+    let decisions: Vec<Record> = (1..=2_500).map(|seq| decided(seq, seq as u32)).collect();
+    append(&ledger, decisions.clone()).await.expect("append");
+    let campaign = CampaignId::from("digits-1a2b3c");
+    let (mut found, mut pages, mut after) = (Vec::new(), 0, Some(0));
+    while let Some(after_seq) = after {
+        let page = ledger.readers.decisions_page(&campaign, after_seq).expect("read");
+        assert!(page.records.len() <= 1_000);
+        found.extend(page.records);
+        after = page.next_after;
+        pages += 1;
+    }
+    assert_eq!((pages, found.len()), (3, 2_500));
+    assert_eq!(found, decisions);
+}
+
+#[tokio::test]
 async fn i1_an_iteration_is_decided_once_and_a_failed_append_is_final() {
     let folder = tempfile::tempdir().expect("tempdir");
     let (ledger, _) = open(folder.path());

@@ -35,6 +35,13 @@ async fn a_baseline_is_leased_run_reported_and_decided() {
     let absent = v1::GetIterationRequest { campaign, iteration: 9, page_token: String::new() };
     let status = coordinator.campaigns().await.get_iteration(absent).await.expect_err("absent");
     assert_eq!(status.code(), Code::NotFound);
+    for page_token in ["x", "-1", "99999999999999999999"] {
+        let page_token = page_token.to_owned();
+        let request = v1::ListIterationsRequest { campaign: records.campaign.clone(), page_token };
+        let status =
+            coordinator.campaigns().await.list_iterations(request).await.expect_err("no token of ours");
+        assert_eq!(from_status(&status).reason, "MALFORMED");
+    }
     coordinator.stop().await;
 }
 

@@ -2,8 +2,12 @@
 //! believed, with the reason said.
 
 use std::path::Path;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use windlass_coordinator::Settings;
+use windlass_coordinator::grpc::listen::Endpoint;
 use windlass_coordinator::ledger::{self, Batch, Found, Head, Ledger, Opening, VerifyError, verify};
-use windlass_coordinator::snapshot::{self, Refused, Snapshot};
+use windlass_coordinator::snapshot::{self, EVERY_RECORDS, Refused, Snapshot};
 use windlass_engine::core::{Durable, VERSION};
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::CampaignId;
@@ -223,4 +227,34 @@ async fn a_snapshot_that_cannot_be_written_leaves_the_one_before() {
     assert_eq!(start(folder.path()).0, 20);
     std::fs::remove_dir(folder.path().join("snapshot.new")).expect("rmdir");
     assert_eq!(take(folder.path()).map(|head| head.seq), Some(25));
+}
+
+/// Runs a coordinator to its readiness and ends it cleanly; the snapshot's record at both moments.
+async fn run_and_end(folder: &Path) -> (Option<u64>, Option<u64>) {
+    let head = || Snapshot::open(folder).expect("whole").map(|snapshot| snapshot.head.seq);
+    let shutdown = CancellationToken::new();
+    let settings =
+        Settings { data_dir: folder.to_owned(), listen: None, worker_lost_after: Duration::from_secs(30) };
+    let mut at_start = None;
+    let ready = |_: &Endpoint| {
+        at_start = head();
+        shutdown.cancel();
+    };
+    let ran = windlass_coordinator::run(settings, ready, shutdown.clone());
+    tokio::time::timeout(Duration::from_secs(60), ran).await.expect("in time").expect("cleanly");
+    (at_start, head())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_end_and_a_long_replay_leave_a_snapshot() {
+    for (records, at_start, at_end) in [
+        (50, None, None),
+        (1_000, None, Some(1_001)),
+        (EVERY_RECORDS, Some(EVERY_RECORDS), Some(EVERY_RECORDS)),
+    ] {
+        let folder = tempfile::tempdir().expect("tempdir");
+        filled(folder.path(), records).await;
+        assert_eq!(run_and_end(folder.path()).await, (at_start, at_end), "{records} records");
+        verify(folder.path()).expect("whole");
+    }
 }

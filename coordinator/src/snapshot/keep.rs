@@ -51,3 +51,39 @@ pub(crate) async fn keep(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{self, Batch};
+    use crate::snapshot::Snapshot;
+    use std::time::Duration;
+    use windlass_shared::record::{Body, Record};
+
+    #[tokio::test]
+    async fn a_snapshot_is_taken_beside_the_writer_once_enough_was_written() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let ledger = ledger::open(folder.path(), drop).expect("open");
+        let shutdown = CancellationToken::new();
+        let kept = tokio::spawn(keep(folder.path().to_owned(), ledger.writer.durable(), 0, shutdown.clone()));
+        let head = || Snapshot::open(folder.path()).expect("whole").map(|snapshot| snapshot.head.seq);
+        for (from, upto) in [(1, EVERY_RECORDS - 1), (EVERY_RECORDS, EVERY_RECORDS)] {
+            assert_eq!(head(), None, "not before record {from}");
+            let body = Body::RequestAnswered {};
+            let record = |seq| Record { seq, wall_ms: 5, campaign: None, request: None, body: body.clone() };
+            let records = (from..=upto).map(record).collect();
+            ledger.writer.append(Batch { records, blobs: Vec::new() }).expect("hand over");
+            let mut durable = ledger.writer.durable();
+            durable.wait_for(|durable| durable.seq == upto).await.expect("the writer lives");
+        }
+        let taken = async {
+            while head().is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), taken).await.expect("it is taken");
+        assert_eq!(head(), Some(EVERY_RECORDS));
+        shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(60), kept).await.expect("it ends").expect("without a panic");
+    }
+}
