@@ -11,13 +11,15 @@ use windlass_micro::{bindings, gpu_worker, report};
 use windlass_shared::attempt::{Ending, Order, Outcome};
 use windlass_shared::bindings::Resources;
 use windlass_shared::digest::Digest;
-use windlass_shared::id::{AttemptId, CampaignId, Incarnation, WorkerId};
+use windlass_shared::id::{AttemptId, CampaignId, Incarnation, IterationNumber, WorkerId};
 use windlass_shared::record::{Body, Record};
 use windlass_shared::time::Time;
 
 const WORKERS: usize = 10_000;
 const GPUS: usize = 8;
 const QUEUED: usize = 100_000;
+/// With fewer than these waiting for a GPU it begins anew.
+const WAITING_MIN: usize = 5_000;
 const NOW: Time = Time { wall_ms: 1_750_000_000_000, mono_ms: 1 };
 
 fn full_pass(criterion: &mut Criterion) {
@@ -27,41 +29,46 @@ fn full_pass(criterion: &mut Criterion) {
     }
     let ask = Ask::run(&Resources::default());
     let reservations = Reservations::default();
-    let orders: Vec<Order> = (0..QUEUED).map(order).collect();
+    let attempt = |number: usize| AttemptId {
+        campaign: CampaignId(format!("campaign-{number:06}")),
+        iteration: IterationNumber::BASELINE,
+        number: 1,
+    };
+    let attempts: Vec<AttemptId> = (0..QUEUED).map(attempt).collect();
     let mut group = criterion.benchmark_group("placement");
     group.sample_size(10);
     group.bench_function("a full pass: 100,000 attempts on 80,000 GPUs", |bencher| {
-        let pass = |(mut fleet, mut orders): (Fleet, Vec<Order>)| {
-            let mut placed = 0;
-            for order in &mut orders {
-                let campaign = &order.key.id.campaign;
+        let pass = |mut fleet: Fleet| {
+            let (mut placed, mut order) = (0, order());
+            for attempt in &attempts {
                 let (reservations, is_drained) = (&reservations, &|_: &WorkerId| false);
+                let campaign = &attempt.campaign;
                 let scene = Scene { fleet: &fleet, is_drained, reservations, campaign, priority: 0 };
                 if let Some(place) = place(&ask, &scene) {
+                    order.key.id = attempt.clone();
                     order.devices = place.devices;
-                    fleet.hold(&place.worker, order);
+                    fleet.hold(&place.worker, &order);
                     placed += 1;
                 }
             }
             assert_eq!(placed, WORKERS * GPUS);
-            (fleet, orders)
+            fleet
         };
-        bencher.iter_batched(|| (fleet.clone(), orders.clone()), pass, BatchSize::LargeInput);
+        bencher.iter_batched(|| fleet.clone(), pass, BatchSize::LargeInput);
     });
     group.finish();
 }
 
-/// The order of one campaign's baseline; its devices are still to be found.
-fn order(number: usize) -> Order {
-    let key = json!({
-        "id": {"campaign": format!("campaign-{number:06}"), "iteration": 1, "number": 1},
-        "fence": {"incarnation": 7, "n": number + 1},
-    });
+/// A campaign's baseline as it is ordered; whose, and where, is still to be said.
+fn order() -> Order {
     let document = json!({
-        "key": key, "kind": "run", "tree": Digest::of(b"workspace"), "devices": [],
-        "command": "python3 train.py", "soft_limit_ms": 60_000, "hard_limit_ms": 120_000, "metric": null,
-        "editable": ["train.py"], "env": {}, "scripts": [], "python": "python3", "run": null,
-        "results": null, "history": [], "fix_patterns": [],
+        "key": {
+            "id": {"campaign": "digits-1a2b3c", "iteration": 1, "number": 1},
+            "fence": {"incarnation": 7, "n": 1},
+        },
+        "kind": "run", "tree": Digest::of(b"workspace"), "devices": [], "command": "python3 train.py",
+        "soft_limit_ms": 60_000, "hard_limit_ms": 120_000, "metric": null, "editable": ["train.py"], "env": {},
+        "scripts": [], "python": "python3", "run": null, "results": null, "history": [], "fix_patterns": [],
     });
     serde_json::from_value(document).expect("an order")
 }
@@ -84,6 +91,8 @@ fn busy_core() -> Core {
         core.apply(&Record { seq, wall_ms, campaign: Some(id), request: None, body: created });
     }
     settle(&mut core);
+    let leased: usize = core.durable().live.values().map(std::collections::BTreeMap::len).sum();
+    assert_eq!(leased, WORKERS * GPUS, "every GPU is leased");
     core
 }
 
@@ -144,19 +153,27 @@ fn ended(core: &Core, worker: &WorkerId, attempt: &AttemptId) -> Record {
 }
 
 fn one_change(criterion: &mut Criterion) {
-    let mut core = busy_core();
+    let busy = busy_core();
+    let (mut core, mut waiting) = (busy.clone(), QUEUED - WORKERS * GPUS);
     let mut group = criterion.benchmark_group("placement");
-    group.sample_size(10).measurement_time(Duration::from_secs(3));
-    group.bench_function("one change: a GPU comes free and 20,000 wait", |bencher| {
+    group
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(100))
+        .measurement_time(Duration::from_millis(500));
+    group.bench_function("one change: a GPU comes free and thousands wait", |bencher| {
         bencher.iter_custom(|times| {
             let mut spent = Duration::ZERO;
             for _ in 0..times {
+                if waiting < WAITING_MIN {
+                    (core, waiting) = (busy.clone(), QUEUED - WORKERS * GPUS);
+                }
                 let record = end_one(&core);
                 let began = Instant::now();
                 core.apply(&record);
                 let recorded = settle(&mut core);
                 spent += began.elapsed();
                 assert!(recorded > 0, "the end of a run has consequences");
+                waiting -= 1;
             }
             spent
         });
