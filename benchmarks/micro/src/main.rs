@@ -4,7 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a tool that prints what it measured")]
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 use windlass_coordinator::ledger::{self, Batch, Ledger};
 use windlass_coordinator::{Settings, run};
@@ -54,7 +54,7 @@ async fn start(data_dir: PathBuf) {
     let shutdown = CancellationToken::new();
     let began = Instant::now();
     let stop = shutdown.clone();
-    let settings = Settings { data_dir, listen: None, worker_lost_after: Duration::from_secs(30) };
+    let settings = Settings::new(data_dir);
     let ready = move |_: &_| {
         println!("ready after {} ms; {}", began.elapsed().as_millis(), memory());
         stop.cancel();

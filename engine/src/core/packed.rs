@@ -37,6 +37,11 @@ impl<K: Ord, V> Table<K, V> {
         Some(&self.rows[index].1)
     }
 
+    /// Whether there is a row of this key.
+    pub fn contains_key(&self, key: &K) -> bool {
+        self.get(key).is_some()
+    }
+
     /// The same, to change it.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let index = self.rows.binary_search_by(|(known, _)| known.cmp(key)).ok()?;
