@@ -14,6 +14,9 @@ pub mod snapshot;
 pub mod grpc;
 pub mod identity;
 
+pub mod space;
+pub mod upkeep;
+
 #[cfg(debug_assertions)]
 mod failpoint;
 

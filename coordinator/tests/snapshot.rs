@@ -233,8 +233,7 @@ async fn a_snapshot_that_cannot_be_written_leaves_the_one_before() {
 async fn run_and_end(folder: &Path) -> (Option<u64>, Option<u64>) {
     let head = || Snapshot::open(folder).expect("whole").map(|snapshot| snapshot.head.seq);
     let shutdown = CancellationToken::new();
-    let settings =
-        Settings { data_dir: folder.to_owned(), listen: None, worker_lost_after: Duration::from_secs(30) };
+    let settings = Settings::new(folder.to_owned());
     let mut at_start = None;
     let ready = |_: &Endpoint| {
         at_start = head();

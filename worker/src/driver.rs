@@ -6,30 +6,35 @@ mod blocking;
 mod calls;
 mod devices;
 mod end_runs;
+mod sampling;
+mod shipping;
+mod space;
 mod watch;
 
 pub(crate) use blocking::blocking;
 pub use end_runs::end_runs;
+pub(crate) use watch::readable_when;
 
 use crate::blobs::Cache;
 use crate::client::Client;
 use crate::collect;
 use crate::device::{self, Machine};
-use crate::durable;
 use crate::error::Error;
-use crate::logs::{self, Beginning};
+use crate::logs::Beginning;
 use crate::prepare;
+use crate::sandbox::{self, Ground};
 use crate::settings::Settings;
-use crate::shim::{self, Spec};
+use crate::shim;
 use crate::shop::{Backoff, Shop};
 use crate::spool::{self, State, WorkDir};
+use crate::telemetry::Telemetry;
 use calls::{keep, sync};
 use devices::Devices;
+use shipping::Shipment;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::watch as signal;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use windlass_engine::attempt::{
@@ -67,6 +72,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let mut driver = Driver::new(&settings, shop, sender);
     driver.recover(found);
     driver.tasks.spawn(driver.devices.clone().watch());
+    driver.tasks.spawn(sampling::sample(driver.telemetry.clone()));
+    let disk = space::watch(settings.work_dir.clone(), settings.marks, driver.sender.clone());
+    driver.tasks.spawn(disk);
     let turned = driver.turn(&mut events, &shutdown).await;
     driver.tasks.shutdown().await;
     // Whatever starts a shim or writes to the work folder is over before the folder is let go.
@@ -77,25 +85,20 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
 }
 
 async fn open(settings: &Settings, client: Client) -> Result<(Shop, Vec<spool::Found>), Error> {
-    let work_dir = settings.work_dir.clone();
-    let (work, cache, found) = blocking(move || {
+    let (work_dir, exe) = (settings.work_dir.clone(), settings.exe.clone());
+    let mut hidden = settings.hidden.clone();
+    let (work, cache, ground, found) = blocking(move || {
         let work = WorkDir::open(&work_dir)?;
         let cache = Cache::open(&work.blobs())?;
         cache.evict()?;
         let found = spool::recover(&work)?;
-        Ok((work, cache, found))
+        hidden.push(work.root().to_owned());
+        let ground = Ground::new(sandbox::Machine::probe(&exe), hidden);
+        Ok((work, cache, ground, found))
     })
     .await?;
-    Ok((Shop { work: Arc::new(work), cache: Arc::new(cache), client }, found))
-}
-
-/// A log on its way.
-#[derive(Debug)]
-struct Shipment {
-    /// Set when the log is whole.
-    whole: signal::Sender<bool>,
-    /// Whether all of it got there, once that is known.
-    done: signal::Receiver<Option<bool>>,
+    let (work, cache, ground) = (Arc::new(work), Arc::new(cache), Arc::new(ground));
+    Ok((Shop { work, cache, client, ground }, found))
 }
 
 struct Driver {
@@ -108,6 +111,7 @@ struct Driver {
     orders: BTreeMap<AttemptKey, Order>,
     shipments: BTreeMap<AttemptKey, Shipment>,
     devices: Devices,
+    telemetry: Telemetry,
     /// What the last look found.
     seen: Vec<Device>,
     /// Which CPUs are whose.
@@ -131,6 +135,8 @@ impl Driver {
         let topology = device::topology();
         let info = WorkerInfo {
             labels: settings.labels.clone(),
+            isolation: shop.ground.machine().levels(),
+            containment: Some(shop.ground.machine().containment()),
             cpus: u32::try_from(topology.len()).unwrap_or(u32::MAX),
             memory_bytes: device::host_memory_bytes(),
             ..WorkerInfo::named(shop.work.id().clone(), name, version)
@@ -139,6 +145,7 @@ impl Driver {
         let machine = Machine::new(settings.cpu_slots, settings.nvml_library.clone(), health_file);
         Self {
             devices: Devices::new(machine, sender.clone()),
+            telemetry: Telemetry::new(settings.nvml_library.clone()),
             seen: Vec::new(),
             cpus: CpuShares::new(topology),
             host: Host::new(info, draw_session()),
@@ -219,6 +226,7 @@ impl Driver {
             }
             Event::ShimEnded(key, exit) => {
                 self.cpus.take_back(&key);
+                self.telemetry.end(&key);
                 self.devices.hint();
                 self.tell(attempt::Event::ShimEnded(key, exit.map(|exit| *exit)));
             }
@@ -276,6 +284,7 @@ impl Driver {
             tracing::warn!("this worker offers no device: nothing will be run on it");
         }
         self.looked = true;
+        self.shop.ground.note(devices);
         self.seen = devices.to_vec();
     }
 
@@ -319,7 +328,7 @@ impl Driver {
 
     /// A run that is found again keeps the CPUs that it was bound to.
     fn hold_cpus(&mut self, key: &AttemptKey, dir: &spool::AttemptDir) {
-        if let Ok(Some(spec)) = durable::read::<Spec>(&dir.path().join(Spec::FILE)) {
+        if let Ok(Some(spec)) = dir.spec() {
             self.cpus.hold(key.clone(), &spec.cpus);
         }
     }
@@ -343,9 +352,10 @@ impl Driver {
         let Some(order) = self.orders.get(key).cloned() else { return };
         let (shop, exe, sender) = (self.shop.clone(), self.exe.clone(), self.sender.clone());
         let cpus = self.cpus.give(&order, &self.seen);
+        let model = self.model(&order);
         self.tasks.spawn(async move {
             let key = order.key.clone();
-            match watch::start(&shop, &exe, order, cpus).await {
+            match watch::start(&shop, &exe, order, cpus, model).await {
                 Ok(started) => {
                     if started.speaks() {
                         send(&sender, Event::Host(attempt::Event::Started(key.clone()))).await;
@@ -361,25 +371,11 @@ impl Driver {
         });
     }
 
-    fn ship(&mut self, key: AttemptKey, beginning: Beginning) {
-        let Ok(dir) = self.shop.work.attempt(&key) else { return };
-        let (whole, is_whole) = signal::channel(false);
-        let (finish, done) = signal::channel(None);
-        let client = self.shop.client.clone();
-        self.shipments.insert(key.clone(), Shipment { whole, done });
-        self.tasks.spawn(async move {
-            let shipped = logs::ship(&client, &key, &dir.log(), beginning, is_whole).await;
-            if let Err(error) = &shipped {
-                tracing::warn!(attempt = %key, problem = error.chain(), "the log is not taken");
-            }
-            finish.send_replace(Some(shipped.is_ok()));
-        });
-    }
-
     fn collect(&mut self, key: &AttemptKey, exit: Option<Box<ExitRecord>>) {
         let Some(order) = self.orders.get(key).cloned() else { return };
         if !self.shipments.contains_key(key) {
             self.ship(key.clone(), Beginning::Resumed);
+            self.telemetry.end(key);
         }
         let Some(shipment) = self.shipments.get(key) else { return };
         let mut done = shipment.done.clone();
@@ -389,7 +385,7 @@ impl Driver {
         let (devices, is_stopped) = (self.devices.clone(), self.host.is_stopped(key));
         self.tasks.spawn(async move {
             let buried = match &exit {
-                None => Some(collect::bury(&order, model.clone()).await),
+                None => Some(collect::bury(&shop, &order, model.clone()).await),
                 Some(_) => None,
             };
             whole.send_replace(true);

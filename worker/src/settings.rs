@@ -3,6 +3,7 @@
 use crate::client::Endpoint;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use windlass_shared::space::Marks;
 
 /// Settings of one worker.
 #[derive(Clone, Debug)]
@@ -19,6 +20,11 @@ pub struct Settings {
     pub cpu_slots: Option<u32>,
     /// Another library in NVML's place.
     pub nvml_library: Option<OsString>,
+    /// Folders that no run reads or writes beside the work folder: the coordinator's data folder, where it
+    /// is on this machine.
+    pub hidden: Vec<PathBuf>,
+    /// At which mark a disk that fills up keeps new work away.
+    pub marks: Marks,
     /// The binary that is started as `<exe> shim <dir>`.
     pub exe: PathBuf,
 }
@@ -34,6 +40,8 @@ impl Settings {
             labels: Vec::new(),
             cpu_slots: None,
             nvml_library: std::env::var_os("WINDLASS_NVML_LIBRARY"),
+            hidden: Vec::new(),
+            marks: Marks::default(),
             exe: std::env::current_exe()?,
         })
     }

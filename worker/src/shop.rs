@@ -3,6 +3,7 @@
 use crate::blobs::Cache;
 use crate::client::Client;
 use crate::error::Error;
+use crate::sandbox::Ground;
 use crate::spool::WorkDir;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Shop {
     pub cache: Arc<Cache>,
     /// The coordinator.
     pub client: Client,
+    /// What the machine can do around a run.
+    pub ground: Arc<Ground>,
 }
 
 /// How long a call is tried again.

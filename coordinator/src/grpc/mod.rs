@@ -9,5 +9,7 @@ mod levers;
 pub mod listen;
 mod log;
 pub(crate) mod serve;
+mod upkeep;
+mod version;
 mod watch;
 mod worker;

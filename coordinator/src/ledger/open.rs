@@ -117,7 +117,7 @@ fn prepare(data_dir: &Path) -> Result<(), Error> {
 
 /// Streams the records after `from` in order, at most `limit` of them, checking the chain; returns where it
 /// ends.
-pub(super) fn walk(
+pub(crate) fn walk(
     connection: &Connection,
     from: Head,
     limit: Option<u64>,

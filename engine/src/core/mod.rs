@@ -20,7 +20,7 @@ mod waiting;
 
 pub use command::Command;
 pub use durable::Durable;
-pub use input::{Ask, Input, Place, RequestKey};
+pub use input::{Ask, Input, Place, Removal, RequestKey};
 pub use machine::{Core, DRAIN_AFTER};
 pub use observation::Observation;
 pub use packed::{Field, Table};

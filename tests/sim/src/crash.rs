@@ -80,6 +80,10 @@ impl World {
         let mut bytes = Vec::new();
         durable.write_to(&mut bytes).expect("a state is representable");
         let snapshot = Durable::read_from(bytes.as_slice()).expect("a state reads back");
+        // Debug names every field, also one that is left out of what is written.
+        hold(format!("{snapshot:?}") == format!("{durable:?}"), "replay", || {
+            "a snapshot reads back as another state than it was written from".to_owned()
+        })?;
         let mut core = Core::new().resumed(snapshot);
         for record in self.coordinator.ledger.records().skip(cut as usize) {
             core.apply(&record);

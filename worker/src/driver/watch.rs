@@ -25,11 +25,17 @@ pub struct Started {
 }
 
 /// Starts the shim of a prepared order and waits for its first word.
-pub async fn start(shop: &Shop, exe: &Path, order: Order, cpus: Vec<u32>) -> Result<Started, Error> {
-    let (work, exe) = (std::sync::Arc::clone(&shop.work), exe.to_owned());
+pub async fn start(
+    shop: &Shop,
+    exe: &Path,
+    order: Order,
+    cpus: Vec<u32>,
+    model: String,
+) -> Result<Started, Error> {
+    let (shop, exe) = (shop.clone(), exe.to_owned());
     blocking(move || {
-        let dir = work.attempt(&order.key)?;
-        let spec = prepare::spec(&work, &order, &dir, uuid::Uuid::new_v4().to_string(), cpus);
+        let dir = shop.work.attempt(&order.key)?;
+        let spec = prepare::spec(&shop, &order, &dir, uuid::Uuid::new_v4().to_string(), cpus, model)?;
         let Launched { child, pidfd, voice } = shim::launch(&exe, dir.path(), &spec)?;
         Ok(Started { dir, child, pidfd, speaks: hear(voice) })
     })
@@ -57,7 +63,7 @@ impl Started {
 
 /// Waits for a shim's end and reaps it if it is ours; its record, if it left one.
 pub async fn shim(child: Option<Child>, pidfd: OwnedFd, dir: &AttemptDir) -> Option<Box<ExitRecord>> {
-    match register(pidfd) {
+    match readable_when(pidfd) {
         // A pidfd is readable once, for good.
         Ok(pidfd) => drop(pidfd.readable().await),
         Err(error) => tracing::error!(%error, "failed to watch a shim"),
@@ -78,10 +84,11 @@ pub async fn shim(child: Option<Child>, pidfd: OwnedFd, dir: &AttemptDir) -> Opt
     }
 }
 
+/// Waits for any descriptor of ours to be readable.
 #[expect(unsafe_code, reason = "tokio offers no safe way to wait for a descriptor that is not its own")]
-fn register(pidfd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn readable_when(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open for as long as it lives, it is always the same descriptor, and the
     // `AsyncFd` owns it.
-    let registered = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
+    let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
     registered.map_err(std::io::Error::from)
 }

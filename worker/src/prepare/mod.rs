@@ -29,6 +29,8 @@ const REPAIRS: u32 = 2;
 
 /// Persists the order and makes all ready for its shim.
 pub async fn prepare(shop: &Shop, order: &Order) -> Result<(), Error> {
+    // Before anything is fetched: what is not to be had here is not to be had after a download either.
+    shop.ground.level(order)?;
     let dir = shop.work.attempt(&order.key)?;
     let (kept_dir, kept_order) = (dir.clone(), order.clone());
     blocking(move || {

@@ -1,18 +1,30 @@
 //! From an order and its prepared folder to what its shim is told.
 
 use super::analysis;
+use super::manifest;
+use crate::error::Error;
 use crate::sandbox;
 use crate::shim::{LogLimits, Spec};
-use crate::spool::{AttemptDir, WorkDir};
+use crate::shop::Shop;
+use crate::spool::AttemptDir;
 use windlass_shared::attempt::{Kind, Order};
 
-/// The shim's spec. `nonce` is drawn for this start; `cpus` are those that the run is bound to.
-pub fn spec(work: &WorkDir, order: &Order, dir: &AttemptDir, nonce: String, cpus: Vec<u32>) -> Spec {
+/// The shim's spec. `nonce` is drawn for this start; `cpus` are those that the run is bound to. Fails where
+/// the machine lacks what is asked for.
+pub fn spec(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    nonce: String,
+    cpus: Vec<u32>,
+    device_model: String,
+) -> Result<Spec, Error> {
+    let walls = shop.ground.walls(order, dir, || manifest(&shop.cache, order.tree))?;
     let (command, env) = match order.kind {
         Kind::Run => (order.command.clone(), sandbox::run(order, dir)),
         Kind::Analysis => (analysis::command(dir), sandbox::analysis(order, dir, &dir.run_log())),
     };
-    Spec {
+    Ok(Spec {
         key: order.key.clone(),
         nonce,
         command,
@@ -21,7 +33,9 @@ pub fn spec(work: &WorkDir, order: &Order, dir: &AttemptDir, nonce: String, cpus
         cpus,
         soft_limit_ms: order.soft_limit_ms,
         hard_limit_ms: order.hard_limit_ms,
-        locks: order.devices.iter().map(|device| work.device_lock(device)).collect(),
-        log: LogLimits::default(),
-    }
+        locks: order.devices.iter().map(|device| shop.work.device_lock(device)).collect(),
+        log: order.limits.log_bytes.map_or_else(LogLimits::default, LogLimits::within),
+        device_model,
+        walls,
+    })
 }

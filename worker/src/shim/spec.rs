@@ -1,5 +1,6 @@
 //! What a shim is told: one file in its attempt's folder, written by the daemon before the start.
 
+use crate::sandbox::Walls;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,6 +19,14 @@ impl Default for LogLimits {
     /// 64 MiB is a day of a chatty trainer; 8 MiB of end holds the metric and any stack trace.
     fn default() -> Self {
         Self { head_bytes: 64 << 20, tail_bytes: 8 << 20 }
+    }
+}
+
+impl LogLimits {
+    /// A whole log of at most about `log_bytes`: an eighth of it, 8 MiB at most, is the tail.
+    pub fn within(log_bytes: u64) -> Self {
+        let tail_bytes = (log_bytes / 8).min(Self::default().tail_bytes);
+        Self { head_bytes: log_bytes - tail_bytes, tail_bytes }
     }
 }
 
@@ -45,6 +54,12 @@ pub struct Spec {
     pub locks: Vec<PathBuf>,
     /// Bounds of the log (I18).
     pub log: LogLimits,
+    /// The model of its devices: it stands beside the metric, also when a later daemon reads that.
+    #[serde(default)]
+    pub device_model: String,
+    /// What it is shut into.
+    #[serde(default)]
+    pub walls: Walls,
 }
 
 impl Spec {

@@ -12,6 +12,7 @@ use windlass_shared::bindings::MetricLine;
 use windlass_shared::device::DeviceState;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{DeviceId, IterationNumber};
+use windlass_shared::machine::Isolation;
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Script;
 use windlass_shared::session::{Stop, StopReason};
@@ -45,7 +46,10 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
         let cpu_slots = match (is_set("WINDLASS_TEST_GPUS_ONLY"), is_set("WINDLASS_TEST_NO_DEVICES")) {
             (_, true) => Some(0),
             (true, false) => None,
-            (false, false) => Some(2),
+            (false, false) => {
+                let slots = std::env::var("WINDLASS_TEST_CPU_SLOTS").ok();
+                Some(slots.map_or(2, |slots| slots.parse().expect("a number")))
+            }
         };
         let settings = Settings { cpu_slots, ..settings };
         let shutdown = tokio_util::sync::CancellationToken::new();
@@ -64,14 +68,14 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
 }
 
 /// A folder, a coordinator, and a worker that dies with it.
-struct Scene {
-    folder: tempfile::TempDir,
-    coordinator: Coordinator,
-    worker: Option<Child>,
+pub(crate) struct Scene {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) coordinator: Coordinator,
+    pub(crate) worker: Option<Child>,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let coordinator = Coordinator::start(folder.path());
         wait_for("the socket", || coordinator.socket.exists().then_some(()));
@@ -80,26 +84,31 @@ impl Scene {
         scene
     }
 
-    fn work(&self) -> PathBuf {
+    pub(crate) fn work(&self) -> PathBuf {
         self.folder.path().join("work")
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.worker = Some(spawn(&self.work(), &self.coordinator.socket));
     }
 
     /// Ends the daemon and waits for that.
-    fn end(&mut self, signal: Signal) -> std::process::ExitStatus {
+    pub(crate) fn end(&mut self, signal: Signal) -> std::process::ExitStatus {
         let mut worker = self.worker.take().expect("it runs");
         kill_process(Pid::from_child(&worker), signal).expect("it is ours");
         worker.wait().expect("it is ours")
     }
 
-    fn order(&self, name: &str, command: &str, files: &[(&str, &str, bool)]) -> Order {
+    pub(crate) fn order(&self, name: &str, command: &str, files: &[(&str, &str, bool)]) -> Order {
         order(&self.coordinator, self.folder.path(), name, command, files)
     }
 
-    fn analysis(&self, run: &Order, results: Option<Digest>, scripts: &[(&str, &str, &str)]) -> Order {
+    pub(crate) fn analysis(
+        &self,
+        run: &Order,
+        results: Option<Digest>,
+        scripts: &[(&str, &str, &str)],
+    ) -> Order {
         let mut order = run.clone();
         order.key.id.number += 1;
         order.key.fence.n += 1;
@@ -114,23 +123,23 @@ impl Scene {
         order
     }
 
-    fn lease(&self, order: &Order) {
+    pub(crate) fn lease(&self, order: &Order) {
         self.coordinator.want(|state| state.orders.push(order.clone()));
     }
 
     /// Leases, waits for the end, acknowledges, and waits until it is forgotten.
-    fn carry_out(&self, order: &Order) -> Outcome {
+    pub(crate) fn carry_out(&self, order: &Order) -> Outcome {
         self.lease(order);
         let outcome = self.outcome(&order.key);
         self.acknowledge(&order.key);
         outcome
     }
 
-    fn outcome(&self, key: &AttemptKey) -> Outcome {
+    pub(crate) fn outcome(&self, key: &AttemptKey) -> Outcome {
         wait_for("an outcome", || self.coordinator.outcome(key))
     }
 
-    fn acknowledge(&self, key: &AttemptKey) {
+    pub(crate) fn acknowledge(&self, key: &AttemptKey) {
         self.coordinator.want(|state| {
             state.orders.retain(|order| order.key != *key);
             state.acknowledged.push(key.clone());
@@ -138,21 +147,21 @@ impl Scene {
         wait_for("it to be forgotten", || self.coordinator.phase(key).is_none().then_some(()));
     }
 
-    fn wait_until_running(&self, key: &AttemptKey) {
+    pub(crate) fn wait_until_running(&self, key: &AttemptKey) {
         wait_for("it to run", || {
             matches!(self.coordinator.phase(key), Some(Phase::Running { .. })).then_some(())
         });
     }
 
-    fn mark(&self, name: &str) -> PathBuf {
+    pub(crate) fn mark(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn pid(&self, name: &str) -> i32 {
+    pub(crate) fn pid(&self, name: &str) -> i32 {
         wait_for("a pid", || std::fs::read_to_string(self.mark(name)).ok()?.trim().parse().ok())
     }
 
-    fn spool(&self, part: &str) -> Vec<String> {
+    pub(crate) fn spool(&self, part: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.work().join(part)).expect("a folder");
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
     }
@@ -191,7 +200,8 @@ pub fn order(
         results: None,
         history: Vec::new(),
         fix_patterns: Vec::new(),
-        isolation: None,
+        // It leaves marks outside its folders; the walls have tests of their own.
+        isolation: Some(Isolation::None),
         limits: Default::default(),
         data: Vec::new(),
         caches: Vec::new(),
@@ -215,7 +225,7 @@ fn spawn(work: &Path, socket: &Path) -> Child {
     command(work, socket).spawn().expect("a worker")
 }
 
-fn command(work: &Path, socket: &Path) -> Command {
+pub(crate) fn command(work: &Path, socket: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("our own path"));
     command
         .args([Path::new("worker"), work, socket])
@@ -421,7 +431,8 @@ fn a_killed_shim_is_lost() {
     let pids = [scene.pid("pid"), scene.pid("session")];
     let name = scene.spool("attempts").pop().expect("a spool");
     let identity = std::fs::read(scene.work().join("attempts").join(name).join("shim.json")).expect("a shim");
-    let identity: windlass_worker::shim::Identity = serde_json::from_slice(&identity).expect("an identity");
+    let identity: windlass_worker::shim::Identity =
+        windlass_worker::spool::decode(Path::new("shim.json"), &identity).expect("an identity");
     kill_process(Pid::from_raw(identity.pid).expect("a pid"), Signal::KILL).expect("kill -9 of the shim");
     assert_eq!(scene.outcome(&order.key).ending, Ending::Lost);
     assert_eq!(pids.map(lives), [false; 2], "its tree is dead before it is said to be over");

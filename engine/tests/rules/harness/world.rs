@@ -98,7 +98,7 @@ impl World {
     /// The coordinator dies and starts again on what it has recorded, every other time from a snapshot of
     /// some earlier moment; its clock begins anew.
     pub fn restart(&mut self) {
-        let cut = if self.incarnation % 2 == 0 { self.records.len() / 2 } else { 0 };
+        let cut = if self.incarnation.is_multiple_of(2) { self.records.len() / 2 } else { 0 };
         let (before, after) = self.records.split_at(cut);
         self.core = Core::new().resumed(through_bytes(&fold(before)));
         for record in after {
