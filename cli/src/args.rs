@@ -120,6 +120,12 @@ pub enum Command {
     Resume(command::control::Args),
     /// End a campaign for good
     Stop(command::control::Args),
+    /// Put a fix on a failed run, which is then run again
+    Fix(command::fix::Args),
+    /// Put a repaired script in the place of one that failed; the scripts are run again
+    Analyze(command::analyze::Args),
+    /// Write an iteration's conclusion
+    Conclude(command::conclude::Args),
     /// End the open iteration; its lever is not blamed
     Cancel(command::cancel::Args),
     /// Change a campaign's priority or name

@@ -135,6 +135,16 @@ fn edited_files(path: &Path, text: &str, tree: &str, blobs: &mut Blobs) -> Resul
     Ok(Change::Files(files))
 }
 
+/// A change that is a patch file by itself.
+pub fn patch_alone(patch: &Path, blobs: &mut Blobs) -> Result<Change, Error> {
+    Ok(Change::Patch(blobs.hold(read_part(Path::new("--patch"), "", "patch", &patch.to_string_lossy())?)))
+}
+
+/// A change that is a folder of edited files by itself.
+pub fn folder_alone(tree: &Path, blobs: &mut Blobs) -> Result<Change, Error> {
+    edited_files(Path::new("--tree"), "", &tree.to_string_lossy(), blobs)
+}
+
 fn carried_fix(path: &Path, text: &str, fix: &WrittenFix, blobs: &mut Blobs) -> Result<CarriedFix, Error> {
     let trigger = match (&fix.on, &fix.pattern) {
         (Some(ending), None) => FixTrigger::On(ending.clone()),

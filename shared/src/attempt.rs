@@ -79,6 +79,10 @@ pub struct Order {
     pub soft_limit_ms: u64,
     /// See `soft_limit_ms`.
     pub hard_limit_ms: u64,
+    /// With `overrun: measure`: a metric printed within so many milliseconds counts although the run passed
+    /// its soft limit, if it then ends by itself (P16).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure_until_ms: Option<u64>,
     /// For a run: how its metric is read.
     pub metric: Option<MetricSpec>,
     /// Paths or globs that a run may change; everything else in the tree is frozen (P2).

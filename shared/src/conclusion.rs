@@ -1,5 +1,6 @@
 //! What an iteration taught (P23), and its decision (P25, P26).
 
+use crate::lever::Anchor;
 use crate::path::TreePath;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,7 @@ pub enum Verdict {
 
 /// The conclusion of one iteration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Conclusion {
     /// The finding, one line.
     pub finding: String,
@@ -25,7 +27,17 @@ pub struct Conclusion {
     /// For each deliverable.
     pub deliverables: Vec<(TreePath, Verdict)>,
     /// Whether it was composed from facts alone.
+    #[serde(default)]
     pub automatic: bool,
+    /// What was examined; empty in an automatic one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub examined: String,
+    /// With literature: whether the ceiling is near.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling_near: Option<bool>,
+    /// The anchor that it offers to the next lever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchor: Option<Anchor>,
 }
 
 /// The three ways an iteration can end (P29).

@@ -140,6 +140,8 @@ pub enum Comparable {
 pub enum Flag {
     /// The log was cut in the middle; the metric comes from what was kept.
     LogCut,
+    /// The run passed its budget and then ended by itself: the metric was printed within budget and grace.
+    SoftTimeout,
     /// Processes that are not ours shared the device or the machine's CPUs.
     Contended,
     /// The device slowed down for heat or power.
@@ -153,6 +155,7 @@ impl Flag {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::LogCut => "log_cut",
+            Self::SoftTimeout => "soft_timeout",
             Self::Contended => "contended",
             Self::Throttled => "throttled",
             Self::WritableCache => "writable_cache",

@@ -1,7 +1,7 @@
 //! The ledger's records: what happened, in the past tense. Everything else is projected from them.
 
 use crate::attempt::{Kind as AttemptKind, Order, Outcome};
-use crate::bindings::Bindings;
+use crate::bindings::{Bindings, EpochCap};
 use crate::conclusion::{Conclusion, Status};
 use crate::decimal::Decimal;
 use crate::digest::{Digest, Hash};
@@ -9,7 +9,7 @@ use crate::id::{
     AttemptId, CampaignId, DeviceId, FencingNumber, Incarnation, IterationNumber, LeverNumber, RequestId,
     WorkerId,
 };
-use crate::lever::{Lever, Pin};
+use crate::lever::{Change, Lever, Pin};
 use crate::path::TreePath;
 use crate::plan::Deliverable;
 use crate::reference::Evidence;
@@ -170,8 +170,11 @@ pub enum Body {
         name: String,
         /// The resolved bindings.
         bindings: Box<Bindings>,
-        /// The workspace.
+        /// The workspace; under the epoch gate with its cap set (P17).
         tree: Digest,
+        /// Under the epoch gate: where the cap stands, and the workspace as it was submitted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cap: Option<EpochCap>,
     },
     /// A campaign was paused.
     CampaignPaused {
@@ -318,12 +321,23 @@ pub enum Body {
     FixApplied {
         /// The iteration.
         iteration: IterationNumber,
-        /// Index among the lever's carried fixes.
+        /// Index among the lever's carried fixes; a researcher's own stands behind those.
         fix: u32,
         /// The tree that is run now.
         tree: Digest,
         /// Net lines against the parent, the fix included.
         net_lines: i64,
+        /// The change itself, where a researcher sent it: a carried one is in its lever.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        change: Option<Change>,
+    },
+    /// A deliverable was added to an iteration's plan: in the place of one whose script failed (P21), or as a
+    /// follow-up (P22).
+    DeliverableAdded {
+        /// The iteration.
+        iteration: IterationNumber,
+        /// The row.
+        deliverable: Deliverable,
     },
     /// A deliverable is there and non-empty (P21).
     DeliverableAccepted {
@@ -399,7 +413,7 @@ pub enum Body {
 
 impl Body {
     /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
-    pub const KINDS: [&'static str; 26] = [
+    pub const KINDS: [&'static str; 27] = [
         "incarnation_started",
         "campaign_created",
         "campaign_paused",
@@ -418,6 +432,7 @@ impl Body {
         "attempt_ended",
         "report_superseded",
         "fix_applied",
+        "deliverable_added",
         "deliverable_accepted",
         "conclusion_written",
         "iteration_decided",
@@ -449,6 +464,7 @@ impl Body {
             Self::AttemptEnded { .. } => "attempt_ended",
             Self::ReportSuperseded { .. } => "report_superseded",
             Self::FixApplied { .. } => "fix_applied",
+            Self::DeliverableAdded { .. } => "deliverable_added",
             Self::DeliverableAccepted { .. } => "deliverable_accepted",
             Self::ConclusionWritten { .. } => "conclusion_written",
             Self::IterationDecided { .. } => "iteration_decided",

@@ -60,26 +60,44 @@ impl Body {
                 Script::Named(_) => None,
             })
         }
+        fn written(change: &Change) -> Vec<Digest> {
+            match change {
+                Change::Patch(patch) => vec![*patch],
+                Change::Files(files) => files
+                    .values()
+                    .filter_map(|edit| match edit {
+                        Edit::Write(digest) => Some(*digest),
+                        Edit::Delete => None,
+                    })
+                    .collect(),
+            }
+        }
         match self {
-            Self::CampaignCreated { bindings, tree, .. } => {
+            Self::CampaignCreated { bindings, tree, cap, .. } => {
                 let w = &bindings.windlass;
                 let plans = [&w.baseline, &w.always, &w.diagnostics];
-                std::iter::once(*tree).chain(plans.into_iter().flat_map(|plan| scripts(plan))).collect()
+                let submitted = cap.as_ref().map(|cap| cap.submitted);
+                std::iter::once(*tree)
+                    .chain(submitted)
+                    .chain(plans.into_iter().flat_map(|plan| scripts(plan)))
+                    .collect()
             }
             Self::LeverQueued { document, base, changed, .. } => {
                 let mut blobs = vec![*base, *changed];
-                match &document.change {
-                    Change::Patch(patch) => blobs.push(*patch),
-                    Change::Files(files) => blobs.extend(files.values().filter_map(|edit| match edit {
-                        Edit::Write(digest) => Some(*digest),
-                        Edit::Delete => None,
-                    })),
-                }
+                blobs.extend(written(&document.change));
                 blobs.extend(document.fixes.iter().map(|fix| fix.patch));
                 blobs.extend(scripts(&document.analysis));
                 blobs
             }
-            Self::IterationOpened { tree, .. } | Self::FixApplied { tree, .. } => vec![*tree],
+            Self::IterationOpened { tree, .. } => vec![*tree],
+            Self::FixApplied { tree, change, .. } => {
+                let mut blobs = vec![*tree];
+                blobs.extend(change.iter().flat_map(written));
+                blobs
+            }
+            Self::DeliverableAdded { deliverable, .. } => {
+                scripts(std::slice::from_ref(deliverable)).collect()
+            }
             Self::AttemptEnded { outcome, .. } => outcome
                 .results
                 .into_iter()
@@ -94,8 +112,9 @@ impl Body {
     pub fn references(&self) -> References {
         let mut found = References::default();
         match self {
-            Self::CampaignCreated { bindings, tree, .. } => {
+            Self::CampaignCreated { bindings, tree, cap, .. } => {
                 found.lasting.push(Reference::Tree(*tree));
+                found.lasting.extend(cap.iter().map(|cap| Reference::Tree(cap.submitted)));
                 let w = &bindings.windlass;
                 for plan in [&w.baseline, &w.always, &w.diagnostics] {
                     found.lasting.extend(scripts(plan));
@@ -110,7 +129,14 @@ impl Body {
                 found.lasting.push(Reference::Tree(*tree));
                 found.lasting.extend(scripts(plan));
             }
-            Self::FixApplied { tree, .. } => found.lasting.push(Reference::Tree(*tree)),
+            Self::FixApplied { tree, .. } => {
+                found.lasting.push(Reference::Tree(*tree));
+                // The change itself.
+                found.lasting.extend(self.blobs().into_iter().map(Reference::Blob));
+            }
+            Self::DeliverableAdded { deliverable, .. } => {
+                found.lasting.extend(scripts(std::slice::from_ref(deliverable)));
+            }
             Self::AttemptEnded { outcome, .. } => found.evidence.extend(evidence(outcome)),
             Self::DeliverableAccepted { digest, .. } => {
                 found.evidence.push((Evidence::Outputs, Reference::Blob(*digest)));

@@ -108,6 +108,47 @@ pub struct OpenIteration {
     pub stage: String,
     /// The live attempt.
     pub attempt: Option<AttemptView>,
+    /// What it waits for from a person, if it does (P19, P21, P23).
+    #[serde(default)]
+    pub wait: Option<WaitView>,
+}
+
+/// What an iteration can wait for from a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitFor {
+    /// A fix of its failed run (P19).
+    Fix,
+    /// A repaired analysis script (P21).
+    Script,
+    /// A conclusion (P23).
+    Conclusion,
+}
+
+impl WaitFor {
+    /// As a sentence names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fix => "a fix",
+            Self::Script => "a repaired script",
+            Self::Conclusion => "a conclusion",
+        }
+    }
+}
+
+/// A wait for a person: until when, what becomes of the iteration then, and what helps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitView {
+    /// For what.
+    pub what: WaitFor,
+    /// Until when, wall time.
+    pub until_wall_ms: i64,
+    /// What went wrong: an ending, or what is wrong with the analysis; empty for a conclusion.
+    pub problem: String,
+    /// What releases it, and what happens without.
+    pub remedy: String,
+    /// The last lines of the failed attempt's log, at most 50.
+    pub log_tail: String,
 }
 
 /// A live attempt.

@@ -54,3 +54,31 @@ fn a_daemon_left_behind_ends_with_its_run() {
         fleet.processes().into_iter().filter(|(_, command)| command.contains("4324.5")).collect();
     assert!(left.is_empty(), "nothing prints later: {left:?}");
 }
+
+#[test]
+fn p16_overrun_measure_counts_what_was_printed_in_time_though_the_daemon_was_killed() {
+    // It hears no SIGTERM, passes its budget of 6 s and the grace, prints another metric, and ends by itself.
+    let script = "trap '' TERM; echo \"val: $VALUE\"; sleep 8; echo 'val: 0.9'";
+    let check = |extra: &str, want: (u64, &str, &str)| {
+        let fleet = Fleet::new();
+        let project = Project::default().run(script).budget_minutes("0.1").windlass(extra);
+        let project = project.write(&fleet.path("project"));
+        let _coordinator = fleet.coordinator();
+        let worker = fleet.worker("one");
+        let campaign = fleet.submit(&project, false);
+        fleet.wait_until("it has printed", || {
+            fleet.client(&["logs", &campaign, "1"]).stdout.starts_with(b"val: 0.5")
+        });
+        worker.kill();
+        let _again = fleet.worker_unready("one");
+        fleet.wait_decided(&campaign, 1);
+        let decided = fleet.decided(&campaign);
+        assert_eq!(decided, [(want.0, want.1.to_owned(), want.2.to_owned())]);
+        assert!(fleet.ok(&["show", &campaign, "1"]).contains("soft_timeout"), "it is marked");
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| check("  overrun: measure\n", (1, "keep", "0.5")));
+        // Its control: without the setting the same run is a crash.
+        scope.spawn(|| check("", (1, "crash", "")));
+    });
+}

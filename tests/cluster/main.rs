@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod device;
 mod docs;
+mod epochs;
 mod gate;
 mod interrupt;
 mod lost;

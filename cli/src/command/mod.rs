@@ -1,9 +1,11 @@
 //! One file per subcommand: arguments, the calls it makes, what it prints.
 
+pub mod analyze;
 pub mod best;
 pub mod campaigns;
 pub mod cancel;
 pub mod completions;
+pub mod conclude;
 pub mod control;
 pub mod coordinator;
 pub mod demo;
@@ -13,6 +15,7 @@ pub mod doctor;
 pub mod drain;
 pub mod explain;
 pub mod files;
+pub mod fix;
 pub mod gc;
 pub mod get;
 pub mod ledger;
@@ -71,6 +74,9 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Pause(args) => control::run(args, control::Verb::Pause, session).await,
         Command::Resume(args) => control::run(args, control::Verb::Resume, session).await,
         Command::Stop(args) => control::run(args, control::Verb::Stop, session).await,
+        Command::Fix(args) => fix::run(args, session).await,
+        Command::Analyze(args) => analyze::run(args, session).await,
+        Command::Conclude(args) => conclude::run(args, session).await,
         Command::Cancel(args) => cancel::run(args, session).await,
         Command::Update(args) => update::run(args, session).await,
         Command::Explain(args) => explain::run(args, session).await,

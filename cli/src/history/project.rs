@@ -20,7 +20,7 @@ impl Story {
     }
 
     fn begin(record: &Record) -> Option<Self> {
-        let Body::CampaignCreated { name, bindings, tree } = &record.body else { return None };
+        let Body::CampaignCreated { name, bindings, tree, .. } = &record.body else { return None };
         Some(Self {
             campaign: record.campaign.clone()?,
             name: name.clone(),
@@ -59,7 +59,17 @@ impl Story {
             }
             Body::ConclusionWritten { iteration, conclusion } => {
                 if let Some(iteration) = self.iterations.get_mut(iteration) {
+                    // One that comes after the decision replaces the text (P23).
+                    if let Some(decision) = iteration.decision.as_mut() {
+                        decision.summary.clone_from(&conclusion.finding);
+                    }
                     iteration.conclusion = Some(conclusion.clone());
+                }
+            }
+            Body::DeliverableAdded { iteration, deliverable } => {
+                if let Some(iteration) = self.iterations.get_mut(iteration) {
+                    iteration.plan.retain(|row| row.output != deliverable.output);
+                    iteration.plan.push(deliverable.clone());
                 }
             }
             Body::IterationDecided { .. } => self.decide(record),
@@ -125,6 +135,7 @@ impl Story {
             plan: plan.clone(),
             net_lines: *net_lines,
             fixes: Vec::new(),
+            own_fixes: Vec::new(),
             attempts: Vec::new(),
             accepted: BTreeMap::new(),
             conclusion: None,
@@ -160,9 +171,10 @@ impl Story {
                     known.outcome = Some((**outcome).clone());
                 }
             }
-            Body::FixApplied { iteration, fix, tree, net_lines } => {
+            Body::FixApplied { iteration, fix, tree, net_lines, change } => {
                 if let Some(iteration) = self.iterations.get_mut(iteration) {
                     iteration.fixes.push(*fix);
+                    iteration.own_fixes.extend(change.clone());
                     iteration.tree = *tree;
                     iteration.net_lines = *net_lines;
                 }

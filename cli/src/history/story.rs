@@ -6,7 +6,7 @@ use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::{Conclusion, Status};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
-use windlass_shared::lever::{Lever, Pin};
+use windlass_shared::lever::{Change, Lever, Pin};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
 use windlass_shared::record::{Arithmetic, HoldReason, RetireReason};
@@ -89,8 +89,10 @@ pub struct Iteration {
     pub plan: Vec<Deliverable>,
     /// Net lines against the parent (P26).
     pub net_lines: i64,
-    /// Indexes of the carried fixes that were put on (P19).
+    /// Indexes of the fixes that were put on: a lever's carried ones, a researcher's own behind those (P19).
     pub fixes: Vec<u32>,
+    /// The researcher's own.
+    pub own_fixes: Vec<Change>,
     /// In order.
     pub attempts: Vec<Attempt>,
     /// Accepted deliverables by their output, with their first line.

@@ -12,6 +12,7 @@ use windlass_engine::gate::editable::Editable;
 use windlass_proto::v1::ReadLogRequest;
 use windlass_shared::attempt::Kind;
 use windlass_shared::digest::Digest;
+use windlass_shared::lever::{Change, Edit};
 use windlass_shared::tree::{Manifest, Node};
 
 /// Lays out `iter<N>/`.
@@ -35,6 +36,19 @@ pub async fn lay_out(
         folder.put(&format!("{home}/lever.yaml"), documents::lever(lever, &scripts)?.as_bytes())?;
         for (index, fix) in lever.fixes.iter().enumerate() {
             blob(client, fix.patch, &format!("{home}/{}", documents::fix_name(index)), folder).await?;
+        }
+    }
+    for (index, fix) in iteration.own_fixes.iter().enumerate() {
+        let name = format!("{home}/fix-{}", index + 1);
+        match fix {
+            Change::Patch(patch) => blob(client, *patch, &format!("{name}.patch"), folder).await?,
+            Change::Files(files) => {
+                let written = files.iter().filter_map(|(path, edit)| match edit {
+                    Edit::Write(digest) => Some((path.to_string(), *digest)),
+                    Edit::Delete => None,
+                });
+                blobs(client, written.collect(), &name, folder).await?;
+            }
         }
     }
     folder.put(&format!("{home}/loop.run.yaml"), bindings.as_bytes())?;

@@ -55,13 +55,23 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         Body::AttemptEnded { attempt, attempt_kind, outcome, .. } => {
             format!("iteration {}: {} {}", attempt.iteration, kind(*attempt_kind), ended(outcome))
         }
+        Body::FixApplied { iteration, change: Some(_), .. } => {
+            format!("iteration {iteration}: tries a fix of its researcher")
+        }
         Body::FixApplied { iteration, fix, .. } => {
             format!("iteration {iteration}: tries fix {} of its lever", fix + 1)
+        }
+        Body::DeliverableAdded { iteration, deliverable } => {
+            let (output, script) = (&deliverable.output, deliverable.script.label());
+            format!("iteration {iteration}: {output} is to be made by {script}")
         }
         Body::DeliverableAccepted { iteration, output, first_line, .. } => {
             format!("iteration {iteration}: has {output}: {}", cut(&neutral(first_line), 60))
         }
-        Body::ConclusionWritten { .. } => return None,
+        Body::ConclusionWritten { conclusion, .. } if conclusion.automatic => return None,
+        Body::ConclusionWritten { iteration, conclusion } => {
+            format!("iteration {iteration}: concluded: {}", cut(&neutral(&conclusion.finding), 60))
+        }
         Body::IterationDecided { iteration, status, arithmetic, .. } => {
             let color = style::of_status(*status);
             let sentence = neutral(&arithmetic.sentence);

@@ -61,6 +61,7 @@ fn iteration_of(record: &Record) -> Option<u32> {
     Some(match &record.body {
         Body::IterationOpened { iteration, .. }
         | Body::FixApplied { iteration, .. }
+        | Body::DeliverableAdded { iteration, .. }
         | Body::DeliverableAccepted { iteration, .. }
         | Body::ConclusionWritten { iteration, .. }
         | Body::IterationDecided { iteration, .. } => iteration.0,

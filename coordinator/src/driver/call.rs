@@ -31,8 +31,11 @@ impl Driver {
         let resolve = |name: &str| self.core.resolve_campaign(name);
         let ask = match asked {
             Asked::Create { tree, bindings, .. } => {
-                let editable = bindings.editable_files;
-                self.gather_call(call, move |stores| gather::tree(stores, tree, editable));
+                // What cannot be is said before anything is looked for in its files.
+                match bindings.validate() {
+                    Ok(()) => self.gather_call(call, move |stores| gather::tree(stores, tree, *bindings)),
+                    Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
+                }
                 return Ok(());
             }
             Asked::Propose { campaign, lever } => {
@@ -53,6 +56,18 @@ impl Driver {
                 }
                 return Ok(());
             }
+            Asked::Fix { campaign, iteration, change } => {
+                match resolve(&campaign).and_then(|id| self.core.fix_wanted(&id, iteration, change)) {
+                    Ok(wanted) => self.gather_call(call, move |stores| gather::fix(stores, wanted)),
+                    Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
+                }
+                return Ok(());
+            }
+            Asked::AddDeliverable { campaign, iteration, deliverable } => {
+                resolve(&campaign).map(|campaign| Ask::AddDeliverable { campaign, iteration, deliverable })
+            }
+            Asked::Conclude { campaign, iteration, conclusion, delivered } => resolve(&campaign)
+                .map(|campaign| Ask::Conclude { campaign, iteration, conclusion, delivered }),
             Asked::Move { campaign, lever, place } => {
                 resolve(&campaign).map(|campaign| Ask::Move { campaign, lever, place })
             }
@@ -102,11 +117,18 @@ impl Driver {
     pub(super) fn call_gathered(&mut self, now: Time, call: Call, gathered: Gathered) -> Result<(), Error> {
         let ask = match (call.asked.clone(), self.keep(gathered)) {
             (Asked::Create { name, bindings, tree }, Finding::Tree(checked)) => {
-                checked.map(|()| Ask::Create { name, bindings, tree })
+                checked.map(|found| match found {
+                    None => Ask::Create { name, bindings, tree, cap: None },
+                    Some(facts) => Ask::Create { name, bindings, tree: facts.tree, cap: Some(facts.cap) },
+                })
             }
             (Asked::Propose { campaign, lever }, Finding::Proposal(facts)) => {
                 self.core.resolve_campaign(&campaign).map(|campaign| Ask::Propose { campaign, lever, facts })
             }
+            (Asked::Fix { campaign, iteration, change }, Finding::Fix(facts)) => self
+                .core
+                .resolve_campaign(&campaign)
+                .map(|campaign| Ask::Fix { campaign, iteration, change, facts }),
             (Asked::Retry { campaign, lever }, Finding::Retry(facts)) => {
                 self.core.resolve_campaign(&campaign).map(|campaign| Ask::Retry { campaign, lever, facts })
             }

@@ -3,12 +3,16 @@
 use super::gather::Gathered;
 use super::query::Query;
 use crate::ledger::Durable;
+use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 use windlass_engine::core::{Place, Removal, RequestKey};
 use windlass_shared::bindings::Bindings;
+use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, SessionId, WorkerId};
-use windlass_shared::lever::Lever;
+use windlass_shared::lever::{Change, Lever};
+use windlass_shared::path::TreePath;
+use windlass_shared::plan::Deliverable;
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::{self, Report};
@@ -67,6 +71,17 @@ pub(crate) enum Asked {
     Move { campaign: String, lever: LeverNumber, place: Place },
     /// Put a lever in line again.
     Retry { campaign: String, lever: LeverNumber },
+    /// Put a fix on a failed run.
+    Fix { campaign: String, iteration: IterationNumber, change: Change },
+    /// Put a repaired script in the place of one that failed.
+    AddDeliverable { campaign: String, iteration: IterationNumber, deliverable: Box<Deliverable> },
+    /// Write a conclusion; with the deliverables that the ledger has of a decided iteration.
+    Conclude {
+        campaign: String,
+        iteration: IterationNumber,
+        conclusion: Box<Conclusion>,
+        delivered: BTreeSet<TreePath>,
+    },
     /// End the open iteration.
     Cancel { campaign: String, iteration: IterationNumber },
     /// Change priority or name.
@@ -90,6 +105,6 @@ pub(crate) enum Asked {
 impl Asked {
     /// Whether it makes work that a nearly full disk could not hold.
     pub fn makes_work(&self) -> bool {
-        matches!(self, Self::Create { .. } | Self::Propose { .. })
+        matches!(self, Self::Create { .. } | Self::Propose { .. } | Self::Fix { .. })
     }
 }

@@ -10,13 +10,15 @@ use bytes::Bytes;
 use windlass_engine::core::Observation;
 use windlass_engine::gate::Contents;
 use windlass_engine::gate::editable::Editable;
+use windlass_engine::gate::epochs::{CapFacts, CapWanted, gather_cap};
 use windlass_engine::gate::facts::{
-    Fetched, FixFacts, Lacking, Look, Merged, ProposalFacts, ProposalWanted, PullFacts, PullWanted, Rejected,
-    Wanted, WantedKey, gather_fix, gather_pull,
+    Fetched, FixFacts, FixWanted, Lacking, Look, Merged, ProposalFacts, ProposalWanted, PullFacts,
+    PullWanted, Rejected, Wanted, WantedKey, gather_fix, gather_pull,
 };
 use windlass_engine::gate::guard;
 use windlass_engine::gate::proposal::gather_proposal;
 use windlass_shared::attempt::AttemptKey;
+use windlass_shared::bindings::{Bindings, GateKind};
 use windlass_shared::digest::Digest;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::tree::Manifest;
@@ -43,10 +45,12 @@ pub(crate) enum Finding {
     Seen(Box<Observation>),
     /// For a proposal.
     Proposal(Result<Box<ProposalFacts>, Box<Rejected>>),
+    /// For a researcher's fix.
+    Fix(Result<Box<FixFacts>, Refusal>),
     /// For a lever that is to be put back.
     Retry(Result<Box<PullFacts>, Refusal>),
-    /// For a creation: whether the tree may be run.
-    Tree(Result<(), Refusal>),
+    /// For a creation: whether the tree may be run; under the epoch gate with the tree whose cap is set.
+    Tree(Result<Option<CapFacts>, Refusal>),
 }
 
 /// Why gathering failed; it is tried again or told to the caller.
@@ -155,6 +159,15 @@ pub(super) async fn proposal(stores: Stores, wanted: ProposalWanted) -> Gathered
     Gathered { finding: Finding::Proposal(facts), blobs }
 }
 
+/// Gathers the facts of a researcher's fix.
+pub(super) async fn fix(stores: Stores, wanted: FixWanted) -> Gathered {
+    let (facts, blobs) = match rounds(&stores, move |fetched| gather_fix(&wanted, fetched)).await {
+        Ok((facts, blobs)) => (Ok(Box::new(facts)), blobs),
+        Err(failure) => (Err(refusal(failure)), Vec::new()),
+    };
+    Gathered { finding: Finding::Fix(facts), blobs }
+}
+
 /// Gathers the facts of a lever that is to be put back.
 pub(super) async fn retry(stores: Stores, wanted: PullWanted) -> Gathered {
     let (facts, blobs) = match rounds(&stores, move |fetched| gather_pull(&wanted, fetched)).await {
@@ -165,10 +178,24 @@ pub(super) async fn retry(stores: Stores, wanted: PullWanted) -> Gathered {
 }
 
 /// Checks a workspace's tree: every path stays inside (P3), some file is editable (P2), and every blob is
-/// there (I16).
-pub(super) async fn tree(stores: Stores, digest: Digest, editable: Vec<String>) -> Gathered {
-    let finding = Finding::Tree(check_tree(&stores, digest, editable).await);
-    Gathered { finding, blobs: Vec::new() }
+/// there (I16). Under the epoch gate its cap is found and set (P17).
+pub(super) async fn tree(stores: Stores, digest: Digest, bindings: Bindings) -> Gathered {
+    if let Err(refusal) = check_tree(&stores, digest, bindings.editable_files.clone()).await {
+        return Gathered { finding: Finding::Tree(Err(refusal)), blobs: Vec::new() };
+    }
+    if bindings.gate != GateKind::Epochs {
+        return Gathered { finding: Finding::Tree(Ok(None)), blobs: Vec::new() };
+    }
+    let wanted = CapWanted {
+        tree: digest,
+        budget: bindings.budget_epochs(),
+        epochs: bindings.windlass.epochs.unwrap_or_default(),
+        editable: bindings.editable_files,
+    };
+    match rounds(&stores, move |fetched| gather_cap(&wanted, fetched)).await {
+        Ok((facts, blobs)) => Gathered { finding: Finding::Tree(Ok(Some(facts))), blobs },
+        Err(failure) => Gathered { finding: Finding::Tree(Err(refusal(failure))), blobs: Vec::new() },
+    }
 }
 
 async fn check_tree(stores: &Stores, digest: Digest, editable: Vec<String>) -> Result<(), Refusal> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::gate::facts::{FixWanted, Merged, PullWanted};
 use windlass_shared::id::{IterationNumber, LeverNumber};
+use windlass_shared::lever::Change;
 use windlass_shared::space::Marks;
 
 fn stores(folder: &Path, writer: &Writer) -> Stores {
@@ -58,6 +59,7 @@ async fn what_can_never_be_gathered_is_a_refusal_and_what_may_come_is_wanted_aga
             anchor: None,
             editable: vec![editable.to_owned()],
             evidence: None,
+            cap: None,
         }))
     };
     for (wanted, reason) in [(pull(absent, "../x"), "BINDING"), (pull(huge, "train.py"), "TOO_MUCH")] {
@@ -69,11 +71,12 @@ async fn what_can_never_be_gathered_is_a_refusal_and_what_may_come_is_wanted_aga
         campaign: "digits-1".into(),
         iteration: IterationNumber(2),
         fix: 0,
-        patch: absent,
+        change: Change::Patch(absent),
         tree: huge,
         written_on: absent,
         parent: absent,
         editable: vec!["train.py".to_owned()],
+        cap: None,
     }));
     let Observation::Fix(facts) = seen(&stores, fix).await else { panic!("not a fix's facts") };
     assert_eq!(facts.applied.as_ref().map_err(Refusal::reason), Err("TOO_MUCH"));

@@ -12,9 +12,11 @@ use windlass_engine::explain::Subject;
 use windlass_proto::v1::campaign_service_server::CampaignService;
 use windlass_proto::{document, refusal::to_status, v1};
 use windlass_shared::bindings::Bindings;
+use windlass_shared::conclusion::Conclusion;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
-use windlass_shared::lever::Lever;
-use windlass_shared::record::Answer;
+use windlass_shared::lever::{Change, Lever};
+use windlass_shared::plan::Deliverable;
+use windlass_shared::record::{Answer, Body};
 use windlass_shared::refusal::Refusal;
 
 /// The service over one coordinator.
@@ -254,6 +256,63 @@ impl CampaignService for Campaigns {
         let iteration = IterationNumber(message.iteration);
         self.change(key, Asked::Cancel { campaign, iteration }).await?;
         Ok(Response::new(v1::CancelIterationResponse {}))
+    }
+
+    async fn submit_fix(
+        &self,
+        request: Request<v1::SubmitFixRequest>,
+    ) -> Result<Response<v1::SubmitFixResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/SubmitFix", id, &message);
+        let change: Change = document::read("change_document", &message.change_document)
+            .map_err(|refusal| to_status(&refusal))?;
+        let campaign = name("campaign", message.campaign)?;
+        let iteration = IterationNumber(message.iteration);
+        self.change(key, Asked::Fix { campaign, iteration, change }).await?;
+        Ok(Response::new(v1::SubmitFixResponse {}))
+    }
+
+    async fn add_deliverable(
+        &self,
+        request: Request<v1::AddDeliverableRequest>,
+    ) -> Result<Response<v1::AddDeliverableResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/AddDeliverable", id, &message);
+        let deliverable: Deliverable = document::read("deliverable_document", &message.deliverable_document)
+            .map_err(|refusal| to_status(&refusal))?;
+        let campaign = name("campaign", message.campaign)?;
+        let iteration = IterationNumber(message.iteration);
+        let asked = Asked::AddDeliverable { campaign, iteration, deliverable: Box::new(deliverable) };
+        self.change(key, asked).await?;
+        Ok(Response::new(v1::AddDeliverableResponse {}))
+    }
+
+    async fn write_conclusion(
+        &self,
+        request: Request<v1::WriteConclusionRequest>,
+    ) -> Result<Response<v1::WriteConclusionResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/WriteConclusion", id, &message);
+        let conclusion: Conclusion = document::read("conclusion_document", &message.conclusion_document)
+            .map_err(|refusal| to_status(&refusal))?;
+        let (campaign, _) = self.resolve(message.campaign).await?;
+        let iteration = IterationNumber(message.iteration);
+        let readers = self.handle.stores.readers.clone();
+        let asked = campaign.clone();
+        let records = blocking(move || readers.iteration(&asked, iteration))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
+        let delivered = records.into_iter().filter_map(|record| match record.body {
+            Body::DeliverableAccepted { output, .. } => Some(output),
+            _ => None,
+        });
+        let (campaign, delivered) = (campaign.0, delivered.collect());
+        let conclusion = Box::new(conclusion);
+        self.change(key, Asked::Conclude { campaign, iteration, conclusion, delivered }).await?;
+        Ok(Response::new(v1::WriteConclusionResponse {}))
     }
 
     async fn explain(

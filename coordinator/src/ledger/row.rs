@@ -153,6 +153,7 @@ impl Subject {
             }
             Body::IterationCancelled { iteration }
             | Body::FixApplied { iteration, .. }
+            | Body::DeliverableAdded { iteration, .. }
             | Body::DeliverableAccepted { iteration, .. }
             | Body::ConclusionWritten { iteration, .. }
             | Body::EvidenceRemoved { iteration, .. }

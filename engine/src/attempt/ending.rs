@@ -30,6 +30,10 @@ pub struct ExitRecord {
     pub log_bytes: u64,
     /// Bytes of log that were cut out, 0 when it is whole.
     pub log_cut_bytes: u64,
+    /// Bytes of the log that were printed by the end of the grace; none where the run had ended by then, or
+    /// where passing the budget is a crash (P16).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_bytes_in_time: Option<u64>,
     /// The limit that it was killed for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exceeded: Option<Exceeded>,
@@ -121,6 +125,7 @@ mod tests {
             duration_ms: 0,
             log_bytes: 0,
             log_cut_bytes: 0,
+            log_bytes_in_time: None,
             exceeded: None,
         }
     }

@@ -11,6 +11,7 @@ use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::Pin;
+use windlass_shared::plan::Deliverable;
 use windlass_shared::record::{Body, HoldReason, Record};
 use windlass_shared::view::{CampaignState, IterationSummary, LeverState};
 
@@ -63,15 +64,15 @@ impl Campaign {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
                 let gpus = devices.iter().filter(|id| is_gpu(id.as_str())).count() as u64;
                 self.gpu_ms = self.gpu_ms.saturating_add(outcome.duration_ms.saturating_mul(gpus));
-                self.attempt_ended(key, *attempt_kind, worker, outcome);
+                self.attempt_ended(key, *attempt_kind, worker, outcome, record.wall_ms);
             }
             Body::ReportSuperseded { attempt, .. } => {
                 if let Some(mark) = self.attempts.get_mut(&(attempt.iteration, attempt.number)) {
                     mark.state = MarkState::Superseded;
                 }
             }
-            Body::FixApplied { fix, tree, net_lines, .. } => {
-                if let Some(open) = &mut self.open {
+            Body::FixApplied { iteration, fix, tree, net_lines, .. } => {
+                if let Some(open) = self.open.as_mut().filter(|open| open.number == *iteration) {
                     open.fixes_tried.insert(*fix);
                     open.fixes_applied += 1;
                     open.tree = *tree;
@@ -82,6 +83,11 @@ impl Campaign {
                     open.unrecorded.clear();
                 }
             }
+            Body::DeliverableAdded { iteration, deliverable } => {
+                if let Some(open) = self.open.as_mut().filter(|open| open.number == *iteration) {
+                    open.replace(deliverable);
+                }
+            }
             Body::DeliverableAccepted { output, dimension, first_line, .. } => {
                 if let Some(open) = &mut self.open {
                     open.unrecorded.retain(|waiting| &waiting.path != output);
@@ -89,8 +95,9 @@ impl Campaign {
                     open.accepted.insert(output.clone(), accepted);
                 }
             }
-            Body::ConclusionWritten { conclusion, .. } => {
-                if let Some(open) = &mut self.open {
+            Body::ConclusionWritten { iteration, conclusion } => {
+                // One that comes after the decision replaces the text, which is the ledger's (P23).
+                if let Some(open) = self.open.as_mut().filter(|open| open.number == *iteration) {
                     open.conclusion = Some(conclusion.clone());
                 }
             }
@@ -227,6 +234,8 @@ impl Campaign {
             fixes_applied: 0,
             analysis_failures: 0,
             analysis_problem: None,
+            analysis_tail: String::new(),
+            ended_wall_ms: None,
             accepted: BTreeMap::new(),
             conclusion: None,
             is_cancelled: false,
@@ -251,7 +260,14 @@ impl Campaign {
         }
     }
 
-    fn attempt_ended(&mut self, key: AttemptKey, kind: Kind, worker: &WorkerId, outcome: &Outcome) {
+    fn attempt_ended(
+        &mut self,
+        key: AttemptKey,
+        kind: Kind,
+        worker: &WorkerId,
+        outcome: &Outcome,
+        wall_ms: i64,
+    ) {
         if let Some(mark) = self.attempts.get_mut(&(key.id.iteration, key.id.number)) {
             mark.state = if outcome.ending == Ending::Lost { MarkState::Lost } else { MarkState::Ended };
         }
@@ -260,6 +276,7 @@ impl Campaign {
             return;
         }
         open.live = None;
+        open.ended_wall_ms = Some(wall_ms);
         if outcome.ending.is_infrastructure() {
             open.infrastructure_failures += 1;
             open.last_infrastructure = Some(outcome.ending.to_string());
@@ -311,6 +328,7 @@ impl Campaign {
         }
         if number == IterationNumber::BASELINE {
             self.baseline_metric = metric;
+            self.baseline_ms = open.run.as_ref().map(|run| run.outcome.duration_ms);
             let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
             self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
@@ -377,6 +395,15 @@ impl Campaign {
 }
 
 impl Iteration {
+    /// A repaired script stands in the place of the one that failed, and has tries of its own (P21).
+    fn replace(&mut self, deliverable: &Deliverable) {
+        let Some(row) = self.plan.iter_mut().find(|row| row.output == deliverable.output) else { return };
+        *row = deliverable.clone();
+        self.analysis_failures = 0;
+        self.analysis_problem = None;
+        self.analysis_tail.clear();
+    }
+
     fn note_analysis(&mut self, outcome: &Outcome) {
         let delivered = |path| outcome.outputs.iter().any(|output| &output.path == path && is_there(output));
         let absent = self.missing().find(|row| !delivered(&row.output));
@@ -387,6 +414,7 @@ impl Iteration {
         let problem = format!("results/{} is not there: {why}", absent.output);
         self.analysis_failures += 1;
         self.analysis_problem = Some(problem);
+        self.analysis_tail.clone_from(&outcome.log_tail);
     }
 }
 

@@ -18,8 +18,10 @@ pub struct Facts<'a> {
     pub sentence: &'a str,
     /// The metric's name.
     pub metric: &'a str,
-    /// The gate's budget, milliseconds.
+    /// The gate's budget, milliseconds; under the epoch gate the safety limit behind it.
     pub budget_ms: u64,
+    /// Under the epoch gate: the cap (P17).
+    pub epochs: Option<u64>,
 }
 
 /// Composes a conclusion: metric and change, ending, gate use, first line of each deliverable.
@@ -52,6 +54,9 @@ pub fn conclude(facts: &Facts<'_>) -> Conclusion {
         bullets,
         deliverables: iteration.accepted.keys().map(|output| (output.clone(), Verdict::Neither)).collect(),
         automatic: true,
+        examined: String::new(),
+        ceiling_near: None,
+        anchor: None,
     }
 }
 
@@ -77,5 +82,11 @@ fn gate_use(facts: &Facts<'_>) -> String {
     let used_ms = run.outcome.duration_ms;
     let percent = used_ms.saturating_mul(100) / facts.budget_ms.max(1);
     let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);
-    format!("it used {} of {} ({percent} % of its gate)", seconds(used_ms), seconds(facts.budget_ms))
+    match facts.epochs {
+        Some(1) => format!("it took {} for 1 epoch", seconds(used_ms)),
+        Some(epochs) => format!("it took {} for {epochs} epochs", seconds(used_ms)),
+        None => {
+            format!("it used {} of {} ({percent} % of its gate)", seconds(used_ms), seconds(facts.budget_ms))
+        }
+    }
 }

@@ -52,10 +52,17 @@ pub struct RunEnd {
 }
 
 impl RunEnd {
-    /// Whether it gave a metric that counts: a metric line, exit code 0 in time, frozen files intact.
+    /// Whether it gave a metric that counts: a metric line, exit code 0 in time (or, where the campaign says
+    /// so, after its budget with the metric printed within the grace, P16), frozen files intact.
     pub fn is_measured(&self) -> bool {
         use windlass_shared::attempt::Ending;
-        self.outcome.ending == Ending::Finished
+        use windlass_shared::machine::Flag;
+        let in_time = match self.outcome.ending {
+            Ending::Finished => true,
+            Ending::SoftTimeout => self.outcome.flags.contains(&Flag::SoftTimeout),
+            _ => false,
+        };
+        in_time
             && self.outcome.frozen_changed.is_none()
             && self.outcome.reading.as_ref().is_some_and(|reading| reading.value().is_some())
     }
@@ -149,6 +156,10 @@ pub struct Iteration {
     pub accepted: BTreeMap<TreePath, Accepted>,
     /// The conclusion, once written.
     pub conclusion: Option<Conclusion>,
+    /// The log's end of the last analysis that left one missing, at most 50 lines.
+    pub analysis_tail: String,
+    /// When its last attempt ended, wall time: what it then waits for is counted from there.
+    pub ended_wall_ms: Option<i64>,
     /// Its owner has cancelled it: it is decided as soon as nothing of it runs.
     pub is_cancelled: bool,
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod automatic;
 mod decision;
+mod gates;
 mod iteration;
 mod lease;
 mod lever;
@@ -10,6 +11,7 @@ mod limits;
 mod pull;
 mod state;
 mod step;
+mod wait;
 
 pub use automatic::{Facts as ConclusionFacts, conclude};
 pub use decision::{Case, Decided, Held, decide, default_min_gain};
@@ -20,3 +22,4 @@ pub use state::{
     AttemptMark, Best, Campaign, Decided as DecidedMark, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason,
 };
 pub use step::{CANCELLED, Context, Due, Say, UNANALYSED, due};
+pub use wait::Wait;

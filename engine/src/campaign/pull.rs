@@ -42,6 +42,7 @@ impl Campaign {
             anchor: entry.document.anchor.clone(),
             editable: self.bindings.editable_files.clone(),
             evidence: self.best.as_ref().and_then(|best| self.evidence_of(best.iteration)),
+            cap: self.cap_rule(),
         }
     }
 

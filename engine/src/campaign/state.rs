@@ -6,7 +6,7 @@ use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use windlass_shared::bindings::Bindings;
+use windlass_shared::bindings::{Bindings, EpochCap};
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::{Digest, Hash};
@@ -157,8 +157,10 @@ pub struct Campaign {
     pub created_wall_ms: i64,
     /// Its bindings.
     pub bindings: Box<Bindings>,
-    /// The workspace (P2).
+    /// The workspace (P2), its epoch cap set (P17).
     pub tree: Digest,
+    /// Under the epoch gate: where the cap stands.
+    pub cap: Option<EpochCap>,
     /// Whether it moves.
     pub state: CampaignState,
     /// Levers in line, held, being tested, or kept to be put in line again.
@@ -185,6 +187,8 @@ pub struct Campaign {
     pub record: Option<Decimal>,
     /// The baseline's metric, for the default of `min_gain` (P26).
     pub baseline_metric: Option<Decimal>,
+    /// How long the baseline's run took, milliseconds, for the safety limit of the others (P17).
+    pub baseline_ms: Option<u64>,
     /// The model of the devices that the baseline was measured on; time-gated runs are held to it.
     pub baseline_device_model: Option<String>,
     /// The latest iteration whose analysis is there: the default evidence of an anchor (P6).
@@ -215,6 +219,7 @@ impl Campaign {
             created_wall_ms: wall_ms,
             bindings,
             tree,
+            cap: None,
             state: CampaignState::Active,
             levers: BTreeMap::new(),
             retriable: VecDeque::new(),
@@ -228,6 +233,7 @@ impl Campaign {
             best: None,
             record: None,
             baseline_metric: None,
+            baseline_ms: None,
             baseline_device_model: None,
             latest_analysed: None,
             measured: BTreeSet::new(),

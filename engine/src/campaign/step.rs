@@ -13,7 +13,7 @@ use windlass_shared::attempt::{AttemptKey, Kind, MetricSpec, Order, ScriptOrder}
 use windlass_shared::conclusion::Status;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{AttemptId, FencingNumber, IterationNumber, WorkerId};
-use windlass_shared::lever::FixTrigger;
+use windlass_shared::lever::{Change, FixTrigger};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Deliverable, Script};
 use windlass_shared::record::{Arithmetic, Body, HoldReason, PauseReason, StopReason};
@@ -145,7 +145,10 @@ impl Context<'_> {
             Need::Analysis => self.lease(open, Kind::Analysis),
             Need::Fix(fix) => self.apply_fix(open, fix),
             Need::Accept => Due::Records(accept(open)),
-            Need::Decide => Due::Records(self.decide(open)),
+            Need::Decide => match self.waits(open) {
+                Some(text) => Due::Nothing(text),
+                None => Due::Records(self.decide(open)),
+            },
         }
     }
 
@@ -181,11 +184,12 @@ impl Context<'_> {
                 campaign: campaign.id.clone(),
                 iteration: open.number,
                 fix,
-                patch: carried.patch,
+                change: Change::Patch(carried.patch),
                 tree: open.tree,
                 written_on: entry.changed,
                 parent: campaign.parent_tree(),
                 editable: campaign.bindings.editable_files.clone(),
+                cap: campaign.cap_rule(),
             })
         });
         let Some(wanted) = wanted else { return Due::Nothing("its fix is not in the ledger".to_owned()) };
@@ -196,6 +200,7 @@ impl Context<'_> {
                 fix,
                 tree: *tree,
                 net_lines: *net_lines,
+                change: None,
             }]),
             // `fix` passes refused ones over, so this one is not asked for again.
             Some(Err(refusal)) => Due::Nothing(format!("its fix does not go: {refusal}")),
@@ -231,7 +236,7 @@ impl Context<'_> {
             iteration: open.number,
             number: open.attempts + 1,
         };
-        let budget_ms = bindings.budget_ms();
+        let budget_ms = self.campaign.run_limit_ms(open.number);
         let (soft_limit_ms, hard_limit_ms) = match kind {
             Kind::Run => (budget_ms, budget_ms.saturating_mul(2)),
             Kind::Analysis => (w.analysis.time_limit.ms, w.analysis.time_limit.ms + ANALYSIS_GRACE_MS),
@@ -247,13 +252,14 @@ impl Context<'_> {
             command: bindings.command().to_owned(),
             soft_limit_ms,
             hard_limit_ms,
+            measure_until_ms: self.campaign.measure_until_ms(kind, soft_limit_ms, hard_limit_ms),
             metric: (kind == Kind::Run).then(|| MetricSpec {
                 name: bindings.metric.clone(),
                 line: w.metric_line,
                 range: w.metric_range.clone(),
             }),
             editable: bindings.editable_files.clone(),
-            env: w.env.clone(),
+            env: self.campaign.run_env(kind),
             scripts: scripts
                 .map(|row| ScriptOrder { script: row.script.clone(), output: row.output.clone() })
                 .collect(),
@@ -295,26 +301,28 @@ impl Context<'_> {
             iteration: open,
             sentence: &arithmetic.sentence,
             metric: &campaign.bindings.metric,
-            budget_ms: campaign.bindings.budget_ms(),
+            budget_ms: campaign.run_limit_ms(open.number),
+            epochs: campaign.cap.as_ref().map(|cap| cap.set),
         };
-        let conclusion = conclude(&facts);
-        let summary = conclusion.finding.clone();
+        // One that a researcher wrote stands in the ledger already (P23).
+        let written = open.conclusion.as_ref().map(|conclusion| conclusion.finding.clone());
+        let conclusion = written.is_none().then(|| conclude(&facts));
+        let summary = written.or_else(|| Some(conclusion.as_ref()?.finding.clone())).unwrap_or_default();
         let best = match status {
             Status::Keep => Some(open.number),
             _ => campaign.best.as_ref().map(|best| best.iteration),
         };
-        let mut records = vec![
-            Body::ConclusionWritten { iteration: open.number, conclusion },
-            Body::IterationDecided {
-                iteration: open.number,
-                status,
-                reason: reason.clone(),
-                arithmetic,
-                best,
-                summary,
-                description: campaign.title(open.lever).to_owned(),
-            },
-        ];
+        let write = |conclusion| Body::ConclusionWritten { iteration: open.number, conclusion };
+        let mut records: Vec<Body> = conclusion.map(write).into_iter().collect();
+        records.push(Body::IterationDecided {
+            iteration: open.number,
+            status,
+            reason: reason.clone(),
+            arithmetic,
+            best,
+            summary,
+            description: campaign.title(open.lever).to_owned(),
+        });
         records.extend(self.aftermath(open, status, &reason));
         records
     }

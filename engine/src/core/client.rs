@@ -1,11 +1,11 @@
 //! What clients ask for: each request becomes records and an answer, or a refusal.
 
-use super::{Ask, Durable, Removal, RequestKey, steer};
+use super::{Ask, Durable, Removal, RequestKey, help, steer};
 use crate::campaign::{Campaign, Past};
 use crate::gate::facts::{Look, ProposalFacts, Rejected};
 use crate::gate::plan;
 use crate::session::Fleet;
-use windlass_shared::bindings::Bindings;
+use windlass_shared::bindings::{Bindings, EpochCap, GateKind};
 use windlass_shared::conclusion::Status;
 use windlass_shared::device::DeviceState;
 use windlass_shared::digest::{Digest, Hash};
@@ -28,7 +28,7 @@ pub(super) fn decide(
     ask: Ask,
 ) -> Result<Decided, Refusal> {
     match ask {
-        Ask::Create { name, bindings, tree } => create(durable, request, name, bindings, tree),
+        Ask::Create { name, bindings, tree, cap } => create(durable, request, name, bindings, (tree, cap)),
         Ask::Propose { campaign, lever, facts } => {
             propose(find(durable, &campaign)?, lever, facts.map(|facts| *facts).map_err(|found| *found))
         }
@@ -36,6 +36,15 @@ pub(super) fn decide(
         Ask::Move { campaign, lever, place } => steer::move_lever(find(durable, &campaign)?, lever, place),
         Ask::Retry { campaign, lever, facts } => {
             steer::retry(find(durable, &campaign)?, lever, facts.map(|facts| *facts))
+        }
+        Ask::Fix { campaign, iteration, change, facts } => {
+            help::fix(find(durable, &campaign)?, iteration, change, facts.map(|facts| *facts))
+        }
+        Ask::AddDeliverable { campaign, iteration, deliverable } => {
+            help::add_deliverable(find(durable, &campaign)?, iteration, deliverable)
+        }
+        Ask::Conclude { campaign, iteration, conclusion, delivered } => {
+            help::conclude(find(durable, &campaign)?, iteration, conclusion, delivered)
         }
         Ask::Cancel { campaign, iteration } => steer::cancel(find(durable, &campaign)?, iteration),
         Ask::Update { campaign, priority, name } => steer::update(find(durable, &campaign)?, priority, name),
@@ -60,9 +69,13 @@ fn create(
     request: &RequestKey,
     name: String,
     bindings: Box<Bindings>,
-    tree: Digest,
+    (tree, cap): (Digest, Option<EpochCap>),
 ) -> Result<Decided, Refusal> {
     bindings.validate()?;
+    if (bindings.gate == GateKind::Epochs) != cap.is_some() {
+        let problem = "its epoch cap was not looked for".to_owned();
+        return Err(Refusal::Malformed { field: "tree", problem });
+    }
     let rows = bindings
         .windlass
         .baseline
@@ -78,7 +91,8 @@ fn create(
         }
     }
     let id = campaign_id(durable, &name, request);
-    let mut records = vec![(Some(id.clone()), Body::CampaignCreated { name: name.clone(), bindings, tree })];
+    let mut records =
+        vec![(Some(id.clone()), Body::CampaignCreated { name: name.clone(), bindings, tree, cap })];
     let replaced =
         durable.campaigns.values().find(|campaign| campaign.name == name && has_no_ground(campaign));
     let mut taken = 0;

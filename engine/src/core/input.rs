@@ -1,12 +1,16 @@
 //! What may change the ledger: the inputs of [`Core::decide`](super::Core::decide).
 
-use crate::gate::facts::{ProposalFacts, PullFacts, Rejected};
-use windlass_shared::bindings::Bindings;
+use crate::gate::facts::{FixFacts, ProposalFacts, PullFacts, Rejected};
+use std::collections::BTreeSet;
+use windlass_shared::bindings::{Bindings, EpochCap};
+use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{
     CampaignId, DeviceId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId,
 };
-use windlass_shared::lever::Lever;
+use windlass_shared::lever::{Change, Lever};
+use windlass_shared::path::TreePath;
+use windlass_shared::plan::Deliverable;
 use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
@@ -79,8 +83,10 @@ pub enum Ask {
         name: String,
         /// Resolved bindings.
         bindings: Box<Bindings>,
-        /// The workspace.
+        /// The workspace; under the epoch gate with its cap set.
         tree: Digest,
+        /// Under the epoch gate: what was found and set.
+        cap: Option<EpochCap>,
     },
     /// A lever, with what the gates found.
     Propose {
@@ -115,6 +121,37 @@ pub enum Ask {
         lever: LeverNumber,
         /// What its gates find now, looked up in the evidence of a proposal (P6).
         facts: Result<Box<PullFacts>, Refusal>,
+    },
+    /// Put a fix on a failed run (P19).
+    Fix {
+        /// Whose.
+        campaign: CampaignId,
+        /// Which iteration.
+        iteration: IterationNumber,
+        /// The change.
+        change: Change,
+        /// What was found of it.
+        facts: Result<Box<FixFacts>, Refusal>,
+    },
+    /// Put a repaired script in the place of one that failed (P21).
+    AddDeliverable {
+        /// Whose.
+        campaign: CampaignId,
+        /// Which iteration.
+        iteration: IterationNumber,
+        /// The row of the plan.
+        deliverable: Box<Deliverable>,
+    },
+    /// Write a conclusion (P23).
+    Conclude {
+        /// Whose.
+        campaign: CampaignId,
+        /// Which iteration.
+        iteration: IterationNumber,
+        /// The text.
+        conclusion: Box<Conclusion>,
+        /// The deliverables of a decided iteration, as the ledger has them.
+        delivered: BTreeSet<TreePath>,
     },
     /// End the open iteration.
     Cancel {

@@ -172,6 +172,9 @@ impl Core {
     /// is left.
     pub fn wants(&mut self, now: Time) -> Vec<Command> {
         self.soft.advance(now.mono_ms, self.durable.live.keys().cloned());
+        for campaign in std::mem::take(&mut self.soft.over) {
+            self.touch(&campaign);
+        }
         let mut commands = Vec::new();
         for worker in std::mem::take(&mut self.soft.silent) {
             if self.durable.live.contains_key(&worker) {
@@ -219,6 +222,7 @@ impl Core {
         while let Some(id) = self.soft.first_dirty() {
             let Some(campaign) = self.durable.campaigns.get(&id) else { return };
             self.soft.rest_after_failure(campaign, now.mono_ms);
+            self.soft.begin_wait(campaign, now);
             let due = self.due_for(&id, Say::Nothing);
             let asked = match &due {
                 Some(Due::Device(_)) => self.in_context(&id, Say::Nothing, campaign::asked).flatten(),

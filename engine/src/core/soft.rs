@@ -2,7 +2,7 @@
 //! wants. Rebuilt from observations; never in a record.
 
 use super::waiting::{Rank, Waiting, rank};
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, Wait};
 use crate::gate::facts::{FixFacts, FixWanted, PullFacts, PullWanted, WantedKey};
 use crate::placement::{Ask, Reservations};
 use crate::session::Fleet;
@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::session::Answer;
+use windlass_shared::time::Time;
 
 /// Facts that could not be gathered (a blob that cannot be read) are wanted again after this long, and so is
 /// a step that could not be taken.
@@ -24,6 +25,7 @@ enum Timer {
     Backoff(CampaignId),
     Gather(WantedKey),
     Step(CampaignId),
+    Wait(CampaignId, IterationNumber),
 }
 
 /// See the module.
@@ -37,6 +39,10 @@ pub struct Soft {
     /// Campaigns whose step could not be taken.
     resting_steps: BTreeSet<CampaignId>,
     backoff: BTreeMap<CampaignId, Backoff>,
+    /// Waits for a person, each on the monotonic clock.
+    clocks: BTreeMap<(CampaignId, IterationNumber), Clock>,
+    /// Campaigns whose wait is over.
+    pub(super) over: BTreeSet<CampaignId>,
     timers: BTreeSet<(u64, Timer)>,
     dirty: BTreeSet<Rank>,
     waiting: Waiting,
@@ -50,6 +56,13 @@ pub struct Soft {
     has_started: bool,
     /// Until then the workers that have not spoken in this life keep their leases.
     fresh_until_ms: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    wait: Wait,
+    until_ms: u64,
+    is_over: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -153,9 +166,48 @@ impl Soft {
                     self.resting_steps.remove(&campaign);
                     self.wake_one(&campaign);
                 }
+                Some((at_ms, Timer::Wait(campaign, iteration))) => {
+                    let clock = self.clocks.get_mut(&(campaign.clone(), iteration));
+                    if let Some(clock) = clock.filter(|clock| clock.until_ms <= at_ms) {
+                        clock.is_over = true;
+                        self.over.insert(campaign);
+                    }
+                }
                 None => break,
             }
         }
+    }
+
+    /// Begins to count what the open iteration waits for. What is left of it is known from the record that
+    /// began it; from then on no clock that people set says anything.
+    pub(super) fn begin_wait(&mut self, campaign: &Campaign, now: Time) {
+        let waits: Vec<_> =
+            campaign.open.iter().filter_map(|open| Some((open.number, campaign.wait(open)?))).collect();
+        if waits.is_empty() && self.clocks.is_empty() {
+            return;
+        }
+        let key = |number| (campaign.id.clone(), number);
+        let range = key(IterationNumber(0))..=key(IterationNumber(u32::MAX));
+        let known: Vec<_> =
+            self.clocks.range(range).map(|((_, number), clock)| (*number, clock.wait)).collect();
+        for stale in known.iter().filter(|known| !waits.contains(known)) {
+            self.clocks.remove(&key(stale.0));
+        }
+        for (number, wait) in waits.into_iter().filter(|wait| !known.contains(wait)) {
+            let left_ms = wait.until_wall_ms().saturating_sub(now.wall_ms);
+            let left_ms = u64::try_from(left_ms).unwrap_or(0).min(wait.span_ms);
+            let until_ms = now.mono_ms.saturating_add(left_ms);
+            self.clocks.insert(key(number), Clock { wait, until_ms, is_over: left_ms == 0 });
+            if left_ms > 0 {
+                self.timers.insert((until_ms, Timer::Wait(campaign.id.clone(), number)));
+            }
+        }
+    }
+
+    /// Whether this wait of an iteration is over.
+    pub(crate) fn wait_is_over(&self, campaign: &CampaignId, iteration: IterationNumber, wait: Wait) -> bool {
+        let clock = self.clocks.get(&(campaign.clone(), iteration));
+        clock.is_some_and(|clock| clock.wait == wait && clock.is_over)
     }
 
     /// Begins the pause after a failure of the machinery, once per failure.

@@ -2,16 +2,18 @@
 
 use super::client::evidence_for;
 use super::machine::Core;
-use super::steer;
+use super::{help, steer};
 use crate::campaign::{Campaign, Due, Iteration, LeverEntry, Need, Past};
-use crate::gate::facts::{ProposalWanted, PullWanted};
+use crate::gate::facts::{FixWanted, ProposalWanted, PullWanted};
 use crate::session::{Member, Presence};
 use windlass_shared::attempt::{Kind, Phase};
-use windlass_shared::id::{AttemptId, CampaignId, DeviceId, LeverNumber, WorkerId};
-use windlass_shared::lever::Lever;
+use windlass_shared::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::lever::{Change, Lever};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
-use windlass_shared::view::{AttemptView, CampaignView, LeverView, OpenIteration, WorkerView};
+use windlass_shared::view::{
+    AttemptView, CampaignView, LeverView, OpenIteration, WaitFor, WaitView, WorkerView,
+};
 
 /// Candidates named when a prefix is ambiguous.
 const CANDIDATES_MAX: usize = 8;
@@ -141,12 +143,23 @@ impl Core {
             workspace: campaign.tree,
             editable: campaign.bindings.editable_files.clone(),
             evidence,
+            cap: campaign.cap_rule(),
         })
     }
 
     /// What must be known before a lever can be put back in line.
     pub fn retry_wanted(&self, id: &CampaignId, lever: LeverNumber) -> Result<PullWanted, Refusal> {
         steer::retry_wanted(self.campaign(id)?, lever)
+    }
+
+    /// What must be known before a researcher's fix is taken (P19).
+    pub fn fix_wanted(
+        &self,
+        id: &CampaignId,
+        iteration: IterationNumber,
+        change: Change,
+    ) -> Result<FixWanted, Refusal> {
+        help::fix_wanted(self.campaign(id)?, iteration, change)
     }
 
     /// A campaign's durable state.
@@ -195,12 +208,17 @@ impl Core {
     }
 
     fn open_view(&self, now: Time, campaign: &Campaign, open: &Iteration) -> OpenIteration {
+        let wait = campaign.wait(open).filter(|wait| {
+            let is_over = self.soft().wait_is_over(&campaign.id, open.number, *wait);
+            !is_over && matches!(self.due(&campaign.id), Some(Due::Nothing(_)))
+        });
         let stage = match (&open.live, open.need(None)) {
             (Some(_), _) if open.is_cancelled => "being cancelled",
             (Some(live), _) if live.kind == Kind::Run => "running",
             (Some(_), _) => "analysing",
             (None, Need::Run | Need::Analysis) => "waiting for a device",
             (None, Need::Fix(_)) => "taking up its fix",
+            (None, Need::Decide) if wait.is_some() => "waiting for its researcher",
             (None, _) => "concluding",
         };
         OpenIteration {
@@ -208,6 +226,19 @@ impl Core {
             lever: open.lever,
             title: campaign.title(open.lever).to_owned(),
             stage: stage.to_owned(),
+            wait: wait.map(|wait| WaitView {
+                what: wait.what,
+                until_wall_ms: wait.until_wall_ms(),
+                problem: campaign.trouble(open, wait.what),
+                remedy: campaign.remedy(open, wait),
+                log_tail: match wait.what {
+                    WaitFor::Fix => {
+                        open.run.as_ref().map_or_else(String::new, |run| run.outcome.log_tail.clone())
+                    }
+                    WaitFor::Script => open.analysis_tail.clone(),
+                    WaitFor::Conclusion => String::new(),
+                },
+            }),
             attempt: open.live.as_ref().map(|live| {
                 let member = self.soft().fleet().member(&live.worker);
                 let (phase, elapsed_ms) = match member.and_then(|member| member.attempts.get(&live.key)) {

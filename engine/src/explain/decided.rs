@@ -29,6 +29,13 @@ pub(super) fn tell(campaign: &Campaign, records: &[Record], answer: &mut Answer)
                 };
                 answer.figure("took", took);
             }
+            Body::FixApplied { change: Some(_), .. } => {
+                answer.rule("P19", "a fix of its researcher was put on top and run");
+            }
+            Body::DeliverableAdded { deliverable, .. } => {
+                let (output, script) = (&deliverable.output, deliverable.script.label());
+                answer.rule("P21", format!("the script of {output} was replaced by {script}"));
+            }
             Body::FixApplied { fix, .. } => {
                 answer.rule("P19", format!("fix {} of its lever was put on top and run", fix + 1));
             }

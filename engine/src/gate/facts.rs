@@ -7,15 +7,17 @@
 use super::anchor::{self, Finding};
 use super::contents::Contents;
 use super::editable::Editable;
+use super::epochs::{self, CapRule};
 use super::guard;
 use super::merge::{self, Merge};
 use super::numstat;
 use super::patch::{Applied, Patch};
+use super::proposal::edited;
 use std::collections::BTreeMap;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
-use windlass_shared::lever::{Anchor, Lever, Pin};
+use windlass_shared::lever::{Anchor, Change, Lever, Pin};
 use windlass_shared::path::TreePath;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::tree::{Manifest, Node};
@@ -97,6 +99,8 @@ pub struct ProposalWanted {
     pub editable: Vec<String>,
     /// Where the anchor is looked up.
     pub evidence: Option<Evidence>,
+    /// The epoch cap to which its change is held (P17).
+    pub cap: Option<CapRule>,
 }
 
 /// What was found of a proposed lever.
@@ -163,6 +167,8 @@ pub struct PullWanted {
     pub editable: Vec<String>,
     /// Where the anchor is looked up.
     pub evidence: Option<Evidence>,
+    /// The epoch cap to which it is held (P17).
+    pub cap: Option<CapRule>,
 }
 
 /// What was found of a lever whose turn has come.
@@ -207,10 +213,10 @@ pub struct FixWanted {
     pub campaign: CampaignId,
     /// Which iteration.
     pub iteration: IterationNumber,
-    /// Which of the lever's fixes.
+    /// Which of the lever's fixes; a researcher's own stands behind those.
     pub fix: u32,
-    /// The patch.
-    pub patch: Digest,
+    /// The change.
+    pub change: Change,
     /// The tree it goes on top of.
     pub tree: Digest,
     /// The lever's own tree, which the fix was written against.
@@ -219,6 +225,8 @@ pub struct FixWanted {
     pub parent: Digest,
     /// The campaign's editable set.
     pub editable: Vec<String>,
+    /// The epoch cap to which it is held (P17).
+    pub cap: Option<CapRule>,
 }
 
 /// What was found of a carried fix.
@@ -279,22 +287,30 @@ pub fn gather_pull(wanted: &PullWanted, fetched: &Fetched) -> Result<(PullFacts,
     let (parent, base) = (tree(wanted.parent, fetched)?, tree(wanted.base, fetched)?);
     let changed = tree(wanted.changed, fetched)?;
     let mut new = Contents::new();
-    let merged = match merge_onto(&parent, &base, &changed, &fetched.blobs)? {
+    let mut sight = fetched.blobs.clone();
+    let (base, changed) = match &wanted.cap {
+        Some(rule) => epochs::aligned(rule, base, changed, &mut sight)?,
+        None => (base, changed),
+    };
+    let merged = match merge_onto(&parent, &base, &changed, &sight)? {
         Err(files) => Merged::Conflict(files),
-        Ok(applied) => {
-            let mut sight = fetched.blobs.clone();
-            sight.extend(applied.blobs.clone());
-            need(numstat::blobs_needed(&parent, &applied.manifest), &sight)?;
-            new.extend(applied.blobs);
-            match guard::check_change(&parent, &applied.manifest, &editable, &wanted.files) {
-                Err(refusal) => Merged::Refused(refusal),
-                Ok(()) => Merged::Clean {
-                    net_lines: numstat::net_lines(&parent, &applied.manifest, &editable, &sight),
-                    diff: numstat::normalised_diff(&parent, &applied.manifest, &sight),
-                    tree: keep(&applied.manifest, &mut new),
-                },
+        Ok(applied) => match held(wanted.cap.as_ref(), applied, &sight) {
+            Err(Lacking::Refused(refusal)) => Merged::Refused(refusal),
+            Err(lacking) => return Err(lacking),
+            Ok(applied) => {
+                sight.extend(applied.blobs.clone());
+                need(numstat::blobs_needed(&parent, &applied.manifest), &sight)?;
+                new.extend(applied.blobs);
+                match guard::check_change(&parent, &applied.manifest, &editable, &wanted.files) {
+                    Err(refusal) => Merged::Refused(refusal),
+                    Ok(()) => Merged::Clean {
+                        net_lines: numstat::net_lines(&parent, &applied.manifest, &editable, &sight),
+                        diff: numstat::normalised_diff(&parent, &applied.manifest, &sight),
+                        tree: keep(&applied.manifest, &mut new),
+                    },
+                }
             }
-        }
+        },
     };
     let look = look(wanted.anchor.as_ref(), wanted.evidence.as_ref(), fetched)?;
     let facts = PullFacts {
@@ -341,15 +357,38 @@ fn apply_fix(
     editable: &Editable,
     fetched: &Fetched,
 ) -> Result<Applied, Lacking> {
-    let patch = Patch::parse(blob(wanted.patch, fetched)?)?;
-    need(patch.blobs_needed(on), &fetched.blobs)?;
-    let applied = match patch.apply(on, &fetched.blobs) {
+    let cap = wanted.cap.as_ref();
+    let patch = match &wanted.change {
+        Change::Patch(patch) => Patch::parse(blob(*patch, fetched)?)?,
+        Change::Files(files) => {
+            let applied = held(cap, edited(on, files), &fetched.blobs)?;
+            let paths: Vec<TreePath> = files.keys().cloned().collect();
+            guard::check_change(on, &applied.manifest, editable, &paths)?;
+            return Ok(applied);
+        }
+    };
+    let applied = match epochs::apply_held(&patch, on, cap, &fetched.blobs) {
         Ok(applied) => applied,
-        Err(refusal) if wanted.written_on == wanted.tree => return Err(refusal.into()),
-        Err(refusal) => rebase_fix(wanted, &patch, on, refusal, fetched)?,
+        Err(Lacking::Refused(refusal)) if wanted.written_on != wanted.tree && is_misfit(&refusal) => {
+            held(cap, rebase_fix(wanted, &patch, on, refusal, fetched)?, &fetched.blobs)?
+        }
+        Err(lacking) => return Err(lacking),
     };
     guard::check_change(on, &applied.manifest, editable, &patch.paths())?;
     Ok(applied)
+}
+
+/// Whether a patch was refused because it does not fit its base, and may fit another.
+pub(super) fn is_misfit(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Patch { .. })
+}
+
+/// A changed tree, held to the campaign's epoch cap if it has one (P17).
+pub(super) fn held(cap: Option<&CapRule>, applied: Applied, sight: &Contents) -> Result<Applied, Lacking> {
+    match cap {
+        None => Ok(applied),
+        Some(rule) => rule.hold(applied, sight),
+    }
 }
 
 /// A fix was written on the lever's own tree; where the best has moved under it, it is merged three-way.

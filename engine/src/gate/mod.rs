@@ -2,8 +2,10 @@
 //! [`Contents`], fetched beforehand; a gate that reads some says which by its `blobs_needed`.
 
 pub mod anchor;
+pub mod conclusion;
 mod contents;
 pub mod editable;
+pub mod epochs;
 pub mod facts;
 pub mod guard;
 pub mod lever;

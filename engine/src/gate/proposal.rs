@@ -3,8 +3,10 @@
 
 use super::contents::Contents;
 use super::editable::Editable;
+use super::epochs::apply_held;
 use super::facts::{
-    Fetched, Lacking, Look, ProposalFacts, ProposalWanted, Rejected, blob, keep, look, merge_onto, need, tree,
+    Fetched, Lacking, Look, ProposalFacts, ProposalWanted, Rejected, blob, held, is_misfit, keep, look,
+    merge_onto, need, tree,
 };
 use super::numstat;
 use super::patch::{Applied, Patch};
@@ -110,30 +112,35 @@ fn change(
     parent: &Manifest,
     fetched: &Fetched,
 ) -> Result<(Digest, Manifest, Applied), Lacking> {
+    let cap = wanted.cap.as_ref();
     match &wanted.lever.change {
-        Change::Files(files) => Ok((wanted.parent, parent.clone(), edited(parent, files))),
+        Change::Files(files) => {
+            let applied = held(cap, edited(parent, files), &fetched.blobs)?;
+            Ok((wanted.parent, parent.clone(), applied))
+        }
         Change::Patch(digest) => {
             let patch = Patch::parse(blob(*digest, fetched)?)?;
-            need(patch.blobs_needed(parent), &fetched.blobs)?;
-            let refusal = match patch.apply(parent, &fetched.blobs) {
+            let refusal = match apply_held(&patch, parent, cap, &fetched.blobs) {
                 Ok(applied) => return Ok((wanted.parent, parent.clone(), applied)),
-                Err(refusal) => refusal,
+                Err(Lacking::Refused(refusal)) if is_misfit(&refusal) => refusal,
+                Err(lacking) => return Err(lacking),
             };
             if wanted.workspace == wanted.parent {
                 return Err(refusal.into());
             }
             let workspace = tree(wanted.workspace, fetched)?;
-            need(patch.blobs_needed(&workspace), &fetched.blobs)?;
-            match patch.apply(&workspace, &fetched.blobs) {
+            match apply_held(&patch, &workspace, cap, &fetched.blobs) {
                 Ok(applied) => Ok((wanted.workspace, workspace, applied)),
                 // The refusal against the best is the one its author can act on.
-                Err(_) => Err(refusal.into()),
+                Err(Lacking::Refused(other)) if is_misfit(&other) => Err(refusal.into()),
+                Err(lacking) => Err(lacking),
             }
         }
     }
 }
 
-fn edited(parent: &Manifest, files: &BTreeMap<TreePath, Edit>) -> Applied {
+/// A tree with these files written or gone.
+pub(super) fn edited(parent: &Manifest, files: &BTreeMap<TreePath, Edit>) -> Applied {
     let mut manifest = parent.clone();
     for (path, edit) in files {
         match edit {

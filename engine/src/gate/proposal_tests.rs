@@ -78,6 +78,7 @@ fn desk(change: impl FnOnce(&mut Lever)) -> Desk {
         workspace: parent,
         editable: vec!["train.py".to_owned(), "model.py".to_owned()],
         evidence: Some(evidence),
+        cap: None,
     };
     Desk { fetched, wanted }
 }

@@ -42,6 +42,11 @@ impl Splitter {
         self.ended
     }
 
+    /// Lines that have ended so far.
+    pub fn lines(&self) -> u64 {
+        self.ended
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         let room = LINE_MAX_BYTES - self.begun.len();
         self.overlong |= bytes.len() > room;

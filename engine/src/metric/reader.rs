@@ -58,6 +58,17 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// As [`Reader::finish`], of a log that was torn in the middle: a last line without a newline does not count.
+    pub fn finish_torn(self) -> Reading {
+        let Self { spec, splitter, candidates } = self;
+        match candidates.pick(&spec, splitter.lines()) {
+            Ok((value, line)) => Reading::Metric { value, line },
+            Err(reason) => Reading::None { reason },
+        }
+    }
+}
+
 /// Reads a whole log.
 pub fn read(bytes: &[u8], spec: &MetricSpec) -> Reading {
     let mut reader = Reader::new(spec);

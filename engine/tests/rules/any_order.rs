@@ -28,6 +28,7 @@ enum Deed {
     Move(u8, u8),
     Retry(u8),
     Cancel,
+    Help(u8),
     Priority(i8),
     Pause,
     Resume,
@@ -57,6 +58,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         1 => ((1..9_u8), (0..9_u8)).prop_map(|(lever, to)| Deed::Move(lever, to)),
         2 => (1..9_u8).prop_map(Deed::Retry),
         1 => Just(Deed::Cancel),
+        4 => (0..3_u8).prop_map(Deed::Help),
         1 => any::<i8>().prop_map(Deed::Priority),
         1 => Just(Deed::Pause),
         2 => Just(Deed::Resume),
@@ -89,6 +91,21 @@ fn a_lever(which: u8) -> Lever {
         vec![crate::harness::row(&format!("d{which}"))]
     };
     Lever { fixes, analysis, ..lever(&format!("lever-{which}")) }
+}
+
+/// A fix, a repaired script or a conclusion for the latest iteration.
+fn help(world: &mut World, how: u8) {
+    let Some(iteration) = world.state().last_opened else { return };
+    let open = world.state().open.as_ref();
+    let missing = open.and_then(|open| open.missing().next()).map(|row| row.output.to_string());
+    let there: Vec<String> =
+        open.map(|open| open.accepted.keys().map(ToString::to_string).collect()).unwrap_or_default();
+    let there: Vec<&str> = there.iter().map(String::as_str).collect();
+    drop(match (how, missing) {
+        (0, _) => crate::help::fix(world, "helped"),
+        (1, Some(output)) => crate::help::replace(world, &output, "repaired"),
+        _ => crate::help::conclude(world, iteration.0, &there, &there),
+    });
 }
 
 fn order_of(world: &World, key: &AttemptKey) -> Option<Order> {
@@ -157,6 +174,8 @@ fn perform(world: &mut World, deed: Deed, sent: &mut Vec<Report>) {
                 drop(world.ask(Ask::Cancel { campaign, iteration }));
             }
         }
+        // What does not fit the moment is refused.
+        Deed::Help(how) => help(world, how),
         Deed::Priority(priority) => {
             ask(Ask::Update { campaign, priority: Some(priority.into()), name: None });
         }

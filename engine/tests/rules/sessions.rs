@@ -86,6 +86,7 @@ fn i4_the_same_request_has_the_same_answer_and_no_second_record() {
         name: "letters".to_owned(),
         bindings: Box::new(crate::harness::bindings(&json!({"priority": -1}))),
         tree: crate::harness::workspace(),
+        cap: None,
     };
     let first = world.ask_as(&key, create()).expect("created");
     let records = world.records.len();

@@ -6,7 +6,7 @@ mod research;
 mod validate;
 
 pub use extension::{Analysis, Extension, Resources, Simplicity, Stop};
-pub use research::{ConclusionRule, Epochs, MoveScheduler, Noise, OverrunRule, Score};
+pub use research::{ConclusionRule, EpochCap, Epochs, MoveScheduler, Noise, OverrunRule, Score};
 
 use crate::decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -185,6 +185,11 @@ impl Bindings {
     /// The command of one experiment.
     pub fn command(&self) -> &str {
         self.entrypoint.as_deref().or(self.run_cmd.as_deref()).unwrap_or_default()
+    }
+
+    /// The epoch gate's budget (P17); [`Bindings::validate`] has seen that it is a whole number.
+    pub fn budget_epochs(&self) -> u64 {
+        self.budget.to_f64().round() as u64
     }
 
     /// The time gate's budget, milliseconds (P16).

@@ -2,6 +2,7 @@
 
 use super::{ConclusionMode, Overrun};
 use crate::decimal::Decimal;
+use crate::digest::Digest;
 use crate::path::TreePath;
 use crate::time::Span;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -22,6 +23,21 @@ pub struct Epochs {
     /// of 10 min and three times what the baseline took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub safety_limit: Option<Span>,
+}
+
+/// The epoch cap as it was found at submit (P17).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EpochCap {
+    /// The editable file it stands in.
+    pub file: TreePath,
+    /// On which line of the submitted file, from 1.
+    pub line: u64,
+    /// What the user's own file says.
+    pub given: u64,
+    /// What every tree of the campaign says: the budget.
+    pub set: u64,
+    /// The workspace as submitted, the cap as it was.
+    pub submitted: Digest,
 }
 
 /// Replicates and the floor below which a gain is noise (P27).

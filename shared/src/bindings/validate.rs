@@ -1,8 +1,11 @@
 //! What a campaign file may say: refused by key, never ignored.
 
-use super::{Bindings, ConclusionMode, Dial, GateKind, Overrun, Strategy};
+use super::{Bindings, Dial, GateKind, Overrun, Strategy};
 use crate::refusal::Refusal;
 use std::collections::BTreeSet;
+
+/// The largest epoch budget: more is a mistake in the file.
+const EPOCHS_MAX: f64 = 1_000_000.0;
 
 impl Bindings {
     /// Refuses, by key, what is missing, impossible, or not run by this version.
@@ -25,8 +28,27 @@ impl Bindings {
             }
         }
         let budget = self.budget.to_f64();
-        if budget <= 0.0 || budget > 60.0 * 24.0 * 365.0 {
-            return wrong("budget", "give a positive number of minutes, at most a year");
+        match self.gate {
+            GateKind::Time if budget <= 0.0 || budget > 60.0 * 24.0 * 365.0 => {
+                return wrong("budget", "give a positive number of minutes, at most a year");
+            }
+            GateKind::Epochs if budget < 1.0 || budget > EPOCHS_MAX || budget.fract() != 0.0 => {
+                return wrong("budget", "give a whole number of epochs, at most a million");
+            }
+            GateKind::Time | GateKind::Epochs => {}
+        }
+        if let Some(grace) = self.windlass.overrun.grace
+            && (self.windlass.overrun.mode != Overrun::Measure || grace.ms == 0)
+        {
+            return wrong("windlass.overrun.grace", "a time above zero, with `mode: measure`");
+        }
+        if self.gate == GateKind::Time && self.windlass.epochs.is_some() {
+            return wrong("windlass.epochs", "says something only with `gate: epochs`");
+        }
+        if let Some(limit) = self.windlass.epochs.as_ref().and_then(|epochs| epochs.safety_limit)
+            && limit.ms == 0
+        {
+            return wrong("windlass.epochs.safety_limit", "give a time above zero");
         }
         if self.windlass.lanes == 0 {
             return wrong("windlass.lanes", "at least one lane is needed");
@@ -92,15 +114,11 @@ impl Bindings {
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
         let w = &self.windlass;
-        let given: [(&'static str, bool); 16] = [
-            ("gate: epochs", self.gate == GateKind::Epochs),
+        let given: [(&'static str, bool); 12] = [
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
-            ("windlass.conclusion: required", w.conclusion.mode == ConclusionMode::Required),
-            ("windlass.overrun: measure", w.overrun.mode == Overrun::Measure),
             ("windlass.lanes above 1", w.lanes > 1),
             ("windlass.weight other than 1", w.weight != 1),
-            ("windlass.epochs", w.epochs.is_some()),
             ("windlass.noise", w.noise.is_some()),
             ("windlass.score", w.score.is_some()),
             ("windlass.move_scheduler", w.move_scheduler.is_some()),
@@ -148,8 +166,8 @@ mod tests {
         bindings.windlass.score = Some(Score { run: "python3 score.py".to_owned(), artifact });
         assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "windlass.score" }));
         let mut bindings = minimal();
-        bindings.gate = GateKind::Epochs;
-        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "gate: epochs" }));
+        bindings.windlass.lanes = 2;
+        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "windlass.lanes above 1" }));
     }
 
     #[test]
@@ -166,6 +184,16 @@ mod tests {
         check(|b| b.entrypoint = None, "entrypoint");
         check(|b| b.editable_files.clear(), "editable_files");
         check(|b| b.budget = Decimal::parse("0").expect("zero"), "budget");
+        for budget in ["0", "2.5", "-1", "2e6"] {
+            let mut bindings = minimal();
+            bindings.gate = GateKind::Epochs;
+            bindings.budget = Decimal::parse(budget).expect(budget);
+            assert!(matches!(bindings.validate(), Err(Refusal::Binding { key: "budget", .. })), "{budget}");
+            bindings.budget = Decimal::parse("5").expect("five");
+            assert_eq!(bindings.validate(), Ok(()));
+            assert_eq!(bindings.budget_epochs(), 5);
+        }
+        check(|b| b.windlass.epochs = Some(Default::default()), "windlass.epochs");
         check(|b| b.windlass.lanes = 0, "windlass.lanes");
     }
 }

@@ -1,10 +1,13 @@
 //! Campaigns and levers, made up within what their owners may write.
 
 use crate::random::Random;
-use windlass_shared::bindings::{Bindings, Direction};
+use std::collections::BTreeSet;
+use windlass_engine::core::Core;
+use windlass_shared::bindings::{Bindings, ConclusionMode, ConclusionRule, Direction};
+use windlass_shared::conclusion::{Conclusion, Verdict};
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
-use windlass_shared::id::IterationNumber;
+use windlass_shared::id::{CampaignId, IterationNumber};
 use windlass_shared::lever::{Anchor, CarriedFix, Change, FixTrigger, Kind, Lever};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Compares, Deliverable, Script};
@@ -36,6 +39,12 @@ pub(crate) fn bindings(random: &mut Random) -> Bindings {
         w.resources.labels = vec!["fast".to_owned()];
     }
     w.fixes = random.range(0, 3) as u32;
+    // Short, so that a history sees their ends; 0 where nobody is there to help.
+    w.fix_wait = Span::from_secs(*random.pick(&[0, 0, 2, 10]).unwrap_or(&0));
+    w.analysis.wait = Span::from_secs(*random.pick(&[0, 2, 10]).unwrap_or(&0));
+    if random.chance(200) {
+        w.conclusion = ConclusionRule { mode: ConclusionMode::Required, wait: Some(Span::from_secs(5)) };
+    }
     w.passes = random.range(1, 4) as u32;
     w.analysis.time_limit = Span::from_secs(random.range(2, 20));
     w.analysis.gpus = u32::from(random.chance(120));
@@ -81,6 +90,30 @@ pub(crate) fn lever(random: &mut Random, title: String) -> Lever {
         changed_assumption: random.chance(200).then(|| "more data".to_owned()),
         analysis: rows(random, 1, 2),
         title,
+    }
+}
+
+/// The deliverables of an iteration that is open; of a decided one nothing is asked here.
+pub(crate) fn delivered(
+    core: &Core,
+    campaign: &CampaignId,
+    iteration: IterationNumber,
+) -> BTreeSet<TreePath> {
+    let open = core.durable().campaigns.get(campaign).and_then(|campaign| campaign.open.as_ref());
+    let open = open.filter(|open| open.number == iteration);
+    open.map(|open| open.accepted.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// A conclusion that judges these.
+pub(crate) fn conclusion(delivered: &BTreeSet<TreePath>) -> Conclusion {
+    Conclusion {
+        finding: "the loss is flat".to_owned(),
+        bullets: vec!["one".to_owned(), "two".to_owned(), "three".to_owned()],
+        deliverables: delivered.iter().map(|output| (output.clone(), Verdict::AsHelped)).collect(),
+        automatic: false,
+        examined: "all of it".to_owned(),
+        ceiling_near: None,
+        anchor: None,
     }
 }
 

@@ -12,7 +12,8 @@ use windlass_shared::bindings::Bindings;
 use windlass_shared::device::{Device, DeviceState};
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, DeviceId, IterationNumber, LeverNumber, RequestId, WorkerId};
-use windlass_shared::lever::Lever;
+use windlass_shared::lever::{Change, Lever};
+use windlass_shared::plan::Deliverable;
 use windlass_shared::record::Answer;
 use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
@@ -32,6 +33,9 @@ pub(crate) enum What {
     Move { campaign: CampaignId, lever: LeverNumber, place: Place },
     Retry { campaign: CampaignId, lever: LeverNumber },
     Cancel { campaign: CampaignId, iteration: IterationNumber },
+    Fix { campaign: CampaignId, iteration: IterationNumber },
+    Replace { campaign: CampaignId, iteration: IterationNumber, deliverable: Box<Deliverable> },
+    Conclude { campaign: CampaignId, iteration: IterationNumber },
     Update { campaign: CampaignId, priority: i32 },
     Pause(CampaignId),
     Resume(CampaignId),
@@ -153,7 +157,8 @@ impl World {
         }
         let campaign = self.random.pick(&self.client.campaigns)?.clone();
         Some(match self.random.below(100) {
-            0..58 => {
+            0..10 => self.some_help(campaign),
+            10..58 => {
                 let title = self.draw("lever");
                 let lever = Box::new(campaigns::lever(&mut self.random, title));
                 What::Propose { campaign, lever }
@@ -189,6 +194,24 @@ impl World {
             93..95 => What::Drain(self.some_worker()),
             _ => What::Undrain(self.some_worker()),
         })
+    }
+
+    /// What a researcher gives the latest iteration; mostly what it can use.
+    fn some_help(&mut self, campaign: CampaignId) -> What {
+        let core = self.coordinator.core.as_ref();
+        let known = core.and_then(|core| core.durable().campaigns.get(&campaign));
+        let open = known.and_then(|known| known.open.as_ref());
+        let iteration = known.and_then(|known| known.last_opened).unwrap_or(IterationNumber::BASELINE);
+        let missing: Option<Deliverable> = open.and_then(|open| open.missing().next().cloned());
+        let has_run = open.is_none_or(|open| open.run.as_ref().is_some_and(|run| run.is_measured()));
+        match missing {
+            _ if !has_run => What::Fix { campaign, iteration },
+            Some(row) => {
+                let deliverable = Box::new(Deliverable { question: "why not?".to_owned(), ..row });
+                What::Replace { campaign, iteration, deliverable }
+            }
+            None => What::Conclude { campaign, iteration },
+        }
     }
 
     /// Mostly one that may be put back: so that it is, at times.
@@ -242,7 +265,7 @@ impl World {
             What::Propose { campaign, lever } => {
                 Ask::Propose { campaign, lever, facts: Err(Box::new(Refusal::FactsMoved.into())) }
             }
-            What::Create { name, bindings, tree } => Ask::Create { name, bindings, tree },
+            What::Create { name, bindings, tree } => Ask::Create { name, bindings, tree, cap: None },
             What::Retire { campaign, lever } => Ask::Retire { campaign, lever },
             What::Move { campaign, lever, place } => Ask::Move { campaign, lever, place },
             What::Retry { campaign, lever } => {
@@ -252,6 +275,20 @@ impl World {
                 Ask::Retry { campaign, lever, facts }
             }
             What::Cancel { campaign, iteration } => Ask::Cancel { campaign, iteration },
+            What::Fix { campaign, iteration } => {
+                let change = Change::Patch(Digest::of(request.id.0.as_bytes()));
+                let wanted = core.fix_wanted(&campaign, iteration, change.clone());
+                let facts = wanted.map(|wanted| Box::new(gather::fix(self.seed, &wanted)));
+                Ask::Fix { campaign, iteration, change, facts }
+            }
+            What::Replace { campaign, iteration, deliverable } => {
+                Ask::AddDeliverable { campaign, iteration, deliverable }
+            }
+            What::Conclude { campaign, iteration } => {
+                let delivered = campaigns::delivered(core, &campaign, iteration);
+                let conclusion = Box::new(campaigns::conclusion(&delivered));
+                Ask::Conclude { campaign, iteration, conclusion, delivered }
+            }
             What::Update { campaign, priority } => {
                 Ask::Update { campaign, priority: Some(priority), name: None }
             }

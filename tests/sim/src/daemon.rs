@@ -275,6 +275,7 @@ fn exit_record(key: &AttemptKey, shim: &Shim, now_ms: u64) -> ExitRecord {
         duration_ms: now_ms - shim.started_ms,
         log_bytes: 0,
         log_cut_bytes: 0,
+        log_bytes_in_time: None,
         exceeded: None,
     }
 }

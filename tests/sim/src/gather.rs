@@ -162,7 +162,7 @@ pub(crate) fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
     }
 }
 
-fn fix(seed: u64, wanted: &FixWanted) -> FixFacts {
+pub(crate) fn fix(seed: u64, wanted: &FixWanted) -> FixFacts {
     let words = format!("{} {} {} {}", wanted.campaign, wanted.iteration, wanted.fix, wanted.tree);
     let mut random = fixed(seed, &words);
     let applied = if random.chance(250) {

@@ -37,8 +37,14 @@ pub struct LogReading {
     pub matches: Vec<u32>,
 }
 
-/// Reads the log at `path`; one that is not there is empty.
-pub fn read(path: &Path, metric: Option<&MetricSpec>, patterns: &[String]) -> Result<LogReading, Error> {
+/// Reads the log at `path`; one that is not there is empty. The metric is read from its first `in_time_bytes`
+/// alone, where what was printed later does not count (P16): a line that was torn there is none.
+pub fn read(
+    path: &Path,
+    metric: Option<&MetricSpec>,
+    in_time_bytes: Option<u64>,
+    patterns: &[String],
+) -> Result<LogReading, Error> {
     let mut reader = metric.map(Reader::new);
     let mut hasher = blake3::Hasher::new();
     let (mut bytes, mut breaks, mut last) = (0_u64, 0_u64, b'\n');
@@ -54,7 +60,8 @@ pub fn read(path: &Path, metric: Option<&MetricSpec>, patterns: &[String]) -> Re
         let Some(&final_byte) = buffer[..count].last() else { break };
         let piece = &buffer[..count];
         if let Some(reader) = reader.as_mut() {
-            reader.push(piece);
+            let left = in_time_bytes.unwrap_or(u64::MAX).saturating_sub(bytes);
+            reader.push(&piece[..piece.len().min(usize::try_from(left).unwrap_or(usize::MAX))]);
         }
         hasher.update(piece);
         bytes += count as u64;
@@ -70,7 +77,9 @@ pub fn read(path: &Path, metric: Option<&MetricSpec>, patterns: &[String]) -> Re
     let matches = matches(&end, patterns);
     let lines = breaks + u64::from(last != b'\n');
     let hash = Hash(*hasher.finalize().as_bytes());
-    Ok(LogReading { reading: reader.map(Reader::finish), bytes, lines, hash, end, matches })
+    let is_torn = in_time_bytes.is_some_and(|in_time| in_time < bytes);
+    let reading = reader.map(|reader| if is_torn { reader.finish_torn() } else { reader.finish() });
+    Ok(LogReading { reading, bytes, lines, hash, end, matches })
 }
 
 impl LogReading {
@@ -115,7 +124,7 @@ mod tests {
         std::fs::write(&path, log).expect("a log");
         let metric = MetricSpec { name: "acc".to_owned(), line: MetricLine::Last, range: None };
         let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        read(&path, Some(&metric), &patterns).expect("readable")
+        read(&path, Some(&metric), None, &patterns).expect("readable")
     }
 
     #[test]
@@ -128,6 +137,28 @@ mod tests {
         let empty = check(b"", &["x"]);
         assert_eq!((empty.bytes, empty.lines, empty.tail()), (0, 0, String::new()));
         assert!(empty.matches.is_empty());
+    }
+
+    #[test]
+    fn p16_only_what_was_printed_in_time_says_the_metric() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("run.log");
+        std::fs::write(&path, b"acc: 0.5\nacc: 0.6\nacc: 0.7").expect("a log");
+        let metric = MetricSpec { name: "acc".to_owned(), line: MetricLine::Last, range: None };
+        for (in_time_bytes, want) in [
+            (None, Some("0.7")),
+            (Some(26), Some("0.7")),
+            (Some(25), Some("0.6")),
+            (Some(18), Some("0.6")),
+            (Some(17), Some("0.5")),
+            (Some(8), None),
+            (Some(0), None),
+        ] {
+            let log = read(&path, Some(&metric), in_time_bytes, &[]).expect("readable");
+            let value = log.reading.as_ref().and_then(Reading::value).map(ToString::to_string);
+            assert_eq!(value.as_deref(), want, "{in_time_bytes:?}");
+            assert_eq!((log.bytes, log.lines), (26, 3), "the log itself is whole");
+        }
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn read_folder(
     dir: &AttemptDir,
     exit: &ExitRecord,
 ) -> Result<(Outcome, Option<Manifest>), Error> {
-    let log = log::read(&dir.log(), order.metric.as_ref(), &order.fix_patterns)?;
+    let log = log::read(&dir.log(), order.metric.as_ref(), exit.log_bytes_in_time, &order.fix_patterns)?;
     let written: Option<Exit> = dir.exit()?;
     let (isolation, containment) =
         written.as_ref().map_or((None, None), |exit| (exit.isolation, exit.containment));
@@ -114,13 +114,18 @@ fn read_folder(
         None => classify(exit, &log.end),
     };
     let failed = ending != Ending::Finished;
+    let mut flags = if exit.log_cut_bytes > 0 { vec![Flag::LogCut] } else { Vec::new() };
+    // P16: it passed its budget and ended by itself, which the campaign lets count.
+    if ending == Ending::SoftTimeout && order.measure_until_ms.is_some() && exit.code == Some(0) {
+        flags.push(Flag::SoftTimeout);
+    }
     let mut outcome = Outcome {
         reading: log.reading.clone().filter(|_| !damaged),
         duration_ms: exit.duration_ms,
         log_bytes: log.bytes,
         log_hash: (exit.log_cut_bytes == 0).then_some(log.hash),
         log_cut_bytes: exit.log_cut_bytes,
-        flags: if exit.log_cut_bytes > 0 { vec![Flag::LogCut] } else { Vec::new() },
+        flags,
         log_tail: if failed { log.tail() } else { String::new() },
         fix_matches: if failed { log.matches.clone() } else { Vec::new() },
         isolation: level(isolation),

@@ -33,6 +33,7 @@ pub fn spec(
         cpus,
         soft_limit_ms: order.soft_limit_ms,
         hard_limit_ms: order.hard_limit_ms,
+        measure_until_ms: order.measure_until_ms,
         locks: order.devices.iter().map(|device| shop.work.device_lock(device)).collect(),
         log: order.limits.log_bytes.map_or_else(LogLimits::default, LogLimits::within),
         device_model,

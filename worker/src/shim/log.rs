@@ -20,6 +20,10 @@ pub struct LogFile {
     ring_path: PathBuf,
     ring: Option<Ring>,
     errno: Option<i32>,
+    /// Bytes taken so far, kept or not.
+    taken: u64,
+    /// The same at the mark.
+    marked: Option<u64>,
     /// Of all that got into the file, so that what is damaged later is never read as what was printed.
     hasher: blake3::Hasher,
 }
@@ -33,6 +37,8 @@ pub struct Finished {
     pub cut_bytes: u64,
     /// The first error in writing.
     pub errno: Option<i32>,
+    /// Where in the file the mark lies, if one was made.
+    pub marked_bytes: Option<u64>,
 }
 
 struct Ring {
@@ -49,11 +55,22 @@ impl LogFile {
         let file = File::create(dir.join(Self::FILE))?;
         let ring_path = dir.join("run.tail");
         let hasher = blake3::Hasher::new();
-        Ok(Self { file, written: 0, limits, ring_path, ring: None, errno: None, hasher })
+        Ok(Self {
+            file,
+            written: 0,
+            limits,
+            ring_path,
+            ring: None,
+            errno: None,
+            taken: 0,
+            marked: None,
+            hasher,
+        })
     }
 
     /// Takes bytes; what does not fit the head goes into the ring.
     pub fn write(&mut self, bytes: &[u8]) {
+        self.taken += bytes.len() as u64;
         let mut tail = bytes;
         if self.ring.is_none() {
             let room = self.limits.head_bytes.saturating_sub(self.written);
@@ -72,9 +89,15 @@ impl LogFile {
         }
     }
 
+    /// Marks this place in what is printed.
+    pub fn mark(&mut self) {
+        self.marked = Some(self.taken);
+    }
+
     /// Joins head and tail; with the hash of the file. The tree is dead: nothing more will come.
     pub fn finish_hashed(mut self) -> (Finished, Hash) {
         let mut cut_bytes = 0;
+        let head_bytes = self.written;
         if let Some(ring) = self.ring.take() {
             match self.append_ring(ring) {
                 Ok(cut) => cut_bytes = cut,
@@ -83,7 +106,11 @@ impl LogFile {
             // The tail lives in the log now; what is left of the ring goes with the folder.
             drop(fs::remove_file(&self.ring_path));
         }
-        let finished = Finished { bytes: self.written, cut_bytes, errno: self.errno };
+        // A mark in the tail keeps its distance from the end; one in what was cut lies at the end of the head.
+        let in_tail = |marked| self.written.saturating_sub(self.taken - marked).max(head_bytes);
+        let marked_bytes =
+            self.marked.map(|marked| if marked <= head_bytes { marked } else { in_tail(marked) });
+        let finished = Finished { bytes: self.written, cut_bytes, errno: self.errno, marked_bytes };
         (finished, Hash(*self.hasher.finalize().as_bytes()))
     }
 
@@ -203,7 +230,10 @@ mod tests {
         assert_eq!(hash, Hash::of(&fs::read(dir.path().join(LogFile::FILE)).expect("the log")));
         let got = fs::read(dir.path().join(LogFile::FILE)).expect("the log");
         assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(want));
-        assert_eq!(finished, Finished { bytes: want.len() as u64, cut_bytes, errno: None });
+        assert_eq!(
+            finished,
+            Finished { bytes: want.len() as u64, cut_bytes, errno: None, marked_bytes: None }
+        );
         assert!(!dir.path().join("run.tail").exists());
     }
 
@@ -227,6 +257,28 @@ mod tests {
         check((4, 4), &[b"acc", b"uracy: 1\nab\n"], format!("accu{}ab\n", gap(8)).as_bytes(), 8);
         // Nothing more goes to the head once the ring has begun; a line is only known by the break before it.
         check((6, 6), &[b"one\ntwo", b"3", b"\n4\n5\n6\n"], format!("one\n{}5\n6\n", gap(7)).as_bytes(), 7);
+    }
+
+    #[test]
+    fn p16_a_mark_keeps_its_place_whether_the_log_is_cut_or_not() {
+        let marked = |limits: (u64, u64), before: &str, after: &str| {
+            let dir = tempfile::tempdir().expect("a folder");
+            let limits = LogLimits { head_bytes: limits.0, tail_bytes: limits.1 };
+            let mut log = LogFile::create(dir.path(), limits).expect("a log");
+            log.write(before.as_bytes());
+            log.mark();
+            log.write(after.as_bytes());
+            let (finished, _) = log.finish_hashed();
+            let text = fs::read_to_string(dir.path().join(LogFile::FILE)).expect("the log");
+            text[..usize::try_from(finished.marked_bytes.expect("marked")).expect("small")].to_owned()
+        };
+        assert_eq!(marked((64, 8), "one\n", "two\n"), "one\n");
+        assert_eq!(marked((64, 8), "", "two\n"), "");
+        assert_eq!(marked((64, 8), "one\n", ""), "one\n");
+        // The head ends before the mark, which lies in what was cut; then in the tail.
+        assert_eq!(marked((4, 8), "one\ntwo\n", "three\nfour\nfive\n"), "one\n");
+        let kept = marked((4, 10), "one\ntwo\nthree\nfour\n", "five\n");
+        assert!(kept.ends_with("]\nfour\n"), "{kept:?}");
     }
 
     #[test]

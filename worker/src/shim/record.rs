@@ -76,6 +76,7 @@ impl Exit {
             duration_ms: 0,
             log_bytes: 0,
             log_cut_bytes: 0,
+            log_bytes_in_time: None,
             exceeded: None,
         };
         let (isolation, containment) = (Some(walls.isolation), Some(walls.containment));

@@ -123,6 +123,8 @@ struct Life {
     cancelled_at: Option<Instant>,
     exceeded: Option<Exceeded>,
     killing: bool,
+    /// When what is printed no longer counts; until it is noted in the log.
+    mark_at: Option<Duration>,
 }
 
 impl Life {
@@ -157,6 +159,7 @@ impl Life {
             cancelled_at: None,
             exceeded: None,
             killing: false,
+            mark_at: spec.measure_until_ms.map(Duration::from_millis),
         })
     }
 
@@ -213,6 +216,7 @@ impl Life {
             self.kill();
             return KILL_TICK;
         }
+        self.mark();
         let now = Instant::now();
         let cancel_kill_at = self.cancelled_at.map(|at| at + CANCEL_GRACE);
         let lingers = self.ended && self.asked_to_end() && self.group_lives();
@@ -238,7 +242,22 @@ impl Life {
         let sleep = self.gate.sleep_ms(self.elapsed_ms(), self.fired).map(Duration::from_millis);
         let until = |at: Instant| at.saturating_duration_since(now);
         let (cancel, look) = (cancel_kill_at.map(until), self.watch.next().map(until));
-        [sleep, cancel, look].into_iter().flatten().fold(TICK, Duration::min)
+        let mark = self.mark_at.map(|at| at.saturating_sub(self.started.elapsed()));
+        [sleep, cancel, look, mark].into_iter().flatten().fold(TICK, Duration::min)
+    }
+
+    /// Notes, once, how far the log is when the grace is over: what is in the pipe by then was printed in time.
+    fn mark(&mut self) {
+        if self.mark_at.is_none_or(|at| self.started.elapsed() < at) {
+            return;
+        }
+        self.mark_at = None;
+        for _ in 0..=PIPE_BYTES / PIECE_BYTES {
+            if !self.pump_piece() {
+                break;
+            }
+        }
+        self.log.mark();
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -369,6 +388,7 @@ impl Life {
             duration_ms,
             log_bytes: log.bytes,
             log_cut_bytes: log.cut_bytes,
+            log_bytes_in_time: log.marked_bytes,
             exceeded: self.exceeded,
         };
         let (isolation, containment) = (Some(spec.walls.isolation), Some(spec.walls.containment));

@@ -50,6 +50,10 @@ pub struct Spec {
     pub soft_limit_ms: u64,
     /// The whole tree is killed at this many milliseconds (P16).
     pub hard_limit_ms: u64,
+    /// How far the log is by then is written down, for a metric that counts although the budget was passed
+    /// (P16).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure_until_ms: Option<u64>,
     /// Lock files of the leased devices (I6).
     pub locks: Vec<PathBuf>,
     /// Bounds of the log (I18).

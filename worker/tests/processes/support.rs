@@ -46,6 +46,7 @@ impl Attempt {
             cpus: Vec::new(),
             soft_limit_ms: 20_000,
             hard_limit_ms: 40_000,
+            measure_until_ms: None,
             locks: Vec::new(),
             log: LogLimits::default(),
             device_model: String::new(),

@@ -185,6 +185,7 @@ pub fn order(
         command: command.to_owned(),
         soft_limit_ms: 60_000,
         hard_limit_ms: 120_000,
+        measure_until_ms: None,
         metric: Some(MetricSpec { name: "val_acc".to_owned(), line: MetricLine::ExactlyOne, range: None }),
         editable: vec!["train.py".to_owned()],
         env: BTreeMap::from([

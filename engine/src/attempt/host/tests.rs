@@ -26,6 +26,7 @@ pub(crate) fn order(number: u32, device: &str) -> Order {
         command: "true".to_owned(),
         soft_limit_ms: 1,
         hard_limit_ms: 2,
+        measure_until_ms: None,
         metric: None,
         editable: Vec::new(),
         env: BTreeMap::new(),
@@ -64,6 +65,7 @@ fn exit() -> ExitRecord {
         duration_ms: 1,
         log_bytes: 0,
         log_cut_bytes: 0,
+        log_bytes_in_time: None,
         exceeded: None,
     }
 }

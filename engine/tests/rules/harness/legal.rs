@@ -119,6 +119,10 @@ impl Model {
             Body::FixApplied { iteration, .. } | Body::DeliverableAccepted { iteration, .. } => {
                 assert!(is_open(iteration) && self.live.is_none(), "seq {seq}: out of turn");
             }
+            // P23: one that comes after the decision replaces the text.
+            Body::ConclusionWritten { iteration, conclusion } if !conclusion.automatic => {
+                self.is_concluded |= is_open(iteration);
+            }
             Body::ConclusionWritten { iteration, conclusion } => {
                 assert!(is_open(iteration), "seq {seq}: concluded while closed");
                 let bullets = conclusion.bullets.len();

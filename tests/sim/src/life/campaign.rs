@@ -152,6 +152,7 @@ impl CampaignLife {
                 self.superseded(&AttemptKey { id: attempt.clone(), fence: *fence }, truth)
             }
             Body::FixApplied { fix, tree, net_lines, .. } => self.fixed(*fix, *tree, *net_lines),
+            Body::DeliverableAdded { iteration, deliverable } => self.added(*iteration, &deliverable.output),
             Body::DeliverableAccepted { output, digest, .. } => self.accepted(output, *digest),
             Body::ConclusionWritten { iteration, .. } => self.concluded(*iteration),
             Body::IterationDecided { iteration, status, arithmetic, best, .. } => {

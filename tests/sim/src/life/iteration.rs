@@ -92,6 +92,20 @@ impl CampaignLife {
         }
     }
 
+    /// P21: a repaired script, in the place of one whose deliverable is not there; it has tries of its own.
+    pub(super) fn added(&mut self, iteration: IterationNumber, output: &TreePath) -> Checked {
+        let is_stopped = self.is_stopped();
+        let open = self.open.as_mut().filter(|open| open.number == iteration && !is_stopped);
+        let Some(open) = open else {
+            return broken("I13", format!("a script of {iteration} is replaced, which is not open"));
+        };
+        hold(open.plan.contains(output) && !open.accepted.contains(output), "I13", || {
+            format!("{output} of {iteration} is replaced, which is not planned or is there")
+        })?;
+        open.analysis_failures = 0;
+        Ok(())
+    }
+
     pub(super) fn accepted(&mut self, output: &TreePath, digest: Digest) -> Checked {
         let open = self.open_idle("a deliverable is accepted")?;
         hold(open.is_measured(), "I13", || format!("{output} is accepted without a metric"))?;
@@ -103,8 +117,12 @@ impl CampaignLife {
     }
 
     pub(super) fn concluded(&mut self, iteration: IterationNumber) -> Checked {
+        if self.decided.contains_key(&iteration) {
+            // P23: one that comes after the decision replaces the text, and nothing else.
+            return Ok(());
+        }
         let open = self.open_idle("a conclusion is written")?;
-        hold(open.number == iteration && !open.concluded, "I13", || {
+        hold(open.number == iteration, "I13", || {
             format!("{iteration} is concluded while {} is open", open.number)
         })?;
         open.concluded = true;

@@ -1,0 +1,77 @@
+//! `windlass conclude C N FILE`: writes a conclusion (P23).
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::session::Session;
+use crate::yaml;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use windlass_proto::document;
+use windlass_proto::v1::WriteConclusionRequest;
+use windlass_shared::conclusion::{Conclusion, Verdict};
+use windlass_shared::lever::Anchor;
+use windlass_shared::path::TreePath;
+
+/// What to conclude of which iteration.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Campaign: id, name, or a unique prefix of either
+    #[arg(value_name = "C")]
+    pub campaign: String,
+    /// The iteration's number
+    #[arg(value_name = "N")]
+    pub iteration: u32,
+    /// YAML with examined, finding, 3 to 8 bullets, and deliverables: as_helped, as_not or neither for each
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// The file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    examined: String,
+    finding: String,
+    bullets: Vec<String>,
+    #[serde(default)]
+    deliverables: BTreeMap<TreePath, Verdict>,
+    #[serde(default)]
+    ceiling_near: Option<bool>,
+    #[serde(default)]
+    anchor: Option<Anchor>,
+}
+
+#[derive(Serialize)]
+struct Done {
+    campaign: String,
+    iteration: u32,
+    done: &'static str,
+}
+
+/// Does it.
+pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let text = yaml::read_text(&args.file)?;
+    let written: Written = yaml::parse(&args.file, &text)?;
+    let conclusion = Conclusion {
+        finding: written.finding,
+        bullets: written.bullets,
+        deliverables: written.deliverables.into_iter().collect(),
+        automatic: false,
+        examined: written.examined,
+        ceiling_near: written.ceiling_near,
+        anchor: written.anchor,
+    };
+    let client = Client::connect(session).await?;
+    let campaign = super::status::get(&client, &args.campaign).await?.campaign.0;
+    let (request_id, iteration) = (session.next_request_id(), args.iteration);
+    let conclusion_document = document::write(&conclusion);
+    let request =
+        WriteConclusionRequest { request_id, campaign: campaign.clone(), iteration, conclusion_document };
+    client.campaigns().write_conclusion(request).await?;
+    if session.is_json() {
+        return session.json("windlass.conclude/1", &Done { campaign, iteration, done: "concluded" });
+    }
+    session.say(&format!("{campaign}: iteration {iteration} is concluded"));
+    Ok(())
+}

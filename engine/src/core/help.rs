@@ -1,0 +1,174 @@
+//! What a researcher gives an iteration beside its lever: a fix (P19), a repaired script (P21), a conclusion
+//! (P23).
+
+use super::client::{Decided, refuse_stopped};
+use crate::campaign::{Campaign, Iteration};
+use crate::gate::facts::{FixFacts, FixWanted};
+use crate::gate::{conclusion as form, plan};
+use std::collections::BTreeSet;
+use windlass_shared::conclusion::Conclusion;
+use windlass_shared::id::IterationNumber;
+use windlass_shared::lever::Change;
+use windlass_shared::path::TreePath;
+use windlass_shared::plan::Deliverable;
+use windlass_shared::record::{Answer, Body};
+use windlass_shared::refusal::Refusal;
+
+/// What must be known before a researcher's fix is taken.
+pub(super) fn fix_wanted(
+    campaign: &Campaign,
+    iteration: IterationNumber,
+    change: Change,
+) -> Result<FixWanted, Refusal> {
+    let open = fixable(campaign, iteration)?;
+    let entry = open.lever.and_then(|lever| campaign.levers.get(&lever));
+    let carried = entry.map_or(0, |entry| entry.document.fixes.len() as u32);
+    Ok(FixWanted {
+        campaign: campaign.id.clone(),
+        iteration,
+        fix: carried + open.fixes_applied,
+        change,
+        tree: open.tree,
+        written_on: entry.map_or(open.tree, |entry| entry.changed),
+        parent: campaign.parent_tree(),
+        editable: campaign.bindings.editable_files.clone(),
+        cap: campaign.cap_rule(),
+    })
+}
+
+/// P19: a failed run is run again with a researcher's fix on top.
+pub(super) fn fix(
+    campaign: &Campaign,
+    iteration: IterationNumber,
+    change: Change,
+    facts: Result<FixFacts, Refusal>,
+) -> Result<Decided, Refusal> {
+    let open = fixable(campaign, iteration)?;
+    let facts = facts?;
+    if facts.on != open.tree {
+        return Err(Refusal::FactsMoved);
+    }
+    let (tree, net_lines) = facts.applied?;
+    let body = Body::FixApplied { iteration, fix: facts.fix, tree, net_lines, change: Some(change) };
+    Ok((Answer::Done, vec![(Some(campaign.id.clone()), body)]))
+}
+
+/// The open iteration, if a fix may be put on it now.
+fn fixable(campaign: &Campaign, iteration: IterationNumber) -> Result<&Iteration, Refusal> {
+    let open = open(campaign, iteration, "a decided iteration is fixed by a lever of its own")?;
+    let refuse = |state: &str, remedy| {
+        let what = format!("iteration {iteration} of {}", campaign.id);
+        Err(Refusal::Settled { rule: "P19", what, state: state.to_owned(), remedy })
+    };
+    let most = campaign.bindings.windlass.fixes;
+    if open.lever.is_none() {
+        return refuse(
+            "is the baseline, which runs the workspace as it is (P1)",
+            "repair the project and submit it again; the queue is taken along",
+        );
+    }
+    if open.is_cancelled {
+        return refuse("is being cancelled", "`windlass lever retry C L` puts its lever in line again");
+    }
+    if open.fixes_applied >= most {
+        return refuse(
+            &format!("has had {} of `fixes: {most}`", open.fixes_applied),
+            "propose the repaired change as a lever of its own",
+        );
+    }
+    match &open.run {
+        Some(run) if open.live.is_none() && !run.is_measured() => Ok(open),
+        Some(run) if run.is_measured() => {
+            refuse("has a metric already", "a fix answers a failed run; propose a lever")
+        }
+        _ => refuse(
+            "has no failed run",
+            "a fix answers a failed run; wait for its end with `windlass wait C N`",
+        ),
+    }
+}
+
+/// P21: a repaired script in the place of one whose deliverable is missing.
+pub(super) fn add_deliverable(
+    campaign: &Campaign,
+    iteration: IterationNumber,
+    deliverable: Box<Deliverable>,
+) -> Result<Decided, Refusal> {
+    plan::check(std::slice::from_ref(&*deliverable))?;
+    let open = open(campaign, iteration, "what its scripts were to make is settled with the decision")?;
+    let refuse = |state: String, remedy| {
+        let what = format!("iteration {iteration} of {}", campaign.id);
+        Err(Refusal::Settled { rule: "P21", what, state, remedy })
+    };
+    let output = &deliverable.output;
+    if open.is_cancelled {
+        return refuse(
+            "is being cancelled".to_owned(),
+            "`windlass lever retry C L` puts its lever in line again",
+        );
+    }
+    if open.accepted.contains_key(output) {
+        return refuse(format!("has results/{output} already"), "give the new script an output of its own");
+    }
+    if !open.plan.iter().any(|row| row.output == *output) {
+        return refuse(
+            format!("has no deliverable {output} in its plan"),
+            "replace one that is missing (`windlass show C N` names them)",
+        );
+    }
+    let body = Body::DeliverableAdded { iteration, deliverable: *deliverable };
+    Ok((Answer::Done, vec![(Some(campaign.id.clone()), body)]))
+}
+
+/// P23: a researcher's conclusion. Before the decision it stands in the place of an automatic one; after it,
+/// it replaces the text. `delivered` is what the ledger says of an iteration that is decided.
+pub(super) fn conclude(
+    campaign: &Campaign,
+    iteration: IterationNumber,
+    conclusion: Box<Conclusion>,
+    delivered: BTreeSet<TreePath>,
+) -> Result<Decided, Refusal> {
+    let delivered = match campaign.open.as_ref().filter(|open| open.number == iteration) {
+        None if campaign.decided.contains_key(&iteration) => delivered,
+        None => {
+            let name = format!("{iteration} of {}", campaign.id);
+            return Err(Refusal::NotFound { what: "iteration", name });
+        }
+        Some(open) => {
+            let is_analysed = open.live.is_none()
+                && open.run.as_ref().is_some_and(|run| run.is_measured())
+                && open.unrecorded.is_empty()
+                && open.missing().next().is_none();
+            if !is_analysed {
+                return Err(Refusal::Settled {
+                    rule: "P23",
+                    what: format!("iteration {iteration} of {}", campaign.id),
+                    state: "is not analysed yet".to_owned(),
+                    remedy: "conclude it when its deliverables are there (`windlass wait C N`)",
+                });
+            }
+            open.accepted.keys().cloned().collect()
+        }
+    };
+    let problems = form::problems(&conclusion, &delivered);
+    if !problems.is_empty() {
+        return Err(Refusal::several(problems));
+    }
+    let conclusion = Conclusion { automatic: false, ..*conclusion };
+    let body = Body::ConclusionWritten { iteration, conclusion };
+    Ok((Answer::Done, vec![(Some(campaign.id.clone()), body)]))
+}
+
+fn open<'a>(
+    campaign: &'a Campaign,
+    iteration: IterationNumber,
+    remedy: &'static str,
+) -> Result<&'a Iteration, Refusal> {
+    if campaign.decided.contains_key(&iteration) {
+        let what = format!("iteration {iteration} of {}", campaign.id);
+        return Err(Refusal::Settled { rule: "I1", what, state: "is decided already".to_owned(), remedy });
+    }
+    refuse_stopped(campaign, "its open iteration ended with it")?;
+    let missing = || Refusal::NotFound { what: "iteration", name: format!("{iteration} of {}", campaign.id) };
+    campaign.open.as_ref().filter(|open| open.number == iteration).ok_or_else(missing)
+}
