@@ -3,6 +3,7 @@
 
 mod coordinator;
 mod gpu;
+mod logs;
 mod shim;
 mod support;
 mod worker;
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
     }
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let tests = shim::TESTS.iter().chain(worker::TESTS).chain(gpu::TESTS);
+    let tests = shim::TESTS.iter().chain(worker::TESTS).chain(gpu::TESTS).chain(logs::TESTS);
     let tests: Vec<&Test> = tests
         .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())))
         .collect();

@@ -65,14 +65,14 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
 }
 
 /// A folder, a coordinator, and a worker that dies with it.
-struct Scene {
+pub struct Scene {
     folder: tempfile::TempDir,
-    coordinator: Coordinator,
+    pub coordinator: Coordinator,
     worker: Option<Child>,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let coordinator = Coordinator::start(folder.path());
         wait_for("the socket", || coordinator.socket.exists().then_some(()));
@@ -85,18 +85,18 @@ impl Scene {
         self.folder.path().join("work")
     }
 
-    fn start(&mut self) {
+    pub fn start(&mut self) {
         self.worker = Some(spawn(&self.work(), &self.coordinator.socket));
     }
 
     /// Ends the daemon and waits for that.
-    fn end(&mut self, signal: Signal) -> std::process::ExitStatus {
+    pub fn end(&mut self, signal: Signal) -> std::process::ExitStatus {
         let mut worker = self.worker.take().expect("it runs");
         kill_process(Pid::from_child(&worker), signal).expect("it is ours");
         worker.wait().expect("it is ours")
     }
 
-    fn order(&self, name: &str, command: &str, files: &[(&str, &str, bool)]) -> Order {
+    pub fn order(&self, name: &str, command: &str, files: &[(&str, &str, bool)]) -> Order {
         order(&self.coordinator, self.folder.path(), name, command, files)
     }
 
@@ -115,19 +115,19 @@ impl Scene {
         order
     }
 
-    fn lease(&self, order: &Order) {
+    pub fn lease(&self, order: &Order) {
         self.coordinator.want(|state| state.orders.push(order.clone()));
     }
 
     /// Leases, waits for the end, acknowledges, and waits until it is forgotten.
-    fn carry_out(&self, order: &Order) -> Outcome {
+    pub fn carry_out(&self, order: &Order) -> Outcome {
         self.lease(order);
         let outcome = self.outcome(&order.key);
         self.acknowledge(&order.key);
         outcome
     }
 
-    fn outcome(&self, key: &AttemptKey) -> Outcome {
+    pub fn outcome(&self, key: &AttemptKey) -> Outcome {
         wait_for("an outcome", || self.coordinator.outcome(key))
     }
 
@@ -139,13 +139,13 @@ impl Scene {
         wait_for("it to be forgotten", || self.coordinator.phase(key).is_none().then_some(()));
     }
 
-    fn wait_until_running(&self, key: &AttemptKey) {
+    pub fn wait_until_running(&self, key: &AttemptKey) {
         wait_for("it to run", || {
             matches!(self.coordinator.phase(key), Some(Phase::Running { .. })).then_some(())
         });
     }
 
-    fn mark(&self, name: &str) -> PathBuf {
+    pub fn mark(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -230,7 +230,7 @@ fn command(work: &Path, socket: &Path) -> Command {
 const RUN: &str =
     "cat lib/data.txt train.py; echo \"$GREETING [$LEAK] $WINDLASS_ITERATION [$CUDA_VISIBLE_DEVICES]\";
     echo curve > $WINDLASS_RESULTS/loss.tsv; echo weights > model.bin; echo val_acc: 0.875";
-const FILES: &[(&str, &str, bool)] = &[("lib/data.txt", "data\n", false), ("train.py", "train\n", false)];
+pub const FILES: &[(&str, &str, bool)] = &[("lib/data.txt", "data\n", false), ("train.py", "train\n", false)];
 
 fn a_run_and_its_analysis() {
     let scene = Scene::new();
