@@ -239,7 +239,7 @@ pub(crate) fn command(work: &Path, socket: &Path) -> Command {
 const RUN: &str =
     "cat lib/data.txt train.py; echo \"$GREETING [$LEAK] $WINDLASS_ITERATION [$CUDA_VISIBLE_DEVICES]\";
     echo curve > $WINDLASS_RESULTS/loss.tsv; echo weights > model.bin; echo val_acc: 0.875";
-const FILES: &[(&str, &str, bool)] = &[("lib/data.txt", "data\n", false), ("train.py", "train\n", false)];
+pub const FILES: &[(&str, &str, bool)] = &[("lib/data.txt", "data\n", false), ("train.py", "train\n", false)];
 
 fn a_run_and_its_analysis() {
     let scene = Scene::new();
