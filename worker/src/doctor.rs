@@ -30,9 +30,10 @@ pub fn findings(settings: &Settings) -> Vec<Finding> {
     let machine = Machine::probe(&settings.exe);
     let mut findings = work_dir(&settings.work_dir, settings.marks);
     findings.push(driver(settings.nvml_library.as_ref(), &nvidia_nodes()));
-    findings.push(containment(&machine));
+    findings.extend([cgroup(&machine), namespaces(&machine), containment(&machine)]);
     findings.extend([Isolation::Guarded, Isolation::Sealed].map(|level| isolation(&machine, level)));
     findings.push(overlay(&fs::read_to_string("/proc/filesystems").unwrap_or_default()));
+    findings.push(time_service(is_clock_kept()));
     findings
 }
 
@@ -148,43 +149,62 @@ fn driver(library: Option<&OsString>, nodes: &[PathBuf]) -> Finding {
     }
 }
 
-/// What ends a run's whole tree here.
+/// What the kernel holds limits with.
+fn cgroup(machine: &Machine) -> Finding {
+    const CHECK: &str = "cgroup";
+    match &machine.cgroups {
+        Some(base) => {
+            Finding::ok(CHECK, format!("v2: runs get theirs in {}, limits are the kernel's", base.display()))
+        }
+        None => Finding::warn(
+            CHECK,
+            format!("none of v2 to be had{}: a run's shim looks at its limits", why(machine, "cgroup")),
+            "boot with cgroup v2 (`systemd.unified_cgroup_hierarchy=1`), and run the worker as root or as a \
+             systemd service with Delegate=yes",
+        ),
+    }
+}
+
+fn namespaces(machine: &Machine) -> Finding {
+    const CHECK: &str = "namespaces";
+    match machine.pid_namespace {
+        true => Finding::ok(CHECK, "a run can have a pid namespace of its own".to_owned()),
+        false => Finding::warn(
+            CHECK,
+            format!("none to be had{}", why(machine, "pid_namespace")),
+            "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces above \
+             0, kernel.apparmor_restrict_unprivileged_userns=0), or run the worker as root",
+        ),
+    }
+}
+
+/// What ends a run's whole tree here, which follows from the two above.
 fn containment(machine: &Machine) -> Finding {
     const CHECK: &str = "containment";
-    let why = |name: &str| {
-        let problem = machine.problems.get(name).map_or("", String::as_str);
-        if problem.is_empty() { String::new() } else { format!(" ({problem})") }
-    };
     let text = match machine.containment() {
-        Containment::Cgroup => "cgroup: the kernel ends a run whole, and holds its limits".to_owned(),
-        Containment::PidNamespace => {
-            format!("pid_namespace: the kernel ends a run whole; no cgroup v2 to be had{}", why("cgroup"))
-        }
-        Containment::Subreaper => format!(
+        Containment::Cgroup => "cgroup: the kernel ends a run whole",
+        Containment::PidNamespace => "pid_namespace: the kernel ends a run whole",
+        Containment::Subreaper => {
             "subreaper: a run's tree is walked and killed, and one whose shim is killed lives until the daemon \
-             ends it; no cgroup v2 to be had{}, no pid namespace either{}",
-            why("cgroup"),
-            why("pid_namespace"),
-        ),
+             ends it"
+        }
     };
     match machine.containment() {
         _ if machine.forced.is_some() => {
             Finding::warn(CHECK, format!("{text}; it was forced"), "unset WINDLASS_CONTAINMENT")
         }
-        Containment::Cgroup => Finding::ok(CHECK, text),
-        Containment::PidNamespace => Finding::warn(
-            CHECK,
-            text,
-            "for limits that the kernel holds: run the worker as a systemd service with Delegate=yes on a \
-             machine with cgroup v2",
-        ),
+        Containment::Cgroup | Containment::PidNamespace => Finding::ok(CHECK, text.to_owned()),
         Containment::Subreaper => Finding::warn(
             CHECK,
-            text,
-            "run the worker as a systemd service with Delegate=yes on a machine with cgroup v2, or allow \
-             user namespaces (sysctl kernel.unprivileged_userns_clone=1, user.max_user_namespaces above 0)",
+            text.to_owned(),
+            "make a cgroup of v2 or namespaces available, as said above",
         ),
     }
+}
+
+/// Why the machine lacks something, in brackets.
+fn why(machine: &Machine, name: &str) -> String {
+    machine.problems.get(name).map_or_else(String::new, |problem| format!(" ({problem})"))
 }
 
 fn isolation(machine: &Machine, level: Isolation) -> Finding {
@@ -213,6 +233,30 @@ fn overlay(file_systems: &str) -> Finding {
                 .to_owned(),
             "load it: `modprobe overlay`",
         ),
+    }
+}
+
+/// Whether the kernel says that a time service keeps its clock; nothing where it does not answer.
+#[expect(unsafe_code, reason = "the state of the clock is asked for by a call that no safe wrapper shows")]
+fn is_clock_kept() -> Option<bool> {
+    // SAFETY: all zeros are a valid `timex`, whose `modes` then ask for a reading alone; the kernel fills it.
+    let (answer, clock) = unsafe {
+        let mut clock: libc::timex = std::mem::zeroed();
+        (libc::adjtimex(&raw mut clock), clock)
+    };
+    (answer >= 0).then_some(clock.status & libc::STA_UNSYNC == 0)
+}
+
+fn time_service(kept: Option<bool>) -> Finding {
+    const CHECK: &str = "time service";
+    match kept {
+        Some(true) => Finding::ok(CHECK, "the clock is kept by one".to_owned()),
+        Some(false) => Finding::warn(
+            CHECK,
+            "none keeps this machine's clock: times in listings may mislead".to_owned(),
+            "run chrony, ntpd or systemd-timesyncd; leases and gates do not depend on it",
+        ),
+        None => Finding::ok(CHECK, "the kernel does not tell; leases and gates do not need it".to_owned()),
     }
 }
 
@@ -262,22 +306,29 @@ mod tests {
                 .map(|name| (name.to_owned(), format!("no {name} today"))),
         );
         let bare = Machine { problems, ..Machine::default() };
-        check(&containment(&bare), view::Level::Warn, "(no cgroup today), no pid namespace either");
+        check(&cgroup(&bare), view::Level::Warn, "(no cgroup today)");
+        check(&namespaces(&bare), view::Level::Warn, "(no pid_namespace today)");
+        check(&containment(&bare), view::Level::Warn, "subreaper");
         check(&isolation(&bare, Isolation::Guarded), view::Level::Warn, "no landlock today");
         check(&isolation(&bare, Isolation::Sealed), view::Level::Warn, "no bubblewrap today");
         let spaces = Machine { pid_namespace: true, landlock: 4, ..bare.clone() };
-        check(&containment(&spaces), view::Level::Warn, "pid_namespace");
+        check(&namespaces(&spaces), view::Level::Ok, "of its own");
+        check(&containment(&spaces), view::Level::Ok, "pid_namespace");
         check(&isolation(&spaces, Isolation::Guarded), view::Level::Ok, "version 4");
         let full = Machine {
             cgroups: Some("/sys/fs/cgroup".into()),
             bubblewrap: Some("/usr/bin/bwrap".into()),
             ..spaces
         };
+        check(&cgroup(&full), view::Level::Ok, "/sys/fs/cgroup");
         check(&containment(&full), view::Level::Ok, "cgroup");
         check(&isolation(&full, Isolation::Sealed), view::Level::Ok, "/usr/bin/bwrap");
         let forced = Machine { forced: Some(Containment::Subreaper), ..full };
         check(&containment(&forced), view::Level::Warn, "forced");
         check(&overlay("nodev\tproc\nnodev\toverlay\n\text4\n"), view::Level::Ok, "has it");
         check(&overlay("\text4\n"), view::Level::Warn, "copied");
+        check(&time_service(Some(true)), view::Level::Ok, "kept by one");
+        check(&time_service(Some(false)), view::Level::Warn, "may mislead");
+        check(&time_service(is_clock_kept().and(None)), view::Level::Ok, "does not tell");
     }
 }

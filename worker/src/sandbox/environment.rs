@@ -39,7 +39,8 @@ pub fn analysis(order: &Order, dir: &AttemptDir, run_log: &Path) -> BTreeMap<Str
 /// Sends what compilers would keep below the user's home to the run's own folder: a run that is shut in
 /// cannot write there, and some of them fail for it. What the campaign says itself stands.
 pub fn keep_within(env: &mut BTreeMap<String, String>, dir: &AttemptDir) {
-    for (name, folder) in [("TRITON_CACHE_DIR", "triton"), ("CUDA_CACHE_PATH", "nv"), ("MPLCONFIGDIR", "mpl")] {
+    for (name, folder) in [("TRITON_CACHE_DIR", "triton"), ("CUDA_CACHE_PATH", "nv"), ("MPLCONFIGDIR", "mpl")]
+    {
         env.entry(name.to_owned()).or_insert_with(|| dir.temporary().join(folder).display().to_string());
     }
 }

@@ -15,7 +15,7 @@ use windlass_worker::shim::{self, Exit, Identity, Launched, LogLimits, Spec};
 use windlass_worker::spool::decode;
 
 /// Far beyond what any condition here needs on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An attempt's folder that goes when it is dropped.
 pub struct Attempt {
