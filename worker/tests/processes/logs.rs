@@ -52,7 +52,7 @@ fn the_last_words_survive() {
     let scene = Scene::new();
     let crash = scene.order("crash", "echo begun; printf 'last words'; kill -9 $$", FILES);
     let mut timeout = scene.order("timeout", "echo begun; printf 'last words'; exec sleep 600", FILES);
-    (timeout.soft_limit_ms, timeout.hard_limit_ms) = (300, 600);
+    (timeout.soft_limit_ms, timeout.hard_limit_ms) = (3000, 6000);
     for (order, ending) in
         [(&crash, Ending::Crashed { code: None, signal: Some(9) }), (&timeout, Ending::SoftTimeout)]
     {
