@@ -2,7 +2,7 @@
 
 use super::analysis;
 use crate::sandbox;
-use crate::shim::{LogLimits, Spec};
+use crate::shim::{LogLimits, Mounts, Spec};
 use crate::spool::{AttemptDir, WorkDir};
 use windlass_shared::attempt::{Kind, Order};
 
@@ -22,5 +22,6 @@ pub fn spec(work: &WorkDir, order: &Order, dir: &AttemptDir, nonce: String) -> S
         hard_limit_ms: order.hard_limit_ms,
         locks: order.devices.iter().map(|device| work.device_lock(device)).collect(),
         log: LogLimits::default(),
+        mounts: Mounts::default(),
     }
 }

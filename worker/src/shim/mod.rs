@@ -3,12 +3,14 @@
 
 mod control;
 mod log;
+mod mounts;
 mod record;
 mod run;
 mod spec;
 mod tree;
 
 pub use control::{ATTEMPT_VARIABLE, Launched, cancel, identify, kill, kill_leftovers, launch, retire};
+pub use mounts::{Bind, Mounts, Overlay, probe};
 pub use record::{Exit, Identity};
 pub use run::main;
 pub use spec::{LogLimits, Spec};

@@ -4,7 +4,7 @@
 use super::log::LogFile;
 use super::record::{Exit, Identity};
 use super::spec::Spec;
-use super::{control, tree};
+use super::{control, mounts, tree};
 use crate::error::Error;
 use crate::{durable, procfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -38,6 +38,9 @@ const RECORD_TRIES: u32 = 60;
 /// Carries out the attempt in `dir`. Exits with 0 when there is an exit record, 3 when this attempt was
 /// started before or is not described, 4 when the exit record could not be written.
 pub fn main(dir: &Path) -> ExitCode {
+    if let Some(code) = mounts::answer_probe(dir) {
+        return code;
+    }
     let Ok(_lock) = control::lock(dir) else { return ExitCode::from(3) };
     let Ok(Some(spec)) = durable::read::<Spec>(&dir.join(Spec::FILE)) else { return ExitCode::from(3) };
     if dir.join(Identity::FILE).exists() || dir.join(Exit::FILE).exists() {
@@ -66,6 +69,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     durable::write(&dir.join(Identity::FILE), &identity(spec))?;
     // Held until this process ends, which is after its tree has (I6).
     let _devices = spec.locks.iter().map(|path| control::lock_device(path)).collect::<Result<Vec<_>, _>>()?;
+    mounts::enter(&spec.mounts)?;
     let started_wall_ms = wall_ms();
     let oom_kills = procfs::oom_kills();
     let mut life = Life::start(spec, control, log)?;

@@ -1,5 +1,6 @@
 //! What a shim is told: one file in its attempt's folder, written by the daemon before the start.
 
+use super::mounts::Mounts;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,6 +43,9 @@ pub struct Spec {
     pub locks: Vec<PathBuf>,
     /// Bounds of the log (I18).
     pub log: LogLimits,
+    /// What is mounted before the command starts.
+    #[serde(default)]
+    pub mounts: Mounts,
 }
 
 impl Spec {

@@ -39,6 +39,7 @@ impl Attempt {
             hard_limit_ms: 40_000,
             locks: Vec::new(),
             log: LogLimits::default(),
+            mounts: Default::default(),
         };
         Self { folder, spec }
     }
