@@ -8,8 +8,8 @@ mod watch;
 
 pub(crate) use blocking::blocking;
 pub use end_runs::end_runs;
+pub(crate) use watch::shim as shim_ended;
 
-use crate::blobs::Cache;
 use crate::client::Client;
 use crate::collect;
 use crate::device::{self, Inventory};
@@ -75,16 +75,13 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
 }
 
 async fn open(settings: &Settings, client: Client) -> Result<(Shop, Vec<spool::Found>), Error> {
-    let work_dir = settings.work_dir.clone();
-    let (work, cache, found) = blocking(move || {
-        let work = WorkDir::open(&work_dir)?;
-        let cache = Cache::open(&work.blobs())?;
-        cache.evict()?;
+    let settings = settings.clone();
+    blocking(move || {
+        let work = WorkDir::open(&settings.work_dir)?;
         let found = spool::recover(&work)?;
-        Ok((work, cache, found))
+        Ok((Shop::open(&settings, work, client)?, found))
     })
-    .await?;
-    Ok((Shop { work: Arc::new(work), cache: Arc::new(cache), client }, found))
+    .await
 }
 
 /// A log on its way.
@@ -104,6 +101,8 @@ struct Driver {
     sender: Sender<Event>,
     tasks: JoinSet<()>,
     orders: BTreeMap<AttemptKey, Order>,
+    /// Ends the waits of attempts that are being prepared.
+    preparing: BTreeMap<AttemptKey, CancellationToken>,
     shipments: BTreeMap<AttemptKey, Shipment>,
     models: BTreeMap<DeviceId, String>,
     look: Arc<Notify>,
@@ -133,6 +132,7 @@ impl Driver {
             sender,
             tasks: JoinSet::new(),
             orders: BTreeMap::new(),
+            preparing: BTreeMap::new(),
             shipments: BTreeMap::new(),
             models: BTreeMap::new(),
             look: Arc::new(Notify::new()),
@@ -217,6 +217,9 @@ impl Driver {
             Action::Prepare(order) => self.prepare(*order),
             Action::StartShim(key) => self.start(&key),
             Action::Terminate(key) => {
+                if let Some(stop) = self.preparing.get(&key) {
+                    stop.cancel();
+                }
                 if let Ok(dir) = self.shop.work.attempt(&key) {
                     shim::cancel(dir.path());
                 }
@@ -306,10 +309,17 @@ impl Driver {
 
     fn prepare(&mut self, order: Order) {
         self.orders.insert(order.key.clone(), order.clone());
+        let stop = CancellationToken::new();
+        self.preparing.insert(order.key.clone(), stop.clone());
         let (shop, sender) = (self.shop.clone(), self.sender.clone());
         self.tasks.spawn(async move {
-            let event = match prepare::prepare(&shop, &order).await {
+            let event = match prepare::prepare(&shop, &order, &stop).await {
                 Ok(()) => attempt::Event::Prepared(order.key),
+                Err(Error::Setup(failure)) => {
+                    let outcome = collect::failed_setup(&shop, &order, &failure).await;
+                    keep(&shop, &order.key, &outcome).await;
+                    attempt::Event::Collected(order.key, Box::new(outcome))
+                }
                 Err(error) => {
                     tracing::warn!(attempt = %order.key, problem = error.chain(), "failed to prepare");
                     attempt::Event::PrepareFailed(order.key, error.ending())
@@ -391,6 +401,7 @@ impl Driver {
         end: impl FnOnce(&Shop, &Order, &spool::AttemptDir) -> Result<(), Error>,
     ) {
         self.shipments.remove(key);
+        self.preparing.remove(key);
         let Some(order) = self.orders.remove(key) else { return };
         let ended = self
             .shop
@@ -405,10 +416,9 @@ impl Driver {
     }
 
     fn sweep(&mut self) {
-        let (work, cache) = (Arc::clone(&self.shop.work), Arc::clone(&self.shop.cache));
+        let shop = self.shop.clone();
         self.tasks.spawn(async move {
-            let swept = blocking(move || work.sweep().and_then(|()| cache.evict_when_grown()));
-            if let Err(error) = swept.await {
+            if let Err(error) = blocking(move || shop.sweep()).await {
                 tracing::warn!(problem = error.chain(), "failed to sweep the work folder");
             }
         });

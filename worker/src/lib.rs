@@ -12,8 +12,10 @@ pub mod shim;
 pub mod spool;
 
 pub mod blobs;
+pub mod data;
 pub mod error;
 pub mod sandbox;
+pub mod setup;
 pub mod shop;
 pub mod workspace;
 

@@ -19,6 +19,11 @@ pub struct Settings {
     pub cpu_slots: Option<u32>,
     /// Another library in NVML's place.
     pub nvml_library: Option<OsString>,
+    /// What the blob cache and the trees may hold, bytes each; by default 20 GiB or a tenth of the disk,
+    /// whichever is less.
+    pub cache_max_bytes: Option<u64>,
+    /// Copies each workspace, also where overlays could be mounted.
+    pub copies: bool,
     /// The binary that is started as `<exe> shim <dir>`.
     pub exe: PathBuf,
 }
@@ -34,6 +39,8 @@ impl Settings {
             labels: Vec::new(),
             cpu_slots: None,
             nvml_library: std::env::var_os("WINDLASS_NVML_LIBRARY"),
+            cache_max_bytes: None,
+            copies: false,
             exe: std::env::current_exe()?,
         })
     }

@@ -264,7 +264,8 @@ impl Host {
                 slot.stop.get_or_insert(reason);
                 None
             }
-            Stage::Running { .. } if slot.stop.is_none() => {
+            // In preparation only a wait ends, such as the one for the campaign's setup.
+            Stage::Preparing | Stage::Running { .. } if slot.stop.is_none() => {
                 slot.stop = Some(reason);
                 Some(Action::Terminate(key.clone()))
             }

@@ -26,10 +26,10 @@ pub struct Started {
 
 /// Starts the shim of a prepared order and waits for its first word.
 pub async fn start(shop: &Shop, exe: &Path, order: Order) -> Result<Started, Error> {
-    let (work, exe) = (std::sync::Arc::clone(&shop.work), exe.to_owned());
+    let (shop, exe) = (shop.clone(), exe.to_owned());
     blocking(move || {
-        let dir = work.attempt(&order.key)?;
-        let spec = prepare::spec(&work, &order, &dir, uuid::Uuid::new_v4().to_string());
+        let dir = shop.work.attempt(&order.key)?;
+        let spec = prepare::spec(&shop, &order, &dir, uuid::Uuid::new_v4().to_string())?;
         let Launched { child, pidfd, voice } = shim::launch(&exe, dir.path(), &spec)?;
         Ok(Started { dir, child, pidfd, speaks: hear(voice) })
     })

@@ -1,18 +1,44 @@
 //! From an order and its prepared folder to what its shim is told.
 
 use super::analysis;
+use super::machine::{Purpose, mounts};
+use crate::error::Error;
 use crate::sandbox;
-use crate::shim::{LogLimits, Mounts, Spec};
-use crate::spool::{AttemptDir, WorkDir};
+use crate::shim::{LogLimits, Spec};
+use crate::shop::Shop;
+use crate::spool::AttemptDir;
 use windlass_shared::attempt::{Kind, Order};
 
 /// The shim's spec. `nonce` is drawn for this start.
-pub fn spec(work: &WorkDir, order: &Order, dir: &AttemptDir, nonce: String) -> Spec {
-    let (command, env) = match order.kind {
+pub fn spec(shop: &Shop, order: &Order, dir: &AttemptDir, nonce: String) -> Result<Spec, Error> {
+    spec_for(shop, order, dir, nonce, Purpose::Attempt)
+}
+
+/// The same for the campaign's setup in a folder of its own; its command and limits are still the run's.
+pub fn setup_spec(shop: &Shop, order: &Order, dir: &AttemptDir, nonce: String) -> Result<Spec, Error> {
+    let order = Order { kind: Kind::Run, ..order.clone() };
+    spec_for(shop, &order, dir, nonce, Purpose::Setup)
+}
+
+fn spec_for(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    nonce: String,
+    purpose: Purpose,
+) -> Result<Spec, Error> {
+    let (command, mut env) = match order.kind {
         Kind::Run => (order.command.clone(), sandbox::run(order, dir)),
         Kind::Analysis => (analysis::command(dir), sandbox::analysis(order, dir, &dir.run_log())),
     };
-    Spec {
+    if !order.caches.is_empty() {
+        let caches = shop.work.caches(&order.key.id.campaign)?;
+        env.insert("WINDLASS_CACHES".to_owned(), caches.display().to_string());
+    }
+    if !order.data.is_empty() {
+        env.insert("WINDLASS_DATA".to_owned(), dir.data().display().to_string());
+    }
+    Ok(Spec {
         key: order.key.clone(),
         nonce,
         command,
@@ -20,8 +46,8 @@ pub fn spec(work: &WorkDir, order: &Order, dir: &AttemptDir, nonce: String) -> S
         env,
         soft_limit_ms: order.soft_limit_ms,
         hard_limit_ms: order.hard_limit_ms,
-        locks: order.devices.iter().map(|device| work.device_lock(device)).collect(),
+        locks: order.devices.iter().map(|device| shop.work.device_lock(device)).collect(),
         log: LogLimits::default(),
-        mounts: Mounts::default(),
-    }
+        mounts: mounts(shop, order, dir, purpose)?,
+    })
 }
