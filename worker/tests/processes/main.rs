@@ -2,6 +2,7 @@
 //! be built or shipped.
 
 mod coordinator;
+mod environment;
 mod gpu;
 mod shim;
 mod support;
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
     }
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let tests = shim::TESTS.iter().chain(worker::TESTS).chain(gpu::TESTS);
+    let tests = shim::TESTS.iter().chain(worker::TESTS).chain(gpu::TESTS).chain(environment::TESTS);
     let tests: Vec<&Test> = tests
         .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())))
         .collect();

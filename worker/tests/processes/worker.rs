@@ -47,7 +47,7 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
             (true, false) => None,
             (false, false) => Some(2),
         };
-        let settings = Settings { cpu_slots, ..settings };
+        let settings = Settings { cpu_slots, copies: is_set("WINDLASS_TEST_COPIES"), ..settings };
         let shutdown = tokio_util::sync::CancellationToken::new();
         let told = shutdown.clone();
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
@@ -63,39 +63,65 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
     })
 }
 
+/// How a scene's worker lays workspaces out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Workspaces {
+    Any,
+    Copies,
+}
+
 /// A folder, a coordinator, and a worker that dies with it.
-struct Scene {
-    folder: tempfile::TempDir,
-    coordinator: Coordinator,
+pub(crate) struct Scene {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) coordinator: Coordinator,
     worker: Option<Child>,
+    workspaces: Workspaces,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::with(Workspaces::Any)
+    }
+
+    /// One whose worker copies every workspace.
+    pub(crate) fn copying() -> Self {
+        Self::with(Workspaces::Copies)
+    }
+
+    fn with(workspaces: Workspaces) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let coordinator = Coordinator::start(folder.path());
         wait_for("the socket", || coordinator.socket.exists().then_some(()));
-        let mut scene = Self { folder, coordinator, worker: None };
+        let mut scene = Self { folder, coordinator, worker: None, workspaces };
         scene.start();
         scene
     }
 
-    fn work(&self) -> PathBuf {
+    pub(crate) fn work(&self) -> PathBuf {
         self.folder.path().join("work")
     }
 
-    fn start(&mut self) {
-        self.worker = Some(spawn(&self.work(), &self.coordinator.socket));
+    pub(crate) fn start(&mut self) {
+        let mut command = command(&self.work(), &self.coordinator.socket);
+        if self.workspaces == Workspaces::Copies {
+            command.env("WINDLASS_TEST_COPIES", "1");
+        }
+        self.worker = Some(command.spawn().expect("a worker"));
+    }
+
+    /// Whether its workspaces may be overlays.
+    pub(crate) fn is_layered(&self) -> bool {
+        self.workspaces == Workspaces::Any
     }
 
     /// Ends the daemon and waits for that.
-    fn end(&mut self, signal: Signal) -> std::process::ExitStatus {
+    pub(crate) fn end(&mut self, signal: Signal) -> std::process::ExitStatus {
         let mut worker = self.worker.take().expect("it runs");
         kill_process(Pid::from_child(&worker), signal).expect("it is ours");
         worker.wait().expect("it is ours")
     }
 
-    fn order(&self, name: &str, command: &str, files: &[(&str, &str, bool)]) -> Order {
+    pub(crate) fn order(&self, name: &str, command: &str, files: &[(&str, &str, bool)]) -> Order {
         Order {
             key: key(name),
             kind: Kind::Run,
@@ -134,7 +160,12 @@ impl Scene {
         }
     }
 
-    fn analysis(&self, run: &Order, results: Option<Digest>, scripts: &[(&str, &str, &str)]) -> Order {
+    pub(crate) fn analysis(
+        &self,
+        run: &Order,
+        results: Option<Digest>,
+        scripts: &[(&str, &str, &str)],
+    ) -> Order {
         let mut order = run.clone();
         order.key.id.number += 1;
         order.key.fence.n += 1;
@@ -149,23 +180,23 @@ impl Scene {
         order
     }
 
-    fn lease(&self, order: &Order) {
+    pub(crate) fn lease(&self, order: &Order) {
         self.coordinator.want(|state| state.orders.push(order.clone()));
     }
 
     /// Leases, waits for the end, acknowledges, and waits until it is forgotten.
-    fn carry_out(&self, order: &Order) -> Outcome {
+    pub(crate) fn carry_out(&self, order: &Order) -> Outcome {
         self.lease(order);
         let outcome = self.outcome(&order.key);
         self.acknowledge(&order.key);
         outcome
     }
 
-    fn outcome(&self, key: &AttemptKey) -> Outcome {
+    pub(crate) fn outcome(&self, key: &AttemptKey) -> Outcome {
         wait_for("an outcome", || self.coordinator.outcome(key))
     }
 
-    fn acknowledge(&self, key: &AttemptKey) {
+    pub(crate) fn acknowledge(&self, key: &AttemptKey) {
         self.coordinator.want(|state| {
             state.orders.retain(|order| order.key != *key);
             state.acknowledged.push(key.clone());
@@ -173,21 +204,21 @@ impl Scene {
         wait_for("it to be forgotten", || self.coordinator.phase(key).is_none().then_some(()));
     }
 
-    fn wait_until_running(&self, key: &AttemptKey) {
+    pub(crate) fn wait_until_running(&self, key: &AttemptKey) {
         wait_for("it to run", || {
             matches!(self.coordinator.phase(key), Some(Phase::Running { .. })).then_some(())
         });
     }
 
-    fn mark(&self, name: &str) -> PathBuf {
+    pub(crate) fn mark(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn pid(&self, name: &str) -> i32 {
+    pub(crate) fn pid(&self, name: &str) -> i32 {
         wait_for("a pid", || std::fs::read_to_string(self.mark(name)).ok()?.trim().parse().ok())
     }
 
-    fn spool(&self, part: &str) -> Vec<String> {
+    pub(crate) fn spool(&self, part: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.work().join(part)).expect("a folder");
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
     }
