@@ -27,7 +27,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::{Notify, watch as signal};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use windlass_engine::attempt::{self, Action, ExitRecord, Host, Recovered, Recovery};
+use windlass_engine::attempt::{self, Action, ExitRecord, Host, REPORT_SOON_MS, Recovered, Recovery};
 use windlass_proto::v1;
 use windlass_shared::attempt::{AttemptKey, Order, Outcome};
 use windlass_shared::device::{Device, WorkerInfo};
@@ -113,6 +113,8 @@ struct Driver {
     /// The last failure to reach the coordinator, empty after an answer.
     trouble: String,
     report_due: bool,
+    /// A report is due within [`REPORT_SOON_MS`].
+    report_soon: bool,
 }
 
 impl Driver {
@@ -141,6 +143,7 @@ impl Driver {
             backoff: Backoff::default(),
             trouble: String::new(),
             report_due: false,
+            report_soon: false,
         }
     }
 
@@ -149,10 +152,18 @@ impl Driver {
         events: &mut Receiver<Event>,
         shutdown: &CancellationToken,
     ) -> Result<(), Error> {
+        let soon = tokio::time::sleep(Duration::ZERO);
+        tokio::pin!(soon);
+        let mut waits = false;
         loop {
             let event = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
+                () = &mut soon, if waits => {
+                    self.report();
+                    waits = false;
+                    continue;
+                }
                 Some(event) = events.recv() => event,
                 Some(ended) = self.tasks.join_next() => {
                     match ended {
@@ -166,8 +177,12 @@ impl Driver {
             while let Ok(event) = events.try_recv() {
                 self.take(event);
             }
-            if std::mem::take(&mut self.report_due) {
+            if self.report_due {
                 self.report();
+                waits = false;
+            } else if self.report_soon && !waits {
+                soon.as_mut().reset(tokio::time::Instant::now() + Duration::from_millis(REPORT_SOON_MS));
+                waits = true;
             }
         }
         Ok(())
@@ -229,6 +244,7 @@ impl Driver {
             Action::Keep(key) => self.forget(&key, |shop, _, dir| shop.work.set_aside(dir)),
             Action::DrawSession => self.tell(attempt::Event::SessionDrawn(draw_session())),
             Action::Report => self.report_due = true,
+            Action::ReportSoon => self.report_soon = true,
         }
     }
 
@@ -426,6 +442,7 @@ impl Driver {
 
     /// Sends the state as it is, in place of the call that hangs.
     fn report(&mut self) {
+        (self.report_due, self.report_soon) = (false, false);
         let now = self.now();
         let report = self.host.report(now);
         if let Some(hanging) = self.sync.take() {

@@ -82,7 +82,14 @@ pub enum Action {
     DrawSession,
     /// The state changed: send a report.
     Report,
+    /// A phase changed that only people look at: report it within [`REPORT_SOON_MS`], unless another
+    /// report goes out before.
+    ReportSoon,
 }
+
+/// How long a phase that frees nothing and ends nothing may wait for its report, milliseconds: short runs
+/// are over by then, and cost two calls less.
+pub const REPORT_SOON_MS: u64 = 50;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Stage {
@@ -292,7 +299,7 @@ impl Host {
             return Vec::new();
         };
         slot.stage = Stage::Running { since_mono_ms: now.mono_ms as i64 };
-        let mut actions = vec![Action::Report];
+        let mut actions = vec![Action::ReportSoon];
         if slot.stop.is_some() {
             actions.push(Action::Terminate(key.clone()));
         }
@@ -303,7 +310,7 @@ impl Host {
         let running = |slot: &&mut Slot| matches!(slot.stage, Stage::Starting | Stage::Running { .. });
         let Some(slot) = self.slots.get_mut(key).filter(running) else { return Vec::new() };
         slot.stage = Stage::Collecting;
-        vec![Action::Collect(key.clone(), exit.map(Box::new)), Action::Report]
+        vec![Action::Collect(key.clone(), exit.map(Box::new)), Action::ReportSoon]
     }
 
     fn ended(&mut self, key: &AttemptKey, outcome: Box<Outcome>) -> Vec<Action> {

@@ -7,4 +7,4 @@ mod host;
 
 pub use ending::{DEVICE_MEMORY_WORDS, ExitRecord, HOST_MEMORY_WORDS, classify};
 pub use gate::{Fired, Signal, TimeGate};
-pub use host::{Action, Event, Host, Recovered, Recovery};
+pub use host::{Action, Event, Host, REPORT_SOON_MS, Recovered, Recovery};

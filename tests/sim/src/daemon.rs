@@ -133,6 +133,8 @@ impl World {
                     }
                 }
                 Action::Report => speaks = true,
+                // The next report says it too; whether one goes out in between must not matter.
+                Action::ReportSoon => speaks |= self.random.chance(500),
             }
         }
         if speaks {

@@ -121,10 +121,10 @@ fn at_stage(stage: usize) -> Host {
     assert_eq!(ordered(&mut host, order(1, "cpu-0")), [Action::Prepare(Box::new(order(1, "cpu-0")))]);
     let steps = [
         (Event::Prepared(key(1)), vec![Action::StartShim(key(1))]),
-        (Event::Started(key(1)), vec![Action::Report]),
+        (Event::Started(key(1)), vec![Action::ReportSoon]),
         (
             Event::ShimEnded(key(1), Some(exit())),
-            vec![Action::Collect(key(1), Some(Box::new(exit()))), Action::Report],
+            vec![Action::Collect(key(1), Some(Box::new(exit()))), Action::ReportSoon],
         ),
         (Event::Collected(key(1), done()), vec![Action::Report]),
     ];
@@ -198,7 +198,7 @@ fn a_stop_takes_effect_in_every_stage() {
     let mut host = at_stage(1);
     assert_eq!(stopped(&mut host, 1, StopReason::Cancelled), []);
     let terminate = Action::Terminate(key(1));
-    assert_eq!(host.handle(NOW, Event::Started(key(1))), [Action::Report, terminate.clone()]);
+    assert_eq!(host.handle(NOW, Event::Started(key(1))), [Action::ReportSoon, terminate.clone()]);
 
     let mut host = at_stage(2);
     assert_eq!(stopped(&mut host, 1, StopReason::Superseded), [terminate]);
@@ -268,7 +268,7 @@ fn a_shim_that_ends_before_it_was_seen_to_start_is_collected() {
     for exit in [Some(exit()), None] {
         let mut host = at_stage(1);
         let collect = Action::Collect(key(1), exit.clone().map(Box::new));
-        assert_eq!(host.handle(NOW, Event::ShimEnded(key(1), exit)), [collect, Action::Report]);
+        assert_eq!(host.handle(NOW, Event::ShimEnded(key(1), exit)), [collect, Action::ReportSoon]);
         assert_eq!(host.handle(NOW, Event::Started(key(1))), [], "too late");
     }
 }
