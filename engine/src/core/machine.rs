@@ -316,6 +316,10 @@ impl Core {
         let mut failed = false;
         for body in bodies {
             if let Body::AttemptEnded { outcome, .. } = body {
+                // A setup that fails is its campaign's doing: it says nothing of the worker.
+                if outcome.setup_failed {
+                    continue;
+                }
                 failed = outcome.ending.is_infrastructure();
                 in_a_row = if failed { in_a_row + 1 } else { 0 };
             }

@@ -242,6 +242,41 @@ fn p20_two_such_levers_in_a_row_pause_the_campaign() {
     world.finish("0.9");
 }
 
+/// What a worker says of an attempt whose campaign's setup failed.
+fn setup_failed() -> Outcome {
+    let detail =
+        "setup failed: `uv sync` ended with exit code 2; the attempt's log is the setup's".to_owned();
+    Outcome { setup_failed: true, ..Outcome::bare(Ending::Infra { detail }) }
+}
+
+#[test]
+fn p20_a_setup_that_fails_holds_the_lever_says_so_and_drains_no_worker() {
+    let mut world = World::with(&json!({}));
+    world.finish("0.5");
+    let a = world.propose(lever("a")).expect("queued");
+    for tries in 0..3 {
+        world.run_ends(setup_failed());
+        if tries < 2 {
+            let wait = world.waits_for();
+            assert!(wait.contains("setup failed: `uv sync`") && wait.contains("next try"), "P24: {wait}");
+        }
+        world.pass_heard(10_000);
+    }
+    let (_, status, reason) = world.last_decision();
+    assert_eq!(status, Status::Crash);
+    assert!(reason.starts_with("setup failed"), "{reason}");
+    let held = LeverState::Held { reason: HoldReason::SetupFailed };
+    assert_eq!(world.core.lever_view(&world.id(), a).expect("known").state, held);
+    assert!(world.core.durable().drained.is_empty(), "three in a row, and none is the worker's");
+    // They do not end a row of the worker's own either.
+    world.propose(lever("b")).expect("queued");
+    for outcome in [infra(), setup_failed(), infra()] {
+        world.run_ends(outcome);
+        world.pass_heard(10_000);
+    }
+    assert!(world.core.durable().drained.is_empty(), "two of the worker's own");
+}
+
 #[test]
 fn p20_three_such_endings_in_a_row_on_one_worker_drain_it() {
     let mut world = World::with(&json!({}));

@@ -193,7 +193,7 @@ impl CampaignLife {
         reason: &HoldReason,
         just_decided: Option<LeverNumber>,
     ) -> Checked {
-        if *reason == HoldReason::Infrastructure {
+        if reason.is_infrastructure() {
             hold(just_decided == Some(lever), "I13", || format!("{lever} is set aside without a failure"))?;
             return self.move_lever(lever, &[Place::Decided], Place::Held);
         }
