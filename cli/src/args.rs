@@ -1,7 +1,11 @@
 //! The command line as clap reads it: global options and one variant per subcommand.
 
 use crate::command;
-use clap::{Parser, Subcommand, ValueEnum};
+use crate::config::Layers;
+use crate::error::Error;
+use crate::session;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// A fleet pulls one lever at a time; a pawl keeps every gain.
@@ -35,8 +39,14 @@ pub struct Global {
     #[arg(long, short, global = true)]
     pub quiet: bool,
     /// When to use colour; NO_COLOR is honoured
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, env = "WINDLASS_COLOR", value_name = "WHEN", default_value = "auto")]
     pub color: Color,
+    /// Read this windlass.toml, and no other
+    #[arg(long, global = true, env = "WINDLASS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Read no windlass.toml
+    #[arg(long, global = true)]
+    pub no_config: bool,
     /// The idempotency key of the (first) call, to repeat one that was cut off
     #[arg(long, global = true, hide = true, value_name = "UUIDv7")]
     pub request_id: Option<String>,
@@ -102,6 +112,12 @@ pub enum Command {
     Resume(command::control::Args),
     /// End a campaign for good
     Stop(command::control::Args),
+    /// End the open iteration; its lever is not blamed
+    Cancel(command::cancel::Args),
+    /// Change a campaign's priority or name
+    Update(command::update::Args),
+    /// Why something is, or is not, running: the rule and the figures
+    Explain(command::explain::Args),
     /// Lay out the user's copy: results.tsv and a folder per iteration
     Sync(command::sync::Args),
     /// List workers and their devices
@@ -110,9 +126,66 @@ pub enum Command {
     Drain(command::drain::Args),
     /// Let a worker take work again
     Undrain(command::drain::Args),
+    /// What is well here, what is not, and what to do; where each setting comes from
+    Doctor(command::doctor::Args),
+    /// Print a completion script for a shell
+    Completions(command::completions::Args),
+    /// Print the manual page, or write one per command
+    Man(command::completions::ManArgs),
+    /// The devices of a worker
+    #[command(subcommand)]
+    Device(command::device::Command),
     /// The ledger's own upkeep, offline
     #[command(subcommand)]
     Ledger(command::ledger::Command),
+}
+
+/// A command line, with what the settings came from.
+#[derive(Debug)]
+pub struct Read {
+    /// What is to be done.
+    pub cli: Cli,
+    /// What the configuration files say.
+    pub layers: Layers,
+    /// The settings of all commands that the command line itself names, by option.
+    pub given: Vec<(&'static str, String)>,
+}
+
+/// Why a command line could not be read.
+#[derive(Debug)]
+pub enum Unread {
+    /// It is none.
+    Usage(clap::Error),
+    /// A configuration file is none.
+    Config(Error),
+}
+
+/// Reads the command line, over the environment, over the configuration files.
+pub fn read() -> Result<Read, Unread> {
+    let first = Cli::command().try_get_matches().map_err(Unread::Usage)?;
+    if first.get_flag("no_config") {
+        let cli = Cli::from_arg_matches(&first).map_err(Unread::Usage)?;
+        return Ok(Read { cli, layers: Layers::default(), given: Vec::new() });
+    }
+    let named = first.get_one::<PathBuf>("config").filter(|path| !path.as_os_str().is_empty());
+    let here = std::env::current_dir().unwrap_or_default();
+    let layers = Layers::read(
+        named.map(PathBuf::as_path),
+        &here,
+        session::user_folder("XDG_CONFIG_HOME", ".config").as_deref(),
+    )
+    .map_err(Unread::Config)?;
+    let matches = match layers.is_empty() {
+        true => first,
+        false => layers.apply(Cli::command(), &first).try_get_matches().map_err(Unread::Usage)?,
+    };
+    let given = ["coordinator", "data_dir", "output", "color"].into_iter().filter_map(|arg| {
+        let is_given = matches.value_source(arg) == Some(ValueSource::CommandLine);
+        let value = matches.get_raw(arg)?.next()?.to_string_lossy().into_owned();
+        is_given.then_some((arg, value))
+    });
+    let given = given.collect();
+    Ok(Read { cli: Cli::from_arg_matches(&matches).map_err(Unread::Usage)?, layers, given })
 }
 
 impl Command {

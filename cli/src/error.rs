@@ -9,7 +9,7 @@ use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use windlass_proto::refusal::Received;
-use windlass_shared::refusal::{ExitCode as Code, Refusal};
+use windlass_shared::refusal::{self, ExitCode as Code, Refusal};
 
 /// A command that did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -157,6 +157,20 @@ pub enum Error {
         /// Of how many.
         given: usize,
     },
+    /// `doctor` that found something which does not work; each was printed.
+    #[error("{failed} of the things looked at {} not work", if *failed == 1 { "does" } else { "do" })]
+    Unwell {
+        /// How many.
+        failed: usize,
+    },
+    /// A child process has said itself why it ended.
+    #[error("the {role} said why it ended")]
+    ChildSaid {
+        /// `coordinator` or `worker`.
+        role: &'static str,
+        /// What it exited with.
+        code: u8,
+    },
     /// The coordinator role ended with an error.
     #[error("the coordinator failed")]
     Coordinator(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -213,6 +227,9 @@ pub struct Report {
     pub message: String,
     /// What to do.
     pub remedy: Option<String>,
+    /// Each of several problems; absent where `message` says it all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<refusal::Problem>,
 }
 
 impl Error {
@@ -221,6 +238,7 @@ impl Error {
         let code = match self {
             Self::Received(received) => return received.exit_code,
             Self::Interrupted { .. } => return 130,
+            Self::ChildSaid { code, .. } => return *code,
             Self::Refused(refusal) => refusal.exit_code(),
             Self::Document(_) | Self::Address { .. } | Self::BeyondThisMachine { .. } => Code::Usage,
             Self::NoCoordinator { .. } | Self::Unreachable { .. } | Self::Changed { .. } => Code::Unavailable,
@@ -260,6 +278,8 @@ impl Error {
             Self::Coordinator(_) => "COORDINATOR",
             Self::Worker(_) => "WORKER",
             Self::Ledger { .. } => "LEDGER",
+            Self::Unwell { .. } => "UNWELL",
+            Self::ChildSaid { .. } => "CHILD_ENDED",
         };
         code.to_owned()
     }
@@ -293,13 +313,11 @@ impl Error {
             Self::Coordinator(source) | Self::Worker(source) if is_folder_trouble(source.as_ref()) => {
                 Some("give a folder that you may write to with --data-dir".to_owned())
             }
-            Self::ChildEnded { said, .. } if said.is_empty() => {
-                Some("what it said stands above; repair that and start again".to_owned())
-            }
             Self::Changed { .. } => Some("submit again once nothing writes there".to_owned()),
             Self::ForeignFolder { .. } => Some("give an empty or new folder with --dir".to_owned()),
             Self::NoExample => Some("build from a checkout that has examples/digits".to_owned()),
             Self::Interrupted { resume } => resume.clone(),
+            Self::Unwell { .. } => Some("each says above what to do".to_owned()),
             Self::LeversRefused { .. } => Some("repair each as said above and add it again".to_owned()),
             _ => None,
         }
@@ -318,7 +336,12 @@ impl Error {
             }
             source = cause.source();
         }
-        Report { code: self.code(), rule: self.rule(), message, remedy: self.remedy() }
+        let problems = match self {
+            Self::Refused(refusal) => refusal.problems(),
+            Self::Received(received) => received.problems.clone(),
+            _ => Vec::new(),
+        };
+        Report { code: self.code(), rule: self.rule(), message, remedy: self.remedy(), problems }
     }
 }
 
@@ -360,7 +383,10 @@ pub fn report(problem: &Error, session: &Session) -> ExitCode {
     {
         return ExitCode::SUCCESS;
     }
-    print(&problem.to_report(), session.is_json());
+    // What a child has said on the same stderr is not said again.
+    if !matches!(problem, Error::ChildSaid { .. }) {
+        print(&problem.to_report(), session.is_json());
+    }
     ExitCode::from(problem.exit_code())
 }
 
@@ -377,13 +403,33 @@ fn print(report: &Report, json: bool) {
         let _ = writeln!(err, "{}", text.unwrap_or_default());
         return;
     }
-    let rule = report.rule.as_ref().map(|rule| format!(" [{rule}]")).unwrap_or_default();
     let bold = crate::render::style::ERROR;
-    let message = crate::render::text::neutral_block(&report.message);
-    let _ = writeln!(err, "{bold}error{bold:#}{rule}: {message}");
+    let _ = writeln!(err, "{bold}error{bold:#}{}", told(report));
     if let Some(remedy) = &report.remedy {
         let _ = writeln!(err, "remedy: {}", crate::render::text::neutral_block(remedy));
     }
+}
+
+/// Rule and sentence of an error; several problems as a list, each with what to do.
+pub fn told(report: &Report) -> String {
+    use crate::render::text::neutral_block;
+    let of = |rule: &Option<String>| rule.as_ref().map(|rule| format!(" [{rule}]")).unwrap_or_default();
+    if report.problems.is_empty() {
+        return format!("{}: {}", of(&report.rule), neutral_block(&report.message));
+    }
+    let heading = report.message.split(": ").next().unwrap_or_default();
+    let mut text = format!(": {heading}");
+    for problem in &report.problems {
+        text.push_str(&format!(
+            "\n  {}: {}",
+            of(&problem.rule).trim_start(),
+            neutral_block(&problem.message)
+        ));
+        if let Some(remedy) = &problem.remedy {
+            text.push_str(&format!("\n    remedy: {}", neutral_block(remedy)));
+        }
+    }
+    text
 }
 
 /// Prints what clap has to say: help and version on stdout with 0, usage errors on stderr with 2.
@@ -393,14 +439,28 @@ pub fn usage(problem: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if wants_json() {
-        let text = problem.render().to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        let remedy = Some("windlass --help".to_owned());
-        print(&Report { code: "USAGE".to_owned(), rule: None, message, remedy }, true);
+        let (message, remedy) = clap_sentence(&problem.render().to_string());
+        let report = Report { code: "USAGE".to_owned(), rule: None, message, remedy, problems: Vec::new() };
+        print(&report, true);
     } else {
         let _ = problem.print();
     }
     ExitCode::from(Code::Usage as u8)
+}
+
+/// What clap says, as one sentence and one remedy: its first paragraph, and its tip if it has one.
+fn clap_sentence(text: &str) -> (String, Option<String>) {
+    let lines = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+    let message = lines.collect::<Vec<_>>().join(" ");
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let remedy = tip.unwrap_or("windlass --help").to_owned();
+    (message.trim_start_matches("error: ").to_owned(), Some(remedy))
+}
+
+/// Prints an error that came before the command line was settled.
+pub fn early(problem: &Error) -> ExitCode {
+    print(&problem.to_report(), wants_json());
+    ExitCode::from(problem.exit_code())
 }
 
 /// The command line could not be read, so this looks for the one option that matters here.

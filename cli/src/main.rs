@@ -5,6 +5,7 @@ mod blobs;
 mod campaign_file;
 mod client;
 mod command;
+mod config;
 mod demo;
 mod download;
 mod error;
@@ -24,7 +25,6 @@ mod workspace;
 mod yaml;
 
 use args::Cli;
-use clap::Parser;
 use session::Session;
 use std::process::ExitCode;
 
@@ -32,11 +32,12 @@ fn main() -> ExitCode {
     if let Some(code) = process::shim::dispatch() {
         return code;
     }
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(problem) => return error::usage(&problem),
+    let args::Read { cli, layers, given } = match args::read() {
+        Ok(read) => read,
+        Err(args::Unread::Usage(problem)) => return error::usage(&problem),
+        Err(args::Unread::Config(problem)) => return error::early(&problem),
     };
-    let session = Session::new(&cli.global);
+    let session = Session::new(&cli.global, layers, given);
     match start(cli, &session) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => error::report(&problem, &session),

@@ -2,6 +2,7 @@
 //! stdout is data, stderr is talk.
 
 use crate::args::{Color, Form, Global};
+use crate::config::Layers;
 use crate::error::Error;
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
@@ -24,6 +25,10 @@ pub struct Session {
     color: ColorChoice,
     request_id: Option<String>,
     requests: Cell<u32>,
+    /// What the configuration files say.
+    pub layers: Layers,
+    /// What the command line itself says of the settings of all commands, by option.
+    pub given: Vec<(&'static str, String)>,
 }
 
 /// A JSON answer: its schema, then its own keys.
@@ -36,7 +41,7 @@ struct Document<'a, T> {
 
 impl Session {
     /// Resolves the options against the environment.
-    pub fn new(global: &Global) -> Self {
+    pub fn new(global: &Global, layers: Layers, given: Vec<(&'static str, String)>) -> Self {
         let data_dir = global.data_dir.clone().unwrap_or_else(default_data_dir);
         let color = match global.color {
             Color::Auto => ColorChoice::Auto,
@@ -52,6 +57,8 @@ impl Session {
             color,
             request_id: global.request_id.clone(),
             requests: Cell::new(0),
+            layers,
+            given,
         }
     }
 
@@ -65,6 +72,8 @@ impl Session {
             color: self.color,
             request_id: None,
             requests: Cell::new(0),
+            layers: self.layers.clone(),
+            given: self.given.clone(),
         }
     }
 
@@ -140,11 +149,15 @@ fn derive(id: &str, n: u32) -> String {
 }
 
 fn default_data_dir() -> PathBuf {
+    let folder = user_folder("XDG_DATA_HOME", ".local/share");
+    folder.unwrap_or_else(|| PathBuf::from("windlass"))
+}
+
+/// Our folder among the user's: below what `variable` names, else below this folder of the home.
+pub fn user_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
     let given = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let base = given("XDG_DATA_HOME").filter(|path| path.is_absolute());
-    base.or_else(|| given("HOME").map(|home| home.join(".local/share")))
-        .unwrap_or_else(|| PathBuf::from("."))
-        .join("windlass")
+    let base = given(variable).filter(|path| path.is_absolute());
+    Some(base.or_else(|| given("HOME").map(|home| home.join(below_home)))?.join("windlass"))
 }
 
 #[cfg(test)]

@@ -53,6 +53,12 @@ impl Problem {
         Self { path: path.to_owned(), place: None, message, remedy: None, rule: None }
     }
 
+    /// A problem at a place of the file.
+    pub fn at(path: &Path, line: u64, column: u64, text: &str, message: String) -> Self {
+        let place = Place { line, column, text: text.to_owned() };
+        Self { place: Some(place), ..Self::whole(path, message) }
+    }
+
     /// A problem of the value under `key` (`windlass.stop.target`), found again in the text.
     pub fn at_key(path: &Path, text: &str, key: &str, message: String) -> Self {
         Self { place: find_key(text, key), ..Self::whole(path, message) }

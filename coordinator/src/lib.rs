@@ -3,6 +3,7 @@
 
 mod run;
 
+pub mod doctor;
 pub mod driver;
 
 pub mod blobs;

@@ -4,6 +4,7 @@
 pub mod attempt;
 pub mod campaign;
 pub mod core;
+pub mod explain;
 pub mod gate;
 pub mod metric;
 pub mod placement;

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
-use windlass_shared::refusal::{ExitCode, Refusal};
+use windlass_shared::refusal::{ExitCode, Problem, Refusal};
 
+/// The key of `ErrorInfo.metadata` under which several problems stand, as JSON.
+const PROBLEMS: &str = "problems";
 /// `ErrorInfo.domain` of every refusal.
 pub const DOMAIN: &str = "windlass";
 
@@ -30,6 +32,11 @@ pub fn to_status(refusal: &Refusal) -> Status {
     }
     if let Some(remedy) = refusal.remedy() {
         metadata.insert("remedy".to_owned(), remedy.to_owned());
+    }
+    let problems = refusal.problems();
+    if !problems.is_empty() {
+        let list = serde_json::to_string(&problems).expect("sentences are always representable");
+        metadata.insert(PROBLEMS.to_owned(), list);
     }
     metadata.extend(place(refusal).into_iter().map(|(key, value)| (key.to_owned(), value)));
     let details = ErrorDetails::with_error_info(refusal.reason(), DOMAIN, metadata);
@@ -68,6 +75,8 @@ pub struct Received {
     pub message: String,
     /// What to do.
     pub remedy: Option<String>,
+    /// Each of several problems; empty where the sentence says it all.
+    pub problems: Vec<Problem>,
     /// What the process should exit with.
     pub exit_code: u8,
 }
@@ -81,6 +90,11 @@ pub fn from_status(status: &Status) -> Received {
             rule: info.metadata.get("rule").cloned(),
             message: status.message().to_owned(),
             remedy: info.metadata.get("remedy").cloned(),
+            problems: info
+                .metadata
+                .get(PROBLEMS)
+                .and_then(|list| serde_json::from_str(list).ok())
+                .unwrap_or_default(),
             exit_code: info.metadata.get("exit_code").and_then(|code| code.parse().ok()).unwrap_or(1),
         },
         None => Received {
@@ -88,6 +102,7 @@ pub fn from_status(status: &Status) -> Received {
             rule: None,
             message: status.message().to_owned(),
             remedy: None,
+            problems: Vec::new(),
             exit_code: transport_exit_code(status.code()) as u8,
         },
     }
@@ -115,5 +130,19 @@ mod tests {
         assert_eq!(received.exit_code, ExitCode::Refused as u8);
         assert_eq!(received.message, refusal.to_string());
         assert!(received.remedy.is_some());
+    }
+
+    #[test]
+    fn several_problems_cross_the_wire_each_with_its_rule_within_what_headers_may_hold() {
+        let frozen = |name: usize| Refusal::Frozen { path: format!("{name}/{}", "x".repeat(4_000)) };
+        let refusal = Refusal::several((0..20).map(frozen).chain([Refusal::NoChange]).collect());
+        let status = to_status(&refusal);
+        assert!(status.message().len() + status.details().len() < 10_000, "{}", status.details().len());
+        let received = from_status(&status);
+        assert_eq!((received.reason.as_str(), received.rule.as_deref()), ("SEVERAL", Some("P2")));
+        assert_eq!((received.problems.len(), received.problems[0].code.as_str()), (8, "FROZEN_FILE"));
+        assert!(received.message.ends_with("and 13 more"), "{}", received.message);
+        let one = Refusal::several(vec![Refusal::NoChange]);
+        assert_eq!((one.clone(), from_status(&to_status(&one)).problems), (Refusal::NoChange, Vec::new()));
     }
 }

@@ -6,9 +6,9 @@ use crate::{document, v1};
 use std::collections::BTreeSet;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::device::{Device, WorkerInfo};
-use windlass_shared::id::{Incarnation, SessionId, WorkerId};
+use windlass_shared::id::{DeviceId, FencingNumber, Incarnation, SessionId, WorkerId};
 use windlass_shared::refusal::Refusal;
-use windlass_shared::session::{Answer, AttemptReport, Report, Standing, Stop, StopReason};
+use windlass_shared::session::{Answer, AttemptReport, Release, Report, Standing, Stop, StopReason};
 
 impl From<&Report> for v1::SyncRequest {
     fn from(report: &Report) -> Self {
@@ -92,6 +92,7 @@ impl From<&Answer> for v1::SyncResponse {
             order_documents: answer.orders.iter().map(document::write).collect(),
             stop: answer.stop.iter().map(Into::into).collect(),
             acknowledged: answer.acknowledged.iter().map(Into::into).collect(),
+            releases: answer.releases.iter().map(Into::into).collect(),
         }
     }
 }
@@ -116,7 +117,22 @@ impl TryFrom<v1::SyncResponse> for Answer {
             orders: orders.collect::<Result<_, _>>()?,
             stop: message.stop.into_iter().map(Stop::try_from).collect::<Result<_, _>>()?,
             acknowledged: message.acknowledged.into_iter().map(Into::into).collect(),
+            releases: message.releases.into_iter().map(Into::into).collect(),
         })
+    }
+}
+
+impl From<&Release> for v1::Release {
+    fn from(release: &Release) -> Self {
+        let FencingNumber { incarnation, n } = release.number;
+        Self { device: release.device.0.clone(), incarnation: incarnation.0, n }
+    }
+}
+
+impl From<v1::Release> for Release {
+    fn from(message: v1::Release) -> Self {
+        let number = FencingNumber { incarnation: Incarnation(message.incarnation), n: message.n };
+        Self { device: DeviceId(message.device), number }
     }
 }
 

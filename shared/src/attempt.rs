@@ -67,6 +67,12 @@ pub struct Order {
     pub tree: Digest,
     /// The devices leased, on this worker.
     pub devices: Vec<DeviceId>,
+    /// Logical CPUs to bind it to beside its GPUs; none: its devices' share of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<u32>,
+    /// Host memory that its lease sets aside, bytes; 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub memory_bytes: u64,
     /// For a run: the command, by `sh -c`.
     pub command: String,
     /// SIGTERM at this many milliseconds; the tree is killed at `hard_limit_ms` (P16).
@@ -115,6 +121,11 @@ pub struct Order {
     /// For analysis: the artifacts of its run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_artifacts: Option<Digest>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over by reference")]
+fn is_zero(figure: &u64) -> bool {
+    *figure == 0
 }
 
 /// How an attempt ended: exactly one of these.

@@ -46,7 +46,8 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// A campaign was created; with it, how many levers it took along from one whose baseline crashed.
+    /// A campaign was created or updated; with a creation, how many levers it took along from one whose
+    /// baseline crashed.
     Campaign {
         /// Its id.
         id: CampaignId,
@@ -128,6 +129,11 @@ pub enum HoldReason {
     Infrastructure,
     /// The same, and last of all it was the campaign's own `setup` that failed.
     SetupFailed,
+    /// Its iteration was cancelled: it was not tried (P10) and is not blamed.
+    Cancelled {
+        /// Which iteration.
+        iteration: IterationNumber,
+    },
 }
 
 impl HoldReason {
@@ -187,6 +193,15 @@ pub enum Body {
         /// Why.
         reason: StopReason,
     },
+    /// A campaign's priority or name was changed.
+    CampaignUpdated {
+        /// The new priority: higher is served first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        priority: Option<i32>,
+        /// The new name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
     /// A lever passed its gates and stands in line.
     LeverQueued {
         /// Its number.
@@ -226,6 +241,23 @@ pub enum Body {
         /// Why.
         reason: RetireReason,
     },
+    /// A lever stands elsewhere in line; its passes are what they were (P9).
+    LeverMoved {
+        /// Which.
+        lever: LeverNumber,
+        /// The lever that it stands before now; the end of the line without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<LeverNumber>,
+    },
+    /// A lever that was set aside, taken back or never judged stands at the end of the line again; its
+    /// gates were asked anew (P6, P10).
+    LeverRequeued {
+        /// Which.
+        lever: LeverNumber,
+        /// Where its anchor was found now, if anything was analysed by then (P6).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pin: Option<Pin>,
+    },
     /// A lever was pulled (or the baseline, for iteration 1), with its plan (P14).
     IterationOpened {
         /// Its number.
@@ -247,6 +279,11 @@ pub enum Body {
         net_lines: i64,
         /// The hash of its normalised diff against the parent (P10).
         diff: Hash,
+    },
+    /// The owner ends the open iteration: its live attempt is stopped, then it is decided.
+    IterationCancelled {
+        /// Its number.
+        iteration: IterationNumber,
     },
     /// An attempt was given devices.
     AttemptLeased {
@@ -345,23 +382,34 @@ pub enum Body {
         /// Which.
         worker: WorkerId,
     },
+    /// The owner lifts the quarantine of a device; its worker looks again (I9).
+    DeviceReleased {
+        /// Whose device.
+        worker: WorkerId,
+        /// Which.
+        device: DeviceId,
+    },
     /// A request asked for what was so already: nothing happened but that its key is used (I4).
     RequestAnswered {},
 }
 
 impl Body {
     /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
-    pub const KINDS: [&'static str; 20] = [
+    pub const KINDS: [&'static str; 25] = [
         "incarnation_started",
         "campaign_created",
         "campaign_paused",
         "campaign_resumed",
         "campaign_stopped",
+        "campaign_updated",
         "lever_queued",
         "lever_passed",
         "lever_held",
         "lever_retired",
+        "lever_moved",
+        "lever_requeued",
         "iteration_opened",
+        "iteration_cancelled",
         "attempt_leased",
         "attempt_ended",
         "report_superseded",
@@ -371,6 +419,7 @@ impl Body {
         "iteration_decided",
         "worker_drained",
         "worker_undrained",
+        "device_released",
         "request_answered",
     ];
 
@@ -382,11 +431,15 @@ impl Body {
             Self::CampaignPaused { .. } => "campaign_paused",
             Self::CampaignResumed {} => "campaign_resumed",
             Self::CampaignStopped { .. } => "campaign_stopped",
+            Self::CampaignUpdated { .. } => "campaign_updated",
             Self::LeverQueued { .. } => "lever_queued",
             Self::LeverPassed { .. } => "lever_passed",
             Self::LeverHeld { .. } => "lever_held",
             Self::LeverRetired { .. } => "lever_retired",
+            Self::LeverMoved { .. } => "lever_moved",
+            Self::LeverRequeued { .. } => "lever_requeued",
             Self::IterationOpened { .. } => "iteration_opened",
+            Self::IterationCancelled { .. } => "iteration_cancelled",
             Self::AttemptLeased { .. } => "attempt_leased",
             Self::AttemptEnded { .. } => "attempt_ended",
             Self::ReportSuperseded { .. } => "report_superseded",
@@ -396,6 +449,7 @@ impl Body {
             Self::IterationDecided { .. } => "iteration_decided",
             Self::WorkerDrained { .. } => "worker_drained",
             Self::WorkerUndrained { .. } => "worker_undrained",
+            Self::DeviceReleased { .. } => "device_released",
             Self::RequestAnswered {} => "request_answered",
         }
     }

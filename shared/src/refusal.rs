@@ -3,6 +3,7 @@
 
 use crate::digest::Digest;
 use crate::path::PathError;
+use serde::{Deserialize, Serialize};
 
 /// A request that is refused; nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -146,6 +147,18 @@ pub enum Refusal {
         /// What the request needs.
         wanted: &'static str,
     },
+    /// What cannot be changed any more, or not so, with what can be done instead.
+    #[error("{what} {state}")]
+    Settled {
+        /// The rule.
+        rule: &'static str,
+        /// `lever L3`.
+        what: String,
+        /// `was tried by iteration 2`.
+        state: String,
+        /// What to do instead.
+        remedy: &'static str,
+    },
     /// A record would name a blob that the store does not have (I16).
     #[error("blob {digest} is not in the store")]
     AbsentBlob {
@@ -168,9 +181,50 @@ pub enum Refusal {
         /// The bound.
         limit: u64,
     },
+    /// More than one thing is wrong: each is said, so that all can be repaired at once.
+    #[error("{}", list(problems, *more))]
+    Several {
+        /// What, at most [`PROBLEMS_MAX`].
+        problems: Vec<Refusal>,
+        /// How many more there are.
+        more: usize,
+    },
     /// The facts have moved since they were gathered; they are gathered again. Never leaves the driver.
     #[error("the facts have moved")]
     FactsMoved,
+}
+
+/// The most problems that one refusal tells: with their remedies they fit the 16 KiB that the headers of an
+/// answer may have.
+pub const PROBLEMS_MAX: usize = 8;
+/// The longest sentence of one of several problems, characters, for the same reason.
+const PROBLEM_MAX_CHARS: usize = 300;
+
+/// One of several problems, as machines and people are told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A stable name for machines.
+    pub code: String,
+    /// The rule behind it.
+    pub rule: Option<String>,
+    /// The sentence.
+    pub message: String,
+    /// What to do.
+    pub remedy: Option<String>,
+}
+
+fn list(problems: &[Refusal], more: usize) -> String {
+    let told = problems.iter().map(|problem| {
+        let rule = problem.rule().map(|rule| format!("[{rule}] ")).unwrap_or_default();
+        format!("{rule}{}", sentence(problem))
+    });
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    let all: Vec<String> = told.chain(rest).collect();
+    format!("{} problems: {}", problems.len() + more, all.join("; "))
+}
+
+fn sentence(problem: &Refusal) -> String {
+    problem.to_string().chars().take(PROBLEM_MAX_CHARS).collect()
 }
 
 impl From<PathError> for Refusal {
@@ -200,6 +254,32 @@ pub enum ExitCode {
 }
 
 impl Refusal {
+    /// The one problem that there is, or all of them as one refusal.
+    ///
+    /// # Panics
+    /// When there is none: nothing is refused for no reason.
+    pub fn several(mut problems: Vec<Self>) -> Self {
+        assert!(!problems.is_empty(), "a refusal has a reason");
+        if problems.len() == 1 {
+            return problems.remove(0);
+        }
+        let more = problems.len().saturating_sub(PROBLEMS_MAX);
+        problems.truncate(PROBLEMS_MAX);
+        Self::Several { problems, more }
+    }
+
+    /// Each of several problems; empty where the refusal itself says it all.
+    pub fn problems(&self) -> Vec<Problem> {
+        let Self::Several { problems, .. } = self else { return Vec::new() };
+        let told = problems.iter().map(|problem| Problem {
+            code: problem.reason().to_owned(),
+            rule: problem.rule().map(str::to_owned),
+            message: sentence(problem),
+            remedy: problem.remedy().map(str::to_owned),
+        });
+        told.collect()
+    }
+
     /// The rule of PROTOCOL.md or invariant of RELIABILITY.md behind it.
     pub fn rule(&self) -> Option<&'static str> {
         Some(match self {
@@ -208,9 +288,10 @@ impl Refusal {
             Self::Undeclared { .. } | Self::NoChange | Self::Patch { .. } => "P5",
             Self::Anchor { .. } | Self::NotSimpler { .. } => "P6",
             Self::Duplicate { .. } | Self::DuplicateQueued { .. } => "P10",
-            Self::Lever { rule, .. } => rule,
+            Self::Lever { rule, .. } | Self::Settled { rule, .. } => rule,
             Self::RequestReused { .. } | Self::RequestId { .. } => "I4",
             Self::Stale { .. } => "I5",
+            Self::Several { problems, .. } => return problems.first().and_then(Self::rule),
             Self::AbsentBlob { .. } => "I16",
             _ => return None,
         })
@@ -236,10 +317,11 @@ impl Refusal {
             Self::Anchor { .. } => "ANCHOR",
             Self::NotSimpler { .. } => "NOT_SIMPLER",
             Self::Duplicate { .. } | Self::DuplicateQueued { .. } => "DUPLICATE",
-            Self::State { .. } => "STATE",
+            Self::State { .. } | Self::Settled { .. } => "STATE",
             Self::AbsentBlob { .. } => "ABSENT_BLOB",
             Self::Stale { .. } => "STALE",
             Self::TooMuch { .. } => "TOO_MUCH",
+            Self::Several { .. } => "SEVERAL",
             Self::FactsMoved => "FACTS_MOVED",
         }
     }
@@ -261,11 +343,16 @@ impl Refusal {
             Self::NotSimpler { .. } => "delete more than you add, or use `kind: change` with an anchor",
             Self::Duplicate { .. } => "state `changed_assumption` if something is different now",
             Self::DuplicateQueued { .. } => "retire one of the two",
+            Self::Settled { remedy, .. } => remedy,
+            Self::Several { .. } => "repair each of them and ask again",
             Self::RequestReused { .. } => "use a new request id for a new request",
             Self::Unsupported { .. } => "leave it out for now",
             Self::Ambiguous { .. } => "write more of the name",
             Self::Tree { .. } => "take it out of the workspace, or name it under windlass.exclude",
             Self::NotFound { what: "campaign", .. } => "`windlass campaigns` lists them",
+            Self::NotFound { what: "campaign or worker", .. } => {
+                "`windlass campaigns` and `windlass workers` list them"
+            }
             Self::NotFound { what: "worker", .. } => "`windlass workers` lists them",
             Self::NotFound { what: "lever", .. } => "`windlass lever list C` lists them",
             Self::NotFound { what: "iteration", .. } => "`windlass results C` lists those that are decided",

@@ -3,7 +3,7 @@
 
 use crate::attempt::{AttemptKey, Order, Phase};
 use crate::device::{Device, WorkerInfo};
-use crate::id::{Incarnation, SessionId};
+use crate::id::{DeviceId, FencingNumber, Incarnation, SessionId};
 use serde::{Deserialize, Serialize};
 
 /// Everything a worker has, at one moment.
@@ -54,6 +54,17 @@ pub struct Answer {
     pub stop: Vec<Stop>,
     /// Ended attempts that are in the ledger: the worker may forget them.
     pub acknowledged: Vec<AttemptKey>,
+    /// Quarantined devices that their owner has released.
+    pub releases: Vec<Release>,
+}
+
+/// That a device's quarantine is to be lifted. The worker looks again and says its own word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Which device.
+    pub device: DeviceId,
+    /// Which release: carried out once, compared for equality only.
+    pub number: FencingNumber,
 }
 
 /// Whether a session still counts.

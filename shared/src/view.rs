@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
 use crate::record::{HoldReason, PauseReason, RetireReason, StopReason};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Whether a campaign moves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +178,69 @@ pub enum LeverState {
         /// Why.
         reason: RetireReason,
     },
+}
+
+/// How well something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Well.
+    Ok,
+    /// It works, and will trouble somebody.
+    Warn,
+    /// It does not work.
+    Fail,
+}
+
+/// What `windlass doctor` found of one thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What was looked at, in a word or two.
+    pub check: String,
+    /// How well it is.
+    pub level: Level,
+    /// What was found.
+    pub text: String,
+    /// What to do, unless it is well.
+    pub remedy: Option<String>,
+}
+
+impl Finding {
+    /// It is well.
+    pub fn ok(check: &str, text: String) -> Self {
+        Self { check: check.to_owned(), level: Level::Ok, text, remedy: None }
+    }
+
+    /// It works, and will trouble somebody.
+    pub fn warn(check: &str, text: String, remedy: &str) -> Self {
+        Self { check: check.to_owned(), level: Level::Warn, text, remedy: Some(remedy.to_owned()) }
+    }
+
+    /// It does not work.
+    pub fn fail(check: &str, text: String, remedy: &str) -> Self {
+        Self { check: check.to_owned(), level: Level::Fail, text, remedy: Some(remedy.to_owned()) }
+    }
+}
+
+/// Why something is as it is, sentence by sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What is explained, as a heading: `iteration 3 of digits-0a1b2c (add momentum)`.
+    pub subject: String,
+    /// The answer, the most telling first.
+    pub sentences: Vec<Sentence>,
+}
+
+/// One sentence of an explanation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sentence {
+    /// The rule behind it.
+    pub rule: Option<String>,
+    /// The sentence.
+    pub text: String,
+    /// Its figures by name, as text with their units.
+    #[serde(default)]
+    pub figures: BTreeMap<String, String>,
 }
 
 /// A worker as the coordinator knows it.

@@ -9,21 +9,26 @@ use std::sync::Mutex;
 use windlass_shared::record::Body;
 
 /// What the campaign below leaves in the ledger, whoever was killed meanwhile. `incarnation_started` is
-/// one more per start; `report_superseded` takes a worker that was lost, and has its own test.
-const LEFT: [(&str, i64); 18] = [
+/// one more per start; `report_superseded` takes a worker that was lost and `device_released` a GPU that was
+/// quarantined: each has its own test.
+const LEFT: [(&str, i64); 22] = [
     ("campaign_created", 1),
-    ("lever_queued", 5),
-    ("lever_retired", 1),
+    ("lever_queued", 6),
+    ("lever_retired", 3),
+    ("lever_requeued", 1),
+    ("lever_moved", 1),
+    ("campaign_updated", 1),
     ("campaign_paused", 1),
     ("campaign_resumed", 1),
-    ("iteration_opened", 3),
+    ("iteration_opened", 4),
+    ("iteration_cancelled", 1),
     ("attempt_leased", 4),
     ("attempt_ended", 4),
     ("fix_applied", 1),
     ("deliverable_accepted", 3),
-    ("conclusion_written", 3),
-    ("iteration_decided", 3),
-    ("lever_held", 1),
+    ("conclusion_written", 4),
+    ("iteration_decided", 4),
+    ("lever_held", 2),
     ("lever_passed", 2),
     ("worker_drained", 1),
     ("worker_undrained", 1),
@@ -33,7 +38,7 @@ const LEFT: [(&str, i64); 18] = [
 
 #[test]
 fn i3_kill_9_before_and_after_the_commit_of_every_record_kind() {
-    let elsewhere = ["report_superseded"];
+    let elsewhere = ["report_superseded", "device_released"];
     let kinds = Body::KINDS.iter().filter(|kind| !elsewhere.contains(kind));
     let points = kinds.flat_map(|kind| [format!("before_commit:{kind}"), format!("after_commit:{kind}")]);
     let points = Mutex::new(points.collect::<Vec<String>>());
@@ -62,6 +67,10 @@ fn check(point: &str) {
         script.json(&["lever", "add", &campaign, path(&file)]);
     }
     script.json(&["lever", "retire", &campaign, "L5"]);
+    script.json(&["lever", "retry", &campaign, "L5"]);
+    script.json(&["lever", "move", &campaign, "L5", "--before", "L2"]);
+    script.json(&["lever", "retire", &campaign, "L5"]);
+    script.json(&["update", &campaign, "--priority", "3"]);
     script.json(&["pause", &campaign]);
     script.json(&["resume", &campaign]);
     let _worker = fleet.worker_unready("one");
@@ -72,13 +81,27 @@ fn check(point: &str) {
             && status["waits_for"].as_str().is_some_and(|wait| wait.contains("L3"))
     });
     script.json(&["drain", "one"]);
+    let file = project.join("levers/f-cancelled.yaml");
+    script.json(&["lever", "add", &campaign, path(&file)]);
+    script.wait_until("the fourth waits for a device", |fleet| {
+        let status = fleet.client(&["--output", "json", "status", &campaign]);
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
+        status["open"]["iteration"] == 4
+    });
+    script.json(&["cancel", &campaign, "4"]);
+    script.wait_until("it is decided, and the lever without evidence is stale", |fleet| {
+        let levers = fleet.client(&["--output", "json", "lever", "list", &campaign]);
+        let levers: serde_json::Value = serde_json::from_slice(&levers.stdout).unwrap_or_default();
+        let levers = levers["levers"].as_array().cloned().unwrap_or_default();
+        levers.iter().any(|lever| lever["lever"] == 3 && lever["state"]["state"] == "retired")
+    });
     script.json(&["undrain", "one"]);
     script.json(&["stop", &campaign]);
     script.json(&["stop", &campaign]);
     assert!(script.was_killed, "{point} was never reached{}", fleet.logs());
 
     let values = fleet.decided(&campaign);
-    let want = [(1, "keep", "0.5"), (2, "keep", "0.75"), (3, "discard", "0.75")];
+    let want = [(1, "keep", "0.5"), (2, "keep", "0.75"), (3, "discard", "0.75"), (4, "crash", "")];
     assert_eq!(values, want.map(|(n, s, m)| (n, s.to_owned(), m.to_owned())), "{point}");
     assert_eq!(left(&fleet), LEFT.map(|(kind, n)| (kind.to_owned(), n)).into(), "{point}: lost or doubled");
     fleet.verify();
@@ -152,8 +175,8 @@ fn path(path: &Path) -> &str {
     path.to_str().expect("a UTF-8 path")
 }
 
-/// Five levers: one is kept, one then conflicts with it, one cites evidence that never comes, one crashes
-/// and is saved by its fix, one is taken back.
+/// Levers: one is kept, one then conflicts with it, one cites evidence that never comes, one crashes
+/// and is saved by its fix, one is taken back. A sixth is cancelled before it runs.
 fn write_project(dir: &Path) {
     let script = "if [ \"$MODE\" = broken ]; then echo boom; exit 3; fi\necho \"val: $VALUE\"";
     Project::default().run(script).write(dir);
@@ -179,4 +202,5 @@ fn write_project(dir: &Path) {
     let fixes = "fixes:\n  - on: crashed\n    patch: mend.patch\n";
     lever("d-fixed", &params("0.5", "broken"), "value.tsv", fixes);
     lever("e-retired", &params("0.9", "fine"), "value.tsv", "");
+    lever("f-cancelled", &params("0.55", "fine"), "value.tsv", "");
 }

@@ -94,6 +94,13 @@ impl Fleet {
         )
     }
 
+    /// Starts a worker with an environment and the devices of its own.
+    pub fn worker_in(&self, name: &str, env: &[(&str, &str)]) -> Daemon {
+        let work_dir = self.path(name);
+        let work_dir = work_dir.to_str().expect("a UTF-8 path");
+        self.daemon(&["worker", "--name", name, "--work-dir", work_dir], &format!("{name}.log"), env)
+    }
+
     fn worker_is_ready(&self, name: &str) -> bool {
         let output = self.client(&["--output", "json", "workers"]);
         let Ok(list) = serde_json::from_slice::<Value>(&output.stdout) else { return false };

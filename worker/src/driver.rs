@@ -3,6 +3,8 @@
 //! live on, and the next start finds them.
 
 mod blocking;
+mod calls;
+mod devices;
 mod end_runs;
 mod watch;
 
@@ -12,35 +14,34 @@ pub(crate) use watch::shim as shim_ended;
 
 use crate::client::Client;
 use crate::collect;
-use crate::device::{self, Inventory};
+use crate::device::{self, Machine};
+use crate::durable;
 use crate::error::Error;
 use crate::logs::{self, Beginning};
 use crate::prepare;
 use crate::settings::Settings;
-use crate::shim;
+use crate::shim::{self, Spec};
 use crate::shop::{Backoff, Shop};
 use crate::spool::{self, State, WorkDir};
+use calls::{keep, sync};
+use devices::Devices;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::{Notify, watch as signal};
+use tokio::sync::watch as signal;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
-use windlass_engine::attempt::{self, Action, ExitRecord, Host, REPORT_SOON_MS, Recovered, Recovery};
-use windlass_proto::v1;
-use windlass_shared::attempt::{AttemptKey, Order, Outcome};
+use windlass_engine::attempt::{
+    self, Action, CpuShares, ExitRecord, Host, REPORT_SOON_MS, Recovered, Recovery,
+};
+use windlass_shared::attempt::{AttemptKey, Ending, Order};
 use windlass_shared::device::{Device, WorkerInfo};
-use windlass_shared::id::{DeviceId, SessionId};
-use windlass_shared::session::{Answer, Report};
+use windlass_shared::id::SessionId;
+use windlass_shared::session::Answer;
 use windlass_shared::time::Time;
 
 /// Events that wait for the loop: a worker has dozens of attempts at most, each with one event at a time.
 const EVENTS_MAX: usize = 1024;
-/// Between looks at devices that can change.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// The coordinator answers a hanging call within 20 s; a call that says nothing for longer is dead.
-const SYNC_MAX: Duration = Duration::from_secs(30);
 /// How long file work in hand may take at the end: a shim that is being started says so within seconds.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
 
@@ -64,7 +65,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let (shop, found) = open(&settings, client).await?;
     let mut driver = Driver::new(&settings, shop, sender);
     driver.recover(found);
-    driver.watch_devices(&settings);
+    driver.tasks.spawn(driver.devices.clone().watch());
     let turned = driver.turn(&mut events, &shutdown).await;
     driver.tasks.shutdown().await;
     // Whatever starts a shim or writes to the work folder is over before the folder is let go.
@@ -104,8 +105,11 @@ struct Driver {
     /// Ends the waits of attempts that are being prepared.
     preparing: BTreeMap<AttemptKey, CancellationToken>,
     shipments: BTreeMap<AttemptKey, Shipment>,
-    models: BTreeMap<DeviceId, String>,
-    look: Arc<Notify>,
+    devices: Devices,
+    /// What the last look found.
+    seen: Vec<Device>,
+    /// Which CPUs are whose.
+    cpus: CpuShares,
     /// Whether the devices have been looked at.
     looked: bool,
     sync: Option<AbortHandle>,
@@ -122,11 +126,19 @@ impl Driver {
         let name = settings.name.clone().or_else(|| sysinfo::System::host_name().ok());
         let name = name.unwrap_or_else(|| "worker".to_owned());
         let version = env!("CARGO_PKG_VERSION").to_owned();
+        let topology = device::topology();
         let info = WorkerInfo {
             labels: settings.labels.clone(),
+            cpus: u32::try_from(topology.len()).unwrap_or(u32::MAX),
+            memory_bytes: device::host_memory_bytes(),
             ..WorkerInfo::named(shop.work.id().clone(), name, version)
         };
+        let health_file = shop.work.root().join("gpus.json");
+        let machine = Machine::new(settings.cpu_slots, settings.nvml_library.clone(), health_file);
         Self {
+            devices: Devices::new(machine, sender.clone()),
+            seen: Vec::new(),
+            cpus: CpuShares::new(topology),
             host: Host::new(info, draw_session()),
             shop,
             exe: settings.exe.clone(),
@@ -136,8 +148,6 @@ impl Driver {
             orders: BTreeMap::new(),
             preparing: BTreeMap::new(),
             shipments: BTreeMap::new(),
-            models: BTreeMap::new(),
-            look: Arc::new(Notify::new()),
             looked: false,
             sync: None,
             backoff: Backoff::default(),
@@ -207,7 +217,8 @@ impl Driver {
                 self.report_due = true;
             }
             Event::ShimEnded(key, exit) => {
-                self.look.notify_one();
+                self.cpus.take_back(&key);
+                self.devices.hint();
                 self.tell(attempt::Event::ShimEnded(key, exit.map(|exit| *exit)));
             }
         }
@@ -217,8 +228,9 @@ impl Driver {
     fn tell(&mut self, event: attempt::Event) {
         match &event {
             attempt::Event::Started(key) => self.ship(key.clone(), Beginning::Fresh),
-            attempt::Event::Devices(devices) => self.note_models(devices),
-            attempt::Event::Collected(..) => self.look.notify_one(),
+            attempt::Event::Devices(devices) => self.note_devices(devices),
+            attempt::Event::Collected(..) => self.devices.hint(),
+            attempt::Event::PrepareFailed(key, _) => self.cpus.take_back(key),
             _ => {}
         }
         let now = self.now();
@@ -242,6 +254,9 @@ impl Driver {
             Action::Collect(key, exit) => self.collect(&key, exit),
             Action::Forget(key) => self.forget(&key, prepare::forget),
             Action::Keep(key) => self.forget(&key, |shop, _, dir| shop.work.set_aside(dir)),
+            Action::Release(release) => {
+                self.tasks.spawn(self.devices.clone().release(release));
+            }
             Action::DrawSession => self.tell(attempt::Event::SessionDrawn(draw_session())),
             Action::Report => self.report_due = true,
             Action::ReportSoon => self.report_soon = true,
@@ -256,20 +271,20 @@ impl Driver {
         }
     }
 
-    fn note_models(&mut self, devices: &[Device]) {
+    fn note_devices(&mut self, devices: &[Device]) {
         // Also one that has nothing says so: else nobody knows that it is there.
         self.report_due |= !self.looked;
-        if devices.is_empty() && (!self.looked || !self.models.is_empty()) {
+        if devices.is_empty() && (!self.looked || !self.seen.is_empty()) {
             tracing::warn!("this worker offers no device: nothing will be run on it");
         }
         self.looked = true;
-        self.models = devices.iter().map(|device| (device.id.clone(), device.model.clone())).collect();
+        self.seen = devices.to_vec();
     }
 
     /// The models of an order's devices, each once.
     fn model(&self, order: &Order) -> String {
-        let models: std::collections::BTreeSet<&str> =
-            order.devices.iter().filter_map(|id| self.models.get(id).map(String::as_str)).collect();
+        let leased = self.seen.iter().filter(|device| order.devices.contains(&device.id));
+        let models: std::collections::BTreeSet<&str> = leased.map(|device| device.model.as_str()).collect();
         models.into_iter().collect::<Vec<_>>().join(", ")
     }
 
@@ -286,6 +301,7 @@ impl Driver {
                 State::Ended(outcome) => Recovery::Ended(outcome),
                 State::Running(pidfd, started_wall_ms) => {
                     let key = order.key.clone();
+                    self.hold_cpus(&key, &dir);
                     self.ship(key.clone(), Beginning::Resumed);
                     let sender = self.sender.clone();
                     self.tasks.spawn(async move {
@@ -303,24 +319,11 @@ impl Driver {
         self.sweep();
     }
 
-    /// The first look opens the first report.
-    fn watch_devices(&mut self, settings: &Settings) {
-        let (slots, library) = (settings.cpu_slots, settings.nvml_library.clone());
-        let (sender, look) = (self.sender.clone(), Arc::clone(&self.look));
-        self.tasks.spawn(async move {
-            let detected = blocking(move || Ok(device::detect(slots, library))).await;
-            let inventories = Arc::new(Mutex::new(detected.unwrap_or_default()));
-            loop {
-                let looking = Arc::clone(&inventories);
-                let Ok((devices, changes)) = blocking(move || Ok(look_at(&looking))).await else { return };
-                send(&sender, Event::Host(attempt::Event::Devices(devices))).await;
-                if !changes {
-                    return;
-                }
-                // Only a hint that something may have changed: the time is up, or it was asked for.
-                drop(tokio::time::timeout(LOOK_EVERY, look.notified()).await);
-            }
-        });
+    /// A run that is found again keeps the CPUs that it was bound to.
+    fn hold_cpus(&mut self, key: &AttemptKey, dir: &spool::AttemptDir) {
+        if let Ok(Some(spec)) = durable::read::<Spec>(&dir.path().join(Spec::FILE)) {
+            self.cpus.hold(key.clone(), &spec.cpus);
+        }
     }
 
     fn prepare(&mut self, order: Order) {
@@ -348,9 +351,10 @@ impl Driver {
     fn start(&mut self, key: &AttemptKey) {
         let Some(order) = self.orders.get(key).cloned() else { return };
         let (shop, exe, sender) = (self.shop.clone(), self.exe.clone(), self.sender.clone());
+        let cpus = self.cpus.give(&order, &self.seen);
         self.tasks.spawn(async move {
             let key = order.key.clone();
-            match watch::start(&shop, &exe, order).await {
+            match watch::start(&shop, &exe, order, cpus).await {
                 Ok(started) => {
                     if started.speaks() {
                         send(&sender, Event::Host(attempt::Event::Started(key.clone()))).await;
@@ -391,17 +395,26 @@ impl Driver {
         // Without a record the tree may live still, and print: its log is whole once it is buried.
         let whole = shipment.whole.clone();
         let (shop, sender, model) = (self.shop.clone(), self.sender.clone(), self.model(&order));
+        let (devices, is_stopped) = (self.devices.clone(), self.host.is_stopped(key));
         self.tasks.spawn(async move {
             let buried = match &exit {
                 None => Some(collect::bury(&order, model.clone()).await),
                 Some(_) => None,
             };
             whole.send_replace(true);
-            let mut outcome = match (buried, &exit) {
-                (Some(outcome), _) => outcome,
-                (None, Some(exit)) => collect::collect(&shop, &order, exit, model).await,
-                (None, None) => return,
+            // The tree is dead: its GPUs are looked at while its results are read.
+            let outcome = async {
+                match (buried, &exit) {
+                    (Some(outcome), _) => Some(outcome),
+                    (None, Some(exit)) => Some(collect::collect(&shop, &order, exit, model).await),
+                    (None, None) => None,
+                }
             };
+            let (outcome, failed) = tokio::join!(outcome, devices.settle(&order));
+            let Some(mut outcome) = outcome else { return };
+            if let Some(detail) = failed.filter(|_| !is_stopped) {
+                outcome.ending = Ending::GpuFault { detail };
+            }
             let shipped = done.wait_for(Option::is_some).await.is_ok_and(|shipped| *shipped == Some(true));
             if !shipped {
                 outcome.log_hash = None;
@@ -464,40 +477,14 @@ impl Driver {
     }
 }
 
-async fn sync(client: &Client, report: &Report) -> Result<Answer, Error> {
-    let mut request = tonic::Request::new(v1::SyncRequest::from(report));
-    request.set_timeout(SYNC_MAX);
-    let mut workers = client.workers();
-    let response = tokio::time::timeout(SYNC_MAX, workers.sync(request)).await;
-    let response = response.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer in time")));
-    let answer = response.map_err(Error::call("WorkerService.Sync"))?.into_inner();
-    Answer::try_from(answer).map_err(|source| Error::Answer { call: "WorkerService.Sync", source })
-}
-
-/// Persists an outcome before it is reported; a full disk is waited out.
-async fn keep(shop: &Shop, key: &AttemptKey, outcome: &Outcome) {
-    let mut backoff = Backoff::default();
-    loop {
-        let (work, key_here, outcome) = (Arc::clone(&shop.work), key.clone(), outcome.clone());
-        match blocking(move || work.attempt(&key_here)?.keep_outcome(&outcome)).await {
-            Ok(()) => return,
-            Err(error) => {
-                tracing::error!(attempt = %key, problem = error.chain(), "failed to keep an outcome");
-                backoff.wait().await;
-            }
-        }
-    }
-}
-
-fn look_at(inventories: &Mutex<Vec<Box<dyn Inventory>>>) -> (Vec<Device>, bool) {
-    let mut inventories = inventories.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let devices = inventories.iter_mut().flat_map(|inventory| inventory.look()).collect();
-    (devices, inventories.iter().any(|inventory| inventory.changes()))
-}
-
 /// The loop's end is the only reader that can be gone; then nothing more needs to be said.
 async fn send(sender: &Sender<Event>, event: Event) {
     drop(sender.send(event).await);
+}
+
+/// The same from a thread for blocking calls; the error ends whoever would speak on.
+fn send_blocking(sender: &Sender<Event>, event: Event) -> Result<(), Error> {
+    sender.blocking_send(event).map_err(|_| Error::Ending)
 }
 
 fn draw_session() -> SessionId {

@@ -39,6 +39,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The worker ends: nobody listens any more.
+    #[error("the worker ends")]
+    Ending,
     /// Another worker lives in this work folder.
     #[error("another worker uses the work folder {}", .0.display())]
     WorkDirBusy(PathBuf),

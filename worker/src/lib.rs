@@ -1,5 +1,6 @@
 //! The worker: carries out attempts on one machine, and says what it has.
 
+pub mod doctor;
 pub mod driver;
 pub mod settings;
 

@@ -69,7 +69,8 @@ pub fn command_line(pid: Pid) -> String {
 
 /// A process for people: its pid, its user, its command line.
 pub fn describe(pid: Pid) -> String {
-    let user = user(pid).map_or("unknown".to_owned(), |uid| uid.to_string());
+    let user =
+        user(pid).map_or("unknown".to_owned(), |uid| user_name(uid).unwrap_or_else(|| uid.to_string()));
     let command = Some(command_line(pid)).filter(|line| !line.is_empty());
     let command = command.unwrap_or_else(|| "not visible from here".to_owned());
     format!("pid {}, user {user}: {command}", pid.as_raw_nonzero())
@@ -80,6 +81,23 @@ pub fn user(pid: Pid) -> Option<u32> {
     let text = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The name of a user of this machine, as its own files have it.
+fn user_name(uid: u32) -> Option<String> {
+    let text = fs::read_to_string("/etc/passwd").ok()?;
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, _, id) = (fields.next()?, fields.next()?, fields.next()?);
+        (id.parse() == Ok(uid) && !name.is_empty()).then(|| name.to_owned())
+    })
+}
+
+/// The numbers that a process has in the namespaces below ours, its own last; its number here first.
+pub fn numbers(pid: Pid) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    line.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
 /// This boot's id: a process of another boot is gone, whatever its pid.

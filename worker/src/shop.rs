@@ -167,6 +167,8 @@ pub(crate) mod tests {
             kind: Kind::Run,
             tree: Digest::of(b"tree"),
             devices: Vec::new(),
+            cpus: None,
+            memory_bytes: 0,
             command: "true".to_owned(),
             soft_limit_ms: 1000,
             hard_limit_ms: 2000,

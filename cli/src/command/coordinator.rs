@@ -15,10 +15,11 @@ const LOST_AFTER_MIN_MS: u64 = 1_000;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Loopback address for clients and workers, beside the Unix socket; port 0 takes a free one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, env = "WINDLASS_LISTEN", value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
     /// How long a silent worker keeps its leases, as `30 s` or `2 min`
-    #[arg(long, value_name = "SPAN", default_value = "30 s", value_parser = Span::parse)]
+    #[arg(long, env = "WINDLASS_WORKER_LOST_AFTER", value_name = "SPAN", default_value = "30 s",
+          value_parser = Span::parse)]
     pub worker_lost_after: Span,
     /// End when the other end of this descriptor is closed
     #[arg(long, hide = true, value_name = "N")]

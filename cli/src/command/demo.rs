@@ -34,7 +34,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
     let folder = Folder::prepare(&args.dir)?;
     let here = session.at(&folder.data_dir());
-    let setup = up::Args { listen: None, work_dir: None, name: None, cpu_slots: None };
+    let setup = up::Args::default();
     let mut pair = up::pair(&setup, &here, Some(folder.root()));
     let outcome = tokio::select! {
         outcome = play(&mut pair, &here, &folder) => outcome,

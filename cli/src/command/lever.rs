@@ -1,4 +1,4 @@
-//! `windlass lever add|list|show|retire`: the queue.
+//! `windlass lever add|list|show|retire|move|retry`: the queue.
 
 use super::propose;
 use crate::client::Client;
@@ -11,7 +11,10 @@ use clap::Subcommand;
 use serde::Serialize;
 use std::path::PathBuf;
 use windlass_proto::document;
-use windlass_proto::v1::{GetLeverRequest, ListLeversRequest, RetireLeverRequest};
+use windlass_proto::v1::move_lever_request::Place;
+use windlass_proto::v1::{
+    GetLeverRequest, ListLeversRequest, MoveLeverRequest, RetireLeverRequest, RetryLeverRequest,
+};
 use windlass_shared::id::LeverNumber;
 use windlass_shared::record::{Body, Record};
 use windlass_shared::view::LeverView;
@@ -38,6 +41,41 @@ pub enum Command {
     Show(One),
     /// Take a lever back
     Retire(One),
+    /// Put a lever elsewhere in line
+    Move(Move),
+    /// Put a lever in line again that was held, cancelled, taken back, stale or never judged
+    Retry(One),
+}
+
+/// A lever and its new place.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("place").required(true)))]
+pub struct Move {
+    #[command(flatten)]
+    one: One,
+    /// Before this lever
+    #[arg(long, value_name = "M", group = "place", value_parser = parse_lever)]
+    before: Option<LeverNumber>,
+    /// After this lever
+    #[arg(long, value_name = "M", group = "place", value_parser = parse_lever)]
+    after: Option<LeverNumber>,
+    /// Before all others
+    #[arg(long, group = "place")]
+    first: bool,
+    /// After all others
+    #[arg(long, group = "place")]
+    last: bool,
+}
+
+impl Move {
+    fn place(&self) -> Place {
+        match (self.before, self.after) {
+            (Some(before), _) => Place::Before(before.0),
+            (None, Some(after)) => Place::After(after.0),
+            (None, None) if self.first => Place::First(true),
+            (None, None) => Place::Last(true),
+        }
+    }
 }
 
 /// One lever.
@@ -75,7 +113,7 @@ struct Added<'a> {
 }
 
 #[derive(Serialize)]
-struct Retired {
+struct Steered {
     campaign: String,
     lever: u32,
 }
@@ -103,9 +141,33 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
             let request = RetireLeverRequest { request_id, campaign: campaign.clone(), lever: lever.0 };
             client.campaigns().retire_lever(request).await?;
             if session.is_json() {
-                return session.json("windlass.lever_retired/1", &Retired { campaign, lever: lever.0 });
+                return session.json("windlass.lever_retired/1", &Steered { campaign, lever: lever.0 });
             }
             session.say(&format!("{lever} retired"));
+            Ok(())
+        }
+        Command::Move(moved) => {
+            let place = Some(moved.place());
+            let One { campaign, lever } = moved.one;
+            let campaign = resolve(&client, &campaign).await?;
+            let request_id = session.next_request_id();
+            let request = MoveLeverRequest { request_id, campaign: campaign.clone(), lever: lever.0, place };
+            client.campaigns().move_lever(request).await?;
+            if session.is_json() {
+                return session.json("windlass.lever_moved/1", &Steered { campaign, lever: lever.0 });
+            }
+            session.say(&format!("{lever} moved"));
+            Ok(())
+        }
+        Command::Retry(One { campaign, lever }) => {
+            let campaign = resolve(&client, &campaign).await?;
+            let request_id = session.next_request_id();
+            let request = RetryLeverRequest { request_id, campaign: campaign.clone(), lever: lever.0 };
+            client.campaigns().retry_lever(request).await?;
+            if session.is_json() {
+                return session.json("windlass.lever_retried/1", &Steered { campaign, lever: lever.0 });
+            }
+            session.say(&format!("{lever} stands in line again"));
             Ok(())
         }
     }

@@ -1,11 +1,16 @@
 //! One file per subcommand: arguments, the calls it makes, what it prints.
 
 pub mod campaigns;
+pub mod cancel;
+pub mod completions;
 pub mod control;
 pub mod coordinator;
 pub mod demo;
+pub mod device;
 pub mod diff;
+pub mod doctor;
 pub mod drain;
+pub mod explain;
 pub mod ledger;
 pub mod lever;
 pub mod logs;
@@ -18,6 +23,7 @@ pub mod status;
 pub mod submit;
 pub mod sync;
 pub mod up;
+pub mod update;
 pub mod wait;
 pub mod watch;
 pub mod worker;
@@ -48,10 +54,17 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
         Command::Pause(args) => control::run(args, control::Verb::Pause, session).await,
         Command::Resume(args) => control::run(args, control::Verb::Resume, session).await,
         Command::Stop(args) => control::run(args, control::Verb::Stop, session).await,
+        Command::Cancel(args) => cancel::run(args, session).await,
+        Command::Update(args) => update::run(args, session).await,
+        Command::Explain(args) => explain::run(args, session).await,
         Command::Sync(args) => sync::run(args, session).await,
         Command::Workers(args) => workers::run(args, session).await,
         Command::Drain(args) => drain::run(args, drain::Verb::Drain, session).await,
         Command::Undrain(args) => drain::run(args, drain::Verb::Undrain, session).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args, session)).await,
+        Command::Completions(args) => completions::run(&args, session),
+        Command::Man(args) => completions::man(&args, session),
+        Command::Device(command) => device::run(command, session).await,
         Command::Ledger(command) => ledger::run(command, session),
     }
 }

@@ -83,6 +83,10 @@ pub async fn all(
 /// Reports one refused file.
 pub fn refused(session: &Session, file: &Path, problem: &Error) -> Refused {
     let why = problem.to_report();
+    if !why.problems.is_empty() {
+        session.say(&format!("refused {}{}", file.display(), crate::error::told(&why)));
+        return Refused { file: file.display().to_string(), why };
+    }
     let rule = why.rule.as_ref().map(|rule| format!(" [{rule}]")).unwrap_or_default();
     let message = crate::render::text::neutral_block(&why.message);
     let path = file.display().to_string();

@@ -10,19 +10,25 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// How the two are set up.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub struct Args {
     /// Loopback address beside the Unix socket; port 0 takes a free one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, env = "WINDLASS_LISTEN", value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// How long a silent worker keeps its leases, as `30 s` or `2 min` [default: 30 s]
+    #[arg(long, env = "WINDLASS_WORKER_LOST_AFTER", value_name = "SPAN")]
+    pub worker_lost_after: Option<String>,
     /// The worker's own folder [default: worker in the data folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, env = "WINDLASS_WORK_DIR", value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
     /// The worker's name [default: the host's]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "WINDLASS_WORKER_NAME", value_name = "NAME")]
     pub name: Option<String>,
+    /// A label that campaigns can ask for; may be given several times
+    #[arg(long = "label", env = "WINDLASS_LABELS", value_delimiter = ',', value_name = "LABEL")]
+    pub labels: Vec<String>,
     /// CPU slots that the worker offers where there is no GPU [default: its own choice]
-    #[arg(long, value_name = "K")]
+    #[arg(long, env = "WINDLASS_CPU_SLOTS", value_name = "K")]
     pub cpu_slots: Option<u32>,
 }
 
@@ -66,13 +72,19 @@ pub fn pair(args: &Args, session: &Session, logs: Option<&Path>) -> Pair {
     let work_dir = args.work_dir.clone().unwrap_or_else(|| session.data_dir.join("worker"));
     let log = |name: &str| logs.map(|dir| dir.join(name));
     let option = |name: &str, value: OsString| [OsString::from(name), value];
+    let form = session.is_json().then_some("json");
     let mut coordinator: Vec<OsString> = Vec::new();
+    coordinator.extend(form.iter().flat_map(|form| option("--output", form.into())));
     coordinator.extend(option("--data-dir", data_dir.clone()));
     coordinator.extend(args.listen.iter().flat_map(|listen| option("--listen", listen.to_string().into())));
+    let lost_after = args.worker_lost_after.iter();
+    coordinator.extend(lost_after.flat_map(|span| option("--worker-lost-after", span.into())));
     let mut worker: Vec<OsString> = Vec::new();
+    worker.extend(form.iter().flat_map(|form| option("--output", form.into())));
     worker.extend(option("--data-dir", data_dir));
     worker.extend(option("--work-dir", work_dir.into_os_string()));
     worker.extend(args.name.iter().flat_map(|name| option("--name", name.into())));
+    worker.extend(args.labels.iter().flat_map(|label| option("--label", label.into())));
     worker.extend(args.cpu_slots.iter().flat_map(|slots| option("--cpu-slots", slots.to_string().into())));
     Pair::new(
         Plan { role: "coordinator", args: coordinator, log: log("coordinator.log") },

@@ -13,16 +13,16 @@ use windlass_worker::client::Endpoint;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Its own folder: spool, cache, workspaces [default: worker in the data folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, env = "WINDLASS_WORK_DIR", value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
     /// Its name, for people [default: the host's]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, env = "WINDLASS_WORKER_NAME", value_name = "NAME")]
     pub name: Option<String>,
     /// A label that campaigns can ask for; may be given several times
-    #[arg(long = "label", value_name = "LABEL")]
+    #[arg(long = "label", env = "WINDLASS_LABELS", value_delimiter = ',', value_name = "LABEL")]
     pub labels: Vec<String>,
     /// CPU slots offered where there is no GPU [default: its own choice]
-    #[arg(long, value_name = "K")]
+    #[arg(long, env = "WINDLASS_CPU_SLOTS", value_name = "K")]
     pub cpu_slots: Option<u32>,
     /// End when the other end of this descriptor is closed
     #[arg(long, hide = true, value_name = "N")]
@@ -53,7 +53,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
 }
 
 /// The coordinator, as the global options name it.
-fn endpoint(session: &Session) -> Result<Endpoint, Error> {
+pub fn endpoint(session: &Session) -> Result<Endpoint, Error> {
     let Some(address) = &session.coordinator else {
         return Ok(Endpoint::Unix(client::socket_of(&session.data_dir)));
     };

@@ -39,7 +39,11 @@ impl Plan {
         let failed = |source| Error::System { operation: "start a child process", source };
         let exe = std::env::current_exe().map_err(failed)?;
         let mut command = Command::new(exe);
-        command.arg(self.role).args(&self.args).args(["--lifeline-fd", "0"]);
+        // Its parent has read every setting, and hands on what counts.
+        for key in &crate::config::KEYS {
+            command.env_remove(key.env);
+        }
+        command.arg("--no-config").arg(self.role).args(&self.args).args(["--lifeline-fd", "0"]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0).kill_on_drop(true);
         if let Some(path) = &self.log {
             let failed = |source| Error::File { operation: "write", path: path.clone(), source };
@@ -75,6 +79,10 @@ impl Role {
 
     /// The error that its end is, with what it said last where that was not seen yet.
     pub fn epitaph(&self, status: ExitStatus) -> Error {
+        if let (None, Some(code), false) = (&self.plan.log, status.code(), was_cut_down(status)) {
+            // Its stderr is ours: whoever reads has heard it.
+            return Error::ChildSaid { role: self.plan.role, code: u8::try_from(code).unwrap_or(1) };
+        }
         let said = self.plan.log.as_deref().map(last_words).unwrap_or_default();
         Error::ChildEnded { role: self.plan.role, status: status.to_string(), said }
     }

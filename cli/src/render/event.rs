@@ -20,6 +20,12 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         Body::CampaignPaused { reason } => format!("campaign paused: {}", pause_reason(reason)),
         Body::CampaignResumed {} => "campaign resumed".to_owned(),
         Body::CampaignStopped { reason } => format!("campaign stopped: {}", stop_reason(reason)),
+        Body::CampaignUpdated { priority, name } => {
+            let priority = priority.map(|priority| format!("priority {priority}"));
+            let name = name.as_ref().map(|name| format!("name {name}"));
+            let changed: Vec<String> = priority.into_iter().chain(name).collect();
+            format!("campaign updated: {}", changed.join(", "))
+        }
         Body::LeverQueued { lever, document, .. } => format!("{lever} queued: {}", document.title),
         Body::LeverPassed { lever, passes, missing } => {
             format!("{lever} passed over ({passes}): {missing}")
@@ -28,6 +34,14 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         Body::LeverRetired { lever, reason } => {
             format!("{lever} retired{}: {}", lever_title(story, *lever), retire_reason(reason))
         }
+        Body::LeverMoved { lever, before } => match before {
+            Some(before) => format!("{lever} moved before {before}"),
+            None => format!("{lever} moved to the end of the line"),
+        },
+        Body::LeverRequeued { lever, .. } => {
+            format!("{lever} stands in line again{}", lever_title(story, *lever))
+        }
+        Body::IterationCancelled { iteration } => format!("iteration {iteration}: cancelled by its owner"),
         Body::IterationOpened { iteration, lever, .. } => match lever {
             Some(lever) => format!("iteration {iteration}: pulls {lever}, {}", title(*iteration)),
             None => format!("iteration {iteration}: the baseline, nothing changed"),
@@ -57,6 +71,7 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         }
         Body::WorkerDrained { worker, reason } => format!("worker {worker} drained: {reason}"),
         Body::WorkerUndrained { worker } => format!("worker {worker} takes work again"),
+        Body::DeviceReleased { worker, device } => format!("device {device} of worker {worker} released"),
         Body::RequestAnswered {} => "a request asked for what was so already".to_owned(),
     };
     Some(neutral(&text))
@@ -114,6 +129,9 @@ pub fn hold_reason(reason: &HoldReason) -> String {
         HoldReason::NeedsPlan => "needs a plan with a new dimension [P13]".to_owned(),
         HoldReason::Infrastructure => "the machinery failed three times [P20]".to_owned(),
         HoldReason::SetupFailed => "setup failed [P20], its log says why".to_owned(),
+        HoldReason::Cancelled { iteration } => {
+            format!("iteration {iteration} was cancelled, which does not count as tried [P10]")
+        }
     }
 }
 

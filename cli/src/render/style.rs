@@ -5,6 +5,10 @@ use windlass_shared::conclusion::Status;
 
 /// Something failed.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// Something is well.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// Something will trouble somebody.
+pub const WARN: Style = AnsiColor::Yellow.on_default();
 /// Headings and names.
 pub const STRONG: Style = Style::new().bold();
 /// What can be skipped.

@@ -8,7 +8,7 @@ use super::text::{cut, neutral};
 use super::units;
 use crate::history::Story;
 use crate::results_tsv;
-use windlass_shared::device::{DeviceKind, DeviceState};
+use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
 use windlass_shared::record::PauseReason;
 use windlass_shared::view::{CampaignState, CampaignView, LeverState, LeverView, OpenIteration, WorkerView};
 
@@ -230,7 +230,8 @@ pub fn workers(views: &[WorkerView], width: u16) -> String {
         let free = view.devices.iter().filter(|device| device.state == DeviceState::Free).count();
         let mut devices = Vec::new();
         if gpus > 0 {
-            devices.push(units::count(gpus, "GPU"));
+            let gpus = units::count(gpus, "GPU");
+            devices.push(format!("{gpus} ({})", models(&view.devices)));
         }
         if cpus > 0 {
             devices.push(units::count(cpus, "CPU slot"));
@@ -240,7 +241,12 @@ pub fn workers(views: &[WorkerView], width: u16) -> String {
             DeviceState::Quarantined { reason } => Some(format!("{}: quarantined, {reason}", device.id)),
             DeviceState::Free | DeviceState::Busy(_) => None,
         });
-        let all: Vec<String> = devices.into_iter().chain([format!("{free} free")]).chain(problems).collect();
+        let all: Vec<String> = devices
+            .into_iter()
+            .chain([format!("{free} free")])
+            .chain(machine(&view.info))
+            .chain(problems)
+            .collect();
         let runs: Vec<String> = view.attempts.iter().map(ToString::to_string).collect();
         table.row(&[
             short(view.info.id.as_str()),
@@ -252,6 +258,25 @@ pub fn workers(views: &[WorkerView], width: u16) -> String {
         ]);
     }
     table.render()
+}
+
+/// The models of the GPUs and what memory each has, the same once.
+fn models(devices: &[Device]) -> String {
+    let gpus = devices.iter().filter(|device| device.kind == DeviceKind::Gpu);
+    let named = gpus.map(|device| match device.memory_bytes {
+        Some(memory) => format!("{} {}", device.model, units::bytes(memory)),
+        None => device.model.clone(),
+    });
+    let named: std::collections::BTreeSet<String> = named.collect();
+    named.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// What a machine has besides: CPUs, memory, driver. What it does not say is left out.
+fn machine(info: &WorkerInfo) -> impl Iterator<Item = String> {
+    let cpus = (info.cpus > 0).then(|| units::count(info.cpus.into(), "CPU"));
+    let memory = info.memory_bytes.map(|bytes| format!("{} of memory", units::bytes(bytes)));
+    let driver = info.driver.as_ref().map(|driver| format!("driver {driver}"));
+    [cpus, memory, driver].into_iter().flatten()
 }
 
 /// The first part of a UUID: enough to name a worker by.

@@ -14,7 +14,7 @@ use windlass_proto::v1::*;
 use windlass_proto::{document, refusal};
 use windlass_shared::record::{Body, Record};
 use windlass_shared::refusal::Refusal;
-use windlass_shared::view::{CampaignView, LeverView, WorkerView};
+use windlass_shared::view::{CampaignView, Explanation, LeverView, WorkerView};
 
 /// Serves at `<data_dir>/windlass.sock` for as long as the answer lives.
 pub fn serve(data_dir: &Path) -> Runtime {
@@ -85,6 +85,40 @@ impl CampaignService for Fake {
         Ok(Response::new(StopResponse {}))
     }
 
+    async fn update(&self, request: Request<UpdateRequest>) -> Answer<UpdateResponse> {
+        known(&request.get_ref().campaign)?;
+        Ok(Response::new(UpdateResponse { campaign: "digits-0a1b2c".to_owned() }))
+    }
+
+    async fn move_lever(&self, _: Request<MoveLeverRequest>) -> Answer<MoveLeverResponse> {
+        Ok(Response::new(MoveLeverResponse {}))
+    }
+
+    async fn retry_lever(&self, request: Request<RetryLeverRequest>) -> Answer<RetryLeverResponse> {
+        if request.get_ref().lever == 2 {
+            let frozen = Refusal::Frozen { path: "evaluate.py".to_owned() };
+            let problems = vec![frozen, Refusal::NoChange, Refusal::Duplicate { iteration: 2 }];
+            return Err(refusal::to_status(&Refusal::several(problems)));
+        }
+        Err(refusal::to_status(&Refusal::Settled {
+            rule: "P10",
+            what: "lever L1".to_owned(),
+            state: "was tried by iteration 2: keep (better)".to_owned(),
+            remedy: "propose it again with `changed_assumption` if something is different now",
+        }))
+    }
+
+    async fn cancel_iteration(&self, _: Request<CancelIterationRequest>) -> Answer<CancelIterationResponse> {
+        Ok(Response::new(CancelIterationResponse {}))
+    }
+
+    async fn explain(&self, request: Request<ExplainRequest>) -> Answer<ExplainResponse> {
+        known(&request.get_ref().name)?;
+        let explanation: Explanation =
+            serde_json::from_str(include_str!("../explanation.json")).expect("an explanation");
+        Ok(Response::new(ExplainResponse { explanation_document: document::write(&explanation) }))
+    }
+
     async fn propose_lever(&self, _: Request<ProposeLeverRequest>) -> Answer<ProposeLeverResponse> {
         Err(refusal::to_status(&Refusal::Frozen { path: "evaluate.py".to_owned() }))
     }
@@ -134,6 +168,12 @@ impl CampaignService for Fake {
 
 #[tonic::async_trait]
 impl FleetService for Fake {
+    async fn about(&self, _: Request<AboutRequest>) -> Answer<AboutResponse> {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        let wall_ms = i64::try_from(since.as_millis()).expect("this millennium");
+        Ok(Response::new(AboutResponse { version: "0.0.9".to_owned(), incarnation: 7, wall_ms }))
+    }
+
     async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersResponse> {
         let workers: Vec<WorkerView> =
             serde_json::from_str(include_str!("../workers.json")).expect("workers");
@@ -148,5 +188,9 @@ impl FleetService for Fake {
     async fn undrain(&self, request: Request<UndrainRequest>) -> Answer<UndrainResponse> {
         let name = request.get_ref().worker.clone();
         Err(refusal::to_status(&Refusal::NotFound { what: "worker", name }))
+    }
+
+    async fn release_device(&self, _: Request<ReleaseDeviceRequest>) -> Answer<ReleaseDeviceResponse> {
+        Ok(Response::new(ReleaseDeviceResponse {}))
     }
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 mod fake;
+mod upkeep;
 
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -66,6 +67,7 @@ fn pages_for_people_fit_80_columns() {
         &["show", "digits", "3"],
         &["plot", "digits"],
         &["workers"],
+        &["device", "release", "gpu-1", "GPU-1"],
         &["pause", "digits"],
         &["drain", "node"],
     ]);
@@ -84,6 +86,7 @@ fn documents_for_programs() {
         json(&["results", "digits"]),
         json(&["plot", "digits"]),
         json(&["workers"]),
+        json(&["device", "release", "gpu-1", "GPU-1"]),
         json(&["pause", "digits"]),
         json(&["lever", "retire", "digits", "L1"]),
         json(&["status", "nothing"]),
@@ -91,6 +94,36 @@ fn documents_for_programs() {
     ]
     .join("\n");
     check("programs", &said);
+    let schemas = include_str!("../../../docs/json.md");
+    for schema in said.split('"').filter(|word| word.starts_with("windlass.") && word.contains('/')) {
+        assert!(schemas.contains(schema), "{schema} is documented");
+    }
+}
+
+#[test]
+fn steering_says_what_it_did_or_why_not() {
+    let desk = Desk::new();
+    let commands: [&[&str]; 8] = [
+        &["cancel", "digits", "6"],
+        &["update", "digits", "--priority", "-3", "--name", "late digits"],
+        &["update", "digits"],
+        &["lever", "move", "digits", "L5", "--before", "L4"],
+        &["lever", "move", "digits", "L5", "--first", "--last"],
+        &["lever", "retry", "digits", "L1"],
+        &["explain", "digits", "6"],
+        &["lever", "retry", "digits", "L2"],
+    ];
+    let said = desk.all(&commands);
+    let wide = said.lines().find(|line| line.chars().count() > 80 && !line.contains("remedy"));
+    assert_eq!(wide, None);
+    check("steering", &said);
+    let json = commands.map(|args| desk.say(&[&["--output", "json"], args].concat())).join("\n");
+    check("steering_json", &json);
+    documented(&json);
+}
+
+/// Every schema that was printed stands in docs/json.md.
+fn documented(said: &str) {
     let schemas = include_str!("../../../docs/json.md");
     for schema in said.split('"').filter(|word| word.starts_with("windlass.") && word.contains('/')) {
         assert!(schemas.contains(schema), "{schema} is documented");

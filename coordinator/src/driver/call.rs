@@ -40,11 +40,34 @@ impl Driver {
             Asked::Retire { campaign, lever } => {
                 resolve(&campaign).map(|campaign| Ask::Retire { campaign, lever })
             }
+            Asked::Retry { campaign, lever } => {
+                match resolve(&campaign).and_then(|id| self.core.retry_wanted(&id, lever)) {
+                    Ok(wanted) => self.gather_call(call, move |stores| gather::retry(stores, wanted)),
+                    Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
+                }
+                return Ok(());
+            }
+            Asked::Move { campaign, lever, place } => {
+                resolve(&campaign).map(|campaign| Ask::Move { campaign, lever, place })
+            }
+            Asked::Cancel { campaign, iteration } => {
+                resolve(&campaign).map(|campaign| Ask::Cancel { campaign, iteration })
+            }
+            Asked::Update { campaign, priority, name } => {
+                resolve(&campaign).map(|campaign| Ask::Update { campaign, priority, name })
+            }
             Asked::Pause { campaign } => resolve(&campaign).map(Ask::Pause),
             Asked::Resume { campaign } => resolve(&campaign).map(Ask::Resume),
             Asked::Stop { campaign } => resolve(&campaign).map(Ask::Stop),
             Asked::Drain { worker } => self.core.resolve_worker(&worker).map(Ask::Drain),
             Asked::Undrain { worker } => self.core.resolve_worker(&worker).map(Ask::Undrain),
+            Asked::ReleaseDevice { worker, device } => {
+                let worker = self.core.resolve_worker(&worker);
+                worker.and_then(|worker| {
+                    let device = self.core.resolve_device(&worker, &device)?;
+                    Ok(Ask::ReleaseDevice(worker, device))
+                })
+            }
         };
         self.decide_call(now, call, ask)
     }
@@ -76,6 +99,9 @@ impl Driver {
             }
             (Asked::Propose { campaign, lever }, Finding::Proposal(facts)) => {
                 self.core.resolve_campaign(&campaign).map(|campaign| Ask::Propose { campaign, lever, facts })
+            }
+            (Asked::Retry { campaign, lever }, Finding::Retry(facts)) => {
+                self.core.resolve_campaign(&campaign).map(|campaign| Ask::Retry { campaign, lever, facts })
             }
             // No other call gathers anything.
             _ => Err(Refusal::FactsMoved),

@@ -4,10 +4,10 @@ use super::gather::Gathered;
 use super::query::Query;
 use crate::ledger::Durable;
 use tokio::sync::oneshot;
-use windlass_engine::core::RequestKey;
+use windlass_engine::core::{Place, RequestKey};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::digest::Digest;
-use windlass_shared::id::{LeverNumber, SessionId, WorkerId};
+use windlass_shared::id::{IterationNumber, LeverNumber, SessionId, WorkerId};
 use windlass_shared::lever::Lever;
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
@@ -61,6 +61,14 @@ pub(crate) enum Asked {
     Propose { campaign: String, lever: Box<Lever> },
     /// Take a lever out of the queue.
     Retire { campaign: String, lever: LeverNumber },
+    /// Put a lever elsewhere in line.
+    Move { campaign: String, lever: LeverNumber, place: Place },
+    /// Put a lever in line again.
+    Retry { campaign: String, lever: LeverNumber },
+    /// End the open iteration.
+    Cancel { campaign: String, iteration: IterationNumber },
+    /// Change priority or name.
+    Update { campaign: String, priority: Option<i32>, name: Option<String> },
     /// Open nothing new.
     Pause { campaign: String },
     /// Go on.
@@ -71,4 +79,6 @@ pub(crate) enum Asked {
     Drain { worker: String },
     /// A worker takes work again.
     Undrain { worker: String },
+    /// A device's quarantine is lifted.
+    ReleaseDevice { worker: String, device: String },
 }

@@ -11,10 +11,11 @@ use windlass_engine::core::Observation;
 use windlass_engine::gate::Contents;
 use windlass_engine::gate::editable::Editable;
 use windlass_engine::gate::facts::{
-    Fetched, FixFacts, Lacking, Look, Merged, ProposalFacts, ProposalWanted, PullFacts, Wanted, WantedKey,
-    gather_fix, gather_proposal, gather_pull,
+    Fetched, FixFacts, Lacking, Look, Merged, ProposalFacts, ProposalWanted, PullFacts, PullWanted, Rejected,
+    Wanted, WantedKey, gather_fix, gather_pull,
 };
 use windlass_engine::gate::guard;
+use windlass_engine::gate::proposal::gather_proposal;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::digest::Digest;
 use windlass_shared::refusal::Refusal;
@@ -41,7 +42,9 @@ pub(crate) enum Finding {
     /// For the core.
     Seen(Box<Observation>),
     /// For a proposal.
-    Proposal(Result<Box<ProposalFacts>, Refusal>),
+    Proposal(Result<Box<ProposalFacts>, Box<Rejected>>),
+    /// For a lever that is to be put back.
+    Retry(Result<Box<PullFacts>, Refusal>),
     /// For a creation: whether the tree may be run.
     Tree(Result<(), Refusal>),
 }
@@ -55,6 +58,8 @@ enum Failure {
     Logs(#[from] logs::Error),
     #[error("the gates refuse what they are to look at: {0}")]
     Refused(Refusal),
+    #[error("the gates refuse the proposal")]
+    Rejected(Box<Rejected>),
     #[error("the facts need {bytes} bytes or more; at most {FETCHED_MAX_BYTES} are fetched")]
     TooMuch { bytes: u64 },
     #[error("the facts need more than {ROUNDS_MAX} rounds of fetching")]
@@ -71,6 +76,7 @@ impl Failure {
                 figure: bytes,
                 limit: FETCHED_MAX_BYTES,
             }),
+            Self::Rejected(rejected) => Some(Refusal::several(rejected.problems)),
             Self::Rounds | Self::Blobs(_) | Self::Logs(_) => None,
         }
     }
@@ -143,9 +149,19 @@ pub(super) async fn proposal(stores: Stores, wanted: ProposalWanted) -> Gathered
     let facts = rounds(&stores, move |fetched| gather_proposal(&wanted, fetched)).await;
     let (facts, blobs) = match facts {
         Ok((facts, blobs)) => (Ok(Box::new(facts)), blobs),
-        Err(failure) => (Err(refusal(failure)), Vec::new()),
+        Err(Failure::Rejected(rejected)) => (Err(rejected), Vec::new()),
+        Err(failure) => (Err(Box::new(refusal(failure).into())), Vec::new()),
     };
     Gathered { finding: Finding::Proposal(facts), blobs }
+}
+
+/// Gathers the facts of a lever that is to be put back.
+pub(super) async fn retry(stores: Stores, wanted: PullWanted) -> Gathered {
+    let (facts, blobs) = match rounds(&stores, move |fetched| gather_pull(&wanted, fetched)).await {
+        Ok((facts, blobs)) => (Ok(Box::new(facts)), blobs),
+        Err(failure) => (Err(refusal(failure)), Vec::new()),
+    };
+    Gathered { finding: Finding::Retry(facts), blobs }
 }
 
 /// Checks a workspace's tree: every path stays inside (P3), some file is editable (P2), and every blob is
@@ -187,6 +203,7 @@ async fn check_tree(stores: &Stores, digest: Digest, editable: Vec<String>) -> R
 fn refusal(failure: Failure) -> Refusal {
     match failure {
         Failure::Refused(refusal) => refusal,
+        Failure::Rejected(rejected) => Refusal::several(rejected.problems),
         Failure::Blobs(blobs::Error::Absent { digest }) => Refusal::AbsentBlob { digest },
         other => {
             tracing::warn!(error = &other as &dyn std::error::Error, "facts could not be gathered");
@@ -209,6 +226,7 @@ async fn rounds<T: Send + 'static>(
         match found {
             Ok((found, new)) => return Ok((found, keep(stores, new).await?)),
             Err(Lacking::Refused(refusal)) => return Err(Failure::Refused(refusal)),
+            Err(Lacking::Rejected(rejected)) => return Err(Failure::Rejected(rejected)),
             Err(Lacking::Blobs(digests)) => {
                 for digest in digests {
                     fetched_bytes += digest.size_bytes;

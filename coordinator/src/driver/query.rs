@@ -4,13 +4,14 @@
 use super::event::Reply;
 use super::outbox::Outbox;
 use windlass_engine::core::Core;
+use windlass_engine::explain::{Subject, explain};
 use windlass_engine::session::{Known, known};
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::bindings::Bindings;
 use windlass_shared::id::{CampaignId, Incarnation, LeverNumber};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
-use windlass_shared::view::{CampaignView, LeverView, WorkerView};
+use windlass_shared::view::{CampaignView, Explanation, LeverView, WorkerView};
 
 /// One question, names as the client wrote them.
 pub(crate) enum Query {
@@ -26,10 +27,22 @@ pub(crate) enum Query {
     Lever { name: String, lever: LeverNumber, reply: Reply<(CampaignId, LeverView)> },
     /// The fleet.
     Workers { reply: Reply<Vec<WorkerView>> },
+    /// Why something is, or is not, running.
+    Explain { name: String, subject: Subject, reply: Reply<Explanation> },
+    /// Its life and its clock.
+    About { reply: Reply<About> },
     /// Where a watcher stands: the pages of one campaign or of all.
     Pages { campaign: Option<CampaignId>, reply: Reply<Pages> },
     /// Whether this attempt's log may be written under this lease (I5).
     MayWriteLog { key: AttemptKey, reply: Reply<()> },
+}
+
+/// What the coordinator is at this moment.
+pub(crate) struct About {
+    /// The life of the coordinator.
+    pub incarnation: Incarnation,
+    /// Its wall clock, milliseconds.
+    pub wall_ms: i64,
 }
 
 /// Campaigns as they stood after a record.
@@ -61,6 +74,14 @@ impl Query {
                 outbox.push(seq, reply, found);
             }
             Self::Workers { reply } => outbox.push(seq, reply, Ok(core.worker_views(now))),
+            Self::Explain { name, subject, reply } => {
+                outbox.push(seq, reply, explain(core, now, &name, &subject));
+            }
+            Self::About { reply } => {
+                let missing = || Refusal::NotFound { what: "incarnation", name: String::new() };
+                let about = core.durable().incarnation.ok_or_else(missing);
+                outbox.push(seq, reply, about.map(|incarnation| About { incarnation, wall_ms: now.wall_ms }));
+            }
             Self::Pages { campaign, reply } => outbox.push(seq, reply, pages(core, now, campaign.as_ref())),
             Self::MayWriteLog { key, reply } => outbox.push(seq, reply, may_write_log(core, &key)),
         }

@@ -5,7 +5,8 @@ use super::watch;
 use crate::driver::{Asked, Call, Event, Handle, Query, blocking};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
-use windlass_engine::core::RequestKey;
+use windlass_engine::core::{Place, RequestKey};
+use windlass_engine::explain::Subject;
 use windlass_proto::v1::campaign_service_server::CampaignService;
 use windlass_proto::{document, refusal::to_status, v1};
 use windlass_shared::bindings::Bindings;
@@ -115,6 +116,22 @@ impl CampaignService for Campaigns {
         Ok(Response::new(v1::StopResponse {}))
     }
 
+    async fn update(
+        &self,
+        request: Request<v1::UpdateRequest>,
+    ) -> Result<Response<v1::UpdateResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/Update", id, &message);
+        let campaign = name("campaign", message.campaign)?;
+        let new_name = message.name.map(|new| name("name", new)).transpose()?;
+        let asked = Asked::Update { campaign, priority: message.priority, name: new_name };
+        match self.change(key, asked).await? {
+            Answer::Campaign { id, .. } => Ok(Response::new(v1::UpdateResponse { campaign: id.0 })),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     async fn propose_lever(
         &self,
         request: Request<v1::ProposeLeverRequest>,
@@ -175,6 +192,79 @@ impl CampaignService for Campaigns {
         let campaign = name("campaign", message.campaign)?;
         self.change(key, Asked::Retire { campaign, lever: LeverNumber(message.lever) }).await?;
         Ok(Response::new(v1::RetireLeverResponse {}))
+    }
+
+    async fn move_lever(
+        &self,
+        request: Request<v1::MoveLeverRequest>,
+    ) -> Result<Response<v1::MoveLeverResponse>, Status> {
+        use v1::move_lever_request::Place as Wire;
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/MoveLever", id, &message);
+        let place = match message.place {
+            Some(Wire::First(_)) => Place::First,
+            Some(Wire::Last(_)) => Place::Last,
+            Some(Wire::Before(other)) => Place::Before(LeverNumber(other)),
+            Some(Wire::After(other)) => Place::After(LeverNumber(other)),
+            None => {
+                let problem = "it is missing".to_owned();
+                return Err(to_status(&Refusal::Malformed { field: "place", problem }));
+            }
+        };
+        let campaign = name("campaign", message.campaign)?;
+        self.change(key, Asked::Move { campaign, lever: LeverNumber(message.lever), place }).await?;
+        Ok(Response::new(v1::MoveLeverResponse {}))
+    }
+
+    async fn retry_lever(
+        &self,
+        request: Request<v1::RetryLeverRequest>,
+    ) -> Result<Response<v1::RetryLeverResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/RetryLever", id, &message);
+        let campaign = name("campaign", message.campaign)?;
+        self.change(key, Asked::Retry { campaign, lever: LeverNumber(message.lever) }).await?;
+        Ok(Response::new(v1::RetryLeverResponse {}))
+    }
+
+    async fn cancel_iteration(
+        &self,
+        request: Request<v1::CancelIterationRequest>,
+    ) -> Result<Response<v1::CancelIterationResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/CancelIteration", id, &message);
+        let campaign = name("campaign", message.campaign)?;
+        let iteration = IterationNumber(message.iteration);
+        self.change(key, Asked::Cancel { campaign, iteration }).await?;
+        Ok(Response::new(v1::CancelIterationResponse {}))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<v1::ExplainRequest>,
+    ) -> Result<Response<v1::ExplainResponse>, Status> {
+        use v1::explain_request::Part;
+        let message = request.into_inner();
+        let name = name("name", message.name)?;
+        let subject = match message.part {
+            None => Subject::Campaign,
+            Some(Part::Lever(lever)) => Subject::Lever(LeverNumber(lever)),
+            Some(Part::Iteration(iteration)) => {
+                let (campaign, _) = self.resolve(name.clone()).await?;
+                let iteration = IterationNumber(iteration);
+                let readers = self.handle.stores.readers.clone();
+                let records = blocking(move || readers.iteration(&campaign, iteration))
+                    .await
+                    .map_err(|error| ledger_failure(&error))?;
+                Subject::Iteration(iteration, records)
+            }
+        };
+        let found = self.handle.ask(|reply| Event::Query(Query::Explain { name, subject, reply })).await;
+        let explanation_document = document::write(&answered(found)?);
+        Ok(Response::new(v1::ExplainResponse { explanation_document }))
     }
 
     async fn get_iteration(

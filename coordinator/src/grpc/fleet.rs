@@ -27,6 +27,16 @@ impl Fleet {
 
 #[tonic::async_trait]
 impl FleetService for Fleet {
+    async fn about(&self, _: Request<v1::AboutRequest>) -> Result<Response<v1::AboutResponse>, Status> {
+        let about = answered(self.handle.ask(|reply| Event::Query(Query::About { reply })).await)?;
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(Response::new(v1::AboutResponse {
+            version,
+            incarnation: about.incarnation.0,
+            wall_ms: about.wall_ms,
+        }))
+    }
+
     async fn list_workers(
         &self,
         _: Request<v1::ListWorkersRequest>,
@@ -55,5 +65,17 @@ impl FleetService for Fleet {
         let worker = name("worker", message.worker)?;
         self.change(key, Asked::Undrain { worker }).await?;
         Ok(Response::new(v1::UndrainResponse {}))
+    }
+
+    async fn release_device(
+        &self,
+        request: Request<v1::ReleaseDeviceRequest>,
+    ) -> Result<Response<v1::ReleaseDeviceResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("FleetService/ReleaseDevice", id, &message);
+        let (worker, device) = (name("worker", message.worker)?, name("device", message.device)?);
+        self.change(key, Asked::ReleaseDevice { worker, device }).await?;
+        Ok(Response::new(v1::ReleaseDeviceResponse {}))
     }
 }

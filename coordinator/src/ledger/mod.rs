@@ -14,6 +14,7 @@ mod writer;
 pub use error::{Damage, DamageKind, Error};
 pub use lock::DataLock;
 pub use open::{Ledger, file_in, open};
+pub(crate) use place::refuse_network;
 pub use reader::Readers;
 pub use row::Head;
 pub use verify::{Verified, VerifyError, verify};

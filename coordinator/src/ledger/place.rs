@@ -24,7 +24,7 @@ fn network_name(magic: u64) -> Option<&'static str> {
 }
 
 /// Refuses a folder on a network file system.
-pub(super) fn refuse_network(folder: &Path) -> Result<(), Error> {
+pub(crate) fn refuse_network(folder: &Path) -> Result<(), Error> {
     let stat = rustix::fs::statfs(folder)
         .map_err(|errno| Error::Folder { path: folder.to_owned(), source: errno.into() })?;
     #[expect(clippy::cast_sign_loss, reason = "a magic number is a bit pattern")]

@@ -145,11 +145,14 @@ impl Subject {
             Body::LeverQueued { lever, .. }
             | Body::LeverPassed { lever, .. }
             | Body::LeverHeld { lever, .. }
-            | Body::LeverRetired { lever, .. } => Self { lever: Some(lever.0), ..Self::default() },
+            | Body::LeverRetired { lever, .. }
+            | Body::LeverMoved { lever, .. }
+            | Body::LeverRequeued { lever, .. } => Self { lever: Some(lever.0), ..Self::default() },
             Body::IterationOpened { iteration, lever, .. } => {
                 Self { iteration: Some(iteration.0), lever: lever.map(|lever| lever.0), attempt: None }
             }
-            Body::FixApplied { iteration, .. }
+            Body::IterationCancelled { iteration }
+            | Body::FixApplied { iteration, .. }
             | Body::DeliverableAccepted { iteration, .. }
             | Body::ConclusionWritten { iteration, .. }
             | Body::IterationDecided { iteration, .. } => {
@@ -168,8 +171,10 @@ impl Subject {
             | Body::CampaignPaused { .. }
             | Body::CampaignResumed {}
             | Body::CampaignStopped { .. }
+            | Body::CampaignUpdated { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
+            | Body::DeviceReleased { .. }
             | Body::RequestAnswered {} => Self::default(),
         }
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
 use windlass_shared::device::{Device, DeviceState, WorkerInfo};
 use windlass_shared::id::{DeviceId, Incarnation, SessionId};
-use windlass_shared::session::{Answer, AttemptReport, Report, Standing, StopReason};
+use windlass_shared::session::{Answer, AttemptReport, Release, Report, Standing, StopReason};
 use windlass_shared::time::Time;
 
 /// What a worker hears and sees.
@@ -20,6 +20,10 @@ pub enum Event {
     Recovered(Vec<Recovered>),
     /// The devices, by the host's own word; attempts of ours are not marked.
     Devices(Vec<Device>),
+    /// Every GPU that has failed and was not released, each with what was seen.
+    Broken(BTreeMap<DeviceId, String>),
+    /// The GPU driver's version; none while there is no driver.
+    Driver(Option<String>),
     /// The coordinator answered.
     Answer(Answer),
     /// A new session id, asked for by [`Action::DrawSession`].
@@ -78,6 +82,8 @@ pub enum Action {
     Forget(AttemptKey),
     /// Unknown to the ledger: put its spool aside.
     Keep(AttemptKey),
+    /// Lift a device's quarantine, once for each release, and look at it again.
+    Release(Release),
     /// Draw a new session id.
     DrawSession,
     /// The state changed: send a report.
@@ -106,6 +112,8 @@ struct Slot {
     order: Order,
     stage: Stage,
     stop: Option<StopReason>,
+    /// What was seen of a GPU of its own that failed: it is ended, and runs elsewhere.
+    broken: Option<String>,
 }
 
 /// The state of one worker.
@@ -165,6 +173,11 @@ impl Host {
         self.slots.iter().filter(|(_, slot)| !matches!(slot.stage, Stage::Ended(_))).map(|(key, _)| key)
     }
 
+    /// Whether the coordinator asked for an attempt's end.
+    pub fn is_stopped(&self, key: &AttemptKey) -> bool {
+        self.slots.get(key).is_some_and(|slot| slot.stop.is_some())
+    }
+
     /// An attempt's order, while it is in the spool.
     pub fn order(&self, key: &AttemptKey) -> Option<&Order> {
         self.slots.get(key).map(|slot| &slot.order)
@@ -179,6 +192,12 @@ impl Host {
                     return Vec::new();
                 }
                 self.devices = devices;
+                vec![Action::Report]
+            }
+            Event::Broken(broken) => self.note_broken(&broken),
+            Event::Driver(driver) if driver == self.info.driver => Vec::new(),
+            Event::Driver(driver) => {
+                self.info.driver = driver;
                 vec![Action::Report]
             }
             Event::Answer(answer) => self.answer(answer),
@@ -208,7 +227,7 @@ impl Host {
             Recovery::Gone => (Stage::Collecting, vec![Action::Collect(key.clone(), None)]),
             Recovery::Ended(outcome) => (Stage::Ended(outcome), vec![Action::Report]),
         };
-        self.slots.insert(key, Slot { order: found.order, stage, stop: None });
+        self.slots.insert(key, Slot { order: found.order, stage, stop: None, broken: None });
         actions
     }
 
@@ -233,6 +252,7 @@ impl Host {
         for stop in &answer.stop {
             actions.extend(self.stop(&stop.key, stop.reason));
         }
+        actions.extend(answer.releases.into_iter().map(Action::Release));
         for order in answer.orders {
             actions.extend(self.take(order));
         }
@@ -246,18 +266,46 @@ impl Host {
         if self.slots.contains_key(&key) {
             return Vec::new();
         }
-        let holder =
-            order.devices.iter().find_map(|device| self.holder(device).map(|holder| (device, holder)));
-        if let Some((device, holder)) = holder {
+        if let Some(detail) = order.devices.iter().find_map(|device| self.refuses(device)) {
             // The host's own word stands above any order (I6).
-            let ending = Ending::Infra { detail: format!("{device} is held by {}", holder.id) };
+            let ending = Ending::Infra { detail };
             let stage = Stage::Ended(Box::new(Outcome::bare(ending)));
-            self.slots.insert(key, Slot { order, stage, stop: None });
+            self.slots.insert(key, Slot { order, stage, stop: None, broken: None });
             return Vec::new();
         }
         let action = Action::Prepare(Box::new(order.clone()));
-        self.slots.insert(key, Slot { order, stage: Stage::Preparing, stop: None });
+        self.slots.insert(key, Slot { order, stage: Stage::Preparing, stop: None, broken: None });
         vec![action]
+    }
+
+    /// Why an order may not have this device now, if it may not.
+    fn refuses(&self, device: &DeviceId) -> Option<String> {
+        if let Some(holder) = self.holder(device) {
+            return Some(format!("{device} is held by {}", holder.id));
+        }
+        match self.devices.iter().find(|known| known.id == *device).map(|known| &known.state) {
+            None => Some(format!("there is no device {device} here any more")),
+            Some(DeviceState::Outsider { who }) => Some(format!("{device} is used by {who}")),
+            Some(DeviceState::Quarantined { reason }) => Some(format!("{device} is quarantined: {reason}")),
+            Some(DeviceState::Free | DeviceState::Busy(_)) => None,
+        }
+    }
+
+    /// A run on a GPU that failed may hang for ever: it is ended at once.
+    fn note_broken(&mut self, broken: &BTreeMap<DeviceId, String>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for (key, slot) in &mut self.slots {
+            if slot.broken.is_some() || matches!(slot.stage, Stage::Collecting | Stage::Ended(_)) {
+                continue;
+            }
+            let seen = slot.order.devices.iter().find_map(|device| broken.get(device));
+            let Some(seen) = seen else { continue };
+            slot.broken = Some(seen.clone());
+            if matches!(slot.stage, Stage::Running { .. }) && slot.stop.is_none() {
+                actions.push(Action::Terminate(key.clone()));
+            }
+        }
+        actions
     }
 
     fn stop(&mut self, key: &AttemptKey, reason: StopReason) -> Option<Action> {
@@ -272,7 +320,7 @@ impl Host {
                 None
             }
             // In preparation only a wait ends, such as the one for the campaign's setup.
-            Stage::Preparing | Stage::Running { .. } if slot.stop.is_none() => {
+            Stage::Preparing | Stage::Running { .. } if slot.stop.is_none() && slot.broken.is_none() => {
                 slot.stop = Some(reason);
                 Some(Action::Terminate(key.clone()))
             }
@@ -290,6 +338,9 @@ impl Host {
         if slot.stop.is_some() {
             return self.ended(key, Box::new(Outcome::bare(Ending::Cancelled)));
         }
+        if let Some(detail) = slot.broken.clone() {
+            return self.ended(key, Box::new(Outcome::bare(Ending::GpuFault { detail })));
+        }
         slot.stage = Stage::Starting;
         vec![Action::StartShim(key.clone())]
     }
@@ -300,7 +351,7 @@ impl Host {
         };
         slot.stage = Stage::Running { since_mono_ms: now.mono_ms as i64 };
         let mut actions = vec![Action::ReportSoon];
-        if slot.stop.is_some() {
+        if slot.stop.is_some() || slot.broken.is_some() {
             actions.push(Action::Terminate(key.clone()));
         }
         actions
@@ -341,4 +392,4 @@ impl Host {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -10,6 +10,7 @@ use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::lever::Pin;
 use windlass_shared::record::{Body, HoldReason, Record};
 use windlass_shared::view::{CampaignState, LeverState};
 
@@ -29,6 +30,10 @@ impl Campaign {
             Body::CampaignStopped { reason } => {
                 self.state = CampaignState::Stopped { reason: reason.clone() }
             }
+            Body::CampaignUpdated { priority, name } => {
+                self.bindings.windlass.priority = priority.unwrap_or(self.bindings.windlass.priority);
+                self.name = name.clone().unwrap_or_else(|| std::mem::take(&mut self.name));
+            }
             Body::LeverQueued { .. } => self.lever_queued(record),
             Body::LeverPassed { lever, passes, missing } => {
                 let after = self.last_opened;
@@ -42,7 +47,14 @@ impl Campaign {
             Body::LeverRetired { lever, reason } => {
                 self.leave_queue(*lever, LeverState::Retired { reason: reason.clone() });
             }
+            Body::LeverMoved { lever, before } => self.lever_moved(*lever, *before),
+            Body::LeverRequeued { lever, pin } => self.lever_requeued(*lever, pin.as_ref()),
             Body::IterationOpened { .. } => self.iteration_opened(&record.body),
+            Body::IterationCancelled { iteration } => {
+                if let Some(open) = self.open.as_mut().filter(|open| open.number == *iteration) {
+                    open.is_cancelled = true;
+                }
+            }
             Body::AttemptLeased { order, worker, worker_name, why } => {
                 self.attempt_leased(order, worker, worker_name, why);
             }
@@ -94,6 +106,7 @@ impl Campaign {
             | Body::CampaignCreated { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
+            | Body::DeviceReleased { .. }
             | Body::RequestAnswered {} => {}
         }
     }
@@ -124,6 +137,24 @@ impl Campaign {
         if reason.is_infrastructure() {
             self.held_in_a_row += 1;
         }
+    }
+
+    fn lever_moved(&mut self, lever: LeverNumber, before: Option<LeverNumber>) {
+        let Some(from) = self.queue.iter().position(|queued| *queued == lever) else { return };
+        self.queue.remove(from);
+        let to = before.and_then(|before| self.queue.iter().position(|queued| *queued == before));
+        self.queue.insert(to.unwrap_or(self.queue.len()), lever);
+    }
+
+    /// Its passes begin anew: it was put back because its evidence is there now (P6).
+    fn lever_requeued(&mut self, lever: LeverNumber, pin: Option<&Pin>) {
+        let best = self.best.as_ref().map(|best| best.iteration);
+        let Some(entry) = self.levers.get_mut(&lever).filter(|entry| !entry.is_queued()) else { return };
+        entry.state = LeverState::Queued;
+        (entry.pin, entry.pinned_on) = (pin.cloned(), best);
+        (entry.passes, entry.passed_after, entry.missing) = (0, None, None);
+        self.queued_diffs.insert(entry.diff, lever);
+        self.queue.push(lever);
     }
 
     fn leave_queue(&mut self, lever: LeverNumber, state: LeverState) {
@@ -170,6 +201,7 @@ impl Campaign {
             analysis_problem: None,
             accepted: BTreeMap::new(),
             conclusion: None,
+            is_cancelled: false,
         });
     }
 
@@ -243,6 +275,8 @@ impl Campaign {
         }
         if number == IterationNumber::BASELINE {
             self.baseline_metric = metric.clone();
+            let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
+            self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
         if let Some(entry) = open.lever.and_then(|lever| self.levers.get_mut(&lever))
             && matches!(entry.state, LeverState::Pulled { .. })
@@ -280,14 +314,18 @@ impl Campaign {
     }
 
     /// What later levers are held against: dimensions, evidence, and what was tried. A crash uses no
-    /// dimension up (P13); an iteration that the machinery or the analysis ended was not tried (P20, P21).
+    /// dimension up (P13); an iteration that its owner, the machinery or the analysis ended was not tried
+    /// (P10, P20, P21).
     fn remember(&mut self, open: &Iteration, number: IterationNumber, reason: &str) {
-        let measured = open.run.as_ref().is_some_and(RunEnd::is_measured);
+        let measured = !open.is_cancelled && open.run.as_ref().is_some_and(RunEnd::is_measured);
         let analysed = measured && open.missing().next().is_none();
         if analysed {
             self.measured.extend(open.accepted.values().map(|accepted| accepted.dimension.clone()));
             self.latest_analysed = Some(number);
             self.remember_evidence(number, open.results);
+        }
+        if open.is_cancelled {
+            return;
         }
         if !open.is_out_of_tries() {
             self.held_in_a_row = 0;

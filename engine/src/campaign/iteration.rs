@@ -151,6 +151,8 @@ pub struct Iteration {
     pub accepted: BTreeMap<TreePath, Accepted>,
     /// The conclusion, once written.
     pub conclusion: Option<Conclusion>,
+    /// Its owner has cancelled it: it is decided as soon as nothing of it runs.
+    pub is_cancelled: bool,
 }
 
 impl Iteration {
@@ -169,7 +171,7 @@ impl Iteration {
         if self.live.is_some() {
             return Need::Attempt;
         }
-        if self.is_out_of_tries() {
+        if self.is_cancelled || self.is_out_of_tries() {
             return Need::Decide;
         }
         let Some(run) = &self.run else { return Need::Run };

@@ -4,6 +4,7 @@ mod apply;
 mod automatic;
 mod decision;
 mod iteration;
+mod lease;
 mod lever;
 mod limits;
 mod pull;
@@ -12,7 +13,8 @@ mod step;
 
 pub use automatic::{Facts as ConclusionFacts, conclude};
 pub use decision::{Case, Decided, Held, decide, default_min_gain};
-pub use iteration::{Accepted, Iteration, Need, RunEnd};
+pub use iteration::{Accepted, INFRASTRUCTURE_TRIES, Iteration, Need, RunEnd};
+pub use lease::{asked, room};
 pub use lever::LeverEntry;
 pub use state::{AttemptMark, Best, Campaign, MarkState, Summary};
-pub use step::{Context, Due, due};
+pub use step::{CANCELLED, Context, Due, Say, UNANALYSED, due};

@@ -30,7 +30,7 @@ impl Campaign {
     }
 
     /// What must be known before this lever can have its turn.
-    pub(super) fn pull_wanted(&self, entry: &LeverEntry) -> PullWanted {
+    pub(crate) fn pull_wanted(&self, entry: &LeverEntry) -> PullWanted {
         PullWanted {
             campaign: self.id.clone(),
             lever: entry.number,

@@ -94,6 +94,8 @@ pub struct Campaign {
     pub record: Option<Decimal>,
     /// The baseline's metric, for the default of `min_gain` (P26).
     pub baseline_metric: Option<Decimal>,
+    /// The model of the devices that the baseline was measured on; time-gated runs are held to it.
+    pub baseline_device_model: Option<String>,
     /// The latest iteration whose analysis is there: the default evidence of an anchor (P6).
     pub latest_analysed: Option<IterationNumber>,
     /// Dimensions that an accepted deliverable measured (P13).
@@ -134,6 +136,7 @@ impl Campaign {
             best: None,
             record: None,
             baseline_metric: None,
+            baseline_device_model: None,
             latest_analysed: None,
             measured: BTreeSet::new(),
             history: Vec::new(),

@@ -8,11 +8,11 @@ use super::state::Campaign;
 use crate::core::Soft;
 use crate::gate::facts::{FixWanted, Wanted};
 use crate::gate::plan::{Completed, complete};
-use crate::placement::{self, Ask};
+use crate::placement;
 use windlass_shared::attempt::{AttemptKey, Kind, MetricSpec, Order, ScriptOrder};
 use windlass_shared::conclusion::Status;
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{AttemptId, FencingNumber, IterationNumber};
+use windlass_shared::id::{AttemptId, FencingNumber, IterationNumber, WorkerId};
 use windlass_shared::lever::FixTrigger;
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Deliverable, Script};
@@ -21,6 +21,8 @@ use windlass_shared::view::CampaignState;
 
 /// The reason of a decision whose analysis never came (P21); its lever may be queued again.
 pub const UNANALYSED: &str = "unanalysed";
+/// The reason of a decision that its owner asked for; its lever was not tried, and may be queued again.
+pub const CANCELLED: &str = "cancelled";
 /// How long scripts may run past their time limit before they are killed, milliseconds: they have no
 /// checkpoint to write.
 const ANALYSIS_GRACE_MS: u64 = 10_000;
@@ -34,7 +36,18 @@ pub struct Context<'a> {
     /// The fencing number of the next lease.
     pub fence: FencingNumber,
     /// Whether a worker takes nothing new.
-    pub is_drained: &'a dyn Fn(&windlass_shared::id::WorkerId) -> bool,
+    pub is_drained: &'a dyn Fn(&WorkerId) -> bool,
+    /// Whether somebody reads why an attempt is not placed.
+    pub say: Say,
+}
+
+/// Whether a wait for a device says why: that takes a look at the whole fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Say {
+    /// It does.
+    Why,
+    /// Nobody asked; the text is empty.
+    Nothing,
 }
 
 /// What is due.
@@ -137,7 +150,7 @@ impl Context<'_> {
     }
 
     /// The first carried fix that answers the last run's failure and was not tried (P19).
-    fn fix(&self, open: &Iteration) -> Option<u32> {
+    pub(super) fn fix(&self, open: &Iteration) -> Option<u32> {
         let run = open.run.as_ref()?;
         if run.is_measured() || open.fixes_applied >= self.campaign.bindings.windlass.fixes {
             return None;
@@ -196,17 +209,11 @@ impl Context<'_> {
             let what = what.map_or("the machinery failed", |detail| detail.trim_start_matches("infra: "));
             return Due::Device(format!("{what}; the next try is in {seconds} s"));
         }
-        let asked = match kind {
-            Kind::Run => Ask::run(&campaign.bindings.windlass.resources),
-            Kind::Analysis => Ask::analysis(
-                campaign.bindings.windlass.analysis.gpus,
-                open.run.as_ref().map(|run| &run.worker),
-            ),
-        };
-        let ask = Ask { avoid: open.failed_on.clone(), ..asked };
-        match placement::place(&ask, self.soft.fleet(), self.is_drained) {
-            Err(wait) => Due::Device(wait),
-            Ok(place) => {
+        let ask = self.ask(open, kind);
+        match placement::place(&ask, &self.scene()) {
+            None if self.say == Say::Nothing => Due::Device(String::new()),
+            None => Due::Device(placement::why_not(&ask, &self.scene())),
+            Some(place) => {
                 let order = self.order(open, kind, place.devices);
                 Due::Records(vec![Body::AttemptLeased {
                     order: Box::new(order),
@@ -237,6 +244,8 @@ impl Context<'_> {
             kind,
             tree: open.tree,
             devices,
+            cpus: (kind == Kind::Run).then_some(w.resources.cpus).flatten(),
+            memory_bytes: if kind == Kind::Run { w.resources.memory.unwrap_or(0) } else { 0 },
             command: bindings.command().to_owned(),
             soft_limit_ms,
             hard_limit_ms,
@@ -314,6 +323,10 @@ impl Context<'_> {
 
     fn judge(&self, open: &Iteration) -> (Status, String, Arithmetic) {
         let campaign = self.campaign;
+        if open.is_cancelled {
+            let sentence = "no metric: cancelled by its owner".to_owned();
+            return (Status::Crash, CANCELLED.to_owned(), without_metric(open, sentence));
+        }
         let measured = open.run.as_ref().filter(|run| run.is_measured() && !open.is_out_of_tries());
         let metric =
             measured.and_then(|run| run.outcome.reading.as_ref()).and_then(|reading| reading.value());
@@ -357,6 +370,11 @@ impl Context<'_> {
             if status == Status::Keep {
                 return Vec::new();
             }
+            if open.is_cancelled {
+                let repair = "it was cancelled, and nothing can be compared without it; submit the project \
+                              again, the queue is taken along";
+                return vec![pause(PauseReason::Baseline { repair: repair.to_owned() })];
+            }
             // Also when its owner has paused it: this pause is the one that no resume ends.
             let tail =
                 open.run.as_ref().and_then(|run| run.outcome.log_tail.lines().last().map(str::to_owned));
@@ -366,6 +384,10 @@ impl Context<'_> {
                 format!("{reason}{}; repair the project and submit it again", said.unwrap_or_default());
             return vec![pause(PauseReason::Baseline { repair })];
         };
+        if open.is_cancelled {
+            let reason = HoldReason::Cancelled { iteration: open.number };
+            return vec![Body::LeverHeld { lever, reason }];
+        }
         if !open.is_out_of_tries() {
             return Vec::new();
         }

@@ -1,36 +1,50 @@
 //! What clients ask for: each request becomes records and an answer, or a refusal.
 
-use super::{Ask, Durable, RequestKey};
+use super::{Ask, Durable, RequestKey, steer};
 use crate::campaign::Campaign;
-use crate::gate::facts::{Look, ProposalFacts};
+use crate::gate::facts::{Look, ProposalFacts, Rejected};
 use crate::gate::plan;
+use crate::session::Fleet;
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Status;
-use windlass_shared::digest::Digest;
-use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::device::DeviceState;
+use windlass_shared::digest::{Digest, Hash};
+use windlass_shared::id::{CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::Lever;
 use windlass_shared::record::{Answer, Body, PauseReason, RetireReason, StopReason};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::view::{CampaignState, LeverState};
 
 /// Levers that may stand in one queue: a researcher's year, and a bound on memory.
-const QUEUE_MAX: usize = 10_000;
+pub(super) const QUEUE_MAX: usize = 10_000;
 
-type Decided = (Answer, Vec<(Option<CampaignId>, Body)>);
+pub(super) type Decided = (Answer, Vec<(Option<CampaignId>, Body)>);
 
 /// Decides one request.
-pub(super) fn decide(durable: &Durable, request: &RequestKey, ask: Ask) -> Result<Decided, Refusal> {
+pub(super) fn decide(
+    durable: &Durable,
+    fleet: &Fleet,
+    request: &RequestKey,
+    ask: Ask,
+) -> Result<Decided, Refusal> {
     match ask {
         Ask::Create { name, bindings, tree } => create(durable, request, name, bindings, tree),
         Ask::Propose { campaign, lever, facts } => {
-            propose(find(durable, &campaign)?, lever, facts.map(|facts| *facts))
+            propose(find(durable, &campaign)?, lever, facts.map(|facts| *facts).map_err(|found| *found))
         }
         Ask::Retire { campaign, lever } => retire(find(durable, &campaign)?, lever),
+        Ask::Move { campaign, lever, place } => steer::move_lever(find(durable, &campaign)?, lever, place),
+        Ask::Retry { campaign, lever, facts } => {
+            steer::retry(find(durable, &campaign)?, lever, facts.map(|facts| *facts))
+        }
+        Ask::Cancel { campaign, iteration } => steer::cancel(find(durable, &campaign)?, iteration),
+        Ask::Update { campaign, priority, name } => steer::update(find(durable, &campaign)?, priority, name),
         Ask::Pause(campaign) => pause(find(durable, &campaign)?),
         Ask::Resume(campaign) => resume(find(durable, &campaign)?),
         Ask::Stop(campaign) => Ok(stop(find(durable, &campaign)?)),
         Ask::Drain(worker) => Ok(drain(durable, worker)),
         Ask::Undrain(worker) => Ok(undrain(durable, worker)),
+        Ask::ReleaseDevice(worker, device) => release_device(fleet, worker, device),
     }
 }
 
@@ -115,11 +129,11 @@ fn campaign_id(durable: &Durable, name: &str, request: &RequestKey) -> CampaignI
 fn propose(
     campaign: &Campaign,
     lever: Box<Lever>,
-    facts: Result<ProposalFacts, Refusal>,
+    facts: Result<ProposalFacts, Rejected>,
 ) -> Result<Decided, Refusal> {
     refuse_stopped(campaign, "a stopped campaign takes no levers")?;
-    let facts = facts?;
     let evidence = evidence_for(campaign, &lever);
+    let facts = facts.map_err(|rejected| all_problems(campaign, &lever, evidence, rejected))?;
     if facts.parent != campaign.parent_tree() || facts.evidence != evidence {
         return Err(Refusal::FactsMoved);
     }
@@ -127,8 +141,14 @@ fn propose(
         let figure = campaign.queue.len() as u64 + 1;
         return Err(Refusal::TooMuch { what: "the queue".to_owned(), figure, limit: QUEUE_MAX as u64 });
     }
-    refuse_repeats(campaign, &lever, &facts)?;
-    let pin = pin(&lever, &facts, evidence)?;
+    let repeat = repeat(campaign, &lever, Some(facts.diff), facts.merged);
+    let pin = match (pin(&lever, &facts.look, evidence), repeat) {
+        (Ok(pin), None) => pin,
+        (Ok(_), Some(repeat)) => return Err(repeat),
+        (Err(unfounded), repeat) => {
+            return Err(Refusal::several([unfounded].into_iter().chain(repeat).collect()));
+        }
+    };
     let number = campaign.next_lever();
     let warnings = warnings(campaign, &lever);
     let body = Body::LeverQueued {
@@ -150,36 +170,55 @@ pub(super) fn evidence_for(campaign: &Campaign, lever: &Lever) -> Option<Iterati
     Some(anchor.iteration.unwrap_or(latest))
 }
 
-/// P10: neither what was decided nor what stands in line is taken twice.
-fn refuse_repeats(campaign: &Campaign, lever: &Lever, facts: &ProposalFacts) -> Result<(), Refusal> {
+/// Everything that is wrong with a refused lever: what its gates found, and what the ledger says besides.
+fn all_problems(
+    campaign: &Campaign,
+    lever: &Lever,
+    evidence: Option<IterationNumber>,
+    rejected: Rejected,
+) -> Refusal {
+    let mut problems = rejected.problems;
+    if rejected.evidence == evidence && rejected.look != Look::NotLooked {
+        problems.extend(pin(lever, &rejected.look, evidence).err());
+    }
+    problems.extend(repeat(campaign, lever, rejected.diff, rejected.merged));
+    Refusal::several(problems)
+}
+
+/// P10: neither what was decided nor what stands in line is taken twice. `diff` is the change as it was
+/// written, `merged` the tree that it gives on the best.
+pub(super) fn repeat(
+    campaign: &Campaign,
+    lever: &Lever,
+    diff: Option<Hash>,
+    merged: Option<Digest>,
+) -> Option<Refusal> {
     if lever.changed_assumption.is_some() {
-        return Ok(());
+        return None;
     }
-    let by_tree = facts.merged.and_then(|tree| campaign.tried_trees.get(&tree));
-    if let Some(iteration) = campaign.tried_diffs.get(&facts.diff).or(by_tree) {
-        return Err(Refusal::Duplicate { iteration: iteration.0 });
+    let by_tree = merged.and_then(|tree| campaign.tried_trees.get(&tree));
+    let by_diff = diff.and_then(|diff| campaign.tried_diffs.get(&diff));
+    if let Some(iteration) = by_diff.or(by_tree) {
+        return Some(Refusal::Duplicate { iteration: iteration.0 });
     }
-    if let Some(lever) = campaign.queued_diffs.get(&facts.diff) {
-        return Err(Refusal::DuplicateQueued { lever: lever.0 });
+    if let Some(lever) = diff.and_then(|diff| campaign.queued_diffs.get(&diff)) {
+        return Some(Refusal::DuplicateQueued { lever: lever.0 });
     }
-    let open = campaign.open.as_ref();
-    if let Some(open) = open.filter(|open| open.lever.is_some() && open.diff == facts.diff) {
-        return Err(Refusal::Duplicate { iteration: open.number.0 });
-    }
-    Ok(())
+    let open = campaign.open.as_ref().filter(|open| open.lever.is_some() && Some(open.diff) == diff)?;
+    Some(Refusal::Duplicate { iteration: open.number.0 })
 }
 
 /// P6: once anything was analysed the evidence must be there and hold; before that, form is all.
-fn pin(
+pub(super) fn pin(
     lever: &Lever,
-    facts: &ProposalFacts,
+    look: &Look,
     evidence: Option<IterationNumber>,
 ) -> Result<Option<windlass_shared::lever::Pin>, Refusal> {
     let (Some(anchor), Some(iteration)) = (&lever.anchor, evidence) else { return Ok(None) };
     let refuse = |problem: String| {
         Err(Refusal::Anchor { file: anchor.file.to_string(), iteration: iteration.0, problem })
     };
-    match &facts.look {
+    match look {
         Look::Holds(pin) => Ok(Some(pin.clone())),
         Look::Contradicted { line, value } => {
             let wanted = anchor.compare.as_ref().map_or_else(String::new, ToString::to_string);
@@ -291,7 +330,27 @@ fn undrain(durable: &Durable, worker: WorkerId) -> Decided {
     (Answer::Done, bodies)
 }
 
-fn refuse_stopped(campaign: &Campaign, wanted: &'static str) -> Result<(), Refusal> {
+/// Only what is quarantined can be released; a device that is free is so already.
+fn release_device(fleet: &Fleet, worker: WorkerId, device: DeviceId) -> Result<Decided, Refusal> {
+    let missing = || Refusal::NotFound { what: "device", name: format!("{device} of {worker}") };
+    let member = fleet.member(&worker).ok_or_else(missing)?;
+    let found = member.devices.iter().find(|one| one.id == device).ok_or_else(missing)?;
+    let state = match &found.state {
+        DeviceState::Quarantined { .. } => {
+            return Ok((Answer::Done, vec![(None, Body::DeviceReleased { worker, device })]));
+        }
+        DeviceState::Free => return Ok((Answer::Done, Vec::new())),
+        DeviceState::Busy(key) => format!("busy with {}", key.id),
+        DeviceState::Outsider { who } => format!("used by a process that is not ours: {who}"),
+    };
+    Err(Refusal::State {
+        what: format!("device {device}"),
+        state,
+        wanted: "only a quarantined device can be released",
+    })
+}
+
+pub(super) fn refuse_stopped(campaign: &Campaign, wanted: &'static str) -> Result<(), Refusal> {
     if campaign.is_stopped() {
         return Err(Refusal::State {
             what: format!("campaign {}", campaign.id),

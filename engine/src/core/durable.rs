@@ -4,7 +4,7 @@ use crate::campaign::Campaign;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use windlass_shared::digest::Hash;
-use windlass_shared::id::{AttemptId, CampaignId, FencingNumber, Incarnation, RequestId, WorkerId};
+use windlass_shared::id::{AttemptId, CampaignId, DeviceId, FencingNumber, Incarnation, RequestId, WorkerId};
 use windlass_shared::record::{Answer, Body, Record};
 
 /// How long a request id is remembered: 7 days, milliseconds.
@@ -42,6 +42,9 @@ pub struct Durable {
     pub live: BTreeMap<WorkerId, BTreeMap<AttemptId, FencingNumber>>,
     /// Workers that take nothing new, with the reason.
     pub drained: BTreeMap<WorkerId, String>,
+    /// The latest release of each device that was ever released: told to its worker while that says that the
+    /// device is quarantined, carried out there once.
+    pub releases: BTreeMap<WorkerId, BTreeMap<DeviceId, FencingNumber>>,
     /// Infrastructure endings in a row, by worker (P20).
     pub failures_in_a_row: BTreeMap<WorkerId, u32>,
 }
@@ -75,6 +78,11 @@ impl Durable {
             Body::WorkerUndrained { worker } => {
                 self.drained.remove(worker);
                 self.failures_in_a_row.remove(worker);
+            }
+            Body::DeviceReleased { worker, device } => {
+                let incarnation = self.incarnation.unwrap_or(Incarnation(0));
+                let number = FencingNumber { incarnation, n: record.seq };
+                self.releases.entry(worker.clone()).or_default().insert(device.clone(), number);
             }
             Body::AttemptLeased { order, worker, .. } => {
                 self.leases_given = order.key.fence.n;

@@ -1,9 +1,11 @@
 //! What may change the ledger: the inputs of [`Core::decide`](super::Core::decide).
 
-use crate::gate::facts::ProposalFacts;
+use crate::gate::facts::{ProposalFacts, PullFacts, Rejected};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, Incarnation, LeverNumber, RequestId, WorkerId};
+use windlass_shared::id::{
+    CampaignId, DeviceId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId,
+};
 use windlass_shared::lever::Lever;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
@@ -43,6 +45,19 @@ pub enum Input {
     Lose(WorkerId),
 }
 
+/// A place in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Its turn is next.
+    First,
+    /// Its turn is last.
+    Last,
+    /// Just before this one.
+    Before(LeverNumber),
+    /// Just after this one.
+    After(LeverNumber),
+}
+
 /// What a client can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
@@ -61,8 +76,8 @@ pub enum Ask {
         campaign: CampaignId,
         /// The lever.
         lever: Box<Lever>,
-        /// The findings, or the first refusal.
-        facts: Result<Box<ProposalFacts>, Refusal>,
+        /// The findings, or all that is wrong with it.
+        facts: Result<Box<ProposalFacts>, Box<Rejected>>,
     },
     /// Take a lever out of the queue.
     Retire {
@@ -70,6 +85,40 @@ pub enum Ask {
         campaign: CampaignId,
         /// Which.
         lever: LeverNumber,
+    },
+    /// Put a lever elsewhere in line.
+    Move {
+        /// Whose queue.
+        campaign: CampaignId,
+        /// Which.
+        lever: LeverNumber,
+        /// Where to.
+        place: Place,
+    },
+    /// Put a lever that was set aside, taken back or never judged in line again.
+    Retry {
+        /// Whose queue.
+        campaign: CampaignId,
+        /// Which.
+        lever: LeverNumber,
+        /// What its gates find now, looked up in the evidence of a proposal (P6).
+        facts: Result<Box<PullFacts>, Refusal>,
+    },
+    /// End the open iteration.
+    Cancel {
+        /// Whose.
+        campaign: CampaignId,
+        /// Which.
+        iteration: IterationNumber,
+    },
+    /// Change what a campaign is called, or what goes first.
+    Update {
+        /// Which.
+        campaign: CampaignId,
+        /// The new priority.
+        priority: Option<i32>,
+        /// The new name.
+        name: Option<String>,
     },
     /// Open nothing new.
     Pause(CampaignId),
@@ -81,4 +130,6 @@ pub enum Ask {
     Drain(WorkerId),
     /// A worker takes work again.
     Undrain(WorkerId),
+    /// A device's quarantine is lifted.
+    ReleaseDevice(WorkerId, DeviceId),
 }

@@ -1,7 +1,8 @@
 //! The five functions of the core.
 
 use super::{Ask, Command, Durable, Input, Observation, RequestKey, Soft};
-use crate::campaign::{self, Context, Due};
+use crate::campaign::{self, Context, Due, Say};
+use crate::placement;
 use crate::session;
 use windlass_shared::attempt::{Ending, Outcome};
 use windlass_shared::id::{CampaignId, WorkerId};
@@ -11,7 +12,7 @@ use windlass_shared::session as wire;
 use windlass_shared::time::Time;
 
 /// Infrastructure endings in a row after which a worker is drained (P20).
-const DRAIN_AFTER: u32 = 3;
+pub const DRAIN_AFTER: u32 = 3;
 
 /// Durable and soft state together.
 #[derive(Clone, Debug, Default)]
@@ -62,11 +63,18 @@ impl Core {
     /// Folds one record in. The same code live and in replay; it cannot fail.
     pub fn apply(&mut self, record: &Record) {
         let before = self.durable.campaigns.len();
+        if let Body::CampaignUpdated { .. } = &record.body
+            && let Some(campaign) = record.campaign.as_ref().and_then(|id| self.durable.campaigns.get(id))
+        {
+            self.soft.forget_rank(campaign);
+        }
         self.durable.apply(record);
         match &record.body {
             Body::AttemptLeased { order, worker, .. } => {
-                self.soft.fleet.hold(worker, &order.devices, &order.key.id);
+                self.soft.fleet.hold(worker, order);
                 self.soft.dirty_workers.insert(worker.clone());
+                // There may be room for the next one like it.
+                self.soft.wake_waiting();
             }
             Body::AttemptEnded { attempt, worker, .. } => {
                 self.soft.fleet.let_go(worker, attempt);
@@ -77,6 +85,9 @@ impl Core {
                 self.soft.dirty_workers.insert(worker.clone());
             }
             Body::WorkerUndrained { .. } => self.soft.wake_waiting(),
+            Body::DeviceReleased { worker, .. } => {
+                self.soft.dirty_workers.insert(worker.clone());
+            }
             Body::LeverRetired { lever, .. } | Body::LeverHeld { lever, .. } => {
                 if let Some(campaign) = &record.campaign {
                     self.soft.forget_pull(campaign, *lever);
@@ -94,8 +105,8 @@ impl Core {
             return;
         };
         self.soft.touch(campaign);
-        if campaign.is_stopped()
-            && let Some(live) = campaign.open.as_ref().and_then(|open| open.live.as_ref())
+        if let Some(open) = campaign.open.as_ref().filter(|open| campaign.is_stopped() || open.is_cancelled)
+            && let Some(live) = &open.live
         {
             self.soft.dirty_workers.insert(live.worker.clone());
         }
@@ -181,36 +192,71 @@ impl Core {
         while let Some(id) = self.soft.first_dirty() {
             let Some(campaign) = self.durable.campaigns.get(&id) else { return };
             self.soft.rest_after_failure(campaign, now.mono_ms);
-            match self.due(&id) {
-                Some(Due::Records(_)) if self.soft.step_rests(&id) => self.soft.wait(campaign),
+            let due = self.due_for(&id, Say::Nothing);
+            let asked = match &due {
+                Some(Due::Device(_)) => self.in_context(&id, Say::Nothing, campaign::asked).flatten(),
+                _ => None,
+            };
+            let room = asked.as_ref().and_then(|asked| self.room(&id, asked));
+            let campaign = &self.durable.campaigns[&id];
+            if self.soft.keep_room(campaign, room) {
+                self.soft.wake_waiting();
+            }
+            match due {
+                Some(Due::Records(_)) if self.soft.step_rests(&id) => {
+                    self.soft.wait(campaign, None);
+                    // What it would have had is there for others.
+                    self.soft.wake_waiting();
+                }
                 Some(Due::Records(_)) => {
                     commands.push(Command::Step(id));
                     return;
                 }
                 Some(Due::Facts(wanted)) => {
-                    let campaign = &self.durable.campaigns[&id];
-                    self.soft.wait(campaign);
+                    self.soft.wait(campaign, None);
                     if self.soft.begin_gathering(wanted.key()) {
                         commands.push(Command::Gather(wanted));
                     }
                 }
-                Some(Due::Device(_)) => self.soft.wait(&self.durable.campaigns[&id]),
-                Some(Due::Nothing(_)) | None => self.soft.settle(&self.durable.campaigns[&id]),
+                Some(Due::Device(_)) => self.soft.wait(campaign, asked),
+                Some(Due::Nothing(_)) | None => self.soft.settle(campaign),
             }
         }
     }
 
     /// What is due in a campaign; `None` before the first incarnation or for an unknown one.
     pub fn due(&self, campaign: &CampaignId) -> Option<Due> {
+        self.due_for(campaign, Say::Why)
+    }
+
+    fn due_for(&self, campaign: &CampaignId, say: Say) -> Option<Due> {
+        self.in_context(campaign, say, campaign::due)
+    }
+
+    /// The worker to keep for a campaign that waits for several devices at once, if one may be kept.
+    fn room(&self, campaign: &CampaignId, asked: &placement::Ask) -> Option<WorkerId> {
+        if !self.soft.reservations().may_keep(campaign) {
+            return None;
+        }
+        self.in_context(campaign, Say::Nothing, |context| campaign::room(context, asked)).flatten()
+    }
+
+    /// What a campaign that waits for devices asks for.
+    pub(crate) fn asked(&self, campaign: &CampaignId) -> Option<placement::Ask> {
+        self.in_context(campaign, Say::Nothing, campaign::asked).flatten()
+    }
+
+    fn in_context<T>(
+        &self,
+        campaign: &CampaignId,
+        say: Say,
+        look: impl FnOnce(&Context<'_>) -> T,
+    ) -> Option<T> {
         self.durable.incarnation?;
         let campaign = self.durable.campaigns.get(campaign)?;
-        let context = Context {
-            campaign,
-            soft: &self.soft,
-            fence: self.durable.next_fence(),
-            is_drained: &|worker| self.durable.drained.contains_key(worker),
-        };
-        Some(campaign::due(&context))
+        let is_drained = |worker: &WorkerId| self.durable.drained.contains_key(worker);
+        let fence = self.durable.next_fence();
+        Some(look(&Context { campaign, soft: &self.soft, fence, is_drained: &is_drained, say }))
     }
 
     fn news_for(&mut self, worker: &WorkerId) -> Option<Command> {
@@ -241,6 +287,7 @@ impl Core {
                 orders: Vec::new(),
                 stop: Vec::new(),
                 acknowledged: Vec::new(),
+                releases: Vec::new(),
             };
             self.soft.closed.insert(worker, answer);
             return;
@@ -340,7 +387,7 @@ impl Core {
                 Err(Refusal::RequestReused { id: request.id.0 })
             };
         }
-        let (answer, mut bodies) = super::client::decide(&self.durable, &request, ask)?;
+        let (answer, mut bodies) = super::client::decide(&self.durable, &self.soft.fleet, &request, ask)?;
         if bodies.is_empty() {
             // It asked for what is so already; its key is remembered all the same (I4).
             bodies.push((None, Body::RequestAnswered {}));

@@ -11,11 +11,13 @@ mod input;
 mod machine;
 mod observation;
 mod soft;
+mod steer;
 mod view;
+mod waiting;
 
 pub use command::Command;
 pub use durable::{Durable, REQUEST_MEMORY_MS};
-pub use input::{Ask, Input, RequestKey};
-pub use machine::Core;
+pub use input::{Ask, Input, Place, RequestKey};
+pub use machine::{Core, DRAIN_AFTER};
 pub use observation::Observation;
 pub use soft::{RETRY_AFTER_GATHER_FAILED_MS, Soft};

@@ -6,6 +6,7 @@ use windlass_shared::session::Report;
 
 /// One observation.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are reports; the others are rare and short-lived")]
 pub enum Observation {
     /// A worker spoke; its ended attempts have been decided already.
     Report(Report),

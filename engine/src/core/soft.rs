@@ -1,10 +1,11 @@
 //! The soft state: sessions, facts, backoffs, and what has changed since the core was last asked what it
 //! wants. Rebuilt from observations; never in a record.
 
+use super::waiting::{Rank, Waiting, rank};
 use crate::campaign::Campaign;
 use crate::gate::facts::{FixFacts, FixWanted, PullFacts, PullWanted, WantedKey};
+use crate::placement::{Ask, Reservations};
 use crate::session::Fleet;
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, WorkerId};
@@ -16,9 +17,6 @@ pub const RETRY_AFTER_GATHER_FAILED_MS: u64 = 5_000;
 /// Pauses before the second and the third try after the machinery failed (P20), milliseconds. The sum
 /// stays below the lease period, so that a campaign moves on within two of them (I14).
 const BACKOFF_MS: [u64; 2] = [1_000, 5_000];
-
-/// Campaigns are looked at by priority, then age.
-type Rank = (Reverse<i32>, i64, CampaignId);
 
 /// What a timer is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,7 +39,9 @@ pub struct Soft {
     backoff: BTreeMap<CampaignId, Backoff>,
     timers: BTreeSet<(u64, Timer)>,
     dirty: BTreeSet<Rank>,
-    waiting: BTreeSet<Rank>,
+    waiting: Waiting,
+    /// Workers kept for large requests.
+    reservations: Reservations,
     pub(super) dirty_workers: BTreeSet<WorkerId>,
     /// Answers to sessions that do not count.
     pub(super) closed: BTreeMap<WorkerId, Answer>,
@@ -64,6 +64,16 @@ impl Soft {
     /// The fleet as it describes itself.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
+    }
+
+    /// Workers kept for large requests.
+    pub fn reservations(&self) -> &Reservations {
+        &self.reservations
+    }
+
+    /// Keeps a worker for a campaign, or none; whether one is free for others that was kept.
+    pub(super) fn keep_room(&mut self, campaign: &Campaign, room: Option<WorkerId>) -> bool {
+        self.reservations.keep(&campaign.id, campaign.bindings.windlass.priority, room)
     }
 
     /// Fresh facts of a lever's turn.
@@ -167,12 +177,18 @@ impl Soft {
     /// Something about this campaign changed.
     pub(super) fn touch(&mut self, campaign: &Campaign) {
         let rank = rank(campaign);
-        self.waiting.remove(&rank);
+        self.waiting.remove(&campaign.id);
         self.dirty.insert(rank);
         if campaign.open.is_none() {
             self.fix.remove(&campaign.id);
             self.backoff.remove(&campaign.id);
         }
+    }
+
+    /// Its priority is about to change: where it stands among the others is found anew.
+    pub(super) fn forget_rank(&mut self, campaign: &Campaign) {
+        self.waiting.remove(&campaign.id);
+        self.dirty.remove(&rank(campaign));
     }
 
     /// The lever is out of the queue: its facts serve no more.
@@ -190,23 +206,21 @@ impl Soft {
         self.dirty.remove(&rank(campaign));
     }
 
-    /// It has been looked at: it waits for a device, or for facts.
-    pub(super) fn wait(&mut self, campaign: &Campaign) {
+    /// It has been looked at: it waits for devices that suit this ask, or for facts, or for a pause to end.
+    pub(super) fn wait(&mut self, campaign: &Campaign, ask: Option<Ask>) {
         self.settle(campaign);
-        self.waiting.insert(rank(campaign));
+        self.waiting.insert(rank(campaign), ask);
     }
 
-    /// Devices came: whoever waits is looked at again.
+    /// Devices came, or somebody took some: the first of each ask is looked at again, and whoever has a
+    /// worker kept.
     pub(super) fn wake_waiting(&mut self) {
-        self.dirty.append(&mut self.waiting);
+        let woken = self.waiting.wake(self.reservations.holders());
+        self.dirty.extend(woken);
     }
 
     fn wake_one(&mut self, campaign: &CampaignId) {
-        let woken: Vec<Rank> = self.waiting.iter().filter(|(_, _, id)| id == campaign).cloned().collect();
-        for rank in woken {
-            self.waiting.remove(&rank);
-            self.dirty.insert(rank);
-        }
+        self.dirty.extend(self.waiting.remove(campaign));
     }
 
     /// Begins to gather, unless that is under way or resting after a failure.
@@ -234,12 +248,12 @@ impl Soft {
         self.timers.insert((now_ms + RETRY_AFTER_GATHER_FAILED_MS, Timer::Gather(key)));
         // What else has changed meanwhile is still to be looked at.
         if !self.dirty.contains(&rank(campaign)) {
-            self.wait(campaign);
+            self.wait(campaign, None);
         }
     }
 
     /// Whether facts could not be gathered and are to be wanted again later.
-    pub(super) fn gathering_rests(&self, key: &WantedKey) -> bool {
+    pub(crate) fn gathering_rests(&self, key: &WantedKey) -> bool {
         self.resting.contains(key)
     }
 
@@ -252,11 +266,7 @@ impl Soft {
     }
 
     /// Whether its step could not be taken and is to be tried again later.
-    pub(super) fn step_rests(&self, campaign: &CampaignId) -> bool {
+    pub(crate) fn step_rests(&self, campaign: &CampaignId) -> bool {
         self.resting_steps.contains(campaign)
     }
-}
-
-fn rank(campaign: &Campaign) -> Rank {
-    (Reverse(campaign.bindings.windlass.priority), campaign.created_wall_ms, campaign.id.clone())
 }

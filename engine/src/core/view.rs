@@ -2,11 +2,12 @@
 
 use super::client::evidence_for;
 use super::machine::Core;
+use super::steer;
 use crate::campaign::{Campaign, Due, Iteration, Need, Summary};
-use crate::gate::facts::ProposalWanted;
+use crate::gate::facts::{ProposalWanted, PullWanted};
 use crate::session::{Member, Presence};
 use windlass_shared::attempt::{Kind, Phase};
-use windlass_shared::id::{AttemptId, CampaignId, IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::Lever;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
@@ -80,6 +81,30 @@ impl Core {
         }
     }
 
+    /// A device of a worker by its id, or a unique prefix of it.
+    pub fn resolve_device(&self, worker: &WorkerId, text: &str) -> Result<DeviceId, Refusal> {
+        let missing = || Refusal::NotFound { what: "device", name: text.to_owned() };
+        let member = self.soft().fleet().member(worker).ok_or_else(missing)?;
+        let ids = || member.devices.iter().map(|device| &device.id);
+        if let Some(id) = ids().find(|id| id.as_str() == text) {
+            return Ok(id.clone());
+        }
+        let found: Vec<&DeviceId> =
+            ids().filter(|id| !text.is_empty() && id.as_str().starts_with(text)).collect();
+        match found.as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => Err(missing()),
+            many => {
+                let names: Vec<&str> = many.iter().take(CANDIDATES_MAX).map(|id| id.as_str()).collect();
+                Err(Refusal::Ambiguous {
+                    what: "device",
+                    prefix: text.to_owned(),
+                    candidates: names.join(", "),
+                })
+            }
+        }
+    }
+
     /// What must be known before a lever can be decided on.
     pub fn proposal_wanted(&self, id: &CampaignId, lever: Box<Lever>) -> Result<ProposalWanted, Refusal> {
         let campaign = self.campaign(id)?;
@@ -102,6 +127,11 @@ impl Core {
             editable: campaign.bindings.editable_files.clone(),
             evidence,
         })
+    }
+
+    /// What must be known before a lever can be put back in line.
+    pub fn retry_wanted(&self, id: &CampaignId, lever: LeverNumber) -> Result<PullWanted, Refusal> {
+        steer::retry_wanted(self.campaign(id)?, lever)
     }
 
     /// A campaign's durable state.
@@ -161,6 +191,7 @@ impl Core {
 
     fn open_view(&self, now: Time, campaign: &Campaign, open: &Iteration) -> OpenIteration {
         let stage = match (&open.live, open.need(None)) {
+            (Some(_), _) if open.is_cancelled => "being cancelled",
             (Some(live), _) if live.kind == Kind::Run => "running",
             (Some(_), _) => "analysing",
             (None, Need::Run | Need::Analysis) => "waiting for a device",

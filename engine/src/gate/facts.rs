@@ -7,15 +7,15 @@
 use super::anchor::{self, Finding};
 use super::contents::Contents;
 use super::editable::Editable;
+use super::guard;
 use super::merge::{self, Merge};
 use super::numstat;
 use super::patch::{Applied, Patch};
-use super::{guard, lever as form};
 use std::collections::BTreeMap;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
-use windlass_shared::lever::{Anchor, Change, Edit, Kind, Lever, Pin};
+use windlass_shared::lever::{Anchor, Lever, Pin};
 use windlass_shared::path::TreePath;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::tree::{Manifest, Node};
@@ -41,6 +41,8 @@ pub enum Lacking {
     Log(AttemptKey),
     /// The lever or its change is refused.
     Refused(Refusal),
+    /// A proposal is refused, for all of these reasons.
+    Rejected(Box<Rejected>),
 }
 
 impl From<Refusal> for Lacking {
@@ -114,6 +116,28 @@ pub struct ProposalFacts {
     pub merged: Option<Digest>,
     /// What the anchor's look-up found.
     pub look: Look,
+}
+
+/// A proposal that the gates refuse: all of its problems, and what could be looked at in spite of them, so
+/// that its author hears everything at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// What the gates say; never empty.
+    pub problems: Vec<Refusal>,
+    /// Whose evidence was looked at.
+    pub evidence: Option<IterationNumber>,
+    /// The normalised diff, where the change could be made.
+    pub diff: Option<Hash>,
+    /// The tree on the parent, where the change could be made and merged.
+    pub merged: Option<Digest>,
+    /// What the anchor's look-up found.
+    pub look: Look,
+}
+
+impl From<Refusal> for Rejected {
+    fn from(refusal: Refusal) -> Self {
+        Self { problems: vec![refusal], evidence: None, diff: None, merged: None, look: Look::NotLooked }
+    }
 }
 
 /// What makes the facts of a lever whose turn has come.
@@ -249,40 +273,6 @@ impl Wanted {
     }
 }
 
-/// Gathers a proposed lever's facts; with them, the new blobs to be stored before its record.
-pub fn gather_proposal(
-    wanted: &ProposalWanted,
-    fetched: &Fetched,
-) -> Result<(ProposalFacts, Contents), Lacking> {
-    let editable = Editable::new(&wanted.editable)?;
-    form::check_form(&wanted.lever, &editable)?;
-    let parent = tree(wanted.parent, fetched)?;
-    let (base_digest, base, applied) = change(wanted, &parent, fetched)?;
-    guard::check_change(&base, &applied.manifest, &editable, &wanted.lever.files)?;
-    let mut sight = fetched.blobs.clone();
-    sight.extend(applied.blobs.clone());
-    need(numstat::blobs_needed(&base, &applied.manifest), &sight)?;
-    let net_lines = numstat::net_lines(&base, &applied.manifest, &editable, &sight);
-    if wanted.lever.kind == Kind::Simplification && net_lines >= 0 {
-        return Err(Refusal::NotSimpler { net_lines }.into());
-    }
-    let diff = numstat::normalised_diff(&base, &applied.manifest, &sight);
-    let merged = merge_onto(&parent, &base, &applied.manifest, &sight)?;
-    let look = look(wanted.lever.anchor.as_ref(), wanted.evidence.as_ref(), fetched)?;
-    let mut new = applied.blobs;
-    let changed = keep(&applied.manifest, &mut new);
-    let facts = ProposalFacts {
-        parent: wanted.parent,
-        evidence: wanted.evidence.as_ref().map(|evidence| evidence.iteration),
-        base: base_digest,
-        changed,
-        diff,
-        merged: merged.ok().map(|applied| applied.manifest.digest()),
-        look,
-    };
-    Ok((facts, new))
-}
-
 /// Gathers what is wanted by the core; with it, the new blobs to be stored first.
 pub fn gather_pull(wanted: &PullWanted, fetched: &Fetched) -> Result<(PullFacts, Contents), Lacking> {
     let editable = Editable::new(&wanted.editable)?;
@@ -383,55 +373,8 @@ fn rebase_fix(
     Ok(applied)
 }
 
-/// The base that the lever was written against, and the change on it. A patch that fits the best's tree
-/// was written against that; else it must fit the workspace.
-fn change(
-    wanted: &ProposalWanted,
-    parent: &Manifest,
-    fetched: &Fetched,
-) -> Result<(Digest, Manifest, Applied), Lacking> {
-    match &wanted.lever.change {
-        Change::Files(files) => Ok((wanted.parent, parent.clone(), edited(parent, files))),
-        Change::Patch(digest) => {
-            let patch = Patch::parse(blob(*digest, fetched)?)?;
-            need(patch.blobs_needed(parent), &fetched.blobs)?;
-            let refusal = match patch.apply(parent, &fetched.blobs) {
-                Ok(applied) => return Ok((wanted.parent, parent.clone(), applied)),
-                Err(refusal) => refusal,
-            };
-            if wanted.workspace == wanted.parent {
-                return Err(refusal.into());
-            }
-            let workspace = tree(wanted.workspace, fetched)?;
-            need(patch.blobs_needed(&workspace), &fetched.blobs)?;
-            match patch.apply(&workspace, &fetched.blobs) {
-                Ok(applied) => Ok((wanted.workspace, workspace, applied)),
-                // The refusal against the best is the one its author can act on.
-                Err(_) => Err(refusal.into()),
-            }
-        }
-    }
-}
-
-fn edited(parent: &Manifest, files: &BTreeMap<TreePath, Edit>) -> Applied {
-    let mut manifest = parent.clone();
-    for (path, edit) in files {
-        match edit {
-            Edit::Delete => {
-                manifest.entries.remove(path);
-            }
-            Edit::Write(digest) => {
-                let executable =
-                    matches!(parent.entries.get(path), Some(Node::File { executable: true, .. }));
-                manifest.entries.insert(path.clone(), Node::File { digest: *digest, executable });
-            }
-        }
-    }
-    Applied { manifest, blobs: Contents::new() }
-}
-
 /// The change from `base` to `changed`, on `parent`; the conflicting files when it does not fit (P8).
-fn merge_onto(
+pub(super) fn merge_onto(
     parent: &Manifest,
     base: &Manifest,
     changed: &Manifest,
@@ -444,7 +387,11 @@ fn merge_onto(
     })
 }
 
-fn look(anchor: Option<&Anchor>, evidence: Option<&Evidence>, fetched: &Fetched) -> Result<Look, Lacking> {
+pub(super) fn look(
+    anchor: Option<&Anchor>,
+    evidence: Option<&Evidence>,
+    fetched: &Fetched,
+) -> Result<Look, Lacking> {
     let (Some(anchor), Some(evidence)) = (anchor, evidence) else { return Ok(Look::NotLooked) };
     let bytes = if anchor.file.as_str() == "run.log" {
         let Some(key) = &evidence.log else { return Ok(Look::FileMissing) };
@@ -463,24 +410,24 @@ fn look(anchor: Option<&Anchor>, evidence: Option<&Evidence>, fetched: &Fetched)
     })
 }
 
-fn tree(digest: Digest, fetched: &Fetched) -> Result<Manifest, Lacking> {
+pub(super) fn tree(digest: Digest, fetched: &Fetched) -> Result<Manifest, Lacking> {
     let bytes = blob(digest, fetched)?;
     Manifest::from_bytes(bytes).map_err(|error| {
         Refusal::Malformed { field: "tree", problem: format!("{}: {error}", digest.short()) }.into()
     })
 }
 
-fn blob(digest: Digest, fetched: &Fetched) -> Result<&[u8], Lacking> {
+pub(super) fn blob(digest: Digest, fetched: &Fetched) -> Result<&[u8], Lacking> {
     fetched.blobs.get(&digest).map(Vec::as_slice).ok_or_else(|| Lacking::Blobs(vec![digest]))
 }
 
-fn need(digests: Vec<Digest>, contents: &Contents) -> Result<(), Lacking> {
+pub(super) fn need(digests: Vec<Digest>, contents: &Contents) -> Result<(), Lacking> {
     let absent: Vec<Digest> = digests.into_iter().filter(|digest| !contents.contains_key(digest)).collect();
     if absent.is_empty() { Ok(()) } else { Err(Lacking::Blobs(absent)) }
 }
 
 /// Adds a manifest to the blobs to be stored.
-fn keep(manifest: &Manifest, new: &mut Contents) -> Digest {
+pub(super) fn keep(manifest: &Manifest, new: &mut Contents) -> Digest {
     let bytes = manifest.to_bytes();
     let digest = Digest::of(&bytes);
     new.insert(digest, bytes);

@@ -19,22 +19,30 @@ pub fn check_change(
     editable: &Editable,
     declared: &[TreePath],
 ) -> Result<(), Refusal> {
+    change_problems(base, changed, editable, declared).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Everything for which [`check_change`] refuses, in its order; a frozen file is not also undeclared.
+pub fn change_problems(
+    base: &Manifest,
+    changed: &Manifest,
+    editable: &Editable,
+    declared: &[TreePath],
+) -> Vec<Refusal> {
     let paths = changed_paths(base, changed);
-    if let Some(path) = paths.iter().find(|path| !editable.allows(path)) {
-        return Err(Refusal::Frozen { path: path.to_string() });
-    }
     let declared: BTreeSet<&TreePath> = declared.iter().collect();
-    if let Some(path) = paths.iter().find(|path| !declared.contains(path)) {
-        return Err(Refusal::Undeclared { path: path.to_string() });
-    }
+    let frozen = paths.iter().filter(|path| !editable.allows(path));
+    let mut problems: Vec<Refusal> = frozen.map(|path| Refusal::Frozen { path: path.to_string() }).collect();
+    let undeclared = paths.iter().filter(|path| editable.allows(path) && !declared.contains(path));
+    problems.extend(undeclared.map(|path| Refusal::Undeclared { path: path.to_string() }));
     if paths.is_empty() {
-        return Err(Refusal::NoChange);
+        problems.push(Refusal::NoChange);
     }
     let is_git = |path: &TreePath| path.folded().split('/').any(|part| part == ".git");
-    if let Some(path) = paths.iter().find(|path| changed.entries.contains_key(path) && is_git(path)) {
-        return Err(refuse(path, "`.git` is no part of a tree".to_owned()));
-    }
-    check_tree(changed)
+    let git = paths.iter().find(|path| changed.entries.contains_key(path) && is_git(path));
+    problems.extend(git.map(|path| refuse(path, "`.git` is no part of a tree".to_owned())));
+    problems.extend(check_tree(changed).err());
+    problems
 }
 
 /// Refuses a tree that could reach outside itself or could not be laid out everywhere (P3): a link that

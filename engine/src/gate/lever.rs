@@ -10,53 +10,57 @@ use windlass_shared::lever::{
 };
 use windlass_shared::refusal::Refusal;
 
-/// Refuses a lever whose title, files, prediction, anchor, fixes, plan or tags are not of their form,
-/// naming the key; a declared file that is not editable is refused as frozen (P2).
-pub fn check_form(lever: &Lever, editable: &Editable) -> Result<(), Refusal> {
-    require_text("P5", "title", &lever.title, TITLE_MAX_BYTES)?;
+/// Everything that is wrong with a lever's title, files, prediction, anchor, fixes, plan or tags, each
+/// naming its key; a declared file that is not editable is refused as frozen (P2).
+pub fn problems(lever: &Lever, editable: &Editable) -> Vec<Refusal> {
+    let mut problems = Vec::new();
+    let mut note = |checked: Result<(), Refusal>| problems.extend(checked.err());
+    note(require_text("P5", "title", &lever.title, TITLE_MAX_BYTES));
     if lever.title.chars().any(char::is_control) {
-        return refuse("P5", "title", "has a line break or another control character; write one line");
+        note(refuse("P5", "title", "has a line break or another control character; write one line"));
     }
-    check_files(lever, editable)?;
-    require_text("P6", "prediction", &lever.prediction, TEXT_MAX_BYTES)?;
+    note(check_count("files", lever.files.len()));
+    file_problems(lever, editable).into_iter().for_each(|problem| note(Err(problem)));
+    note(require_text("P6", "prediction", &lever.prediction, TEXT_MAX_BYTES));
     match &lever.anchor {
-        Some(anchor) => anchor::check_form(anchor)?,
+        Some(anchor) => note(anchor::check_form(anchor)),
         None if lever.kind == Kind::Simplification => {}
-        None => return refuse("P6", "anchor", "is missing; only a simplification needs none"),
+        None => note(refuse("P6", "anchor", "is missing; only a simplification needs none")),
     }
-    check_count("fixes", lever.fixes.len())?;
-    for (index, fix) in lever.fixes.iter().enumerate() {
-        check_fix(index, fix)?;
+    note(check_count("fixes", lever.fixes.len()));
+    for (index, fix) in lever.fixes.iter().take(ITEMS_MAX).enumerate() {
+        note(check_fix(index, fix));
     }
-    plan::check(&lever.analysis)?;
+    plan::problems(&lever.analysis).into_iter().for_each(|problem| note(Err(problem)));
     if lever.architecture.as_deref().is_some_and(|tag| !plan::is_slug(tag)) {
-        return refuse("P36", "architecture", "is no slug: write letters a-z, digits, `_` and `-`");
+        note(refuse("P36", "architecture", "is no slug: write letters a-z, digits, `_` and `-`"));
     }
     for (rule, field, text) in
         [("P37", "literature", &lever.literature), ("P10", "changed_assumption", &lever.changed_assumption)]
     {
         if let Some(text) = text {
-            require_text(rule, field, text, TEXT_MAX_BYTES)?;
+            note(require_text(rule, field, text, TEXT_MAX_BYTES));
         }
     }
-    Ok(())
+    problems
 }
 
-fn check_files(lever: &Lever, editable: &Editable) -> Result<(), Refusal> {
+fn file_problems(lever: &Lever, editable: &Editable) -> Vec<Refusal> {
+    let wrong =
+        |field: String, problem: &str| Refusal::Lever { rule: "P5", field, problem: problem.to_owned() };
     if lever.files.is_empty() {
-        return refuse("P5", "files", "is empty; name the files that the change touches");
+        return vec![wrong("files".to_owned(), "is empty; name the files that the change touches")];
     }
-    check_count("files", lever.files.len())?;
+    let mut problems = Vec::new();
     let mut seen = BTreeSet::new();
-    for (index, file) in lever.files.iter().enumerate() {
+    for (index, file) in lever.files.iter().take(ITEMS_MAX).enumerate() {
         if !seen.insert(file) {
-            return refuse("P5", &format!("files[{index}]"), "stands there twice");
-        }
-        if !editable.allows(file) {
-            return Err(Refusal::Frozen { path: file.to_string() });
+            problems.push(wrong(format!("files[{index}]"), "stands there twice"));
+        } else if !editable.allows(file) {
+            problems.push(Refusal::Frozen { path: file.to_string() });
         }
     }
-    Ok(())
+    problems
 }
 
 fn check_fix(index: usize, fix: &CarriedFix) -> Result<(), Refusal> {

@@ -40,7 +40,8 @@ fn lever() -> Lever {
 fn outcome(change: impl FnOnce(&mut Lever)) -> Result<(), Refusal> {
     let mut lever = lever();
     change(&mut lever);
-    check_form(&lever, &Editable::new(&["train.py".to_owned(), "src/".to_owned()]).expect("patterns"))
+    let editable = Editable::new(&["train.py".to_owned(), "src/".to_owned()]).expect("patterns");
+    problems(&lever, &editable).into_iter().next().map_or(Ok(()), Err)
 }
 
 #[track_caller]

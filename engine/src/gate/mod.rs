@@ -11,6 +11,7 @@ pub mod merge;
 pub mod numstat;
 pub mod patch;
 pub mod plan;
+pub mod proposal;
 mod text;
 
 pub use contents::Contents;

@@ -16,26 +16,30 @@ const RUN_LOG: &str = "run.log";
 /// [`TEXT_MAX_BYTES`], a dimension that is no slug, a script that is neither sent along nor builtin, and
 /// outputs that are `run.log` or get in each other's way (P12).
 pub fn check(plan: &[Deliverable]) -> Result<(), Refusal> {
-    let refuse = |field: String, problem: &str| {
-        Err(Refusal::Lever { rule: "P12", field, problem: problem.to_owned() })
-    };
+    problems(plan).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// Everything for which [`check`] refuses: at most one problem a row.
+pub fn problems(plan: &[Deliverable]) -> Vec<Refusal> {
+    let refuse =
+        |field: String, problem: &str| Refusal::Lever { rule: "P12", field, problem: problem.to_owned() };
     if plan.is_empty() {
-        return refuse("analysis".to_owned(), "has no deliverable; a lever needs at least one");
+        return vec![refuse("analysis".to_owned(), "has no deliverable; a lever needs at least one")];
     }
     if plan.len() > ITEMS_MAX {
         let figure = plan.len() as u64;
-        return Err(Refusal::TooMuch { what: "analysis".to_owned(), figure, limit: ITEMS_MAX as u64 });
+        return vec![Refusal::TooMuch { what: "analysis".to_owned(), figure, limit: ITEMS_MAX as u64 }];
     }
+    let mut problems = Vec::new();
     let mut outputs = Outputs::default();
     for (index, row) in plan.iter().enumerate() {
         if let Err((column, problem)) = check_row(row) {
-            return refuse(format!("analysis[{index}].{column}"), problem);
-        }
-        if !outputs.take(&row.output) {
-            return refuse(format!("analysis[{index}].output"), "is the output of another row too");
+            problems.push(refuse(format!("analysis[{index}].{column}"), problem));
+        } else if !outputs.take(&row.output) {
+            problems.push(refuse(format!("analysis[{index}].output"), "is the output of another row too"));
         }
     }
-    Ok(())
+    problems
 }
 
 /// A plan with what the campaign adds to it.

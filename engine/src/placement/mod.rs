@@ -1,63 +1,34 @@
 //! Placement: a runnable attempt and the free devices become a lease with its reason, or a wait with its
 //! reason. Best fit: the worker with the fewest free devices that suffice, so that large requests find
-//! room.
+//! room; and what needs several devices at once has a worker kept for it ([`Reservations`]).
+
+mod ask;
+mod fit;
+mod reserve;
+mod wait;
+
+pub use ask::Ask;
+pub use reserve::{RESERVATIONS_MAX, Reservations};
+pub use wait::why_not;
 
 use crate::session::{Fleet, Member};
-use std::collections::BTreeSet;
-use windlass_shared::bindings::Resources;
+use fit::fit;
 use windlass_shared::device::DeviceKind;
-use windlass_shared::id::{DeviceId, WorkerId};
+use windlass_shared::id::{CampaignId, DeviceId, WorkerId};
 
-/// What an attempt asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
-    /// GPUs; `None`: 1 where the fleet has GPUs, else 0.
-    pub gpus: Option<u32>,
-    /// CPU slots where no GPU is asked for.
-    pub cpu_slots: u32,
-    /// Least memory of each GPU, bytes.
-    pub gpu_memory_bytes: u64,
-    /// A part of the model's name; empty for any.
-    pub gpu_model: String,
-    /// Labels that the worker must carry.
-    pub labels: Vec<String>,
-    /// Where it would rather run, with the reason.
-    pub prefer: Option<WorkerId>,
-    /// Where the machinery failed it: only if nowhere else has room (P20).
-    pub avoid: BTreeSet<WorkerId>,
-}
-
-impl Ask {
-    /// What a run asks for.
-    pub fn run(resources: &Resources) -> Self {
-        Self {
-            gpus: resources.gpus,
-            cpu_slots: resources.cpus.unwrap_or(1).max(1),
-            gpu_memory_bytes: resources.gpu_memory.unwrap_or(0),
-            gpu_model: resources.gpu_model.clone().unwrap_or_default(),
-            labels: resources.labels.clone(),
-            prefer: None,
-            avoid: BTreeSet::new(),
-        }
-    }
-
-    /// What the scripts ask for: no device unless GPUs are named, and the run's worker, where the
-    /// workspace still is.
-    pub fn analysis(gpus: u32, ran_on: Option<&WorkerId>) -> Self {
-        Self {
-            gpus: Some(gpus),
-            cpu_slots: 0,
-            gpu_memory_bytes: 0,
-            gpu_model: String::new(),
-            labels: Vec::new(),
-            prefer: ran_on.cloned(),
-            avoid: BTreeSet::new(),
-        }
-    }
-
-    fn suits(&self, member: &Member) -> bool {
-        self.labels.iter().all(|label| member.info.labels.contains(label))
-    }
+/// What an attempt is placed among, and for whom.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// The workers.
+    pub fleet: &'a Fleet,
+    /// Whether a worker takes nothing new.
+    pub is_drained: &'a dyn Fn(&WorkerId) -> bool,
+    /// Workers that are kept for somebody.
+    pub reservations: &'a Reservations,
+    /// Whose attempt it is.
+    pub campaign: &'a CampaignId,
+    /// That campaign's priority.
+    pub priority: i32,
 }
 
 /// Where an attempt goes, and why.
@@ -73,68 +44,50 @@ pub struct Place {
     pub why: String,
 }
 
-/// Places one attempt; the error says what it waits for.
-pub fn place(ask: &Ask, fleet: &Fleet, is_drained: &dyn Fn(&WorkerId) -> bool) -> Result<Place, String> {
-    if !ask.avoid.is_empty() {
-        let is_out = |worker: &WorkerId| is_drained(worker) || ask.avoid.contains(worker);
-        let prefer = ask.prefer.clone().filter(|worker| !ask.avoid.contains(worker));
-        if let Ok(place) = place_on_any(&Ask { prefer, ..ask.clone() }, fleet, &is_out) {
-            return Ok(place);
-        }
+/// Places one attempt; [`why_not`] says what one that finds no place waits for.
+pub fn place(ask: &Ask, scene: &Scene<'_>) -> Option<Place> {
+    if ask.avoid.is_empty() {
+        return place_on_any(ask, scene);
     }
-    place_on_any(ask, fleet, is_drained)
+    let is_out = |worker: &WorkerId| (scene.is_drained)(worker) || ask.avoid.contains(worker);
+    let prefer = ask.prefer.clone().filter(|worker| !ask.avoid.contains(worker));
+    let elsewhere = Scene { is_drained: &is_out, ..*scene };
+    place_on_any(&Ask { prefer, ..ask.clone() }, &elsewhere).or_else(|| place_on_any(ask, scene))
 }
 
-fn place_on_any(ask: &Ask, fleet: &Fleet, is_drained: &dyn Fn(&WorkerId) -> bool) -> Result<Place, String> {
-    let gpus = ask.gpus.unwrap_or(u32::from(fleet.has_gpus()));
-    let (kind, count) = if gpus > 0 { (DeviceKind::Gpu, gpus) } else { (DeviceKind::Cpu, ask.cpu_slots) };
+fn place_on_any(ask: &Ask, scene: &Scene<'_>) -> Option<Place> {
+    let (kind, count) = ask.devices(scene.fleet);
     if count == 0 {
-        return without_devices(ask, fleet, is_drained);
+        return without_devices(ask, scene);
     }
-    if fleet.is_empty() {
-        return Err("a worker: none is connected (`windlass worker` starts one)".to_owned());
-    }
-    let count = count as usize;
-    for (free, worker) in fleet.by_free_devices(kind, count) {
-        let Some(member) = fleet.member(worker) else { continue };
-        if is_drained(worker) || !ask.suits(member) {
+    for (free, worker) in scene.fleet.by_free_devices(kind, count) {
+        let Some(member) = scene.fleet.member(worker) else { continue };
+        if (scene.is_drained)(worker) || scene.reservations.bars(worker, scene.campaign, scene.priority) {
             continue;
         }
-        let fitting: Vec<DeviceId> = member
-            .free_devices(kind)
-            .filter(|device| {
-                kind == DeviceKind::Cpu || device.memory_bytes.unwrap_or(u64::MAX) >= ask.gpu_memory_bytes
-            })
-            .filter(|device| kind == DeviceKind::Cpu || device.model.contains(&ask.gpu_model))
-            .map(|device| device.id.clone())
-            .take(count)
-            .collect();
-        if fitting.len() == count {
-            let why =
-                format!("best fit: {count} of {free} free {} on {}", noun(kind, free), member.info.name);
-            return Ok(Place {
-                worker: worker.clone(),
-                worker_name: member.info.name.clone(),
-                devices: fitting,
-                why,
-            });
-        }
+        let Ok(devices) = fit(ask, kind, count, member) else { continue };
+        let why = why(ask, member, kind, count, free);
+        return Some(Place { worker: worker.clone(), worker_name: member.info.name.clone(), devices, why });
     }
-    let most = fleet.most_free_devices(kind);
-    Err(format!(
-        "{count} free {} that suit it on one worker; the most free on one is {most}",
-        noun(kind, count)
-    ))
+    None
 }
 
-fn without_devices(
-    ask: &Ask,
-    fleet: &Fleet,
-    is_drained: &dyn Fn(&WorkerId) -> bool,
-) -> Result<Place, String> {
+fn why(ask: &Ask, member: &Member, kind: DeviceKind, count: usize, free: usize) -> String {
+    let name = &member.info.name;
+    let mut why = format!("best fit: {count} of {free} free {} on {name}", noun(kind, free));
+    if let Some(model) = &ask.device_model {
+        why.push_str(&format!("; {model}, as the baseline had"));
+    }
+    if ask.avoid.contains(&member.info.id) {
+        why.push_str("; it failed this iteration before, and nowhere else is room");
+    }
+    why
+}
+
+fn without_devices(ask: &Ask, scene: &Scene<'_>) -> Option<Place> {
     let here = |worker: &WorkerId, why: String| {
-        let member = fleet.member(worker).filter(|member| member.is_ready())?;
-        Some(Place {
+        let member = scene.fleet.member(worker).filter(|member| member.is_ready())?;
+        ask.isolation_suits(member).then(|| Place {
             worker: worker.clone(),
             worker_name: member.info.name.clone(),
             devices: Vec::new(),
@@ -145,17 +98,40 @@ fn without_devices(
     if let Some(worker) = &ask.prefer
         && let Some(place) = here(worker, "the run's workspace is there".to_owned())
     {
-        return Ok(place);
+        return Some(place);
     }
-    let other = fleet.ready().find(|worker| !is_drained(worker));
-    other
-        .and_then(|worker| {
+    let is_willing =
+        |worker: &WorkerId| scene.fleet.member(worker).is_some_and(|member| member.info.unwilling.is_none());
+    let others = scene.fleet.ready().filter(|worker| !(scene.is_drained)(worker) && is_willing(worker));
+    others
+        .filter_map(|worker| {
             here(worker, "away from the run's worker: rebuilt from tree and results".to_owned())
         })
-        .ok_or_else(|| "a worker that is connected and not drained".to_owned())
+        .next()
 }
 
-fn noun(kind: DeviceKind, count: usize) -> &'static str {
+/// The worker that a request for several devices at once should have kept for it: it would suit when what
+/// runs there has ended, and has the most free devices now. None for what any single device can serve.
+pub fn room(ask: &Ask, scene: &Scene<'_>) -> Option<WorkerId> {
+    let (kind, count) = ask.devices(scene.fleet);
+    if count < 2 {
+        return None;
+    }
+    let has_room = |worker: &WorkerId| {
+        let is_taken = scene.reservations.holder(worker).is_some_and(|holder| holder != scene.campaign);
+        let member = scene.fleet.member(worker).filter(|member| member.is_ready());
+        !is_taken
+            && !(scene.is_drained)(worker)
+            && member.is_some_and(|member| fit::could_fit(ask, kind, count, member))
+    };
+    // What is kept already stays kept: moving on would begin the wait anew.
+    if let Some(kept) = scene.reservations.of(scene.campaign).filter(|kept| has_room(kept)) {
+        return Some(kept.clone());
+    }
+    scene.fleet.by_most_free_devices(kind).find(|worker| has_room(worker)).cloned()
+}
+
+pub(crate) fn noun(kind: DeviceKind, count: usize) -> &'static str {
     match (kind, count) {
         (DeviceKind::Gpu, 1) => "GPU",
         (DeviceKind::Gpu, _) => "GPUs",

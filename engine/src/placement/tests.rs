@@ -1,7 +1,9 @@
 //! Best fit, and every reason not to be placed.
 
 use super::*;
+use crate::attempt::test_order as order;
 use std::collections::BTreeSet;
+use windlass_shared::bindings::Resources;
 use windlass_shared::device::{Device, DeviceState, WorkerInfo};
 use windlass_shared::id::{AttemptId, SessionId};
 use windlass_shared::session::Report;
@@ -61,8 +63,20 @@ fn check(fleet: &Fleet, ask: &Ask, want: Result<(&str, usize), &str>) {
 }
 
 fn check_drained(fleet: &Fleet, ask: &Ask, drained: &[&str], want: Result<(&str, usize), &str>) {
+    check_among(fleet, ask, drained, &Reservations::default(), want);
+}
+
+fn check_among(
+    fleet: &Fleet,
+    ask: &Ask,
+    drained: &[&str],
+    reservations: &Reservations,
+    want: Result<(&str, usize), &str>,
+) {
     let is_drained = |worker: &WorkerId| drained.contains(&worker.as_str());
-    match (place(ask, fleet, &is_drained), want) {
+    let campaign = CampaignId::from("small");
+    let scene = Scene { fleet, is_drained: &is_drained, reservations, campaign: &campaign, priority: 0 };
+    match (place(ask, &scene).ok_or_else(|| why_not(ask, &scene)), want) {
         (Ok(place), Ok((worker, devices))) => {
             assert_eq!((place.worker.as_str(), place.devices.len()), (worker, devices), "{ask:?}");
             let distinct: BTreeSet<&DeviceId> = place.devices.iter().collect();
@@ -123,7 +137,7 @@ fn one_gpu_is_the_default_where_the_fleet_has_gpus_else_a_cpu_slot() {
     // A leased GPU is a GPU of the fleet all the same.
     let mut fleet = fleet(&[("g", &[], gpus("g", 1, "H200", 140)), ("c", &[], cpus(1))]);
     let attempt = AttemptId::parse("c/1/1").expect("a literal");
-    fleet.hold(&WorkerId::from("g"), &["GPU-g-0".into()], &attempt);
+    fleet.hold(&WorkerId::from("g"), &order(1, "GPU-g-0"));
     check(&fleet, &ask(), Err("1 free GPU "));
     fleet.let_go(&WorkerId::from("g"), &attempt);
     check(&fleet, &ask(), Ok(("g", 1)));
@@ -141,8 +155,7 @@ fn i6_devices_that_are_held_or_not_free_are_not_given() {
         let mut fleet = fleet(&[("w", &[], devices)]);
         check(&fleet, &Ask { gpus: Some(2), ..ask() }, Err("the most free on one is 1"));
         check(&fleet, &ask(), Ok(("w", 1)));
-        let attempt = AttemptId::parse("c/1/1").expect("a literal");
-        fleet.hold(&WorkerId::from("w"), &["GPU-w-1".into()], &attempt);
+        fleet.hold(&WorkerId::from("w"), &order(1, "GPU-w-1"));
         check(&fleet, &ask(), Err("the most free on one is 0"));
     }
 }
@@ -182,4 +195,83 @@ fn p21_scripts_go_where_the_run_was_while_it_is_there() {
     check(&away, &scripts, Ok(("big", 0)));
     check_drained(&away, &scripts, &["big", "mid"], Err("not drained"));
     check(&mixed(), &Ask::analysis(2, Some(&WorkerId::from("small"))), Ok(("mid", 2)));
+}
+
+#[test]
+fn one_process_uses_one_mig_slice_and_the_tightest_device_that_suffices() {
+    let slice = |id: &str, memory_gib| Device {
+        slice_of: Some("GPU-m".into()),
+        ..device(id, DeviceKind::Gpu, "H200 MIG", memory_gib)
+    };
+    let mut devices = gpus("w", 1, "H200", 140);
+    devices.extend([slice("MIG-1", 35), slice("MIG-2", 18), slice("MIG-3", 18)]);
+    let fleet = fleet(&[("w", &[], devices)]);
+    let none = Reservations::default();
+    let campaign = CampaignId::from("c");
+    let nobody = |_: &WorkerId| false;
+    let scene =
+        Scene { fleet: &fleet, is_drained: &nobody, reservations: &none, campaign: &campaign, priority: 0 };
+    let check = |gpus, gib, want: Option<&str>| {
+        let ask = Ask { gpus: Some(gpus), gpu_memory_bytes: gib * GIB, ..ask() };
+        let found = place(&ask, &scene).map(|place| place.devices[0].0.clone());
+        assert_eq!(found.as_deref(), want, "{gpus} of {gib}");
+    };
+    check(1, 0, Some("MIG-2"));
+    check(1, 20, Some("MIG-1"));
+    check(1, 36, Some("GPU-w-0"));
+    check(2, 0, None);
+}
+
+#[test]
+fn devices_of_one_numa_node_go_together() {
+    let on = |id: &str, node| Device { numa_node: Some(node), ..device(id, DeviceKind::Gpu, "H200", 140) };
+    let fleet = fleet(&[("w", &[], vec![on("a0", 0), on("b0", 1), on("b1", 1), on("b2", 1), on("a1", 0)])]);
+    let none = Reservations::default();
+    let campaign = CampaignId::from("c");
+    let nobody = |_: &WorkerId| false;
+    let scene =
+        Scene { fleet: &fleet, is_drained: &nobody, reservations: &none, campaign: &campaign, priority: 0 };
+    for (gpus, want) in [(2, &["a0", "a1"][..]), (3, &["b0", "b1", "b2"]), (4, &["a0", "b0", "b1", "b2"])] {
+        let place = place(&Ask { gpus: Some(gpus), ..ask() }, &scene).expect("room");
+        let ids: Vec<&str> = place.devices.iter().map(|id| id.as_str()).collect();
+        assert_eq!(ids, want);
+    }
+}
+
+#[test]
+fn what_is_kept_is_bounded_and_bars_equals_only() {
+    let mut reservations = Reservations::default();
+    let name = |index: usize| CampaignId(format!("big-{index}"));
+    let worker = |index: usize| WorkerId(format!("w{index}"));
+    for index in 0..RESERVATIONS_MAX + 2 {
+        assert!(!reservations.keep(&name(index), 1, Some(worker(index))), "nothing comes free");
+    }
+    assert_eq!(reservations.holders().count(), RESERVATIONS_MAX);
+    let check = |campaign: &CampaignId, priority, want| {
+        assert_eq!(reservations.bars(&worker(0), campaign, priority), want, "{campaign} {priority}");
+    };
+    check(&name(0), 0, false);
+    check(&name(1), 0, true);
+    check(&name(1), 1, true);
+    check(&name(1), 2, false);
+    assert!(!reservations.keep(&name(0), 1, Some(worker(0))), "it stays where it is");
+    assert!(reservations.keep(&name(0), 1, Some(worker(9))), "the other comes free");
+    assert_eq!((reservations.of(&name(0)), reservations.holder(&worker(0))), (Some(&worker(9)), None));
+    assert!(reservations.keep(&name(0), 1, None));
+    assert!(!reservations.keep(&name(0), 1, None));
+
+    let mut reservations = Reservations::default();
+    reservations.keep(&CampaignId::from("big"), 0, Some(WorkerId::from("mid")));
+    check_among(&mixed(), &ask(), &[], &reservations, Ok(("small", 1)));
+    check_among(&mixed(), &ask(), &["small", "big"], &reservations, Err("kept for a larger request"));
+}
+
+#[test]
+fn a_wait_says_how_many_lack_what() {
+    let asked = Ask { gpus: Some(3), labels: vec!["nvlink".to_owned()], ..ask() };
+    check(&mixed(), &asked, Err("host-mid has not as many GPUs"));
+    check(&mixed(), &asked, Err("2 workers lack a label of nvlink"));
+    let tight = Ask { gpu_memory_bytes: 100 * GIB + GIB / 2, gpu_model: "L4".to_owned(), ..ask() };
+    check(&mixed(), &tight, Err("3 workers have not the GPUs of a model like L4 of 100.5 GiB each"));
+    check_drained(&mixed(), &ask(), &["big", "mid", "small"], Err("3 workers are drained"));
 }

@@ -4,8 +4,9 @@ use super::fleet::{Fleet, Member};
 use super::report::{Known, agrees, known};
 use crate::core::Durable;
 use windlass_shared::attempt::{AttemptKey, Phase};
+use windlass_shared::device::{Device, DeviceState};
 use windlass_shared::id::WorkerId;
-use windlass_shared::session::{Answer, Standing, Stop, StopReason};
+use windlass_shared::session::{Answer, Release, Standing, Stop, StopReason};
 
 /// That a worker was told something, and in the answer to which report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,23 +39,36 @@ pub fn answer(durable: &Durable, fleet: &Fleet, worker: &WorkerId) -> Option<Ans
         orders: Vec::new(),
         stop: Vec::new(),
         acknowledged: Vec::new(),
+        releases: Vec::new(),
     };
     for id in durable.live.get(worker).into_iter().flat_map(|live| live.keys()) {
         let Some(campaign) = durable.campaigns.get(&id.campaign) else { continue };
-        let Some(live) = campaign.open.as_ref().and_then(|open| open.live.as_ref()) else { continue };
-        if live.key.id != *id {
-            continue;
-        }
-        if campaign.is_stopped() {
+        let Some(open) = &campaign.open else { continue };
+        let Some(live) = open.live.as_ref().filter(|live| live.key.id == *id) else { continue };
+        if campaign.is_stopped() || open.is_cancelled {
             answer.stop.push(Stop { key: live.key.clone(), reason: StopReason::Cancelled });
         } else {
             answer.orders.push((*live.order).clone());
         }
     }
+    answer.releases = releases(durable, member, worker);
     for (key, phase) in &member.attempts {
         judge_reported(durable, worker, key, phase, &mut answer);
     }
     Some(answer)
+}
+
+/// The releases of devices that the worker says are quarantined. Whether one was carried out already is for
+/// the worker to know: it may have quarantined the device anew since.
+fn releases(durable: &Durable, member: &Member, worker: &WorkerId) -> Vec<Release> {
+    let Some(released) = durable.releases.get(worker) else { return Vec::new() };
+    let quarantined =
+        member.devices.iter().filter(|device| matches!(device.state, DeviceState::Quarantined { .. }));
+    let release = |device: &Device| {
+        let number = *released.get(&device.id)?;
+        Some(Release { device: device.id.clone(), number })
+    };
+    quarantined.filter_map(release).collect()
 }
 
 fn judge_reported(
@@ -80,6 +94,13 @@ fn judge_reported(
 /// Whether the answer says anything that the worker does not have or has not heard: then it is sent at
 /// once, else it hangs.
 pub fn is_news(member: &Member, answer: &Answer) -> bool {
+    let release_is_news = |release: &Release| match member.told_releases.get(&release.device) {
+        Some((number, report)) => *number != release.number || *report > member.seen,
+        None => true,
+    };
+    if answer.releases.iter().any(release_is_news) {
+        return true;
+    }
     items(answer).any(|(key, what)| {
         if what == What::Order && member.attempts.contains_key(key) {
             return false;
@@ -100,6 +121,14 @@ pub(crate) fn note_told(member: &mut Member, answer: &Answer) {
             _ => Told { what, number: answer.number },
         };
         member.told.insert(key.clone(), told);
+    }
+    let before = std::mem::take(&mut member.told_releases);
+    for release in &answer.releases {
+        let told = match before.get(&release.device) {
+            Some(told) if told.0 == release.number && told.1 <= member.seen => *told,
+            _ => (release.number, answer.number),
+        };
+        member.told_releases.insert(release.device.clone(), told);
     }
     member.is_open = false;
 }

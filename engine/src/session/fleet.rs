@@ -2,9 +2,9 @@
 
 use super::answer::Told;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use windlass_shared::attempt::{AttemptKey, Phase};
+use windlass_shared::attempt::{AttemptKey, Order, Phase};
 use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
-use windlass_shared::id::{AttemptId, DeviceId, SessionId, WorkerId};
+use windlass_shared::id::{AttemptId, DeviceId, FencingNumber, SessionId, WorkerId};
 use windlass_shared::session::Report;
 
 /// By default a worker is lost this long after its last word, milliseconds. Syncs come every 20 s at the latest,
@@ -13,6 +13,20 @@ pub const LEASE_PERIOD_MS: u64 = 30_000;
 /// Closed sessions remembered per worker: a message would have to be delayed past this many reconnections
 /// to be taken for a new session.
 const CLOSED_SESSIONS_MAX: usize = 64;
+
+/// What a lease sets aside of its machine beside devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Claim {
+    memory_bytes: u64,
+    cpus: u32,
+}
+
+/// What the leases of one worker hold.
+#[derive(Clone, Debug, Default)]
+struct Held {
+    devices: BTreeMap<DeviceId, AttemptId>,
+    claims: BTreeMap<AttemptId, Claim>,
+}
 
 /// Whether a worker is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +62,12 @@ pub struct Member {
     pub is_open: bool,
     /// What it was told in this session.
     pub told: BTreeMap<AttemptKey, Told>,
+    /// The releases that it was told of in this session, each with the report that was answered so.
+    pub told_releases: BTreeMap<DeviceId, (FencingNumber, u64)>,
     /// Devices that a lease of the ledger holds, whatever its reports say.
     held: BTreeMap<DeviceId, AttemptId>,
+    /// What those leases set aside beside devices.
+    claims: BTreeMap<AttemptId, Claim>,
     /// Its latest closed sessions, oldest first.
     closed: VecDeque<SessionId>,
 }
@@ -67,6 +85,30 @@ impl Member {
         })
     }
 
+    /// The attempt whose lease holds a device, whatever the host says of it.
+    pub fn holder(&self, device: &DeviceId) -> Option<&AttemptId> {
+        self.held.get(device)
+    }
+
+    /// Devices of a kind that our own attempts alone keep from being free.
+    pub fn healthy_devices(&self, kind: DeviceKind) -> impl Iterator<Item = &Device> {
+        self.devices.iter().filter(move |device| {
+            device.kind == kind && matches!(device.state, DeviceState::Free | DeviceState::Busy(_))
+        })
+    }
+
+    /// Host memory that no lease has set aside, bytes; none where the worker does not say what it has.
+    pub fn free_memory_bytes(&self) -> u64 {
+        let claimed = self.claims.values().map(|claim| claim.memory_bytes).fold(0, u64::saturating_add);
+        self.info.memory_bytes.unwrap_or(0).saturating_sub(claimed)
+    }
+
+    /// Logical CPUs that no lease asked for by number; `None` where the worker does not say what it has.
+    pub fn free_cpus(&self) -> Option<u32> {
+        let claimed = self.claims.values().map(|claim| claim.cpus).fold(0, u32::saturating_add);
+        Some(self.info.cpus).filter(|&cpus| cpus > 0).map(|cpus| cpus.saturating_sub(claimed))
+    }
+
     fn free_count(&self, kind: DeviceKind) -> usize {
         if self.is_ready() { self.free_devices(kind).count() } else { 0 }
     }
@@ -78,7 +120,7 @@ pub struct Fleet {
     lease_period_ms: u64,
     members: BTreeMap<WorkerId, Member>,
     /// Leases of workers that have not spoken yet in this life.
-    held_unheard: BTreeMap<WorkerId, BTreeMap<DeviceId, AttemptId>>,
+    held_unheard: BTreeMap<WorkerId, Held>,
     /// Ready workers by kind and number of free devices: best fit is a range query.
     free: BTreeSet<(DeviceKind, usize, WorkerId)>,
     /// What stands in `free`, by worker.
@@ -157,9 +199,19 @@ impl Fleet {
             .map(|(_, free, worker)| (*free, worker))
     }
 
+    /// Ready workers, those with the most free devices first.
+    pub fn by_most_free_devices(&self, kind: DeviceKind) -> impl Iterator<Item = &WorkerId> {
+        self.of_kind(kind).rev().map(|(_, _, worker)| worker)
+    }
+
     /// The most free devices on one worker.
     pub fn most_free_devices(&self, kind: DeviceKind) -> usize {
-        self.by_free_devices(kind, 0).last().map_or(0, |(free, _)| free)
+        self.of_kind(kind).next_back().map_or(0, |(_, free, _)| *free)
+    }
+
+    fn of_kind(&self, kind: DeviceKind) -> impl DoubleEndedIterator<Item = &(DeviceKind, usize, WorkerId)> {
+        let least = |count| (kind, count, WorkerId(String::new()));
+        self.free.range(least(0)..least(usize::MAX))
     }
 
     /// Whether a report counts: a session that is not closed, and a number that is newer than the newest.
@@ -188,13 +240,15 @@ impl Fleet {
             .as_ref()
             .is_some_and(|before| before.info == report.worker && before.devices == report.devices);
         let (mut closed, mut told) = (VecDeque::new(), BTreeMap::new());
-        let mut held = self.held_unheard.remove(&id).unwrap_or_default();
+        let mut told_releases = BTreeMap::new();
+        let Held { devices: mut held, mut claims } = self.held_unheard.remove(&id).unwrap_or_default();
         if let Some(before) = before {
             self.deadlines.remove(&(before.last_word_ms + self.lease_period_ms, id.clone()));
             closed = before.closed;
-            held = before.held;
+            (held, claims) = (before.held, before.claims);
             if before.session == report.session {
                 told = before.told;
+                told_releases = before.told_releases;
             } else {
                 close(&mut closed, before.session);
             }
@@ -211,7 +265,9 @@ impl Fleet {
             attempts,
             is_open: true,
             told,
+            told_releases,
             held,
+            claims,
             closed,
         };
         self.members.insert(id.clone(), member);
@@ -255,22 +311,36 @@ impl Fleet {
     }
 
     /// A lease was recorded.
-    pub fn hold(&mut self, worker: &WorkerId, devices: &[DeviceId], attempt: &AttemptId) {
-        let held = match self.members.get_mut(worker) {
-            Some(member) => &mut member.held,
-            None => self.held_unheard.entry(worker.clone()).or_default(),
+    pub fn hold(&mut self, worker: &WorkerId, order: &Order) {
+        let (held, claims) = match self.members.get_mut(worker) {
+            Some(member) => (&mut member.held, &mut member.claims),
+            None => {
+                let unheard = self.held_unheard.entry(worker.clone()).or_default();
+                (&mut unheard.devices, &mut unheard.claims)
+            }
         };
-        held.extend(devices.iter().map(|device| (device.clone(), attempt.clone())));
+        let attempt = &order.key.id;
+        held.extend(order.devices.iter().map(|device| (device.clone(), attempt.clone())));
+        // For CPU slots the number is in the devices.
+        let on_gpus = order.devices.iter().any(|device| !device.as_str().starts_with("cpu-"));
+        let cpus = order.cpus.filter(|_| on_gpus).unwrap_or(0);
+        if cpus > 0 || order.memory_bytes > 0 {
+            claims.insert(attempt.clone(), Claim { memory_bytes: order.memory_bytes, cpus });
+        }
         self.count(worker);
     }
 
     /// A lease is over. The devices are free once the host's own word says so.
     pub fn let_go(&mut self, worker: &WorkerId, attempt: &AttemptId) {
         match self.members.get_mut(worker) {
-            Some(member) => member.held.retain(|_, holder| holder != attempt),
+            Some(member) => {
+                member.held.retain(|_, holder| holder != attempt);
+                member.claims.remove(attempt);
+            }
             None => {
                 if let Some(held) = self.held_unheard.get_mut(worker) {
-                    held.retain(|_, holder| holder != attempt);
+                    held.devices.retain(|_, holder| holder != attempt);
+                    held.claims.remove(attempt);
                 }
             }
         }

@@ -65,13 +65,14 @@ pub fn records(durable: &Durable, report: &Report) -> Vec<(CampaignId, Body)> {
     records
 }
 
-/// The attempts of stopped campaigns that never reached their worker: it was told to stop them, has heard
+/// The attempts of stopped campaigns and cancelled iterations that never reached their worker: it was told to stop them, has heard
 /// that, and has none. Their devices would be held for ever otherwise.
 pub fn never_there(durable: &Durable, member: &Member, report: &Report) -> Vec<(CampaignId, Body)> {
     let live = durable.live.get(&report.worker.id).into_iter().flat_map(|live| live.keys());
     let never = live.filter_map(|id| {
-        let campaign = durable.campaigns.get(&id.campaign).filter(|campaign| campaign.is_stopped())?;
-        let live = campaign.open.as_ref()?.live.as_ref().filter(|live| live.key.id == *id)?;
+        let campaign = durable.campaigns.get(&id.campaign)?;
+        let open = campaign.open.as_ref().filter(|open| campaign.is_stopped() || open.is_cancelled)?;
+        let live = open.live.as_ref().filter(|live| live.key.id == *id)?;
         let told = member.told.get(&live.key).filter(|told| matches!(told.what, What::Stop(_)))?;
         let has_heard = member.session == report.session && told.number <= report.seen;
         let has_it = report.attempts.iter().any(|attempt| attempt.key == live.key);

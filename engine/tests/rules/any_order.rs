@@ -8,9 +8,10 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::json;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use windlass_engine::core::{Ask, Observation};
+use windlass_engine::core::{Ask, Observation, Place};
 use windlass_engine::gate::facts::{Look, Merged};
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
+use windlass_shared::device::DeviceState;
 use windlass_shared::id::{LeverNumber, WorkerId};
 use windlass_shared::lever::{FixTrigger, Lever};
 use windlass_shared::record::Body;
@@ -23,11 +24,17 @@ enum Deed {
     Conflict(u8),
     Missing(u8),
     Retire(u8),
+    Move(u8, u8),
+    Retry(u8),
+    Cancel,
+    Priority(i8),
     Pause,
     Resume,
     Stop,
     Resubmit,
     Drain(bool),
+    Quarantine(bool),
+    Release(bool),
     End(bool, u8),
     Cut(bool, bool),
     Reconnect(bool),
@@ -45,10 +52,16 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         1 => (1..9_u8).prop_map(Deed::Conflict),
         1 => (1..9_u8).prop_map(Deed::Missing),
         1 => (1..9_u8).prop_map(Deed::Retire),
+        1 => ((1..9_u8), (0..9_u8)).prop_map(|(lever, to)| Deed::Move(lever, to)),
+        2 => (1..9_u8).prop_map(Deed::Retry),
+        1 => Just(Deed::Cancel),
+        1 => any::<i8>().prop_map(Deed::Priority),
         1 => Just(Deed::Pause),
         2 => Just(Deed::Resume),
         1 => prop_oneof![1 => Just(Deed::Stop), 8 => Just(Deed::Resubmit)],
         1 => worker().prop_map(Deed::Drain),
+        1 => worker().prop_map(Deed::Quarantine),
+        1 => worker().prop_map(Deed::Release),
         12 => (worker(), any::<u8>()).prop_map(|(worker, how)| Deed::End(worker, how)),
         2 => (worker(), any::<bool>()).prop_map(|(worker, cut)| Deed::Cut(worker, cut)),
         1 => worker().prop_map(Deed::Reconnect),
@@ -120,10 +133,40 @@ fn perform(world: &mut World, deed: Deed, sent: &mut Vec<Report>) {
     let mut ask = |ask: Ask| drop(world.ask(ask));
     match deed {
         Deed::Retire(lever) => ask(Ask::Retire { campaign, lever: LeverNumber(lever.into()) }),
+        Deed::Move(lever, to) => {
+            let place = match to {
+                0 => Place::First,
+                1 => Place::Last,
+                to if to.is_multiple_of(2) => Place::Before(LeverNumber((to / 2).into())),
+                to => Place::After(LeverNumber((to / 2).into())),
+            };
+            ask(Ask::Move { campaign, lever: LeverNumber(lever.into()), place });
+        }
+        Deed::Retry(lever) => {
+            let lever = LeverNumber(lever.into());
+            if let Ok(wanted) = world.core.retry_wanted(&campaign, lever) {
+                let facts = Ok(Box::new(world.pull_facts(&wanted)));
+                drop(world.ask(Ask::Retry { campaign, lever, facts }));
+            }
+        }
+        Deed::Cancel => {
+            if let Some(iteration) = world.state().last_opened {
+                drop(world.ask(Ask::Cancel { campaign, iteration }));
+            }
+        }
+        Deed::Priority(priority) => {
+            ask(Ask::Update { campaign, priority: Some(priority.into()), name: None });
+        }
         Deed::Pause => ask(Ask::Pause(campaign)),
         Deed::Resume => ask(Ask::Resume(campaign)),
         Deed::Stop => ask(Ask::Stop(campaign)),
         Deed::Drain(worker) => ask(Ask::Drain(WorkerId::from(name(worker)))),
+        Deed::Quarantine(worker) => {
+            let reason = "memory is held".to_owned();
+            world.fake(name(worker)).devices[0].state = DeviceState::Quarantined { reason };
+            world.report(name(worker));
+        }
+        Deed::Release(worker) => ask(Ask::ReleaseDevice(WorkerId::from(name(worker)), "cpu-0".into())),
         Deed::Resubmit => {
             let paused = matches!(world.state().state, CampaignState::Paused { .. });
             if paused {
@@ -163,6 +206,7 @@ fn perform(world: &mut World, deed: Deed, sent: &mut Vec<Report>) {
 fn heal(world: &mut World) {
     for worker in ["w", "x"] {
         world.fake(worker).cut = false;
+        world.fake(worker).devices[0].state = DeviceState::Free;
         world.ask(Ask::Undrain(WorkerId::from(worker))).expect("undrained");
     }
     let campaign = world.id();

@@ -3,8 +3,11 @@
 
 mod any_order;
 mod control;
+mod devices;
+mod explain;
 mod harness;
 mod queue;
 mod runs;
 mod sessions;
 mod setup;
+mod steer;

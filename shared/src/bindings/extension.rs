@@ -145,10 +145,11 @@ pub struct Resources {
     /// A part of the model's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpu_model: Option<String>,
-    /// CPU slots where no GPU is asked for; 1 when absent.
+    /// CPU slots where no GPU is asked for, 1 when absent; beside GPUs the logical CPUs to bind the run to,
+    /// its GPUs' share of the machine when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u32>,
-    /// Least free memory of the machine, bytes.
+    /// Host memory that is set aside for it, bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
     /// Labels that the worker must carry.

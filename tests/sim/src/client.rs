@@ -3,16 +3,19 @@
 
 use crate::campaigns;
 use crate::coordinator::Departure;
+use crate::gather;
 use crate::ledger::Ledger;
 use crate::violation::{Checked, hold};
 use crate::world::{Event, World};
-use windlass_engine::core::{Ask, Input, RequestKey};
+use windlass_engine::core::{Ask, Input, Place, RequestKey};
 use windlass_shared::bindings::Bindings;
+use windlass_shared::device::{Device, DeviceState};
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, LeverNumber, RequestId, WorkerId};
+use windlass_shared::id::{CampaignId, DeviceId, IterationNumber, LeverNumber, RequestId, WorkerId};
 use windlass_shared::lever::Lever;
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
+use windlass_shared::view::LeverState;
 
 /// How often a request is sent again before its client gives up.
 const RETRIES_MAX: u32 = 12;
@@ -25,11 +28,16 @@ pub(crate) enum What {
     Create { name: String, bindings: Box<Bindings>, tree: Digest },
     Propose { campaign: CampaignId, lever: Box<Lever> },
     Retire { campaign: CampaignId, lever: LeverNumber },
+    Move { campaign: CampaignId, lever: LeverNumber, place: Place },
+    Retry { campaign: CampaignId, lever: LeverNumber },
+    Cancel { campaign: CampaignId, iteration: IterationNumber },
+    Update { campaign: CampaignId, priority: i32 },
     Pause(CampaignId),
     Resume(CampaignId),
     Stop(CampaignId),
     Drain(WorkerId),
     Undrain(WorkerId),
+    Release(WorkerId, DeviceId),
 }
 
 /// One request, as its client keeps it.
@@ -138,20 +146,71 @@ impl World {
             let tree = self.unique_digest("workspace");
             return Some(What::Create { name, bindings, tree });
         }
+        if let Some(release) = self.some_release() {
+            return Some(release);
+        }
         let campaign = self.random.pick(&self.client.campaigns)?.clone();
         Some(match self.random.below(100) {
-            0..72 => {
+            0..58 => {
                 let title = self.draw("lever");
                 let lever = Box::new(campaigns::lever(&mut self.random, title));
                 What::Propose { campaign, lever }
             }
-            72..78 => What::Retire { campaign, lever: LeverNumber(self.random.range(1, 12) as u32) },
+            58..61 => {
+                let [lever, other] = [1, 2].map(|_| LeverNumber(self.random.range(1, 12) as u32));
+                let places = [Place::First, Place::Last, Place::Before(other), Place::After(other)];
+                let place = *self.random.pick(&places).expect("four places");
+                What::Move { campaign, lever, place }
+            }
+            61..68 => {
+                let lever = self.some_lever_out_of_line(&campaign);
+                What::Retry { campaign, lever }
+            }
+            68..71 => {
+                let core = self.coordinator.core.as_ref();
+                let known = core.and_then(|core| core.durable().campaigns.get(&campaign));
+                let iteration =
+                    known.and_then(|known| known.last_opened).unwrap_or(IterationNumber::BASELINE);
+                What::Cancel { campaign, iteration }
+            }
+            71..73 => What::Update { campaign, priority: self.random.below(5) as i32 - 2 },
+            73..78 => What::Retire { campaign, lever: LeverNumber(self.random.range(1, 12) as u32) },
             78..83 => What::Pause(campaign),
             83..92 => What::Resume(campaign),
             92..93 => What::Stop(campaign),
             93..95 => What::Drain(self.some_worker()),
             _ => What::Undrain(self.some_worker()),
         })
+    }
+
+    /// Mostly one that may be put back: so that it is, at times.
+    fn some_lever_out_of_line(&mut self, campaign: &CampaignId) -> LeverNumber {
+        let core = self.coordinator.core.as_ref();
+        let known = core.and_then(|core| core.durable().campaigns.get(campaign));
+        let out: Vec<LeverNumber> = known
+            .into_iter()
+            .flat_map(|known| known.levers.values())
+            .filter(|entry| matches!(entry.state, LeverState::Held { .. } | LeverState::Retired { .. }))
+            .map(|entry| entry.number)
+            .collect();
+        match self.random.pick(&out) {
+            Some(lever) => *lever,
+            None => LeverNumber(self.random.range(1, 12) as u32),
+        }
+    }
+
+    /// Now and then an owner who sees a quarantine lifts it, or tries to lift one that is none.
+    fn some_release(&mut self) -> Option<What> {
+        let is_quarantined = |device: &&Device| matches!(device.state, DeviceState::Quarantined { .. });
+        let there = self.machines.iter().flat_map(|machine| {
+            let quarantined = machine.devices.iter().filter(is_quarantined);
+            quarantined.map(|device| (machine.info.id.clone(), device.id.clone()))
+        });
+        let seen: Vec<(WorkerId, DeviceId)> = there.collect();
+        if let Some((worker, device)) = self.random.pick(&seen).cloned() {
+            return self.random.chance(400).then_some(What::Release(worker, device));
+        }
+        self.random.chance(10).then(|| What::Release(self.some_worker(), DeviceId("cpu-0".to_owned())))
     }
 
     fn some_worker(&mut self) -> WorkerId {
@@ -173,15 +232,27 @@ impl World {
                 return self.pursue();
             }
             What::Propose { campaign, lever } => {
-                Ask::Propose { campaign, lever, facts: Err(Refusal::FactsMoved) }
+                Ask::Propose { campaign, lever, facts: Err(Box::new(Refusal::FactsMoved.into())) }
             }
             What::Create { name, bindings, tree } => Ask::Create { name, bindings, tree },
             What::Retire { campaign, lever } => Ask::Retire { campaign, lever },
+            What::Move { campaign, lever, place } => Ask::Move { campaign, lever, place },
+            What::Retry { campaign, lever } => {
+                // Its facts are at hand at once: what moves while they are gathered is a proposal's affair.
+                let wanted = core.retry_wanted(&campaign, lever);
+                let facts = wanted.map(|wanted| Box::new(gather::pull(self.seed, &wanted)));
+                Ask::Retry { campaign, lever, facts }
+            }
+            What::Cancel { campaign, iteration } => Ask::Cancel { campaign, iteration },
+            What::Update { campaign, priority } => {
+                Ask::Update { campaign, priority: Some(priority), name: None }
+            }
             What::Pause(campaign) => Ask::Pause(campaign),
             What::Resume(campaign) => Ask::Resume(campaign),
             What::Stop(campaign) => Ask::Stop(campaign),
             What::Drain(worker) => Ask::Drain(worker),
             What::Undrain(worker) => Ask::Undrain(worker),
+            What::Release(worker, device) => Ask::ReleaseDevice(worker, device),
         };
         // A refused request left no record: under its id anything may be asked anew.
         if is_other_body && !is_known {

@@ -7,6 +7,7 @@ use crate::violation::{Checked, broken, hold};
 use crate::world::{Event, World};
 use windlass_engine::attempt::{Action, Event as HostEvent, ExitRecord, Host, Recovered, Recovery};
 use windlass_shared::attempt::{AttemptKey, Ending, Outcome};
+use windlass_shared::device::DeviceState;
 use windlass_shared::id::SessionId;
 use windlass_shared::session::Answer;
 
@@ -125,6 +126,7 @@ impl World {
                     m.spool.remove(&key);
                     m.kept.insert(key);
                 }
+                Action::Release(release) => self.lift_quarantine(machine, &release),
                 Action::DrawSession => {
                     let session = SessionId(self.draw("s"));
                     let time = self.time();
@@ -141,6 +143,22 @@ impl World {
             self.speak(machine);
         }
         Ok(())
+    }
+
+    /// Each release is carried out once: the device may have been quarantined anew since.
+    fn lift_quarantine(&mut self, machine: usize, release: &windlass_shared::session::Release) {
+        let m = &mut self.machines[machine];
+        if m.released.insert(release.device.clone(), release.number) == Some(release.number) {
+            return;
+        }
+        let is_it = |device: &&mut windlass_shared::device::Device| {
+            device.id == release.device && matches!(device.state, DeviceState::Quarantined { .. })
+        };
+        for device in m.devices.iter_mut().filter(is_it) {
+            device.state = DeviceState::Free;
+        }
+        let devices = m.devices.clone();
+        self.later(machine, 1, DaemonEvent::Host(HostEvent::Devices(devices)));
     }
 
     /// The order is on disk before anything is done about it.
@@ -170,7 +188,8 @@ impl World {
             format!("the shim of {key} is started twice")
         })?;
         let order = spooled.order.clone();
-        let (duration_ms, outcome) = self.plan_outcome(&order);
+        let (duration_ms, mut outcome) = self.plan_outcome(&order);
+        outcome.device_model = self.machines[machine].models(&order.devices);
         let now_ms = self.now_ms;
         let shim = Shim { devices: order.devices.clone(), outcome, started_ms: now_ms };
         let m = &mut self.machines[machine];

@@ -53,7 +53,7 @@ impl World {
             return Ok(());
         }
         let facts = if self.client.calls[call].is_spoiled {
-            Err(Refusal::Frozen { path: "evaluate.py".to_owned() })
+            Err(Box::new(Refusal::Frozen { path: "evaluate.py".to_owned() }.into()))
         } else {
             Ok(Box::new(proposal(self.seed, wanted)))
         };
@@ -150,7 +150,7 @@ pub(crate) fn look_up(
     look(seed, &mut random, anchor, evidence)
 }
 
-fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
+pub(crate) fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
     let (campaign, lever, best) = (&wanted.campaign, wanted.lever, wanted.best);
     PullFacts {
         campaign: wanted.campaign.clone(),

@@ -103,7 +103,7 @@ impl World {
         let there = || self.machines.iter().filter(|machine| machine.has_power);
         let resources = &campaign.bindings.windlass.resources;
         let is_analysis = campaign.open.as_ref().is_some_and(|open| open.run.is_some());
-        let any_gpu = there().any(|machine| machine.devices_of(DeviceKind::Gpu, "") > 0);
+        let any_gpu = there().any(|machine| machine.devices_of(DeviceKind::Gpu, "", None) > 0);
         let gpus = match is_analysis {
             true => campaign.bindings.windlass.analysis.gpus,
             false => resources.gpus.unwrap_or(u32::from(any_gpu)),
@@ -115,8 +115,10 @@ impl World {
         };
         let labels = if is_analysis { &[][..] } else { &resources.labels[..] };
         let model = resources.gpu_model.as_deref().filter(|_| kind == DeviceKind::Gpu && !is_analysis);
+        let is_baseline = campaign.decided.is_empty();
+        let pinned = campaign.baseline_device_model.as_deref().filter(|_| !is_baseline && !is_analysis);
         there().any(|machine| {
-            machine.devices_of(kind, model.unwrap_or_default()) >= count as usize
+            machine.devices_of(kind, model.unwrap_or_default(), pinned) >= count as usize
                 && labels.iter().all(|label| machine.info.labels.contains(label))
         })
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use windlass_engine::attempt::{Event as HostEvent, ExitRecord, Host};
 use windlass_shared::attempt::{AttemptKey, Order, Outcome};
 use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
-use windlass_shared::id::{DeviceId, SessionId, WorkerId};
+use windlass_shared::id::{DeviceId, FencingNumber, SessionId, WorkerId};
 
 /// The model that campaigns may ask for.
 pub(crate) const GPU_MODEL: &str = "H200";
@@ -70,6 +70,8 @@ pub(crate) struct Machine {
     /// The newest report's session and number.
     pub(crate) said: Option<(SessionId, u64)>,
     pub(crate) identities: u32,
+    /// The latest release of each device that was carried out.
+    pub(crate) released: BTreeMap<DeviceId, FencingNumber>,
 }
 
 impl Machine {
@@ -103,6 +105,7 @@ impl Machine {
             cut: None,
             said: None,
             identities: 1,
+            released: BTreeMap::new(),
         }
     }
 
@@ -113,8 +116,20 @@ impl Machine {
         self.paused = None;
     }
 
-    /// How many devices it has of this kind and model, in use or not.
-    pub(crate) fn devices_of(&self, kind: DeviceKind, model: &str) -> usize {
-        self.devices.iter().filter(|device| device.kind == kind && device.model.contains(model)).count()
+    /// How many devices it has of this kind and model, in use or not; `pinned` names the models that they
+    /// must be of.
+    pub(crate) fn devices_of(&self, kind: DeviceKind, model: &str, pinned: Option<&str>) -> usize {
+        let is_pinned =
+            |device: &Device| pinned.is_none_or(|pinned| pinned.split(", ").any(|it| it == device.model));
+        let is_it =
+            |device: &&Device| device.kind == kind && device.model.contains(model) && is_pinned(device);
+        self.devices.iter().filter(is_it).count()
+    }
+
+    /// The models of these devices, each once.
+    pub(crate) fn models(&self, devices: &[DeviceId]) -> String {
+        let leased = self.devices.iter().filter(|device| devices.contains(&device.id));
+        let models: BTreeSet<&str> = leased.map(|device| device.model.as_str()).collect();
+        models.into_iter().collect::<Vec<_>>().join(", ")
     }
 }

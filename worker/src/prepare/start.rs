@@ -9,9 +9,16 @@ use crate::shop::Shop;
 use crate::spool::AttemptDir;
 use windlass_shared::attempt::{Kind, Order};
 
-/// The shim's spec. `nonce` is drawn for this start.
-pub fn spec(shop: &Shop, order: &Order, dir: &AttemptDir, nonce: String) -> Result<Spec, Error> {
-    spec_for(shop, order, dir, nonce, Purpose::Attempt)
+/// The shim's spec. `nonce` is drawn for this start; `cpus` are those that the run is bound to.
+pub fn spec(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    nonce: String,
+    cpus: Vec<u32>,
+) -> Result<Spec, Error> {
+    let spec = spec_for(shop, order, dir, nonce, Purpose::Attempt)?;
+    Ok(Spec { cpus, ..spec })
 }
 
 /// The same for the campaign's setup in a folder of its own; its command and limits are still the run's.
@@ -44,6 +51,7 @@ fn spec_for(
         command,
         folder: dir.workspace(),
         env,
+        cpus: Vec::new(),
         soft_limit_ms: order.soft_limit_ms,
         hard_limit_ms: order.hard_limit_ms,
         locks: order.devices.iter().map(|device| shop.work.device_lock(device)).collect(),

@@ -1,6 +1,7 @@
 //! One small process per attempt: it owns the child, the log file, the deadlines and the exit record,
 //! and lives on when the daemon dies. It never talks to the network and never starts a runtime.
 
+mod affinity;
 mod control;
 mod log;
 mod mounts;

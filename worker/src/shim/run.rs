@@ -4,7 +4,7 @@
 use super::log::LogFile;
 use super::record::{Exit, Identity};
 use super::spec::Spec;
-use super::{control, mounts, tree};
+use super::{affinity, control, mounts, tree};
 use crate::error::Error;
 use crate::{durable, procfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -123,6 +123,7 @@ impl Life {
         rustix::io::ioctl_fionbio(&reader, true).map_err(Error::system("make the pipe non-blocking"))?;
         let second = writer.try_clone().map_err(Error::file("clone the pipe of", &spec.folder))?;
         let started = Instant::now();
+        let unbound = affinity::bind(&spec.cpus)?;
         let child = Command::new("/bin/sh")
             .arg("-c")
             .arg(&spec.command)
@@ -133,7 +134,9 @@ impl Life {
             .stdout(writer)
             .stderr(second)
             .spawn_in_own_group()
-            .map_err(Error::file("start a command in", &spec.folder))?;
+            .map_err(Error::file("start a command in", &spec.folder));
+        affinity::restore(unbound);
+        let child = child?;
         let child_fd = process::pidfd_open(child, PidfdFlags::empty()).map_err(|errno| {
             tree::end();
             Error::system("watch the command")(errno)

@@ -35,6 +35,9 @@ pub struct Spec {
     pub folder: PathBuf,
     /// The whole environment.
     pub env: BTreeMap<String, String>,
+    /// The logical CPUs that the command is bound to; none: it is not bound.
+    #[serde(default)]
+    pub cpus: Vec<u32>,
     /// SIGTERM to the group at this many milliseconds (P16).
     pub soft_limit_ms: u64,
     /// The whole tree is killed at this many milliseconds (P16).

@@ -17,7 +17,7 @@ use windlass_shared::attempt::{AttemptKey, Order, Outcome, Phase};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::Incarnation;
 use windlass_shared::path::TreePath;
-use windlass_shared::session::{Answer, Report, Standing, Stop};
+use windlass_shared::session::{Answer, Release, Report, Standing, Stop};
 use windlass_shared::tree::{Manifest, Node};
 
 /// What it knows and wants.
@@ -26,6 +26,7 @@ pub struct State {
     pub orders: Vec<Order>,
     pub stop: Vec<Stop>,
     pub acknowledged: Vec<AttemptKey>,
+    pub releases: Vec<Release>,
     pub blobs: BTreeMap<String, Vec<u8>>,
     pub logs: BTreeMap<AttemptKey, Vec<u8>>,
     pub report: Option<Report>,
@@ -146,6 +147,7 @@ impl WorkerService for Coordinator {
                     orders: state.orders.clone(),
                     stop: state.stop.clone(),
                     acknowledged: state.acknowledged.clone(),
+                    releases: state.releases.clone(),
                 })
             };
             if let Some(answer) = answer {

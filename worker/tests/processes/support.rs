@@ -35,6 +35,7 @@ impl Attempt {
             command: command.to_owned(),
             folder: folder.path().to_owned(),
             env,
+            cpus: Vec::new(),
             soft_limit_ms: 20_000,
             hard_limit_ms: 40_000,
             locks: Vec::new(),

@@ -122,42 +122,7 @@ impl Scene {
     }
 
     pub(crate) fn order(&self, name: &str, command: &str, files: &[(&str, &str, bool)]) -> Order {
-        Order {
-            key: key(name),
-            kind: Kind::Run,
-            tree: self.coordinator.tree(files),
-            devices: vec![DeviceId::from("cpu-0")],
-            command: command.to_owned(),
-            soft_limit_ms: 60_000,
-            hard_limit_ms: 120_000,
-            metric: Some(MetricSpec {
-                name: "val_acc".to_owned(),
-                line: MetricLine::ExactlyOne,
-                range: None,
-            }),
-            editable: vec!["train.py".to_owned()],
-            env: BTreeMap::from([
-                ("GREETING".to_owned(), "hello".to_owned()),
-                ("MARKS".to_owned(), self.folder.path().display().to_string()),
-            ]),
-            scripts: vec![ScriptOrder {
-                script: Script::Named(Script::BUILTIN_LOG.to_owned()),
-                output: TreePath::parse("facts/log.tsv").expect("a path"),
-            }],
-            python: "python3".to_owned(),
-            run: None,
-            results: None,
-            history: Vec::new(),
-            fix_patterns: Vec::new(),
-            isolation: None,
-            limits: Default::default(),
-            data: Vec::new(),
-            caches: Vec::new(),
-            setup: None,
-            secrets: Vec::new(),
-            artifacts: Vec::new(),
-            run_artifacts: None,
-        }
+        order(&self.coordinator, self.folder.path(), name, command, files)
     }
 
     pub(crate) fn analysis(
@@ -221,6 +186,50 @@ impl Scene {
     pub(crate) fn spool(&self, part: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.work().join(part)).expect("a folder");
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+    }
+}
+
+/// An order for a run on the first CPU slot; its `MARKS` are in `folder`.
+pub fn order(
+    coordinator: &Coordinator,
+    folder: &Path,
+    name: &str,
+    command: &str,
+    files: &[(&str, &str, bool)],
+) -> Order {
+    Order {
+        key: key(name),
+        kind: Kind::Run,
+        tree: coordinator.tree(files),
+        devices: vec![DeviceId::from("cpu-0")],
+        cpus: None,
+        memory_bytes: 0,
+        command: command.to_owned(),
+        soft_limit_ms: 60_000,
+        hard_limit_ms: 120_000,
+        metric: Some(MetricSpec { name: "val_acc".to_owned(), line: MetricLine::ExactlyOne, range: None }),
+        editable: vec!["train.py".to_owned()],
+        env: BTreeMap::from([
+            ("GREETING".to_owned(), "hello".to_owned()),
+            ("MARKS".to_owned(), folder.display().to_string()),
+        ]),
+        scripts: vec![ScriptOrder {
+            script: Script::Named(Script::BUILTIN_LOG.to_owned()),
+            output: TreePath::parse("facts/log.tsv").expect("a path"),
+        }],
+        python: "python3".to_owned(),
+        run: None,
+        results: None,
+        history: Vec::new(),
+        fix_patterns: Vec::new(),
+        isolation: None,
+        limits: Default::default(),
+        data: Vec::new(),
+        caches: Vec::new(),
+        setup: None,
+        secrets: Vec::new(),
+        artifacts: Vec::new(),
+        run_artifacts: None,
     }
 }
 

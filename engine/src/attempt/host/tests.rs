@@ -15,12 +15,14 @@ fn key(number: u32) -> AttemptKey {
     }
 }
 
-fn order(number: u32, device: &str) -> Order {
+pub(crate) fn order(number: u32, device: &str) -> Order {
     Order {
         key: key(number),
         kind: windlass_shared::attempt::Kind::Run,
         tree: Digest::of(b"tree"),
         devices: vec![device.into()],
+        cpus: None,
+        memory_bytes: 0,
         command: "true".to_owned(),
         soft_limit_ms: 1,
         hard_limit_ms: 2,
@@ -90,6 +92,7 @@ fn answer(host: &Host) -> Answer {
         orders: Vec::new(),
         stop: Vec::new(),
         acknowledged: Vec::new(),
+        releases: Vec::new(),
     }
 }
 
@@ -305,4 +308,67 @@ fn events_for_what_is_not_here_do_nothing() {
     ] {
         assert_eq!(at_stage(2).handle(NOW, event.clone()), [], "{event:?}");
     }
+}
+
+#[test]
+fn an_attempt_whose_gpu_failed_is_ended_wherever_it_stands() {
+    let broken = || Event::Broken(BTreeMap::from([(DeviceId::from("cpu-0"), "XID 79".to_owned())]));
+    for stage in 0..5 {
+        let mut host = at_stage(stage);
+        let actions = host.handle(NOW, broken());
+        assert_eq!(actions, if stage == 2 { vec![Action::Terminate(key(1))] } else { Vec::new() }, "{stage}");
+        assert_eq!(host.handle(NOW, broken()), [], "once is enough");
+        match stage {
+            0 => {
+                host.handle(NOW, Event::Prepared(key(1)));
+                let phases = phases(&mut host);
+                let ended = matches!(&phases[..], [Phase::Ended(outcome)]
+                    if outcome.ending == Ending::GpuFault { detail: "XID 79".to_owned() });
+                assert!(ended, "{phases:?}");
+            }
+            1 => {
+                let actions = host.handle(NOW, Event::Started(key(1)));
+                assert!(actions.contains(&Action::Terminate(key(1))), "{actions:?}");
+            }
+            _ => {}
+        }
+        assert!(!host.is_stopped(&key(1)), "nobody asked for it");
+    }
+    // Another device's failure is nothing to it.
+    let other = Event::Broken(BTreeMap::from([(DeviceId::from("cpu-1"), "XID 79".to_owned())]));
+    assert_eq!(at_stage(2).handle(NOW, other), []);
+}
+
+#[test]
+fn i6_an_order_for_a_device_that_is_not_free_is_refused_by_the_host() {
+    let check = |state: Option<DeviceState>, want: &str| {
+        let mut host = host();
+        let mut devices = devices();
+        match state {
+            Some(state) => devices[0].state = state,
+            None => drop(devices.remove(0)),
+        }
+        host.handle(NOW, Event::Devices(devices));
+        host.report(NOW);
+        assert_eq!(ordered(&mut host, order(1, "cpu-0")), []);
+        let phases = phases(&mut host);
+        let refused = matches!(&phases[..], [Phase::Ended(outcome)]
+            if matches!(&outcome.ending, Ending::Infra { detail } if detail.contains(want)));
+        assert!(refused, "{phases:?}");
+    };
+    check(Some(DeviceState::Outsider { who: "pid 7".to_owned() }), "used by pid 7");
+    check(Some(DeviceState::Quarantined { reason: "XID 79".to_owned() }), "XID 79");
+    check(None, "there is no device cpu-0");
+}
+
+#[test]
+fn a_release_and_a_driver_are_passed_on() {
+    let mut host = host();
+    let number = FencingNumber { incarnation: Incarnation(1), n: 7 };
+    let release = Release { device: "cpu-0".into(), number };
+    let actions = told(&mut host, |answer| answer.releases.push(release.clone()));
+    assert_eq!(actions, [Action::Release(release)]);
+    assert_eq!(host.handle(NOW, Event::Driver(None)), []);
+    assert_eq!(host.handle(NOW, Event::Driver(Some("570".to_owned()))), [Action::Report]);
+    assert_eq!(host.report(NOW).worker.driver.as_deref(), Some("570"));
 }

@@ -1,10 +1,10 @@
 //! A worker that only says what it has and keeps what it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Kind, Order, Outcome, Phase};
 use windlass_shared::device::{Device, DeviceState, WorkerInfo};
 use windlass_shared::id::{Incarnation, SessionId, WorkerId};
-use windlass_shared::session::{Answer, AttemptReport, Report, Standing, StopReason};
+use windlass_shared::session::{Answer, AttemptReport, Release, Report, Standing, StopReason};
 
 /// What a worker was told, for the test to take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Fake {
     pub seen: u64,
     pub attempts: BTreeMap<AttemptKey, (Vec<windlass_shared::id::DeviceId>, Phase)>,
     pub acknowledged: Vec<AttemptKey>,
+    /// The releases that were carried out.
+    pub released: Vec<Release>,
     /// Whether its messages and the answers to it are lost.
     pub cut: bool,
     pub sessions: u32,
@@ -43,6 +45,7 @@ impl Fake {
             seen: 0,
             attempts: BTreeMap::new(),
             acknowledged: Vec::new(),
+            released: Vec::new(),
             cut: false,
             sessions: 0,
         }
@@ -101,6 +104,15 @@ impl Fake {
         for stop in &answer.stop {
             said.push(Said::Stop(stop.key.clone(), stop.reason));
         }
+        for release in &answer.releases {
+            if self.released.contains(release) {
+                continue;
+            }
+            self.released.push(release.clone());
+            for device in self.devices.iter_mut().filter(|device| device.id == release.device) {
+                device.state = DeviceState::Free;
+            }
+        }
         for order in &answer.orders {
             if !self.attempts.contains_key(&order.key) {
                 self.attempts.insert(order.key.clone(), (order.devices.clone(), Phase::Preparing));
@@ -111,7 +123,11 @@ impl Fake {
     }
 
     pub fn end(&mut self, key: &AttemptKey, outcome: Outcome) {
-        let (_, phase) = self.attempts.get_mut(key).expect("the worker has the attempt");
+        let (devices, phase) = self.attempts.get_mut(key).expect("the worker has the attempt");
+        let own = self.devices.iter().filter(|device| devices.contains(&device.id));
+        let models: BTreeSet<&str> = own.map(|device| device.model.as_str()).collect();
+        let device_model = models.into_iter().collect::<Vec<_>>().join(", ");
+        let outcome = Outcome { device_model, ..outcome };
         *phase = Phase::Ended(Box::new(outcome));
     }
 }

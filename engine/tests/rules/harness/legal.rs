@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::conclusion::Status;
-use windlass_shared::id::{CampaignId, FencingNumber, IterationNumber, RequestId};
+use windlass_shared::id::{CampaignId, FencingNumber, IterationNumber, LeverNumber, RequestId};
 use windlass_shared::record::{Body, Record};
 
 #[derive(Clone, Debug, Default)]
@@ -14,6 +14,8 @@ struct Model {
     has_plan: bool,
     is_concluded: bool,
     live: Option<AttemptKey>,
+    is_cancelled: bool,
+    in_line: BTreeSet<LeverNumber>,
     best: Option<IterationNumber>,
     is_paused: bool,
     is_stopped: bool,
@@ -53,6 +55,27 @@ impl Model {
         let seq = record.seq;
         let is_open = |iteration: &IterationNumber| self.open == Some(*iteration);
         match &record.body {
+            Body::LeverQueued { lever, .. } | Body::LeverRequeued { lever, .. } => {
+                assert!(
+                    self.in_line.insert(*lever) && !self.is_stopped,
+                    "seq {seq}: {lever} is in line twice"
+                );
+            }
+            Body::LeverMoved { lever, before } => {
+                let are_there =
+                    [Some(*lever), *before].iter().flatten().all(|one| self.in_line.contains(one));
+                assert!(are_there && *before != Some(*lever), "seq {seq}: {lever} moves before {before:?}");
+            }
+            Body::LeverHeld { lever, .. } | Body::LeverRetired { lever, .. } => {
+                self.in_line.remove(lever);
+            }
+            Body::IterationCancelled { iteration } => {
+                assert!(
+                    is_open(iteration) && !self.is_cancelled,
+                    "seq {seq}: {iteration} is cancelled in vain"
+                );
+                self.is_cancelled = true;
+            }
             Body::CampaignPaused { .. } => {
                 assert!(!self.is_stopped, "seq {seq}: paused after its end");
                 self.is_paused = true;
@@ -71,13 +94,15 @@ impl Model {
                 assert_eq!(iteration.0, self.opened + 1, "seq {seq}: numbers have no gap");
                 assert_eq!(lever.is_none(), self.opened == 0, "P1, seq {seq}: the baseline comes first");
                 assert_eq!(*parent, self.best, "P28, seq {seq}: the parent is the best");
+                let was_in_line = lever.is_none_or(|lever| self.in_line.remove(&lever));
+                assert!(was_in_line, "seq {seq}: {lever:?} was not in line");
                 self.opened = iteration.0;
                 self.open = Some(*iteration);
                 self.has_plan = !plan.is_empty();
                 self.is_concluded = false;
             }
             Body::AttemptLeased { order, .. } => {
-                assert!(!self.is_stopped, "seq {seq}: leased after its end");
+                assert!(!self.is_stopped && !self.is_cancelled, "seq {seq}: leased after its end");
                 assert!(is_open(&order.key.id.iteration), "seq {seq}: leased for no open iteration");
                 assert!(self.has_plan, "P14, seq {seq}: leased before there is a plan");
                 assert_eq!(self.live, None, "seq {seq}: two live attempts");
@@ -103,6 +128,11 @@ impl Model {
             Body::IterationDecided { iteration, status, best, .. } => {
                 assert!(is_open(iteration), "I1, seq {seq}: decided while closed");
                 assert!(self.live.is_none() && self.is_concluded, "seq {seq}: decided too early");
+                let is_cancelled = std::mem::take(&mut self.is_cancelled);
+                assert!(
+                    !is_cancelled || *status == Status::Crash,
+                    "P10, seq {seq}: cancelled, and {status:?}"
+                );
                 self.open = None;
                 if *status == Status::Keep {
                     self.best = Some(*iteration);

@@ -137,7 +137,6 @@ pub fn good(order: &Order, metric: &str) -> Outcome {
         duration_ms: 3_000,
         results: Some(digest(&format!("results of {}", order.key))),
         outputs: order.scripts.iter().map(|script| output(&script.output)).collect(),
-        device_model: "slot".to_owned(),
         ..Outcome::bare(Ending::Finished)
     }
 }

@@ -14,7 +14,8 @@ const INFRASTRUCTURE_TRIES: u32 = 3;
 impl CampaignLife {
     pub(super) fn leased(&mut self, order: &Order, worker: &WorkerId) -> Checked {
         let key = &order.key;
-        hold(!self.is_stopped(), "I13", || format!("{key} is leased after the end"))?;
+        let is_over = self.is_stopped() || self.open.as_ref().is_some_and(|open| open.is_cancelled);
+        hold(!is_over, "I13", || format!("{key} is leased after the end"))?;
         let Some(open) = &mut self.open else {
             return broken("I13", format!("{key} is leased for no open iteration"));
         };

@@ -56,6 +56,8 @@ pub(crate) struct CampaignLife {
     pub(super) record: Option<Decimal>,
     /// Attempts that are over, and whether their lease ran out.
     pub(super) over: BTreeMap<AttemptKey, bool>,
+    /// Levers whose iteration taught something: kept, discarded by the sum, or crashed by their own fault.
+    judged: BTreeSet<LeverNumber>,
     /// The lever of the last decision, while its batch may still set it aside (P20).
     just_decided: Option<LeverNumber>,
 }
@@ -76,6 +78,7 @@ impl CampaignLife {
             best: None,
             record: None,
             over: BTreeMap::new(),
+            judged: BTreeSet::new(),
             just_decided: None,
         }
     }
@@ -130,9 +133,16 @@ impl CampaignLife {
                     analysis_failures: 0,
                     accepted: BTreeSet::new(),
                     concluded: false,
+                    is_cancelled: false,
                 });
                 Ok(())
             }
+            Body::IterationCancelled { iteration } => self.cancelled(*iteration),
+            Body::CampaignUpdated { .. } => {
+                hold(!self.is_stopped(), "I13", || "a stopped campaign is updated".to_owned())
+            }
+            Body::LeverMoved { lever, before } => self.moved(*lever, *before),
+            Body::LeverRequeued { lever, .. } => self.requeued(*lever),
             Body::AttemptLeased { order, worker, .. } => self.leased(order, worker),
             Body::AttemptEnded { attempt, fence, worker, devices, outcome, .. } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
@@ -151,6 +161,7 @@ impl CampaignLife {
             | Body::CampaignCreated { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
+            | Body::DeviceReleased { .. }
             | Body::RequestAnswered {} => broken("I13", format!("{} in a campaign", body.kind())),
         }
     }
@@ -166,6 +177,26 @@ impl CampaignLife {
         let next = self.levers.last_key_value().map_or(1, |(last, _)| last.0 + 1);
         hold(lever.0 == next && !self.is_stopped(), "I13", || format!("{lever} is queued as number {next}"))?;
         self.levers.insert(lever, LeverLife { place: Place::Queued, kind, passes: 0, passed_after: None });
+        Ok(())
+    }
+
+    /// Only what stands in line moves there.
+    fn moved(&mut self, lever: LeverNumber, before: Option<LeverNumber>) -> Checked {
+        let is_queued =
+            |one: LeverNumber| self.levers.get(&one).is_some_and(|entry| entry.place == Place::Queued);
+        let are_there = is_queued(lever) && before.is_none_or(|before| before != lever && is_queued(before));
+        hold(are_there && !self.is_stopped(), "I13", || format!("{lever} moves before {before:?}"))
+    }
+
+    /// P10: what was judged is not tried again.
+    fn requeued(&mut self, lever: LeverNumber) -> Checked {
+        hold(!self.is_stopped(), "I13", || format!("{lever} is put back after the end"))?;
+        let was_judged = self.judged.contains(&lever);
+        hold(!was_judged, "I13", || format!("{lever} was judged, and is put back (P10)"))?;
+        self.move_lever(lever, &[Place::Held, Place::Retired, Place::Decided], Place::Queued)?;
+        if let Some(entry) = self.levers.get_mut(&lever) {
+            (entry.passes, entry.passed_after) = (0, None);
+        }
         Ok(())
     }
 
@@ -193,7 +224,7 @@ impl CampaignLife {
         reason: &HoldReason,
         just_decided: Option<LeverNumber>,
     ) -> Checked {
-        if reason.is_infrastructure() {
+        if reason.is_infrastructure() || matches!(reason, HoldReason::Cancelled { .. }) {
             hold(just_decided == Some(lever), "I13", || format!("{lever} is set aside without a failure"))?;
             return self.move_lever(lever, &[Place::Decided], Place::Held);
         }
@@ -243,7 +274,10 @@ impl CampaignLife {
         if let Some(entry) = open.lever.and_then(|lever| self.levers.get_mut(&lever)) {
             entry.place = Place::Decided;
         }
-        let out_of_tries = status == Status::Crash && open.infrastructure >= 3;
-        self.just_decided = open.lever.filter(|_| out_of_tries);
+        let is_blameless = status == Status::Crash && (open.infrastructure >= 3 || open.is_cancelled);
+        self.just_decided = open.lever.filter(|_| is_blameless);
+        if !is_blameless && (status != Status::Discard || open.is_analysed()) {
+            self.judged.extend(open.lever);
+        }
     }
 }

@@ -40,6 +40,7 @@ pub(crate) struct OpenLife {
     pub(super) analysis_failures: u32,
     pub(super) accepted: BTreeSet<TreePath>,
     pub(super) concluded: bool,
+    pub(super) is_cancelled: bool,
 }
 
 impl OpenLife {
@@ -78,6 +79,19 @@ impl CampaignLife {
         Ok(())
     }
 
+    /// By its owner, once, while it is open.
+    pub(super) fn cancelled(&mut self, iteration: IterationNumber) -> Checked {
+        let is_stopped = self.is_stopped();
+        let open = self.open.as_mut().filter(|open| open.number == iteration && !open.is_cancelled);
+        match open.filter(|_| !is_stopped) {
+            Some(open) => {
+                open.is_cancelled = true;
+                Ok(())
+            }
+            None => broken("I13", format!("{iteration} is cancelled and is not open, or was already")),
+        }
+    }
+
     pub(super) fn accepted(&mut self, output: &TreePath, digest: Digest) -> Checked {
         let open = self.open_idle("a deliverable is accepted")?;
         hold(open.is_measured(), "I13", || format!("{output} is accepted without a metric"))?;
@@ -114,7 +128,7 @@ impl CampaignLife {
         hold(open.number == iteration && open.concluded && open.live.is_none(), "I13", || {
             format!("{iteration} is decided too early: {open:?}")
         })?;
-        let counts = open.metric().filter(|_| open.infrastructure < 3);
+        let counts = open.metric().filter(|_| open.infrastructure < 3 && !open.is_cancelled);
         hold(arithmetic.metric.as_ref().map(Decimal::text) == counts.map(Decimal::text), "I2", || {
             format!("{iteration} has {:?} and made {counts:?}", arithmetic.metric)
         })?;

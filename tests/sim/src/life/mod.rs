@@ -51,6 +51,9 @@ impl Life {
                 self.drained.remove(worker);
                 return Ok(());
             }
+            Body::DeviceReleased { .. } => {
+                return hold(record.request.is_some(), "I13", || "nobody asked for a release".to_owned());
+            }
             Body::RequestAnswered {} => {
                 return hold(record.request.is_some(), "I4", || "no request was answered".to_owned());
             }

@@ -1,0 +1,205 @@
+//! `windlass doctor`: what is well here, what is not, and what to do; and where each setting comes from.
+
+use crate::client::{Client, socket_of};
+use crate::config::Setting;
+use crate::error::Error;
+use crate::render::page::Page;
+use crate::render::text::neutral;
+use crate::render::{style, units};
+use crate::session::Session;
+use serde::Serialize;
+use std::time::Instant;
+use windlass_proto::v1::{AboutRequest, AboutResponse};
+use windlass_shared::view::{Finding, Level, WorkerView};
+
+/// Clocks that differ by more than this are a warning, milliseconds: wall times in the ledger mislead.
+const CLOCK_WARN_MS: i64 = 2_000;
+/// Fewer open files than this are a warning: a coordinator holds a log and a call per attempt.
+const FILES_WARN: u64 = 4_096;
+/// How long `git --version` may take.
+const GIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Nothing to say.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+#[derive(Serialize)]
+struct Report {
+    version: &'static str,
+    settings: Vec<Setting>,
+    findings: Vec<Finding>,
+}
+
+/// Looks, prints, and fails when something failed.
+pub async fn run(_args: Args, session: &Session) -> Result<(), Error> {
+    let given = |key: &crate::config::Key| {
+        let is_general = key.section == "client";
+        let found = session.given.iter().find(|(arg, _)| *arg == key.arg && is_general);
+        found.map(|(_, value)| value.clone())
+    };
+    let settings = session.layers.settings(given);
+    let mut findings = Vec::new();
+    reach(session, &mut findings).await;
+    if session.coordinator.as_deref().is_none_or(|address| address.starts_with("unix:")) {
+        findings.extend(windlass_coordinator::doctor::findings(&session.data_dir));
+    }
+    findings.push(open_files());
+    findings.push(git().await);
+    let work_dir =
+        settings.iter().find(|setting| setting.key == "worker.work_dir" && setting.from != "default");
+    let work_dir =
+        work_dir.map_or_else(|| session.data_dir.join("worker"), |setting| setting.value.clone().into());
+    if let Ok(worker) = windlass_worker::settings::Settings::new(work_dir, super::worker::endpoint(session)?)
+    {
+        findings.extend(windlass_worker::doctor::findings(&worker));
+    }
+    let failed = findings.iter().filter(|finding| finding.level == Level::Fail).count();
+    let report = Report { version: env!("CARGO_PKG_VERSION"), settings, findings };
+    if session.is_json() {
+        session.json("windlass.doctor/1", &report)?;
+    } else {
+        session.print(&page(&report, session.width()))?;
+    }
+    if failed == 0 { Ok(()) } else { Err(Error::Unwell { failed }) }
+}
+
+fn page(report: &Report, width: u16) -> String {
+    let mut page = Page::new(&format!("windlass {}", report.version), width);
+    for finding in &report.findings {
+        let (color, word) = match finding.level {
+            Level::Ok => (style::GOOD, "ok"),
+            Level::Warn => (style::WARN, "warn"),
+            Level::Fail => (style::ERROR, "fail"),
+        };
+        page.line(
+            &format!("{color}{word:<10}{color:#}"),
+            &format!("{}: {}", finding.check, neutral(&finding.text)),
+        );
+        if let Some(remedy) = &finding.remedy {
+            page.line("", &format!("remedy: {}", neutral(remedy)));
+        }
+    }
+    page.push("settings\n");
+    for setting in &report.settings {
+        page.line(
+            &format!("{}:", setting.key),
+            &format!("{} ({})", neutral(&setting.value), neutral(&setting.from)),
+        );
+    }
+    page.finish()
+}
+
+/// The coordinator: whether it answers, its version and its workers', its clock.
+async fn reach(session: &Session, findings: &mut Vec<Finding>) {
+    const CHECK: &str = "coordinator";
+    let client = match Client::connect(session).await {
+        Ok(client) => client,
+        Err(problem) => {
+            let report = problem.to_report();
+            let remedy = report.remedy.unwrap_or_else(|| "windlass up".to_owned());
+            let was_never =
+                session.coordinator.is_none() && !session.data_dir.join("ledger.sqlite3").exists();
+            let text = format!("{} (looked at {})", report.message, address(session));
+            findings.push(match was_never {
+                true => Finding::warn(CHECK, text, &remedy),
+                false => Finding::fail(CHECK, text, &remedy),
+            });
+            return;
+        }
+    };
+    let begun = Instant::now();
+    let about = match client.fleet().about(AboutRequest {}).await {
+        Ok(about) => about.into_inner(),
+        Err(status) => {
+            let text = format!(
+                "it answers at {}, and does not say what it is: {}",
+                address(session),
+                status.message()
+            );
+            findings.push(Finding::fail(CHECK, text, "run the same version of windlass everywhere"));
+            return;
+        }
+    };
+    findings.push(Finding::ok(CHECK, format!("it answers at {}", address(session))));
+    findings.push(clock(&about, i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX)));
+    match super::workers::list(&client).await {
+        Ok(workers) => versions(&about, &workers, findings),
+        Err(problem) => {
+            let text = format!("the workers cannot be listed: {}", problem.to_report().message);
+            findings.push(Finding::fail("workers", text, "try again"));
+        }
+    }
+}
+
+fn address(session: &Session) -> String {
+    session.coordinator.clone().unwrap_or_else(|| socket_of(&session.data_dir).display().to_string())
+}
+
+fn clock(about: &AboutResponse, call_ms: i64) -> Finding {
+    // The answer was made somewhere within the call.
+    let apart_ms = (units::now_ms() - about.wall_ms).abs().saturating_sub(call_ms);
+    let text =
+        format!("the coordinator's differs from this machine's by {} s at most", apart_ms.max(0) / 1000);
+    match apart_ms <= CLOCK_WARN_MS {
+        true => Finding::ok("clock", text),
+        false => Finding::warn(
+            "clock",
+            text,
+            "set both by NTP: times in listings mislead; leases and gates are not affected",
+        ),
+    }
+}
+
+fn versions(about: &AboutResponse, workers: &[WorkerView], findings: &mut Vec<Finding>) {
+    let own = env!("CARGO_PKG_VERSION");
+    let others = workers.iter().filter(|worker| worker.state != "lost" && worker.info.version != own);
+    let mut apart: Vec<String> =
+        others.map(|worker| format!("worker {} has {}", worker.info.name, worker.info.version)).collect();
+    if about.version != own {
+        apart.push(format!("the coordinator has {}", about.version));
+    }
+    findings.push(match apart.is_empty() {
+        true => {
+            Finding::ok("versions", format!("client, coordinator and {} workers have {own}", workers.len()))
+        }
+        false => Finding::warn(
+            "versions",
+            format!("this client has {own}; {}", apart.join("; ")),
+            "run the same version of windlass everywhere",
+        ),
+    });
+    let ready = workers.iter().filter(|worker| worker.state == "ready").count();
+    findings.push(match ready {
+        0 => Finding::warn(
+            "workers",
+            format!("none of {} is ready", workers.len()),
+            "`windlass worker` starts one; `windlass explain W` says what keeps one back",
+        ),
+        _ => Finding::ok("workers", format!("{ready} of {} are ready", workers.len())),
+    });
+}
+
+fn open_files() -> Finding {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let text = limit.map_or_else(|| "no limit".to_owned(), |limit| format!("at most {limit} of a process"));
+    match limit.is_none_or(|limit| limit >= FILES_WARN) {
+        true => Finding::ok("open files", text),
+        false => {
+            Finding::warn("open files", text, "raise it: `ulimit -n 65536`, or LimitNOFILE= of the service")
+        }
+    }
+}
+
+async fn git() -> Finding {
+    const REMEDY: &str = "install git: workspaces are read without it, `iter_strategy: branches` needs it";
+    let mut command = tokio::process::Command::new("git");
+    command.arg("--version").stdin(std::process::Stdio::null()).kill_on_drop(true);
+    match tokio::time::timeout(GIT_PATIENCE, command.output()).await {
+        Ok(Ok(output)) if output.status.success() => {
+            Finding::ok("git", String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        }
+        Ok(Ok(output)) => Finding::warn("git", format!("it ended with {}", output.status), REMEDY),
+        Ok(Err(_)) => Finding::warn("git", "it is not installed".to_owned(), REMEDY),
+        Err(_) => Finding::warn("git", "it did not answer in 5 s".to_owned(), REMEDY),
+    }
+}

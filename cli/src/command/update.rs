@@ -1,0 +1,47 @@
+//! `windlass update C`: priority and name of a campaign.
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::session::Session;
+use serde::Serialize;
+use windlass_proto::v1::UpdateRequest;
+
+/// What to change.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
+pub struct Args {
+    /// Campaign: id, name, or a unique prefix of either
+    #[arg(value_name = "C")]
+    pub campaign: String,
+    /// Where campaigns wait for the same device the higher priority is served first, then the older
+    #[arg(long, value_name = "P", group = "change", allow_negative_numbers = true)]
+    pub priority: Option<i32>,
+    /// What it is called in listings; its id stays
+    #[arg(long, value_name = "N", group = "change")]
+    pub name: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Done {
+    campaign: String,
+    priority: Option<i32>,
+    name: Option<String>,
+}
+
+/// Does it. The campaign goes to the coordinator as it was written: a request that renamed it and is
+/// repeated must still be known.
+pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let client = Client::connect(session).await?;
+    let Args { campaign, priority, name } = args;
+    let request =
+        UpdateRequest { request_id: session.next_request_id(), campaign, priority, name: name.clone() };
+    let campaign = client.campaigns().update(request).await?.into_inner().campaign;
+    if session.is_json() {
+        return session.json("windlass.update/1", &Done { campaign, priority, name });
+    }
+    let priority = priority.map(|priority| format!("priority {priority}"));
+    let name = name.map(|name| format!("name {}", crate::render::text::neutral(&name)));
+    let changed: Vec<String> = priority.into_iter().chain(name).collect();
+    session.say(&format!("{campaign} updated: {}", changed.join(", ")));
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What a campaign asks of the fleet for its next attempt.
+
+use super::iteration::{Iteration, Need};
+use super::step::Context;
+use crate::placement::{self, Ask, Scene};
+use windlass_shared::attempt::Kind;
+use windlass_shared::bindings::GateKind;
+use windlass_shared::id::{IterationNumber, WorkerId};
+use windlass_shared::machine::Comparable;
+
+/// The worker to keep for a campaign that waits for several devices at once.
+pub fn room(context: &Context<'_>, asked: &Ask) -> Option<WorkerId> {
+    placement::room(asked, &context.scene())
+}
+
+/// What a campaign asks for whose next step is a lease that only devices hinder.
+pub fn asked(context: &Context<'_>) -> Option<Ask> {
+    let open = context.campaign.open.as_ref()?;
+    if context.soft.backoff_left(&context.campaign.id).is_some() {
+        return None;
+    }
+    match open.need(context.fix(open)) {
+        Need::Run => Some(context.ask(open, Kind::Run)),
+        Need::Analysis => Some(context.ask(open, Kind::Analysis)),
+        _ => None,
+    }
+}
+
+impl Context<'_> {
+    pub(super) fn ask(&self, open: &Iteration, kind: Kind) -> Ask {
+        let w = &self.campaign.bindings.windlass;
+        let asked = match kind {
+            Kind::Run => Ask { device_model: self.pin(open), ..Ask::run(&w.resources) },
+            Kind::Analysis => Ask::analysis(w.analysis.gpus, open.run.as_ref().map(|run| &run.worker)),
+        };
+        Ask { avoid: open.failed_on.clone(), isolation: w.sandbox, ..asked }
+    }
+
+    /// The device model that a run is held to: where time is the budget, what another model does in that
+    /// time does not compare with what the baseline did.
+    fn pin(&self, open: &Iteration) -> Option<String> {
+        let bindings = &self.campaign.bindings;
+        let is_pinned = bindings.gate == GateKind::Time
+            && bindings.windlass.comparable == Comparable::Device
+            && open.number != IterationNumber::BASELINE;
+        self.campaign.baseline_device_model.clone().filter(|_| is_pinned)
+    }
+
+    pub(super) fn scene(&self) -> Scene<'_> {
+        Scene {
+            fleet: self.soft.fleet(),
+            is_drained: self.is_drained,
+            reservations: self.soft.reservations(),
+            campaign: &self.campaign.id,
+            priority: self.campaign.bindings.windlass.priority,
+        }
+    }
+}

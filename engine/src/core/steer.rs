@@ -1,0 +1,196 @@
+//! What steers a campaign that runs: a lever's place in line, a lever put back, an iteration cancelled, a
+//! campaign's priority and name.
+
+use super::client::{self, Decided, QUEUE_MAX, refuse_stopped};
+use super::input::Place;
+use crate::campaign::{CANCELLED, Campaign, LeverEntry, UNANALYSED};
+use crate::gate::facts::{Merged, PullFacts, PullWanted};
+use windlass_shared::id::{IterationNumber, LeverNumber};
+use windlass_shared::record::{Answer, Body};
+use windlass_shared::refusal::Refusal;
+use windlass_shared::view::LeverState;
+
+/// The open iteration ends by its owner's word. Twice is once; what is decided stays decided (I1).
+pub(super) fn cancel(campaign: &Campaign, iteration: IterationNumber) -> Result<Decided, Refusal> {
+    if let Some(summary) = campaign.decided.get(&iteration) {
+        if summary.reason == CANCELLED {
+            return Ok((Answer::Done, Vec::new()));
+        }
+        return Err(Refusal::Settled {
+            rule: "I1",
+            what: format!("iteration {iteration} of {}", campaign.id),
+            state: format!("is decided already: {} ({})", summary.status.as_str(), summary.reason),
+            remedy: "a decision is final; propose another lever, or look at it with `windlass show C N`",
+        });
+    }
+    let missing = || Refusal::NotFound { what: "iteration", name: format!("{iteration} of {}", campaign.id) };
+    let open = campaign.open.as_ref().filter(|open| open.number == iteration).ok_or_else(missing)?;
+    refuse_stopped(campaign, "its open iteration ended with it")?;
+    let bodies = match open.is_cancelled {
+        true => Vec::new(),
+        false => vec![(Some(campaign.id.clone()), Body::IterationCancelled { iteration })],
+    };
+    Ok((Answer::Done, bodies))
+}
+
+/// A new priority or name; what is so already changes nothing.
+pub(super) fn update(
+    campaign: &Campaign,
+    priority: Option<i32>,
+    name: Option<String>,
+) -> Result<Decided, Refusal> {
+    if priority.is_none() && name.is_none() {
+        let problem = "names neither a priority nor a name".to_owned();
+        return Err(Refusal::Malformed { field: "update", problem });
+    }
+    if let Some(name) = &name
+        && (name.trim().is_empty() || name.chars().any(char::is_control))
+    {
+        let problem = format!("{name:?} is no name for a listing; write one line");
+        return Err(Refusal::Malformed { field: "name", problem });
+    }
+    if priority.is_some() {
+        refuse_stopped(campaign, "nothing of it waits for its turn any more")?;
+    }
+    let priority = priority.filter(|priority| *priority != campaign.bindings.windlass.priority);
+    let name = name.filter(|name| *name != campaign.name);
+    let bodies = match (priority, &name) {
+        (None, None) => Vec::new(),
+        _ => vec![(Some(campaign.id.clone()), Body::CampaignUpdated { priority, name })],
+    };
+    Ok((Answer::Campaign { id: campaign.id.clone(), levers_taken: 0 }, bodies))
+}
+
+/// A lever goes elsewhere in line. Its passes are its own (P9).
+pub(super) fn move_lever(campaign: &Campaign, lever: LeverNumber, place: Place) -> Result<Decided, Refusal> {
+    refuse_stopped(campaign, "nothing is pulled from its queue any more")?;
+    refuse_absent(campaign, lever)?;
+    let others: Vec<LeverNumber> = campaign.queue.iter().copied().filter(|queued| *queued != lever).collect();
+    let before = match place {
+        Place::First => others.first().copied(),
+        Place::Last => None,
+        Place::Before(other) | Place::After(other) if other == lever => {
+            return Ok((Answer::Done, Vec::new()));
+        }
+        Place::Before(other) => {
+            refuse_absent(campaign, other)?;
+            Some(other)
+        }
+        Place::After(other) => {
+            refuse_absent(campaign, other)?;
+            let at = others.iter().position(|queued| *queued == other);
+            at.and_then(|at| others.get(at + 1)).copied()
+        }
+    };
+    let at = campaign.queue.iter().position(|queued| *queued == lever);
+    let is_there = at.is_some_and(|at| campaign.queue.get(at + 1).copied() == before);
+    let bodies = match is_there {
+        true => Vec::new(),
+        false => vec![(Some(campaign.id.clone()), Body::LeverMoved { lever, before })],
+    };
+    Ok((Answer::Done, bodies))
+}
+
+/// Only what stands in line has a place there.
+fn refuse_absent(campaign: &Campaign, lever: LeverNumber) -> Result<(), Refusal> {
+    let entry = find(campaign, lever)?;
+    if entry.is_queued() {
+        return Ok(());
+    }
+    let (state, remedy) = match &entry.state {
+        LeverState::Pulled { iteration } => {
+            (format!("is being tested by iteration {iteration}"), "move one that stands in line")
+        }
+        LeverState::Decided { iteration, .. } => {
+            (format!("was tested by iteration {iteration}"), "move one that stands in line")
+        }
+        LeverState::Held { .. } => {
+            ("is held".to_owned(), "`windlass lever retry C L` puts it in line again, then move it")
+        }
+        LeverState::Retired { .. } | LeverState::Queued => {
+            ("is retired".to_owned(), "`windlass lever retry C L` puts it in line again, then move it")
+        }
+    };
+    Err(Refusal::Settled { rule: "P9", what: format!("lever {lever}"), state, remedy })
+}
+
+/// What must be known before a lever is put back: its change on the present best, and its anchor where a
+/// proposal's would be looked up (P6).
+pub(super) fn retry_wanted(campaign: &Campaign, lever: LeverNumber) -> Result<PullWanted, Refusal> {
+    let entry = find(campaign, lever)?;
+    may_retry(campaign, entry)?;
+    let iteration = client::evidence_for(campaign, &entry.document);
+    let evidence = iteration.and_then(|iteration| campaign.evidence_of(iteration));
+    Ok(PullWanted { best: iteration, evidence, ..campaign.pull_wanted(entry) })
+}
+
+/// A lever that was never judged stands in line again, its gates asked anew (P6, P8, P10).
+pub(super) fn retry(
+    campaign: &Campaign,
+    lever: LeverNumber,
+    facts: Result<PullFacts, Refusal>,
+) -> Result<Decided, Refusal> {
+    refuse_stopped(campaign, "a stopped campaign takes no levers")?;
+    let entry = find(campaign, lever)?;
+    if entry.is_queued() {
+        return Ok((Answer::Done, Vec::new()));
+    }
+    may_retry(campaign, entry)?;
+    let facts = facts?;
+    let evidence = client::evidence_for(campaign, &entry.document);
+    if facts.parent != campaign.parent_tree() || facts.best != evidence {
+        return Err(Refusal::FactsMoved);
+    }
+    if campaign.queue.len() >= QUEUE_MAX {
+        let figure = campaign.queue.len() as u64 + 1;
+        return Err(Refusal::TooMuch { what: "the queue".to_owned(), figure, limit: QUEUE_MAX as u64 });
+    }
+    let tree = match facts.merged {
+        Merged::Clean { tree, .. } => tree,
+        Merged::Refused(refusal) => return Err(refusal),
+        Merged::Conflict(files) => {
+            let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
+            return Err(Refusal::Settled {
+                rule: "P8",
+                what: format!("lever {lever}"),
+                state: format!("conflicts with the present best in {}", files.join(", ")),
+                remedy: "write its change against the best's files (`windlass sync C` lays them out) and add it as a new lever",
+            });
+        }
+    };
+    if let Some(repeat) = client::repeat(campaign, &entry.document, Some(entry.diff), Some(tree)) {
+        return Err(repeat);
+    }
+    let pin = client::pin(&entry.document, &facts.look, evidence)?;
+    Ok((Answer::Done, vec![(Some(campaign.id.clone()), Body::LeverRequeued { lever, pin })]))
+}
+
+/// Whether a lever may be put back: whatever its iteration taught is not tried twice (P10).
+fn may_retry(campaign: &Campaign, entry: &LeverEntry) -> Result<(), Refusal> {
+    let (rule, state, remedy) = match &entry.state {
+        LeverState::Queued | LeverState::Held { .. } | LeverState::Retired { .. } => return Ok(()),
+        LeverState::Pulled { iteration } => (
+            "P5",
+            format!("is being tested by iteration {iteration}"),
+            "wait for its decision, or end it with `windlass cancel C N`",
+        ),
+        LeverState::Decided { iteration, status } => {
+            let reason = campaign.decided.get(iteration).map(|summary| summary.reason.as_str());
+            if reason == Some(UNANALYSED) {
+                return Ok(());
+            }
+            let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+            (
+                "P10",
+                format!("was tried by iteration {iteration}: {}{reason}", status.as_str()),
+                "propose it again with `changed_assumption` if something is different now",
+            )
+        }
+    };
+    Err(Refusal::Settled { rule, what: format!("lever {}", entry.number), state, remedy })
+}
+
+fn find(campaign: &Campaign, lever: LeverNumber) -> Result<&LeverEntry, Refusal> {
+    let missing = || Refusal::NotFound { what: "lever", name: format!("{lever} of {}", campaign.id) };
+    campaign.levers.get(&lever).ok_or_else(missing)
+}

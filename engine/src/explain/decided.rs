@@ -1,0 +1,106 @@
+//! Why a decided iteration was decided so: the rule and the sum, from its records.
+
+use super::{Answer, seconds};
+use crate::campaign::{CANCELLED, Campaign, UNANALYSED, default_min_gain};
+use windlass_shared::attempt::Kind;
+use windlass_shared::conclusion::Status;
+use windlass_shared::record::{Arithmetic, Body, Record};
+
+/// Tells the decision first, then what led to it.
+pub(super) fn tell(campaign: &Campaign, records: &[Record], answer: &mut Answer) {
+    for record in records {
+        if let Body::IterationDecided { status, reason, arithmetic, .. } = &record.body {
+            tell_decision(campaign, *status, reason, arithmetic, answer);
+        }
+    }
+    for record in records {
+        match &record.body {
+            Body::AttemptEnded { attempt, attempt_kind, outcome, .. } => {
+                let kind = match attempt_kind {
+                    Kind::Run => "run",
+                    Kind::Analysis => "analysis",
+                };
+                let took = seconds(outcome.duration_ms);
+                let rule = outcome.ending.is_infrastructure().then_some("P20");
+                let text = format!("attempt {}, a {kind}, ended {}", attempt.number, outcome.ending);
+                match rule {
+                    Some(rule) => answer.rule(rule, text),
+                    None => answer.say(text),
+                };
+                answer.figure("took", took);
+            }
+            Body::FixApplied { fix, .. } => {
+                answer.rule("P19", format!("fix {} of its lever was put on top and run", fix + 1));
+            }
+            Body::IterationCancelled { .. } => {
+                answer.say("its owner cancelled it");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn tell_decision(
+    campaign: &Campaign,
+    status: Status,
+    reason: &str,
+    arithmetic: &Arithmetic,
+    answer: &mut Answer,
+) {
+    let simplicity = &campaign.bindings.windlass.simplicity;
+    answer.rule(rule_of(reason), format!("it is {}: {}", verb(status), arithmetic.sentence));
+    for (name, value) in
+        [("metric", &arithmetic.metric), ("record", &arithmetic.record), ("gain", &arithmetic.gain)]
+    {
+        if let Some(value) = value {
+            answer.figure(name, value);
+        }
+    }
+    answer.figure("net_lines", arithmetic.net_lines);
+    if arithmetic.gain.is_none() {
+        return;
+    }
+    let min_gain =
+        simplicity.min_gain.clone().unwrap_or_else(|| default_min_gain(campaign.baseline_metric.as_ref()));
+    answer
+        .figure("min_gain", min_gain)
+        .figure("lines", simplicity.lines)
+        .figure("tolerance", &simplicity.tolerance);
+    answer.rule("P26", weighed(reason));
+}
+
+fn verb(status: Status) -> &'static str {
+    match status {
+        Status::Keep => "kept",
+        Status::Discard => "discarded",
+        Status::Crash => "a crash",
+    }
+}
+
+/// The rule behind a decision's reason.
+fn rule_of(reason: &str) -> &'static str {
+    match reason {
+        "baseline" => "P1",
+        "simpler" | "instrumentation" | "not worth its lines" => "P26",
+        UNANALYSED => "P21",
+        CANCELLED => "P10",
+        "soft_timeout" | "hard_timeout" => "P16",
+        reason if reason.starts_with("infrastructure") => "P20",
+        reason if reason.starts_with("no metric") => "P18",
+        reason if reason.contains("(P2)") => "P2",
+        _ => "P25",
+    }
+}
+
+/// What simplicity had to do with it.
+fn weighed(reason: &str) -> &'static str {
+    match reason {
+        "better" => {
+            "a strictly better metric is kept, unless it gains at most min_gain for `lines` lines or more"
+        }
+        "not worth its lines" => "it gains at most min_gain and adds `lines` lines or more",
+        "simpler" => "it removes lines and stays within the tolerance of the record",
+        "instrumentation" => "it only logs more and stays within the tolerance of the record",
+        _ => "it is not better, and neither removes lines within the tolerance nor only logs more",
+    }
+}

@@ -1,0 +1,123 @@
+//! What an open iteration does or waits for; a decided one is told from its records.
+
+use super::{Answer, decided, devices, order, seconds, title};
+use crate::campaign::{Campaign, Due, Iteration, Need};
+use crate::core::Core;
+use windlass_shared::attempt::{Kind, Phase};
+use windlass_shared::id::IterationNumber;
+use windlass_shared::record::Record;
+use windlass_shared::refusal::Refusal;
+use windlass_shared::time::Time;
+use windlass_shared::view::Explanation;
+
+/// Explains an iteration.
+pub(super) fn explain(
+    core: &Core,
+    now: Time,
+    campaign: &Campaign,
+    number: IterationNumber,
+    records: &[Record],
+) -> Result<Explanation, Refusal> {
+    let mut answer = Answer::default();
+    let lever = match (&campaign.open, campaign.decided.get(&number)) {
+        (Some(open), _) if open.number == number => {
+            tell_open(core, now, campaign, open, &mut answer);
+            open.lever
+        }
+        (_, Some(summary)) => {
+            decided::tell(campaign, records, &mut answer);
+            summary.lever
+        }
+        _ => {
+            let name = format!("{number} of {}", campaign.id);
+            return Err(Refusal::NotFound { what: "iteration", name });
+        }
+    };
+    Ok(answer.about(format!("iteration {number} of {} ({})", campaign.id, title(campaign, lever))))
+}
+
+/// Tells what an open iteration does or waits for.
+pub(super) fn tell_open(core: &Core, now: Time, campaign: &Campaign, open: &Iteration, answer: &mut Answer) {
+    if campaign.is_stopped() {
+        answer.rule("P32", "its campaign was stopped, so it will not be decided");
+    } else if open.is_cancelled {
+        answer.rule("P10", "its owner has cancelled it: it will be a crash that blames nobody");
+    }
+    if open.infrastructure_failures > 0 {
+        let detail = open.last_infrastructure.as_deref().unwrap_or("the machinery failed");
+        let on: Vec<&str> = open.failed_on.iter().map(|worker| worker.as_str()).collect();
+        answer
+            .rule(
+                "P20",
+                format!("the machinery failed it ({detail}) on {}; it is run again elsewhere", on.join(", ")),
+            )
+            .figure("failures", open.infrastructure_failures)
+            .figure("tries", crate::campaign::INFRASTRUCTURE_TRIES);
+    }
+    if open.live.is_some() {
+        return tell_live(core, now, open, answer);
+    }
+    if campaign.is_stopped() {
+        return;
+    }
+    match core.due(&campaign.id) {
+        Some(Due::Device(wait)) => {
+            let what = if open.need(None) == Need::Analysis { "analysis" } else { "run" };
+            answer.say(format!("its {what} waits: {wait}"));
+            if let Some(ask) = core.asked(&campaign.id) {
+                devices::tell_wait(core, now, campaign, &ask, answer);
+                order::tell_before(core, campaign, answer);
+            }
+        }
+        Some(Due::Nothing(wait)) => {
+            answer.say(format!("it waits: {wait}"));
+        }
+        Some(Due::Facts(wanted)) if core.soft().gathering_rests(&wanted.key()) => {
+            answer.rule("P19", "its lever's fix cannot be read; it is tried again every 5 s, and the coordinator's log says why");
+        }
+        Some(Due::Facts(_)) => {
+            answer.rule("P19", "its run failed, and a fix that its lever carries is being looked at");
+        }
+        Some(Due::Records(_)) if core.soft().step_rests(&campaign.id) => {
+            answer.rule(
+                "I16",
+                "its next step names a blob that is not in the store; it is tried again every 5 s",
+            );
+        }
+        Some(Due::Records(_)) | None => {
+            answer.say("its next step is being recorded");
+        }
+    }
+}
+
+fn tell_live(core: &Core, now: Time, open: &Iteration, answer: &mut Answer) {
+    let Some(live) = &open.live else { return };
+    let member = core.soft().fleet().member(&live.worker);
+    let phase = member.and_then(|member| member.attempts.get(&live.key));
+    let silent_ms = member.map_or(0, |member| now.mono_ms.saturating_sub(member.last_word_ms));
+    let (doing, elapsed_ms) = match phase {
+        None => ("is leased and on its way to", None),
+        Some(Phase::Preparing) => ("is being prepared on", None),
+        Some(Phase::Running { elapsed_ms }) => ("runs on", Some(elapsed_ms.saturating_add(silent_ms))),
+        Some(Phase::Collecting | Phase::Ended(_)) => ("has ended and is being collected on", None),
+    };
+    let devices: Vec<&str> = live.devices.iter().map(|device| device.as_str()).collect();
+    let on = if devices.is_empty() { String::new() } else { format!(" [{}]", devices.join(" ")) };
+    let kind = match live.kind {
+        Kind::Run => "run",
+        Kind::Analysis => "analysis",
+    };
+    let number = live.key.id.number;
+    answer.say(format!("attempt {number}, its {kind}, {doing} {}{on}: {}", live.worker_name, live.why));
+    answer.rule("P16", "its gate ends it, whoever else is gone");
+    answer
+        .figure("budget", seconds(live.order.soft_limit_ms))
+        .figure("killed_at", seconds(live.order.hard_limit_ms));
+    if let Some(elapsed_ms) = elapsed_ms {
+        answer.figure("elapsed", seconds(elapsed_ms));
+    }
+    if let Some(why) = member.and_then(|member| devices::closed_to_new_work(core, now, &live.worker, member))
+    {
+        answer.say(format!("its worker takes nothing new: {why}"));
+    }
+}

@@ -1,0 +1,146 @@
+//! Why a lever is where it is.
+
+use super::Answer;
+use crate::campaign::{Campaign, LeverEntry};
+use crate::core::Core;
+use crate::gate::facts::Look;
+use windlass_shared::id::LeverNumber;
+use windlass_shared::record::{HoldReason, RetireReason};
+use windlass_shared::refusal::Refusal;
+use windlass_shared::view::{CampaignState, Explanation, LeverState};
+
+/// Explains a lever.
+pub(super) fn explain(core: &Core, campaign: &Campaign, number: LeverNumber) -> Result<Explanation, Refusal> {
+    let missing = || Refusal::NotFound { what: "lever", name: format!("{number} of {}", campaign.id) };
+    let entry = campaign.levers.get(&number).ok_or_else(missing)?;
+    let mut answer = Answer::default();
+    match &entry.state {
+        LeverState::Queued => {
+            tell_in_line(core, campaign, entry, &mut answer);
+            tell_turn(campaign, number, &mut answer);
+        }
+        LeverState::Held { reason } => tell_held(reason, &mut answer),
+        LeverState::Retired { reason } => tell_retired(reason, &mut answer),
+        LeverState::Pulled { iteration } => {
+            answer.rule(
+                "P5",
+                format!(
+                    "iteration {iteration} tests it: `windlass explain C {iteration}` says how far it is"
+                ),
+            );
+        }
+        LeverState::Decided { iteration, status } => {
+            let reason = campaign.decided.get(iteration).map_or("", |summary| summary.reason.as_str());
+            answer.rule("P25", format!("iteration {iteration} tested it: {} ({reason})", status.as_str()));
+            answer.say(format!("`windlass explain C {iteration}` tells why"));
+        }
+    }
+    if entry.is_queued() || matches!(entry.state, LeverState::Held { .. }) {
+        tell_anchor(core, campaign, entry, &mut answer);
+    }
+    Ok(answer.about(format!("lever {number} of {} ({})", campaign.id, entry.document.title)))
+}
+
+/// Where a queued lever stands.
+pub(super) fn tell_in_line(core: &Core, campaign: &Campaign, entry: &LeverEntry, answer: &mut Answer) {
+    let number = entry.number;
+    let position = campaign.queue.iter().position(|queued| *queued == number).map_or(0, |at| at + 1);
+    let most = campaign.bindings.windlass.passes;
+    if entry.passes > 0 {
+        let missing = entry.missing.as_deref().unwrap_or("its evidence was missing");
+        answer.rule("P9", format!("{number} stands at place {position} and was passed over: {missing}"));
+    } else {
+        let wanted = campaign.pull_wanted(entry);
+        let looked = core.soft().pull_facts(&wanted).is_some();
+        let gates = if looked { ", its gates have been asked" } else { "" };
+        answer.say(format!("{number} stands at place {position} ({}){gates}", entry.document.title));
+    }
+    answer.figure("place", position).figure("passes", format!("{} of {most}", entry.passes));
+}
+
+/// What must come before its turn.
+fn tell_turn(campaign: &Campaign, number: LeverNumber, answer: &mut Answer) {
+    match (&campaign.state, &campaign.open) {
+        (CampaignState::Stopped { .. }, _) => {
+            answer.rule("P32", "its campaign has stopped, so its turn never comes");
+        }
+        (_, Some(open)) => {
+            answer.rule("P5", format!("one lever is tested at a time: iteration {} is open", open.number));
+        }
+        (CampaignState::Paused { .. }, None) => {
+            answer.say("its campaign is paused: `windlass explain C` says why");
+        }
+        (CampaignState::Active, None) => {}
+    }
+    let before: Vec<String> =
+        campaign.queue.iter().take_while(|queued| **queued != number).map(ToString::to_string).collect();
+    if let Some(last) = before.last() {
+        let who = if before.len() > 8 {
+            format!("{} levers, the last of them {last}", before.len())
+        } else {
+            before.join(", ")
+        };
+        answer.say(format!(
+            "before it stand {who}; `windlass lever move C {number} --first` puts it before them"
+        ));
+    }
+}
+
+fn tell_held(reason: &HoldReason, answer: &mut Answer) {
+    match reason {
+        HoldReason::NeedsRebase { files } => {
+            let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
+            answer.rule("P8", format!("it is held: its change conflicts with the best in {}; write it against the best's files and add it anew", files.join(", ")))
+        }
+        HoldReason::NeedsPlan => answer.rule("P13", "it is held: its plan measures nothing new and `diagnostics` is used up; add it anew with a new dimension"),
+        HoldReason::Infrastructure => answer.rule("P20", "it is held and not blamed: the machinery failed it three times; `windlass lever retry C L` puts it in line again"),
+        HoldReason::SetupFailed => answer.rule("P20", "it is held and not blamed: the campaign's `setup` failed, and the log of its last attempt says why; once that is mended `windlass lever retry C L` puts it in line again"),
+        HoldReason::Cancelled { iteration } => answer.rule("P10", format!("it is held: iteration {iteration} was cancelled, which does not count as tried; `windlass lever retry C L` puts it in line again")),
+    };
+}
+
+fn tell_retired(reason: &RetireReason, answer: &mut Answer) {
+    match reason {
+        RetireReason::Owner => {
+            answer.say("it was taken back; `windlass lever retry C L` puts it in line again")
+        }
+        RetireReason::Stale { rule, detail } => {
+            answer.rule(rule, format!("it is retired as stale: {detail}"))
+        }
+    };
+}
+
+/// Its anchor, as it was pinned and as it was last looked up.
+fn tell_anchor(core: &Core, campaign: &Campaign, entry: &LeverEntry, answer: &mut Answer) {
+    let Some(anchor) = &entry.document.anchor else {
+        answer.rule("P6", "it is a simplification and cites no anchor");
+        return;
+    };
+    let best = campaign.best.as_ref().map(|best| best.iteration);
+    match &entry.pin {
+        Some(pin) => {
+            answer.rule("P6", format!("its anchor {} was found in iteration {}", anchor.file, pin.iteration));
+            answer.figure("line", pin.line).figure("value", &pin.value);
+        }
+        None => {
+            answer.rule(
+                "P6",
+                format!("its anchor {} was not looked up yet: nothing was analysed then", anchor.file),
+            );
+        }
+    }
+    if let Some(best) = best.filter(|_| entry.pinned_on != best) {
+        answer.rule("P7", format!("the best is iteration {best} now, so it is looked up there at its turn"));
+    }
+    let wanted = campaign.pull_wanted(entry);
+    let text = match core.soft().pull_facts(&wanted).map(|facts| &facts.look) {
+        Some(Look::Holds(pin)) => {
+            format!("in the present best it holds: line {} says {}", pin.line, pin.value)
+        }
+        Some(Look::Contradicted { line, value }) => format!("in the present best line {line} says {value}"),
+        Some(Look::NoMatch) => "in the present best no line matches it".to_owned(),
+        Some(Look::FileMissing) => "in the present best's evidence there is no such file".to_owned(),
+        Some(Look::NotLooked) | None => return,
+    };
+    answer.rule("P7", text);
+}

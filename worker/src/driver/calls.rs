@@ -1,0 +1,40 @@
+//! The call that hangs, and the outcome that is kept until it is acknowledged.
+
+use super::blocking;
+use crate::client::Client;
+use crate::error::Error;
+use crate::shop::{Backoff, Shop};
+use std::sync::Arc;
+use std::time::Duration;
+use windlass_proto::v1;
+use windlass_shared::attempt::{AttemptKey, Outcome};
+use windlass_shared::session::{Answer, Report};
+
+/// The coordinator answers a hanging call within 20 s; a call that says nothing for longer is dead.
+const SYNC_MAX: Duration = Duration::from_secs(30);
+
+/// One hanging call: everything that the worker has, answered with all that it should have.
+pub(super) async fn sync(client: &Client, report: &Report) -> Result<Answer, Error> {
+    let mut request = tonic::Request::new(v1::SyncRequest::from(report));
+    request.set_timeout(SYNC_MAX);
+    let mut workers = client.workers();
+    let response = tokio::time::timeout(SYNC_MAX, workers.sync(request)).await;
+    let response = response.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer in time")));
+    let answer = response.map_err(Error::call("WorkerService.Sync"))?.into_inner();
+    Answer::try_from(answer).map_err(|source| Error::Answer { call: "WorkerService.Sync", source })
+}
+
+/// Persists an outcome before it is reported; a full disk is waited out.
+pub(super) async fn keep(shop: &Shop, key: &AttemptKey, outcome: &Outcome) {
+    let mut backoff = Backoff::default();
+    loop {
+        let (work, key_here, outcome) = (Arc::clone(&shop.work), key.clone(), outcome.clone());
+        match blocking(move || work.attempt(&key_here)?.keep_outcome(&outcome)).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::error!(attempt = %key, problem = error.chain(), "failed to keep an outcome");
+                backoff.wait().await;
+            }
+        }
+    }
+}
