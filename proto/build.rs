@@ -1,12 +1,13 @@
 //! Compiles the protocol without protoc.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const FILES: [&str; 5] = [
+    const FILES: [&str; 6] = [
         "windlass/v1/campaign.proto",
         "windlass/v1/worker.proto",
         "windlass/v1/fleet.proto",
         "windlass/v1/log.proto",
         "windlass/v1/artifact.proto",
+        "windlass/v1/upkeep.proto",
     ];
     for file in FILES {
         println!("cargo:rerun-if-changed={file}");

@@ -100,6 +100,14 @@ pub enum Command {
     Results(command::results::Args),
     /// One iteration: lever, plan, attempts, conclusion, decision
     Show(command::show::Args),
+    /// The files of an iteration: tree, results, artifacts, log
+    Files(command::files::Args),
+    /// One file or folder of an iteration, to standard output or a file
+    Get(command::get::Args),
+    /// The best iteration, the staircase that led there, its tree
+    Best(command::best::Args),
+    /// A readable report in Markdown
+    Report(command::report::Args),
     /// What an iteration changed
     Diff(command::diff::Args),
     /// The log of a run
@@ -135,9 +143,11 @@ pub enum Command {
     /// The devices of a worker
     #[command(subcommand)]
     Device(command::device::Command),
-    /// The ledger's own upkeep, offline
+    /// The ledger's own upkeep: verify, back up, restore, export
     #[command(subcommand)]
     Ledger(command::ledger::Command),
+    /// Remove what nothing names any more, and evidence whose time is over
+    Gc(command::gc::Args),
 }
 
 /// A command line, with what the settings came from.

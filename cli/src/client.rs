@@ -19,6 +19,8 @@ use windlass_proto::v1::artifact_service_client::ArtifactServiceClient;
 use windlass_proto::v1::campaign_service_client::CampaignServiceClient;
 use windlass_proto::v1::fleet_service_client::FleetServiceClient;
 use windlass_proto::v1::log_service_client::LogServiceClient;
+use windlass_proto::v1::upkeep_service_client::UpkeepServiceClient;
+use windlass_shared::version;
 
 /// How long a connection may take to open. The coordinator is on this machine; one that is busy
 /// starting has not opened its socket yet.
@@ -34,12 +36,15 @@ pub struct Client {
     authorize: Authorize,
 }
 
-/// Adds the token, where the connection needs one.
+/// Says this version, and adds the token where the connection needs one.
 #[derive(Clone, Debug)]
 pub struct Authorize(Option<MetadataValue<Ascii>>);
 
 impl Interceptor for Authorize {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let metadata = request.metadata_mut();
+        metadata.insert(version::HEADER, MetadataValue::from_static(env!("CARGO_PKG_VERSION")));
+        metadata.insert(version::ROLE_HEADER, MetadataValue::from_static(version::CLIENT));
         if let Some(token) = &self.0 {
             request.metadata_mut().insert("authorization", token.clone());
         }
@@ -123,6 +128,11 @@ impl Client {
     /// Logs.
     pub fn logs(&self) -> LogServiceClient<Service> {
         LogServiceClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX_BYTES)
+    }
+
+    /// Upkeep.
+    pub fn upkeep(&self) -> UpkeepServiceClient<Service> {
+        UpkeepServiceClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX_BYTES)
     }
 
     /// Workers.

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::error::Error;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_proto::v1::ReadRequest;
-use windlass_shared::digest::Digest;
+use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::tree::Manifest;
 
 /// Blobs by digest.
@@ -41,6 +41,31 @@ pub async fn blobs(client: &Client, digests: impl IntoIterator<Item = Digest>) -
         Some(digest) => Err(Error::Blob { digest: digest.to_string() }),
         None => Ok(contents),
     }
+}
+
+/// Fetches one blob piece by piece, for what may be too large to hold. Its digest is checked at the end:
+/// until this answers, nothing that was taken counts.
+pub async fn pieces(
+    client: &Client,
+    digest: Digest,
+    mut take: impl FnMut(&[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let damaged = || Error::Blob { digest: digest.to_string() };
+    let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
+    if digest.size_bytes > 0 {
+        let request = ReadRequest { digests: vec![digest.to_string()] };
+        let mut stream = client.artifacts().read(request).await?.into_inner();
+        while let Some(piece) = stream.message().await? {
+            bytes += piece.data.len() as u64;
+            if bytes > digest.size_bytes {
+                return Err(damaged());
+            }
+            hasher.update(&piece.data);
+            take(&piece.data)?;
+        }
+    }
+    let found = Digest { hash: Hash(*hasher.finalize().as_bytes()), size_bytes: bytes };
+    if found == digest { Ok(()) } else { Err(damaged()) }
 }
 
 fn finish(contents: &mut Contents, blob: Option<(Digest, Vec<u8>)>) -> Result<(), Error> {

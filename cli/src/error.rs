@@ -1,13 +1,14 @@
-//! Everything that can end a command, and the one place where it is printed: a sentence, the rule
-//! behind it, and what to do.
+//! Everything that can end a command: a sentence, the rule behind it, what to do, and an exit code.
 
-use crate::session::Session;
+mod print;
+
+pub use print::{early, report, told, usage};
+
 use crate::yaml::Problem;
 use serde::Serialize;
 use std::error::Error as _;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use windlass_proto::refusal::Received;
 use windlass_shared::refusal::{self, ExitCode as Code, Refusal};
 
@@ -110,6 +111,52 @@ pub enum Error {
         /// Which.
         digest: String,
     },
+    /// An iteration that a campaign does not have.
+    #[error("{campaign} has no iteration {number}")]
+    NoIteration {
+        /// As it was asked for.
+        number: u32,
+        /// Of which campaign.
+        campaign: String,
+        /// The latest that it has.
+        latest: Option<u32>,
+    },
+    /// A file or folder that an iteration does not have.
+    #[error("{whose} has no {path:?}")]
+    NoFile {
+        /// As it was asked for.
+        path: String,
+        /// Of what.
+        whose: String,
+        /// What may have been meant.
+        nearest: Option<String>,
+    },
+    /// A file that is there already.
+    #[error("{} is there already", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Bytes that would do harm to a terminal.
+    #[error("{path} is no text for a terminal")]
+    NoText {
+        /// The file.
+        path: String,
+    },
+    /// More than standard output is given in one piece.
+    #[error("{path} is larger than {size}")]
+    TooLarge {
+        /// The file.
+        path: String,
+        /// The bound.
+        size: String,
+    },
+    /// A campaign that has kept nothing so far.
+    #[error("{campaign} has kept nothing yet")]
+    NothingKept {
+        /// Which.
+        campaign: String,
+    },
     /// `wait` that ended before what it waited for.
     #[error("the wait ended first: {why}")]
     WaitEnded {
@@ -177,6 +224,9 @@ pub enum Error {
     /// The worker role ended with an error.
     #[error("the worker failed")]
     Worker(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A backup or a restore that was not done.
+    #[error(transparent)]
+    Upkeep(Box<windlass_coordinator::upkeep::Error>),
     /// A ledger that does not verify.
     #[error("the ledger in {} does not verify", data_dir.display())]
     Ledger {
@@ -242,6 +292,8 @@ impl Error {
             Self::Refused(refusal) => refusal.exit_code(),
             Self::Document(_) | Self::Address { .. } | Self::BeyondThisMachine { .. } => Code::Usage,
             Self::NoCoordinator { .. } | Self::Unreachable { .. } | Self::Changed { .. } => Code::Unavailable,
+            Self::NoIteration { .. } | Self::NoFile { .. } | Self::NothingKept { .. } => Code::NotFound,
+            Self::Exists { .. } | Self::NoText { .. } | Self::TooLarge { .. } => Code::Usage,
             Self::WaitEnded { .. } => Code::WaitEnded,
             Self::LeversRefused { .. } => Code::Refused,
             Self::ForeignFolder { .. } => Code::Usage,
@@ -268,6 +320,10 @@ impl Error {
             Self::Encode { .. } => "ENCODE",
             Self::Changed { .. } => "CHANGED",
             Self::Blob { .. } => "BLOB",
+            Self::NoIteration { .. } | Self::NoFile { .. } | Self::NothingKept { .. } => "NOT_FOUND",
+            Self::Exists { .. } => "EXISTS",
+            Self::NoText { .. } => "NO_TEXT",
+            Self::TooLarge { .. } => "TOO_LARGE",
             Self::WaitEnded { .. } => "WAIT_ENDED",
             Self::ForeignFolder { .. } => "FOREIGN_FOLDER",
             Self::NoExample => "NO_EXAMPLE",
@@ -277,6 +333,7 @@ impl Error {
             Self::LeversRefused { .. } => "LEVERS_REFUSED",
             Self::Coordinator(_) => "COORDINATOR",
             Self::Worker(_) => "WORKER",
+            Self::Upkeep(_) => "UPKEEP",
             Self::Ledger { .. } => "LEDGER",
             Self::Unwell { .. } => "UNWELL",
             Self::ChildSaid { .. } => "CHILD_ENDED",
@@ -313,8 +370,25 @@ impl Error {
             Self::Coordinator(source) | Self::Worker(source) if is_folder_trouble(source.as_ref()) => {
                 Some("give a folder that you may write to with --data-dir".to_owned())
             }
+            Self::NoIteration { latest: Some(latest), campaign, .. } => {
+                Some(format!("its latest is iteration {latest}; `windlass results {campaign}` lists them"))
+            }
+            Self::NoIteration { latest: None, campaign, .. } => {
+                Some(format!("none has begun yet; `windlass status {campaign}` says what it waits for"))
+            }
+            Self::NoFile { nearest: Some(nearest), .. } => {
+                Some(format!("did you mean {nearest}? `windlass files C N` lists them"))
+            }
+            Self::NoFile { nearest: None, .. } => Some("`windlass files C N` lists them".to_owned()),
+            Self::NothingKept { campaign } => {
+                Some(format!("`windlass status {campaign}` says what it waits for"))
+            }
+            Self::Exists { .. } => Some("give another name, or write over it with --force".to_owned()),
+            Self::TooLarge { .. } => Some("write it to a file with -o FILE".to_owned()),
+            Self::NoText { .. } => Some("write it to a file with -o FILE, or pipe it on".to_owned()),
             Self::Changed { .. } => Some("submit again once nothing writes there".to_owned()),
             Self::ForeignFolder { .. } => Some("give an empty or new folder with --dir".to_owned()),
+            Self::Upkeep(problem) => upkeep_remedy(problem).map(str::to_owned),
             Self::NoExample => Some("build from a checkout that has examples/digits".to_owned()),
             Self::Interrupted { resume } => resume.clone(),
             Self::Unwell { .. } => Some("each says above what to do".to_owned()),
@@ -343,6 +417,24 @@ impl Error {
         };
         Report { code: self.code(), rule: self.rule(), message, remedy: self.remedy(), problems }
     }
+}
+
+fn upkeep_remedy(problem: &windlass_coordinator::upkeep::Error) -> Option<&'static str> {
+    use windlass_coordinator::upkeep::Error as Upkeep;
+    Some(match problem {
+        Upkeep::NotEmpty { .. } | Upkeep::Inside { .. } => "give a new or empty folder",
+        Upkeep::Foreign { .. } => "give this ledger's backups a folder of their own",
+        Upkeep::Moved { .. } => {
+            "take the backup again into a new folder; a folder that was used is a data folder now"
+        }
+        Upkeep::Unfinished { .. } => "take it again with `windlass ledger backup` or `ledger restore`",
+        Upkeep::NoBackup { .. } => "name a folder that `windlass ledger backup` has filled",
+        Upkeep::Missing { .. } | Upkeep::Damaged { .. } | Upkeep::NoTree { .. } => {
+            "take it from an older backup; `windlass ledger verify` looks at the rest"
+        }
+        Upkeep::Busy { .. } => "try again when it is over",
+        _ => return None,
+    })
 }
 
 /// Whether the system refused a folder or file, somewhere down the chain of an error.
@@ -374,101 +466,6 @@ pub fn quote(path: &std::path::Path) -> String {
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
     }
-}
-
-/// Prints an error and says what to exit with. A closed pipe is no error: whoever read has enough.
-pub fn report(problem: &Error, session: &Session) -> ExitCode {
-    if let Error::Output { source } = problem
-        && source.kind() == ErrorKind::BrokenPipe
-    {
-        return ExitCode::SUCCESS;
-    }
-    // What a child has said on the same stderr is not said again.
-    if !matches!(problem, Error::ChildSaid { .. }) {
-        print(&problem.to_report(), session.is_json());
-    }
-    ExitCode::from(problem.exit_code())
-}
-
-fn print(report: &Report, json: bool) {
-    let mut err = anstream::stderr().lock();
-    if json {
-        #[derive(Serialize)]
-        struct Document<'a> {
-            schema: &'static str,
-            #[serde(flatten)]
-            report: &'a Report,
-        }
-        let text = serde_json::to_string(&Document { schema: "windlass.error/1", report });
-        let _ = writeln!(err, "{}", text.unwrap_or_default());
-        return;
-    }
-    let bold = crate::render::style::ERROR;
-    let _ = writeln!(err, "{bold}error{bold:#}{}", told(report));
-    if let Some(remedy) = &report.remedy {
-        let _ = writeln!(err, "remedy: {}", crate::render::text::neutral_block(remedy));
-    }
-}
-
-/// Rule and sentence of an error; several problems as a list, each with what to do.
-pub fn told(report: &Report) -> String {
-    use crate::render::text::neutral_block;
-    let of = |rule: &Option<String>| rule.as_ref().map(|rule| format!(" [{rule}]")).unwrap_or_default();
-    if report.problems.is_empty() {
-        return format!("{}: {}", of(&report.rule), neutral_block(&report.message));
-    }
-    let heading = report.message.split(": ").next().unwrap_or_default();
-    let mut text = format!(": {heading}");
-    for problem in &report.problems {
-        text.push_str(&format!(
-            "\n  {}: {}",
-            of(&problem.rule).trim_start(),
-            neutral_block(&problem.message)
-        ));
-        if let Some(remedy) = &problem.remedy {
-            text.push_str(&format!("\n    remedy: {}", neutral_block(remedy)));
-        }
-    }
-    text
-}
-
-/// Prints what clap has to say: help and version on stdout with 0, usage errors on stderr with 2.
-pub fn usage(problem: &clap::Error) -> ExitCode {
-    if !problem.use_stderr() {
-        let _ = problem.print();
-        return ExitCode::SUCCESS;
-    }
-    if wants_json() {
-        let (message, remedy) = clap_sentence(&problem.render().to_string());
-        let report = Report { code: "USAGE".to_owned(), rule: None, message, remedy, problems: Vec::new() };
-        print(&report, true);
-    } else {
-        let _ = problem.print();
-    }
-    ExitCode::from(Code::Usage as u8)
-}
-
-/// What clap says, as one sentence and one remedy: its first paragraph, and its tip if it has one.
-fn clap_sentence(text: &str) -> (String, Option<String>) {
-    let lines = text.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
-    let message = lines.collect::<Vec<_>>().join(" ");
-    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
-    let remedy = tip.unwrap_or("windlass --help").to_owned();
-    (message.trim_start_matches("error: ").to_owned(), Some(remedy))
-}
-
-/// Prints an error that came before the command line was settled.
-pub fn early(problem: &Error) -> ExitCode {
-    print(&problem.to_report(), wants_json());
-    ExitCode::from(problem.exit_code())
-}
-
-/// The command line could not be read, so this looks for the one option that matters here.
-fn wants_json() -> bool {
-    let args: Vec<String> = std::env::args().collect();
-    args.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json")
-        || args.iter().any(|arg| arg == "--output=json")
-        || std::env::var("WINDLASS_OUTPUT").is_ok_and(|form| form == "json")
 }
 
 #[cfg(test)]

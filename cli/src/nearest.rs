@@ -1,13 +1,21 @@
 //! The nearest known name to a mistyped one, by edit distance.
 
-/// The candidate that is fewest edits away, if it is near enough to be meant.
+/// The key that is fewest edits away, if it is near enough to be meant; keys are in snake case.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (typed.chars().count().max(3)).div_ceil(3);
-    let folded = typed.to_lowercase().replace('-', "_");
+    nearest_to(&typed.to_lowercase().replace('-', "_"), known)
+}
+
+/// The same for names of a user's own: campaigns, workers, files.
+pub fn nearest_name<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    nearest_to(typed, known)
+}
+
+fn nearest_to<'a>(folded: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (folded.chars().count().max(3)).div_ceil(3);
     known
         .into_iter()
-        .map(|name| (distance(&folded, name), name))
-        .filter(|(edits, name)| *edits <= limit || name.starts_with(&folded) || folded.starts_with(name))
+        .map(|name| (distance(folded, name), name))
+        .filter(|(edits, name)| *edits <= limit || name.starts_with(folded) || folded.starts_with(name))
         .min()
         .map(|(_, name)| name)
 }

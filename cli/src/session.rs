@@ -4,6 +4,7 @@
 use crate::args::{Color, Form, Global};
 use crate::config::Layers;
 use crate::error::Error;
+use crate::render::text::{fit, json_safe, neutral_block};
 use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 use std::cell::Cell;
@@ -94,24 +95,32 @@ impl Session {
     }
 
     /// Prints data as bytes.
-    pub fn write(&self, bytes: &[u8]) -> Result<(), Error> {
+    fn write(&self, bytes: &[u8]) -> Result<(), Error> {
         let mut out = AutoStream::new(std::io::stdout().lock(), self.color);
+        out.write_all(bytes).and_then(|()| out.flush()).map_err(|source| Error::Output { source })
+    }
+
+    /// Hands bytes on as they are, whatever they hold: for files and logs that programs read.
+    pub fn raw(&self, bytes: &[u8]) -> Result<(), Error> {
+        let mut out = std::io::stdout().lock();
         out.write_all(bytes).and_then(|()| out.flush()).map_err(|source| Error::Output { source })
     }
 
     /// Prints one JSON document on a line of its own, so that a stream of them is JSON lines.
     pub fn json<T: Serialize>(&self, schema: &'static str, body: &T) -> Result<(), Error> {
-        let mut text = serde_json::to_string(&Document { schema, body })
+        let text = serde_json::to_string(&Document { schema, body })
             .map_err(|source| Error::Encode { what: schema, source })?;
+        let mut text = json_safe(text);
         text.push('\n');
         self.write(text.as_bytes())
     }
 
-    /// Talks, unless `--quiet`. A closed stderr is nobody's loss.
+    /// Talks, unless `--quiet`: in whole words on a terminal, and without control bytes, whoever's words
+    /// they are. A closed stderr is nobody's loss.
     pub fn say(&self, text: &str) {
         if !self.quiet {
             let mut err = AutoStream::new(std::io::stderr().lock(), self.color);
-            let _ = writeln!(err, "{text}");
+            let _ = writeln!(err, "{}", fit(&neutral_block(text), talk_width()));
         }
     }
 
@@ -122,18 +131,38 @@ impl Session {
 
     /// Columns of the terminal; where there is none, those that `COLUMNS` states, or 80.
     pub fn width(&self) -> u16 {
+        self.line_width().unwrap_or(80)
+    }
+
+    /// Columns for lines that programs read one by one: none where there is no terminal and `COLUMNS` is
+    /// not stated either, since nothing may be cut or broken then.
+    pub fn line_width(&self) -> Option<u16> {
         if !std::io::stdout().is_terminal() {
             let stated = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<u16>().ok());
-            return stated.map_or(80, |columns| columns.max(40));
+            return stated.map(|columns| columns.max(WIDTH_MIN));
         }
-        rustix::termios::tcgetwinsize(std::io::stdout())
-            .map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col.max(40) })
+        Some(columns_of(std::io::stdout()))
     }
 
     /// Whether a display may redraw itself.
     pub fn is_live(&self) -> bool {
         !self.is_json() && std::io::stdout().is_terminal()
     }
+}
+
+/// The narrowest that pages are laid out for; a terminal that is narrower breaks their lines itself.
+const WIDTH_MIN: u16 = 40;
+
+/// Columns of the terminal behind a stream.
+fn columns_of(terminal: impl std::os::fd::AsFd) -> u16 {
+    let size = rustix::termios::tcgetwinsize(terminal);
+    size.map_or(80, |size| if size.ws_col == 0 { 80 } else { size.ws_col.max(WIDTH_MIN) })
+}
+
+/// Columns for talk; none where nobody looks at a terminal.
+pub fn talk_width() -> Option<u16> {
+    let err = std::io::stderr();
+    err.is_terminal().then(|| columns_of(err))
 }
 
 /// Keeps the time of a UUIDv7 and derives its random part.

@@ -4,6 +4,7 @@
 mod call;
 mod clock;
 mod event;
+mod frozen;
 mod gather;
 mod handle;
 mod hanging;
@@ -14,6 +15,7 @@ mod stores;
 mod tasks;
 
 pub(crate) use event::{Asked, Call, Event};
+pub(crate) use frozen::Frozen;
 pub(crate) use handle::{Gone, Handle};
 pub(crate) use query::{Pages, Query};
 pub(crate) use stores::Stores;
@@ -22,6 +24,7 @@ pub(crate) use tasks::{Tasks, blocking};
 
 use crate::blobs;
 use crate::ledger::{self, Batch, Durable, Writer};
+use crate::space::Space;
 use clock::Clock;
 use gather::{Finding, Gathered};
 use hanging::Hanging;
@@ -66,6 +69,15 @@ pub enum Error {
     Start(#[source] Refusal),
 }
 
+/// Why the loop has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was asked to.
+    Asked,
+    /// Its ledger found no room, and there is room again: it is to be opened anew.
+    ForRoom,
+}
+
 /// The loop's state.
 pub(crate) struct Driver {
     core: Core,
@@ -74,6 +86,10 @@ pub(crate) struct Driver {
     stores: Stores,
     durable: watch::Receiver<Durable>,
     moved: watch::Sender<u64>,
+    /// Set once the ledger could not be written: then everything is only read.
+    frozen: watch::Sender<Option<Frozen>>,
+    /// The disk of the data folder.
+    space: watch::Receiver<Space>,
     events: mpsc::Receiver<Event>,
     /// Keeps the queue open for gatherers.
     sender: mpsc::Sender<Event>,
@@ -91,7 +107,16 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// A loop over a core that has replayed the ledger.
-    pub fn new(core: Core, writer: Writer, stores: Stores, tasks: Tasks) -> (Self, Handle) {
+    pub fn new(
+        core: Core,
+        writer: Writer,
+        stores: Stores,
+        tasks: Tasks,
+        mut space: watch::Receiver<Space>,
+    ) -> (Self, Handle) {
+        // What is known at the start is news to the core.
+        space.mark_changed();
+        let (frozen, freezes) = watch::channel(None);
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let (moved, moves) = watch::channel(0);
         let durable = writer.durable();
@@ -99,6 +124,8 @@ impl Driver {
             events: sender.clone(),
             durable: durable.clone(),
             moved: moves,
+            frozen: freezes,
+            space: space.clone(),
             stores: stores.clone(),
             tasks: tasks.clone(),
         };
@@ -110,6 +137,8 @@ impl Driver {
             stores,
             durable,
             moved,
+            frozen,
+            space,
             events,
             sender,
             tasks,
@@ -129,37 +158,60 @@ impl Driver {
         let start = Input::Start { incarnation, version: env!("CARGO_PKG_VERSION").to_owned() };
         let records = self.core.decide(self.clock.now(), start).map_err(Error::Start)?;
         self.apply(records);
-        self.drain().await?;
+        match self.drain().await {
+            // On a disk that is full nothing begins; what is there can be read all the same.
+            Err(Error::Ledger(failure)) => self.freeze(failure).await?,
+            drained => drained?,
+        }
         Ok(incarnation)
     }
 
-    /// Runs until shutdown or until the ledger fails.
-    pub async fn run(mut self) -> Result<(), Error> {
+    /// Runs until shutdown, or until the ledger is to be opened anew. A ledger that fails ends all writing,
+    /// and reads go on.
+    pub async fn run(mut self) -> Result<Ended, Error> {
+        let mut ended = Ended::Asked;
         loop {
-            match self.next().await {
-                Event::Shutdown => break,
-                event => self.handle(event)?,
+            let event = self.next().await;
+            let refusal = self.frozen.borrow().as_ref().map(|frozen| frozen.refusal.clone());
+            match (event, refusal) {
+                (Event::Shutdown, _) => break,
+                (event, Some(refusal)) => {
+                    self.handle_frozen(self.clock.now(), event, &refusal);
+                    self.outbox.release(self.durable.borrow().seq);
+                    if self.may_reopen() {
+                        ended = Ended::ForRoom;
+                        break;
+                    }
+                    continue;
+                }
+                (Event::Durable(Durable { failure: Some(failure), .. }), None) => {
+                    self.freeze(failure).await?;
+                    continue;
+                }
+                (event, None) => self.handle(event)?,
             }
             self.pursue()?;
             self.hand_over()?;
             self.outbox.release(self.durable.borrow().seq);
         }
         self.hanging.clear();
-        let done = self.drain().await;
+        let is_frozen = self.frozen.borrow().is_some();
+        let done = if is_frozen { Ok(()) } else { self.drain().await };
         // Closing the ledger waits for its thread.
         let writer = self.writer;
         blocking(move || drop(writer)).await;
-        done
+        done.map(|()| ended)
     }
 
     /// The next event, whichever it is.
     async fn next(&mut self) -> Event {
+        let is_frozen = self.frozen.borrow().is_some();
         let wake = [self.core.next_wake(), self.hanging.next_deadline_ms()].into_iter().flatten().min();
         let clock = self.clock;
         let timer = async move {
             match wake {
-                Some(mono_ms) => tokio::time::sleep_until(clock.instant(mono_ms)).await,
-                None => std::future::pending().await,
+                Some(mono_ms) if !is_frozen => tokio::time::sleep_until(clock.instant(mono_ms)).await,
+                _ => std::future::pending().await,
             }
         };
         let has_room = self.batch.records.len() < BATCH_MAX_RECORDS && self.outbox.len() < OUTBOX_MAX;
@@ -170,6 +222,7 @@ impl Driver {
                 Ok(()) => Event::Durable(self.durable.borrow().clone()),
                 Err(_) => Event::WriterEnded,
             },
+            Ok(()) = self.space.changed() => Event::Space,
             Some(event) = self.events.recv(), if has_room => event,
             () = timer => Event::Wake,
         }
@@ -193,6 +246,7 @@ impl Driver {
                 }
             }
             Event::Durable(durable) => self.settle(durable)?,
+            Event::Space => self.note_room(now),
             Event::WriterEnded => return Err(Error::Writer(ledger::Error::WriterEnded)),
             Event::Wake => self.answer_overdue(now),
             Event::Shutdown => {}

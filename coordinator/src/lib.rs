@@ -13,6 +13,9 @@ pub mod logs;
 pub mod grpc;
 pub mod identity;
 
+pub mod space;
+pub mod upkeep;
+
 #[cfg(debug_assertions)]
 mod failpoint;
 

@@ -121,6 +121,11 @@ impl Logs {
         self.opened.subscribe()
     }
 
+    /// Closes a log that is about to be removed; whoever reads it now reads on.
+    pub(crate) fn forget(&self, key: &AttemptKey) {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
     fn cached(&self, key: &AttemptKey) -> Option<Arc<Log>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }

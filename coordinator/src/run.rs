@@ -1,15 +1,18 @@
 //! The coordinator's life: open, replay, record a new incarnation, serve, and end cleanly.
 
 use crate::blobs::{self, Blobs};
-use crate::driver::{self, Driver, Stores, Tasks, blocking};
+use crate::driver::{self, Driver, Ended, Stores, Tasks, blocking};
 use crate::grpc::listen::{self, Endpoint, Listeners};
 use crate::grpc::serve::{self, ReflectionError};
 use crate::identity::{self, Token};
 use crate::ledger;
 use crate::logs::Logs;
+use crate::space::{self, Marks, Space};
+use crate::upkeep::{self, Retention, Upkeep};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::core::Core;
 
@@ -25,6 +28,23 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// How long a silent worker keeps its leases.
     pub worker_lost_after: Duration,
+    /// At which marks a disk that fills up matters.
+    pub marks: Marks,
+    /// How long what nobody needs any more is kept.
+    pub retention: Retention,
+}
+
+impl Settings {
+    /// A data folder with everything else as it is by default.
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self {
+            data_dir,
+            listen: None,
+            worker_lost_after: Duration::from_secs(30),
+            marks: Marks::default(),
+            retention: Retention::default(),
+        }
+    }
 }
 
 /// A coordinator that cannot start or cannot go on.
@@ -45,19 +65,57 @@ pub enum Error {
     /// Reflection.
     #[error(transparent)]
     Reflection(#[from] ReflectionError),
+    /// The disk cannot be looked at.
+    #[error("failed to look at the disk of {folder}")]
+    Space {
+        /// The data folder.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A copy that was never finished.
+    #[error(transparent)]
+    Upkeep(#[from] upkeep::Error),
     /// The loop.
     #[error(transparent)]
     Driver(#[from] driver::Error),
 }
 
-/// Runs a coordinator until `shutdown`; `ready` is called once, when it can be reached.
+/// Runs a coordinator until `shutdown`; `ready` is called once, when it can be reached. A disk that was full
+/// and has room again has everything opened anew, as a restart would.
 pub async fn run(
-    settings: Settings,
+    mut settings: Settings,
     ready: impl FnOnce(&Endpoint),
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     listen::refuse_beyond_this_machine(settings.listen)?;
-    let data_dir = settings.data_dir;
+    let mut ready = Some(ready);
+    loop {
+        let on_ready = |endpoint: &Endpoint| {
+            if let Some(ready) = ready.take() {
+                ready(endpoint);
+            }
+            endpoint.tcp
+        };
+        let (ended, tcp) = serve_once(&settings, on_ready, &shutdown).await?;
+        // Whoever has been given a free port goes on with that one.
+        settings.listen = tcp;
+        match ended {
+            Ended::Asked => return Ok(()),
+            Ended::ForRoom => tracing::warn!("there is room again: the ledger is opened anew"),
+        }
+    }
+}
+
+/// One life: from opening the ledger to closing it.
+async fn serve_once(
+    settings: &Settings,
+    ready: impl FnOnce(&Endpoint) -> Option<SocketAddr>,
+    shutdown: &CancellationToken,
+) -> Result<(Ended, Option<SocketAddr>), Error> {
+    let data_dir = settings.data_dir.clone();
+    upkeep::refuse_unfinished(&data_dir)?;
     let lease_period_ms = u64::try_from(settings.worker_lost_after.as_millis()).unwrap_or(u64::MAX / 4);
     let folder = data_dir.clone();
     let (ledger, core) = blocking(move || {
@@ -70,14 +128,20 @@ pub async fn run(
     let token = Token::ensure(&data_dir)?;
     let blobs = Blobs::open(&data_dir.join("blobs"), readers.clone(), writer.blob_writer())?;
     let stores = Stores { readers, blobs, logs: Logs::new(data_dir.join("logs")) };
+    let space = Space::look(&data_dir, settings.marks)
+        .map_err(|source| Error::Space { folder: data_dir.clone(), source })?;
+    let (looks, space) = watch::channel(space);
     // The loop may end by itself; what is served then ends with it.
     let stop = shutdown.child_token();
     let tasks = Tasks::new(stop.clone());
-    let (mut driver, handle) = Driver::new(core, writer, stores, tasks.clone());
+    let (mut driver, handle) = Driver::new(core, writer, stores, tasks.clone(), space);
     let incarnation = driver.begin().await?;
     let listeners = Listeners::bind(&data_dir, settings.listen).await?;
-    let routes = serve::routes(&handle).await?;
+    let upkeep = Upkeep::new(&data_dir, settings.retention, handle.clone());
+    let routes = serve::routes(&handle, &upkeep).await?;
     drop(handle);
+    tasks.until_shutdown(space::watch(data_dir.clone(), settings.marks, looks));
+    tasks.until_shutdown(upkeep.sweep_regularly());
     let traces = listeners.traces();
     let endpoint = listeners.endpoint.clone();
     if let Some(listener) = listeners.tcp {
@@ -85,7 +149,7 @@ pub async fn run(
     }
     tasks.start(serve::unix(listeners.unix, routes, stop.clone()));
     tracing::info!(%incarnation, socket = %endpoint.socket.display(), tcp = ?endpoint.tcp, "ready");
-    ready(&endpoint);
+    let tcp = ready(&endpoint);
     let ran = driver.run().await;
     stop.cancel();
     tasks.end(GRACE).await;
@@ -95,5 +159,5 @@ pub async fn run(
         }
     }
     drop(lock);
-    Ok(ran?)
+    Ok((ran?, tcp))
 }

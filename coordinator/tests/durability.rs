@@ -20,8 +20,7 @@ const DATA_DIR: &str = "WINDLASS_TEST_DATA_DIR";
 fn child_coordinator() {
     let Some(data_dir) = std::env::var_os(DATA_DIR) else { return };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let settings =
-        Settings { data_dir: data_dir.into(), listen: None, worker_lost_after: Duration::from_secs(30) };
+    let settings = Settings::new(data_dir.into());
     let ended = runtime.block_on(run(settings, |_| {}, CancellationToken::new()));
     std::process::exit(i32::from(ended.is_err()));
 }

@@ -13,12 +13,13 @@ pub const DOMAIN: &str = "windlass";
 /// The one map from a refusal to a status.
 pub fn to_status(refusal: &Refusal) -> Status {
     let code = match refusal {
-        Refusal::NotFound { .. } => Code::NotFound,
+        Refusal::NotFound { .. } | Refusal::Removed { .. } => Code::NotFound,
+        Refusal::ReadOnly { .. } => Code::Unavailable,
         Refusal::Ambiguous { .. } | Refusal::Malformed { .. } | Refusal::RequestId { .. } => {
             Code::InvalidArgument
         }
         Refusal::RequestReused { .. } => Code::AlreadyExists,
-        Refusal::TooMuch { .. } => Code::ResourceExhausted,
+        Refusal::TooMuch { .. } | Refusal::NoRoom { .. } => Code::ResourceExhausted,
         // A stale number stays stale: it is not for trying again.
         Refusal::FactsMoved => Code::Aborted,
         Refusal::Unsupported { .. } => Code::Unimplemented,
@@ -46,6 +47,9 @@ pub fn to_status(refusal: &Refusal) -> Status {
 /// Where the refusal points: field, path, line.
 fn place(refusal: &Refusal) -> Vec<(&'static str, String)> {
     match refusal {
+        Refusal::NotFound { what, name } => {
+            vec![("missing_kind", (*what).to_owned()), ("missing_name", name.clone())]
+        }
         Refusal::Malformed { field, .. } => vec![("field", (*field).to_owned())],
         Refusal::Binding { key, .. } | Refusal::Unsupported { key } => vec![("field", (*key).to_owned())],
         Refusal::Lever { field, .. } => vec![("field", field.clone())],
@@ -79,6 +83,8 @@ pub struct Received {
     pub problems: Vec<Problem>,
     /// What the process should exit with.
     pub exit_code: u8,
+    /// For what is not there: its kind (`campaign`, `worker`, …) and the name that was asked for.
+    pub missing: Option<(String, String)>,
 }
 
 /// Reads a status that [`to_status`] made, or any other.
@@ -96,6 +102,11 @@ pub fn from_status(status: &Status) -> Received {
                 .and_then(|list| serde_json::from_str(list).ok())
                 .unwrap_or_default(),
             exit_code: info.metadata.get("exit_code").and_then(|code| code.parse().ok()).unwrap_or(1),
+            missing: info
+                .metadata
+                .get("missing_kind")
+                .cloned()
+                .zip(info.metadata.get("missing_name").cloned()),
         },
         None => Received {
             reason: format!("{:?}", status.code()).to_uppercase(),
@@ -104,6 +115,7 @@ pub fn from_status(status: &Status) -> Received {
             remedy: None,
             problems: Vec::new(),
             exit_code: transport_exit_code(status.code()) as u8,
+            missing: None,
         },
     }
 }
@@ -129,7 +141,10 @@ mod tests {
         assert_eq!(received.rule.as_deref(), Some("P2"));
         assert_eq!(received.exit_code, ExitCode::Refused as u8);
         assert_eq!(received.message, refusal.to_string());
-        assert!(received.remedy.is_some());
+        assert!(received.remedy.is_some() && received.missing.is_none());
+        let absent = Refusal::NotFound { what: "campaign", name: "digts".to_owned() };
+        let received = from_status(&to_status(&absent));
+        assert_eq!(received.missing, Some(("campaign".to_owned(), "digts".to_owned())));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::id::{
 use crate::lever::{Lever, Pin};
 use crate::path::TreePath;
 use crate::plan::Deliverable;
+use crate::reference::Evidence;
 use serde::{Deserialize, Serialize};
 
 /// One row of the ledger.
@@ -382,6 +383,18 @@ pub enum Body {
         /// Which.
         worker: WorkerId,
     },
+    /// Evidence of a decided iteration was removed because its time was over; the digests that records
+    /// name stay in the ledger.
+    EvidenceRemoved {
+        /// The iteration.
+        iteration: IterationNumber,
+        /// Which part of its evidence.
+        evidence: Evidence,
+        /// How much that was.
+        bytes: u64,
+        /// Which retention asked for it, as a sentence's end: `outputs are kept for 30 d`.
+        why: String,
+    },
     /// The owner lifts the quarantine of a device; its worker looks again (I9).
     DeviceReleased {
         /// Whose device.
@@ -395,7 +408,7 @@ pub enum Body {
 
 impl Body {
     /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
-    pub const KINDS: [&'static str; 25] = [
+    pub const KINDS: [&'static str; 26] = [
         "incarnation_started",
         "campaign_created",
         "campaign_paused",
@@ -419,6 +432,7 @@ impl Body {
         "iteration_decided",
         "worker_drained",
         "worker_undrained",
+        "evidence_removed",
         "device_released",
         "request_answered",
     ];
@@ -449,49 +463,9 @@ impl Body {
             Self::IterationDecided { .. } => "iteration_decided",
             Self::WorkerDrained { .. } => "worker_drained",
             Self::WorkerUndrained { .. } => "worker_undrained",
+            Self::EvidenceRemoved { .. } => "evidence_removed",
             Self::DeviceReleased { .. } => "device_released",
             Self::RequestAnswered {} => "request_answered",
-        }
-    }
-
-    /// The blobs that this record names and that must be durable before it (I16): trees, change,
-    /// scripts, outputs.
-    pub fn blobs(&self) -> Vec<Digest> {
-        use crate::lever::{Change, Edit};
-        use crate::plan::Script;
-        fn scripts(plan: &[Deliverable]) -> impl Iterator<Item = Digest> + '_ {
-            plan.iter().filter_map(|row| match &row.script {
-                Script::Blob { digest, .. } => Some(*digest),
-                Script::Named(_) => None,
-            })
-        }
-        match self {
-            Self::CampaignCreated { bindings, tree, .. } => {
-                let w = &bindings.windlass;
-                let plans = [&w.baseline, &w.always, &w.diagnostics];
-                std::iter::once(*tree).chain(plans.into_iter().flat_map(|plan| scripts(plan))).collect()
-            }
-            Self::LeverQueued { document, base, changed, .. } => {
-                let mut blobs = vec![*base, *changed];
-                match &document.change {
-                    Change::Patch(patch) => blobs.push(*patch),
-                    Change::Files(files) => blobs.extend(files.values().filter_map(|edit| match edit {
-                        Edit::Write(digest) => Some(*digest),
-                        Edit::Delete => None,
-                    })),
-                }
-                blobs.extend(document.fixes.iter().map(|fix| fix.patch));
-                blobs.extend(scripts(&document.analysis));
-                blobs
-            }
-            Self::IterationOpened { tree, .. } | Self::FixApplied { tree, .. } => vec![*tree],
-            Self::AttemptEnded { outcome, .. } => outcome
-                .results
-                .into_iter()
-                .chain(outcome.outputs.iter().filter_map(|output| output.digest))
-                .collect(),
-            Self::DeliverableAccepted { digest, .. } => vec![*digest],
-            _ => Vec::new(),
         }
     }
 }

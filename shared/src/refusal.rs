@@ -3,13 +3,14 @@
 
 use crate::digest::Digest;
 use crate::path::PathError;
+use crate::size::Size;
 use serde::{Deserialize, Serialize};
 
 /// A request that is refused; nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No such thing, or not the caller's to see.
-    #[error("there is no {what} {name:?}")]
+    #[error("there is no {what} {}", shown(what, name))]
     NotFound {
         /// `campaign`, `lever`, `iteration`, `worker`, `file`, `blob`.
         what: &'static str,
@@ -181,6 +182,50 @@ pub enum Refusal {
         /// The bound.
         limit: u64,
     },
+    /// The disk of the coordinator's data folder is nearly full: nothing new is taken (I17).
+    #[error("the disk of {folder} has {} left, and below {} the coordinator takes nothing new", Size { bytes: *free_bytes }, Size { bytes: *mark_bytes })]
+    NoRoom {
+        /// The data folder.
+        folder: String,
+        /// Free bytes there.
+        free_bytes: u64,
+        /// The mark.
+        mark_bytes: u64,
+    },
+    /// The ledger could not be written: nothing is changed any more, reads go on (I17).
+    #[error("the coordinator only reads: its ledger could not be written ({problem})")]
+    ReadOnly {
+        /// What failed.
+        problem: String,
+        /// Whether it goes on by itself once there is room.
+        waits_for_room: bool,
+    },
+    /// Evidence that was removed when its time was over.
+    #[error("the {evidence} of iteration {iteration} were removed on {}: {why}", day(*wall_ms))]
+    Removed {
+        /// `logs`, `outputs`, `artifacts`.
+        evidence: &'static str,
+        /// Whose.
+        iteration: u32,
+        /// When, wall time.
+        wall_ms: i64,
+        /// Why.
+        why: String,
+    },
+    /// Two versions of Windlass that do not work together.
+    #[error(
+        "this {caller} is windlass {theirs} and the coordinator is windlass {ours}; they work together at most one minor release apart"
+    )]
+    Version {
+        /// `client` or `worker`.
+        caller: &'static str,
+        /// The caller's.
+        theirs: String,
+        /// The coordinator's.
+        ours: String,
+        /// Whether the caller's is the older one.
+        caller_is_older: bool,
+    },
     /// More than one thing is wrong: each is said, so that all can be repaired at once.
     #[error("{}", list(problems, *more))]
     Several {
@@ -192,6 +237,12 @@ pub enum Refusal {
     /// The facts have moved since they were gathered; they are gathered again. Never leaves the driver.
     #[error("the facts have moved")]
     FactsMoved,
+}
+
+/// A moment's day, in UTC.
+fn day(wall_ms: i64) -> String {
+    let moment = jiff::Timestamp::from_millisecond(wall_ms);
+    moment.map_or_else(|_| format!("{wall_ms} ms"), |moment| moment.strftime("%Y-%m-%d").to_string())
 }
 
 /// The most problems that one refusal tells: with their remedies they fit the 16 KiB that the headers of an
@@ -253,6 +304,11 @@ pub enum ExitCode {
     WaitEnded = 6,
 }
 
+/// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
+fn shown(what: &str, name: &str) -> String {
+    if matches!(what, "iteration" | "lever" | "log") { name.to_owned() } else { format!("{name:?}") }
+}
+
 impl Refusal {
     /// The one problem that there is, or all of them as one refusal.
     ///
@@ -293,6 +349,7 @@ impl Refusal {
             Self::Stale { .. } => "I5",
             Self::Several { problems, .. } => return problems.first().and_then(Self::rule),
             Self::AbsentBlob { .. } => "I16",
+            Self::NoRoom { .. } | Self::ReadOnly { .. } => "I17",
             _ => return None,
         })
     }
@@ -321,6 +378,10 @@ impl Refusal {
             Self::AbsentBlob { .. } => "ABSENT_BLOB",
             Self::Stale { .. } => "STALE",
             Self::TooMuch { .. } => "TOO_MUCH",
+            Self::NoRoom { .. } => "NO_ROOM",
+            Self::ReadOnly { .. } => "READ_ONLY",
+            Self::Removed { .. } => "REMOVED",
+            Self::Version { .. } => "VERSION",
             Self::Several { .. } => "SEVERAL",
             Self::FactsMoved => "FACTS_MOVED",
         }
@@ -348,6 +409,16 @@ impl Refusal {
             Self::RequestReused { .. } => "use a new request id for a new request",
             Self::Unsupported { .. } => "leave it out for now",
             Self::Ambiguous { .. } => "write more of the name",
+            Self::NoRoom { .. } => {
+                "free space there, or let `windlass gc` do it; the coordinator goes on by itself"
+            }
+            Self::ReadOnly { waits_for_room: true, .. } => {
+                "free space on its disk; the coordinator then opens its ledger again by itself"
+            }
+            Self::ReadOnly { .. } => "look after its disk, then start the coordinator again",
+            Self::Version { caller_is_older: true, caller: "worker", .. } => "upgrade windlass on the worker",
+            Self::Version { caller_is_older: true, .. } => "upgrade this windlass",
+            Self::Version { .. } => "upgrade the coordinator",
             Self::Tree { .. } => "take it out of the workspace, or name it under windlass.exclude",
             Self::NotFound { what: "campaign", .. } => "`windlass campaigns` lists them",
             Self::NotFound { what: "campaign or worker", .. } => {
@@ -364,7 +435,9 @@ impl Refusal {
     /// Its exit code.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::NotFound { .. } => ExitCode::NotFound,
+            Self::NotFound { .. } | Self::Removed { .. } => ExitCode::NotFound,
+            Self::NoRoom { .. } | Self::ReadOnly { .. } => ExitCode::Unavailable,
+            Self::Version { .. } => ExitCode::Failed,
             Self::Ambiguous { .. } | Self::Malformed { .. } => ExitCode::Usage,
             Self::FactsMoved => ExitCode::Unavailable,
             _ => ExitCode::Refused,

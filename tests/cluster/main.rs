@@ -3,12 +3,14 @@
 
 mod harness;
 mod project;
+mod reading;
 
 mod access;
 mod campaign;
 mod crash;
 mod demo;
 mod device;
+mod docs;
 mod gate;
 mod interrupt;
 mod lost;

@@ -16,6 +16,7 @@ use windlass_proto::MESSAGE_MAX_BYTES;
 use windlass_proto::v1::artifact_service_client::ArtifactServiceClient;
 use windlass_proto::v1::log_service_client::LogServiceClient;
 use windlass_proto::v1::worker_service_client::WorkerServiceClient;
+use windlass_shared::version;
 
 /// A silent peer is suspected within 3 s: one ping a second, two more to answer (DESIGN "Wire").
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
@@ -38,7 +39,7 @@ pub enum Endpoint {
     },
 }
 
-/// Puts the token on every call.
+/// Puts this version, and the token, on every call.
 #[derive(Clone, Debug)]
 pub struct Bearer {
     value: Option<MetadataValue<Ascii>>,
@@ -46,6 +47,9 @@ pub struct Bearer {
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let metadata = request.metadata_mut();
+        metadata.insert(version::HEADER, MetadataValue::from_static(env!("CARGO_PKG_VERSION")));
+        metadata.insert(version::ROLE_HEADER, MetadataValue::from_static(version::WORKER));
         if let Some(value) = &self.value {
             request.metadata_mut().insert("authorization", value.clone());
         }

@@ -10,7 +10,7 @@ mod watch;
 
 pub(crate) use blocking::blocking;
 pub use end_runs::end_runs;
-pub(crate) use watch::shim as shim_ended;
+pub(crate) use watch::{readable_when, shim as shim_ended};
 
 use crate::client::Client;
 use crate::collect;
@@ -19,6 +19,7 @@ use crate::durable;
 use crate::error::Error;
 use crate::logs::{self, Beginning};
 use crate::prepare;
+
 use crate::settings::Settings;
 use crate::shim::{self, Spec};
 use crate::shop::{Backoff, Shop};
@@ -129,6 +130,8 @@ impl Driver {
         let topology = device::topology();
         let info = WorkerInfo {
             labels: settings.labels.clone(),
+            isolation: shop.ground.machine().levels(),
+            containment: Some(shop.ground.machine().containment()),
             cpus: u32::try_from(topology.len()).unwrap_or(u32::MAX),
             memory_bytes: device::host_memory_bytes(),
             ..WorkerInfo::named(shop.work.id().clone(), name, version)
@@ -278,6 +281,7 @@ impl Driver {
             tracing::warn!("this worker offers no device: nothing will be run on it");
         }
         self.looked = true;
+        self.shop.ground.note(devices);
         self.seen = devices.to_vec();
     }
 
@@ -398,7 +402,7 @@ impl Driver {
         let (devices, is_stopped) = (self.devices.clone(), self.host.is_stopped(key));
         self.tasks.spawn(async move {
             let buried = match &exit {
-                None => Some(collect::bury(&order, model.clone()).await),
+                None => Some(collect::bury(&shop, &order, model.clone()).await),
                 Some(_) => None,
             };
             whole.send_replace(true);

@@ -1,4 +1,13 @@
 //! Documents on disk that are whole or not there: written beside, synced, renamed. Knows no meaning.
+//!
+//! A document is a line that says its version and the checksum of what follows, and then JSON:
+//!
+//! ```text
+//! windlass-spool 1 <BLAKE3 of the version and the rest, in hex>
+//! {"key": …}
+//! ```
+//!
+//! Version 0 had no such line; it is understood. A later version is refused by name and kept as it is.
 
 use crate::error::Error;
 use serde::Serialize;
@@ -7,9 +16,52 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes `value` as JSON so that after a crash the old bytes or the new ones are there, never half.
+/// The version that is written.
+pub const VERSION: u32 = 1;
+/// How every document from version 1 on begins.
+const MAGIC: &str = "windlass-spool ";
+/// The longest first line, bytes: a document without one in this much is none.
+const HEAD_MAX_BYTES: usize = 200;
+
+/// A document's bytes.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let body = serde_json::to_vec(value).expect("our documents are always representable");
+    let mut bytes = format!("{MAGIC}{VERSION} {}\n", checksum(VERSION, &body)).into_bytes();
+    bytes.extend(body);
+    bytes
+}
+
+/// Of version and contents together, in every version: a torn line must not read as another version's.
+fn checksum(version: u32, body: &[u8]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&version.to_le_bytes()).update(body).finalize().to_hex().to_string()
+}
+
+/// What a document's bytes say; `path` is where they were read.
+pub fn decode<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, Error> {
+    let body = if bytes.first() == Some(&b'{') { bytes } else { body(path, bytes)? };
+    serde_json::from_slice(body).map_err(|source| Error::Document { path: path.to_owned(), source })
+}
+
+/// What follows the first line, if it is what was written.
+fn body<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8], Error> {
+    let torn = || Error::Torn(path.to_owned());
+    let end = bytes.iter().take(HEAD_MAX_BYTES).position(|&byte| byte == b'\n').ok_or_else(torn)?;
+    let head = std::str::from_utf8(&bytes[..end]).ok().and_then(|head| head.strip_prefix(MAGIC));
+    let mut words = head.ok_or_else(torn)?.split(' ');
+    let version: u32 = words.next().and_then(|word| word.parse().ok()).ok_or_else(torn)?;
+    let body = &bytes[end + 1..];
+    let whole = words.next().is_some_and(|word| word == checksum(version, body));
+    match version {
+        _ if !whole => Err(torn()),
+        VERSION => Ok(body),
+        version => Err(Error::NewerSpool { path: path.to_owned(), version, known: VERSION }),
+    }
+}
+
+/// Writes `value` so that after a crash the old bytes or the new ones are there, never half.
 pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
-    let bytes = serde_json::to_vec(value).expect("our documents are always representable");
+    let bytes = encode(value);
     let beside = path.with_extension("new");
     let mut file = File::create(&beside).map_err(Error::file("create", &beside))?;
     file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(Error::file("write", &beside))?;
@@ -19,16 +71,54 @@ pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
 
 /// Reads a document; `None` when there is none.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::file("read", path)(error)),
-    };
-    let parsed = serde_json::from_slice(&bytes);
-    parsed.map(Some).map_err(|source| Error::Document { path: path.to_owned(), source })
+    match fs::read(path) {
+        Ok(bytes) => decode(path, &bytes).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::file("read", path)(error)),
+    }
 }
 
 /// Makes a rename in `folder` outlive a power cut.
 pub fn sync_folder(folder: &Path) -> Result<(), Error> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::file("sync folder", folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    type Document = BTreeMap<String, u32>;
+
+    fn document() -> Document {
+        BTreeMap::from([("code".to_owned(), 3), ("bytes".to_owned(), 1024)])
+    }
+
+    #[test]
+    fn a_torn_or_flipped_document_is_never_read_as_another() {
+        let (path, bytes) = (Path::new("/spool/exit.json"), encode(&document()));
+        assert_eq!(decode::<Document>(path, &bytes).expect("whole"), document());
+        for length in 0..bytes.len() {
+            assert!(decode::<Document>(path, &bytes[..length]).is_err(), "cut at {length}");
+        }
+        for at in 0..bytes.len() {
+            for flip in [0x01, 0x02, 0x0c, 0x80] {
+                let mut bytes = bytes.clone();
+                bytes[at] ^= flip;
+                let problem = decode::<Document>(path, &bytes).expect_err("damaged").chain();
+                assert!(problem.contains("/spool/exit.json"), "byte {at}: {problem}");
+                assert!(!problem.contains("newer"), "byte {at} does not make it another version: {problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_older_version_is_understood_and_a_newer_one_is_refused_by_name() {
+        let (path, body) = (Path::new("/spool/exit.json"), br#"{"code":3,"bytes":1024}"#);
+        assert_eq!(decode::<Document>(path, body).expect("version 0"), document());
+        let newer = format!("{MAGIC}{} {} and more\n", VERSION + 1, checksum(VERSION + 1, b"new things"));
+        let problem = decode::<Document>(path, &[newer.as_bytes(), b"new things"].concat());
+        let problem = problem.expect_err("nobody knows what it says").chain();
+        assert!(problem.contains("newer windlass") && problem.contains("/spool/exit.json"), "{problem}");
+    }
 }

@@ -112,6 +112,44 @@ pub enum Error {
         /// What it said.
         reason: String,
     },
+    /// A command did not start; the process that tried has said why.
+    #[error("{reason}")]
+    Start {
+        /// The whole chain of its problem.
+        reason: String,
+    },
+    /// Landlock would not shut a run in.
+    #[error("failed to shut the run in with Landlock: {problem}")]
+    Landlock {
+        /// Why not.
+        problem: String,
+    },
+    /// What the order asks for is not to be had on this machine; nothing is run with less.
+    #[error("{what} is not to be had on this worker: {problem}; {remedy}")]
+    Unavailable {
+        /// What was asked for.
+        what: String,
+        /// Why it is not to be had.
+        problem: String,
+        /// What its owner can do.
+        remedy: &'static str,
+    },
+    /// A document whose bytes are not what was written.
+    #[error("the document {} is torn or damaged: its checksum does not fit", .0.display())]
+    Torn(PathBuf),
+    /// A document of a later version of this program.
+    #[error(
+        "{} was written by a newer windlass (spool version {version}, this one reads up to {known}): start \
+         that version on this work folder again, or move the folder away", path.display()
+    )]
+    NewerSpool {
+        /// Which.
+        path: PathBuf,
+        /// Its version.
+        version: u32,
+        /// What can be read.
+        known: u32,
+    },
     /// The worker's log is shorter than what is acknowledged: two logs were mixed up.
     #[error("the log is at {have} bytes but {acknowledged} are acknowledged")]
     LogOffset {

@@ -83,6 +83,29 @@ pub fn user(pid: Pid) -> Option<u32> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// How many threads a process has.
+pub fn threads(pid: Pid) -> Option<u64> {
+    field(&fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?, "Threads:")
+}
+
+/// What a process has in memory, what it shares with others counted whole.
+pub fn resident_bytes(pid: Pid) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_nonzero())).ok()?;
+    let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// What a process has in memory, what it shares counted by its part.
+pub fn fair_bytes(pid: Pid) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero())).ok()?;
+    field(&text, "Pss:").map(|kib| kib << 10)
+}
+
+/// The first number of the line that begins with `name`.
+fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next()?.parse().ok())
+}
+
 /// The name of a user of this machine, as its own files have it.
 fn user_name(uid: u32) -> Option<String> {
     let text = fs::read_to_string("/etc/passwd").ok()?;
@@ -131,5 +154,9 @@ mod tests {
         assert_eq!(own.parent, rustix::process::getppid().expect("a parent").as_raw_nonzero().get());
         assert!(own.start_ticks > 0);
         assert!(all().any(|pid| pid == own.pid));
+        assert!(threads(own.pid).is_some_and(|count| count > 0));
+        let (whole, part) =
+            (resident_bytes(own.pid).expect("readable"), fair_bytes(own.pid).expect("readable"));
+        assert!(whole > 0 && part > 0 && part < 2 * whole, "{part} of {whole}");
     }
 }

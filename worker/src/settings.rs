@@ -24,6 +24,9 @@ pub struct Settings {
     pub cache_max_bytes: Option<u64>,
     /// Copies each workspace, also where overlays could be mounted.
     pub copies: bool,
+    /// Folders that no run reads or writes beside the work folder: the coordinator's data folder, where it
+    /// is on this machine.
+    pub hidden: Vec<PathBuf>,
     /// The binary that is started as `<exe> shim <dir>`.
     pub exe: PathBuf,
 }
@@ -41,6 +44,7 @@ impl Settings {
             nvml_library: std::env::var_os("WINDLASS_NVML_LIBRARY"),
             cache_max_bytes: None,
             copies: false,
+            hidden: Vec::new(),
             exe: std::env::current_exe()?,
         })
     }

@@ -3,6 +3,7 @@
 use crate::blobs::Cache;
 use crate::client::Client;
 use crate::error::Error;
+use crate::sandbox::{self, Ground};
 use crate::settings::Settings;
 use crate::setup::{self, Setups};
 use crate::shim;
@@ -41,6 +42,8 @@ pub struct Shop {
     pub mounts: bool,
     /// The binary that is started as `<exe> shim <dir>`.
     pub exe: Arc<Path>,
+    /// What the machine can do around a run.
+    pub ground: Arc<Ground>,
 }
 
 impl Shop {
@@ -52,14 +55,18 @@ impl Shop {
         cache.evict()?;
         let trees = Trees::open(&work.trees())?;
         let mounts = !settings.copies
-            && match shim::probe(&settings.exe, &work.probe()) {
+            && match shim::probe_overlay(&settings.exe, &work.probe()) {
                 Ok(()) => true,
                 Err(reason) => {
                     tracing::info!(reason, "workspaces are copied: no overlay can be mounted here");
                     false
                 }
             };
+        let mut hidden = settings.hidden.clone();
+        hidden.push(work.root().to_owned());
+        let ground = Ground::new(sandbox::Machine::probe(&settings.exe), hidden);
         Ok(Self {
+            ground: Arc::new(ground),
             work: Arc::new(work),
             cache: Arc::new(cache),
             client,

@@ -26,14 +26,14 @@ pub struct ManArgs {
 pub fn run(args: &Args, session: &Session) -> Result<(), Error> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "windlass", &mut script);
-    session.write(&script)
+    session.raw(&script)
 }
 
 /// Prints or writes the pages.
 pub fn man(args: &ManArgs, session: &Session) -> Result<(), Error> {
     let mut root = Cli::command();
     root.build();
-    let Some(dir) = &args.dir else { return session.write(&render(&root, "windlass")?) };
+    let Some(dir) = &args.dir else { return session.raw(&render(&root, "windlass")?) };
     let failed = |source| Error::File { operation: "write", path: dir.clone(), source };
     std::fs::create_dir_all(dir).map_err(failed)?;
     let pages = write(&root, "windlass", dir)?;

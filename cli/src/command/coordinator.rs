@@ -6,6 +6,9 @@ use crate::process::signals::Signals;
 use crate::session::Session;
 use std::net::SocketAddr;
 use std::time::Duration;
+use windlass_coordinator::space::Marks;
+use windlass_coordinator::upkeep::Retention;
+use windlass_shared::size::Size;
 use windlass_shared::time::Span;
 
 /// Below this a healthy worker would be lost between two of its reports, milliseconds.
@@ -21,6 +24,21 @@ pub struct Args {
     #[arg(long, env = "WINDLASS_WORKER_LOST_AFTER", value_name = "SPAN", default_value = "30 s",
           value_parser = Span::parse)]
     pub worker_lost_after: Span,
+    /// Warn when less is free on the disk of the data folder [default: 2 GiB, or a tenth of a small disk]
+    #[arg(long, value_name = "SIZE", value_parser = Size::parse)]
+    pub disk_warn_below: Option<Size>,
+    /// Take nothing new when less is free there [default: 1 GiB, or a twentieth of a small disk]
+    #[arg(long, value_name = "SIZE", value_parser = Size::parse)]
+    pub disk_stop_below: Option<Size>,
+    /// How long logs are kept after their iteration was decided [default: for ever]
+    #[arg(long, value_name = "SPAN", value_parser = Span::parse)]
+    pub keep_logs: Option<Span>,
+    /// The same for outputs and artifacts [default: for ever]
+    #[arg(long, value_name = "SPAN", value_parser = Span::parse)]
+    pub keep_outputs: Option<Span>,
+    /// How long `gc` leaves a blob that nothing names alone after it was last asked for
+    #[arg(long, value_name = "SPAN", default_value = "48 h", value_parser = Span::parse)]
+    pub keep_unnamed: Span,
     /// End when the other end of this descriptor is closed
     #[arg(long, hide = true, value_name = "N")]
     pub lifeline_fd: Option<u32>,
@@ -35,6 +53,15 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         data_dir: session.data_dir.clone(),
         listen: args.listen,
         worker_lost_after: Duration::from_millis(args.worker_lost_after.ms.max(LOST_AFTER_MIN_MS)),
+        marks: Marks {
+            warn_bytes: args.disk_warn_below.map(|size| size.bytes),
+            stop_bytes: args.disk_stop_below.map(|size| size.bytes),
+        },
+        retention: Retention {
+            unnamed: Duration::from_millis(args.keep_unnamed.ms),
+            logs: args.keep_logs.map(|span| Duration::from_millis(span.ms)),
+            outputs: args.keep_outputs.map(|span| Duration::from_millis(span.ms)),
+        },
     };
     // It says itself where it can be reached, and leaves endpoint.json for clients.
     let serving = windlass_coordinator::run(settings, |_| {}, shutdown.clone());

@@ -44,5 +44,5 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     if session.is_live() {
         return session.print(&neutral_block(&String::from_utf8_lossy(&diff)));
     }
-    session.write(&diff)
+    session.raw(&diff)
 }

@@ -1,10 +1,15 @@
-//! `windlass ledger verify`: offline, read-only.
+//! `windlass ledger …`: the ledger's own upkeep, in the data folder itself, beside a running coordinator or
+//! without one.
+
+mod backup;
+mod export;
+mod verify;
 
 use crate::error::Error;
 use crate::session::Session;
 use clap::Subcommand;
-use serde::Serialize;
-use windlass_coordinator::ledger::VerifyError;
+use std::path::{Path, PathBuf};
+use windlass_coordinator::upkeep;
 use windlass_shared::refusal::Refusal;
 
 /// What to do with the ledger.
@@ -12,35 +17,54 @@ use windlass_shared::refusal::Refusal;
 pub enum Command {
     /// Check every record and blob, and print the head's hash
     Verify {},
-}
-
-#[derive(Serialize)]
-struct Verified {
-    data_dir: String,
-    records: u64,
-    blobs: u64,
-    head: String,
+    /// Copy ledger, blobs and logs into a folder, while campaigns run; what is there is not copied again
+    Backup {
+        /// A new or empty folder, or one with an earlier backup of this ledger
+        #[arg(value_name = "DEST")]
+        dest: PathBuf,
+        /// Leave the logs of runs out
+        #[arg(long)]
+        no_logs: bool,
+    },
+    /// Make a data folder of a backup; start a coordinator on it with --data-dir
+    Restore {
+        /// The backup
+        #[arg(value_name = "SRC")]
+        source: PathBuf,
+        /// A new or empty folder
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Print every record as a line of JSON, with its place in the hash chain
+    Export {
+        /// Only this campaign's: id, name, or a unique prefix of either
+        #[arg(value_name = "C")]
+        campaign: Option<String>,
+        /// Write to a file, which appears when it is whole
+        #[arg(long, short = 'o', value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 /// Does it, in the session's data folder.
 pub fn run(command: Command, session: &Session) -> Result<(), Error> {
-    let Command::Verify {} = command;
-    let data_dir = session.data_dir.clone();
-    let found = windlass_coordinator::ledger::verify(&data_dir).map_err(|problem| match problem {
-        VerifyError::Absent { .. } => {
-            Refusal::NotFound { what: "ledger", name: data_dir.display().to_string() }.into()
-        }
-        problem => Error::Ledger { data_dir: data_dir.clone(), source: Box::new(problem) },
-    })?;
-    let verified = Verified {
-        data_dir: data_dir.display().to_string(),
-        records: found.records,
-        blobs: found.blobs,
-        head: found.head.to_string(),
-    };
-    if session.is_json() {
-        return session.json("windlass.ledger_verification/1", &verified);
+    match command {
+        Command::Verify {} => verify::run(session),
+        Command::Backup { dest, no_logs } => backup::take(&dest, no_logs, session),
+        Command::Restore { source, dir } => backup::restore(&source, &dir, session),
+        Command::Export { campaign, out } => export::run(campaign.as_deref(), out.as_deref(), session),
     }
-    session.say(&format!("{} records and {} blobs are whole; the head is", found.records, found.blobs));
-    session.print(&format!("{}\n", verified.head))
+}
+
+/// There is no ledger where one was looked for.
+fn absent(folder: &Path) -> Error {
+    Refusal::NotFound { what: "ledger", name: folder.display().to_string() }.into()
+}
+
+/// What became of upkeep, for people.
+fn failed(error: upkeep::Error) -> Error {
+    match error {
+        upkeep::Error::Absent { path } => absent(&path),
+        error => Error::Upkeep(Box::new(error)),
+    }
 }

@@ -3,9 +3,8 @@
 use super::propose;
 use crate::client::Client;
 use crate::error::Error;
-use crate::render::page::Page;
-use crate::render::text::neutral;
-use crate::render::views;
+use crate::render::lever::page;
+use crate::render::{units, views};
 use crate::session::Session;
 use clap::Subcommand;
 use serde::Serialize;
@@ -16,7 +15,7 @@ use windlass_proto::v1::{
     GetLeverRequest, ListLeversRequest, MoveLeverRequest, RetireLeverRequest, RetryLeverRequest,
 };
 use windlass_shared::id::LeverNumber;
-use windlass_shared::record::{Body, Record};
+use windlass_shared::record::Record;
 use windlass_shared::view::LeverView;
 
 /// What to do with the queue.
@@ -132,7 +131,7 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
             if session.is_json() {
                 return session.json("windlass.levers/1", &Listing { campaign, levers });
             }
-            session.print(&views::levers(&levers, session.width()))
+            session.print(&views::levers(&levers, units::now_ms(), session.width()))
         }
         Command::Show(one) => show(&client, session, one).await,
         Command::Retire(One { campaign, lever }) => {
@@ -211,27 +210,5 @@ async fn show(client: &Client, session: &Session, one: One) -> Result<(), Error>
     if session.is_json() {
         return session.json("windlass.lever/1", &shown);
     }
-    let heading = format!("{}  {}", shown.lever.lever, neutral(&shown.lever.title));
-    let mut page = Page::new(&heading, session.width());
-    page.line("state", &neutral(&views::lever_state(&shown.lever.state)));
-    page.line("kind", &neutral(&shown.lever.lever_kind));
-    if let Body::LeverQueued { document, pin, .. } = &shown.record.body {
-        let files: Vec<&str> = document.files.iter().map(|file| file.as_str()).collect();
-        page.line("files", &files.join(", "));
-        page.line("predicts", &neutral(&document.prediction));
-        if let Some(anchor) = &document.anchor {
-            let compare = anchor.compare.as_ref().map_or(String::new(), |c| format!(" {c}"));
-            page.line("anchor", &format!("{}: /{}/{compare}", anchor.file, neutral(&anchor.pattern)));
-        }
-        if let Some(pin) = pin {
-            page.line("pinned", &format!("{} in iteration {}", neutral(&pin.value), pin.iteration));
-        }
-        for row in &document.analysis {
-            page.line("measures", &format!("{}: {} ({})", row.dimension, neutral(&row.question), row.output));
-        }
-        if !document.fixes.is_empty() {
-            page.line("fixes", &document.fixes.len().to_string());
-        }
-    }
-    session.print(&page.finish())
+    session.print(&page(&shown.lever, &shown.record, units::now_ms(), session.width()))
 }

@@ -53,7 +53,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let mut text = LogText::default();
     while let Some(piece) = stream.message().await? {
         if args.raw && !session.is_json() {
-            session.write(&piece.data)?;
+            session.raw(&piece.data)?;
             continue;
         }
         let shown = text.push(&piece.data);

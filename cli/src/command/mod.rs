@@ -1,5 +1,6 @@
 //! One file per subcommand: arguments, the calls it makes, what it prints.
 
+pub mod best;
 pub mod campaigns;
 pub mod cancel;
 pub mod completions;
@@ -11,16 +12,21 @@ pub mod diff;
 pub mod doctor;
 pub mod drain;
 pub mod explain;
+pub mod files;
+pub mod gc;
+pub mod get;
 pub mod ledger;
 pub mod lever;
 pub mod logs;
 pub mod plot;
 pub mod propose;
+pub mod report;
 pub mod results;
 mod role_log;
 pub mod show;
 pub mod status;
 pub mod submit;
+mod suggest;
 pub mod sync;
 pub mod up;
 pub mod update;
@@ -33,8 +39,15 @@ use crate::args::Command;
 use crate::error::Error;
 use crate::session::Session;
 
-/// Runs a command.
+/// Runs a command; a name that is not known is answered with the one that was meant.
 pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
+    match dispatch(command, session).await {
+        Err(problem) => Err(suggest::improve(problem, session).await),
+        done => done,
+    }
+}
+
+async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
     match command {
         Command::Demo(args) => Box::pin(demo::run(args, session)).await,
         Command::Up(args) => Box::pin(up::run(args, session)).await,
@@ -48,6 +61,10 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
         Command::Lever(command) => lever::run(command, session).await,
         Command::Results(args) => results::run(args, session).await,
         Command::Show(args) => show::run(args, session).await,
+        Command::Files(args) => files::run(args, session).await,
+        Command::Get(args) => get::run(args, session).await,
+        Command::Best(args) => best::run(args, session).await,
+        Command::Report(args) => report::run(args, session).await,
         Command::Diff(args) => diff::run(args, session).await,
         Command::Logs(args) => logs::run(args, session).await,
         Command::Plot(args) => plot::run(args, session).await,
@@ -66,5 +83,6 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
         Command::Man(args) => completions::man(&args, session),
         Command::Device(command) => device::run(command, session).await,
         Command::Ledger(command) => ledger::run(command, session),
+        Command::Gc(args) => gc::run(args, session).await,
     }
 }

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::history;
 use crate::layout;
 use crate::render::chart::{self, Chart};
+use crate::render::text::wrap;
 use crate::render::{svg, views};
 use crate::session::Session;
 use serde::Serialize;
@@ -66,9 +67,11 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     }
     match file {
         Some(file) => session.say(&format!("wrote {file}")),
+        None if chart.points.is_empty() => session.print("nothing is decided yet\n")?,
         None => {
             session.print(&chart::render(&chart, session.width()))?;
-            session.print(&format!("{}\n", views::best(&story)))?;
+            let columns = usize::from(session.width());
+            session.print(&format!("{}\n", wrap(&views::best(&story), columns, columns).join("\n")))?;
         }
     }
     Ok(())

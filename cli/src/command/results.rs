@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::error::Error;
 use crate::history::{self, Story};
+use crate::render::text::neutral_block;
 use crate::render::views;
 use crate::results_tsv;
 use crate::session::Session;
@@ -55,6 +56,8 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let client = Client::connect(session).await?;
     let story = history::fetch(&client, &args.campaign).await?;
     match args.format {
+        // The file's own bytes, but for a terminal.
+        Some(Format::Tsv) if session.is_live() => session.print(&neutral_block(&results_tsv::render(&story))),
         Some(Format::Tsv) => session.print(&results_tsv::render(&story)),
         Some(Format::Json) => json(session, &story),
         None if session.is_json() => json(session, &story),

@@ -3,15 +3,16 @@
 use crate::client::Client;
 use crate::download;
 use crate::error::Error;
-use crate::history::{self, Iteration, Story};
-use crate::render::iteration;
+use crate::history::{self, Account, Iteration, Story};
+use crate::render::{iteration, units};
 use crate::session::Session;
 use serde::Serialize;
 use windlass_proto::v1::GetIterationRequest;
 use windlass_proto::{document, v1};
+use windlass_shared::attempt::Kind;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::Record;
-use windlass_shared::refusal::Refusal;
+use windlass_shared::tree::Node;
 
 /// Which iteration.
 #[derive(Debug, clap::Args)]
@@ -25,10 +26,9 @@ pub struct Args {
 }
 
 #[derive(Serialize)]
-struct Whole {
-    campaign: String,
-    iteration: u32,
-    title: String,
+struct Whole<'a> {
+    #[serde(flatten)]
+    account: Account<'a>,
     records: Vec<Record>,
 }
 
@@ -37,33 +37,39 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let client = Client::connect(session).await?;
     let story = history::fetch(&client, &args.campaign).await?;
     let found = find(&story, args.iteration)?;
+    // A page with a gap is better than none.
+    let evidence = evidence(&client, found).await.unwrap_or_else(|problem| {
+        session.say(&format!("the evidence cannot be listed:\n  {}", problem.to_report().message));
+        Vec::new()
+    });
     if !session.is_json() {
-        // A page with a gap is better than none.
-        let evidence = evidence(&client, found).await.unwrap_or_else(|problem| {
-            session.say(&format!("the evidence cannot be listed:\n  {}", problem.to_report().message));
-            Vec::new()
-        });
-        return session.print(&iteration::page(&story, found, &evidence, session.width()));
+        let page = iteration::page(&story, found, &evidence, units::now_ms(), session.width());
+        return session.print(&page);
     }
     let request = GetIterationRequest { campaign: story.campaign.to_string(), iteration: args.iteration };
     let answer: v1::GetIterationResponse = client.campaigns().get_iteration(request).await?.into_inner();
     let read = |bytes: &_| document::read("record_documents", bytes).map_err(Error::from);
     let records = answer.record_documents.iter().map(|bytes| read(bytes)).collect::<Result<_, _>>()?;
-    let whole =
-        Whole { campaign: answer.campaign, iteration: args.iteration, title: found.title.clone(), records };
+    let whole = Whole { account: Account::of(&story, found, &evidence), records };
     session.json("windlass.iteration/1", &whole)
 }
 
-/// The files that an anchor can cite, beside run.log.
+/// The files that an anchor can cite.
 async fn evidence(client: &Client, iteration: &Iteration) -> Result<Vec<String>, Error> {
-    let Some(results) = iteration.results() else { return Ok(Vec::new()) };
+    let log = iteration.last_ended(Kind::Run).map(|_| "run.log".to_owned());
+    let Some(results) = iteration.results() else { return Ok(log.into_iter().collect()) };
     let manifest = download::manifest(client, results).await?;
-    Ok(manifest.entries.keys().map(ToString::to_string).collect())
+    let is_file = |node: &Node| matches!(node, Node::File { .. });
+    let files = manifest.entries.iter().filter(|(_, node)| is_file(node)).map(|(path, _)| path.to_string());
+    Ok(log.into_iter().chain(files).collect())
 }
 
 /// An iteration of a story, or the refusal that there is none.
 pub fn find(story: &Story, number: u32) -> Result<&Iteration, Error> {
-    story.iterations.get(&IterationNumber(number)).ok_or_else(|| {
-        Refusal::NotFound { what: "iteration", name: format!("{number} of {}", story.campaign) }.into()
-    })
+    let missing = || Error::NoIteration {
+        number,
+        campaign: story.campaign.to_string(),
+        latest: story.iterations.keys().last().map(|latest| latest.0),
+    };
+    story.iterations.get(&IterationNumber(number)).ok_or_else(missing)
 }

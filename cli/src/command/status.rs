@@ -3,7 +3,9 @@
 use super::lever;
 use crate::client::Client;
 use crate::error::Error;
-use crate::render::{units, views};
+use crate::history;
+use crate::notice;
+use crate::render::{status, units};
 use crate::session::Session;
 use windlass_proto::document;
 use windlass_proto::v1::GetRequest;
@@ -24,8 +26,14 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     if session.is_json() {
         return session.json("windlass.campaign/1", &view);
     }
+    notice::show(&client, session).await;
     let levers = lever::list(&client, &view.campaign.0).await?;
-    session.print(&views::campaign(&view, &levers, units::now_ms(), session.width()))
+    // A page with a gap is better than none: a very long campaign's decisions may not fit one message.
+    let decided = history::decisions(&client, &view.campaign.0).await.unwrap_or_else(|problem| {
+        session.say(&format!("the decisions cannot be listed:\n  {}", problem.to_report().message));
+        Vec::new()
+    });
+    session.print(&status::page(&view, &levers, &decided, units::now_ms(), session.width()))
 }
 
 /// A campaign's view.

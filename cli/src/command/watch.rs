@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::follow::{Event, Follower};
 use crate::history::{self, Story};
-use crate::render::{event, units};
+use crate::render::event;
 use crate::session::Session;
 use serde::Serialize;
 use windlass_shared::record::{Body, Record};
@@ -52,7 +52,8 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
                     let record = Some(record.as_ref());
                     session.json("windlass.event/1", &Happened { incarnation, record, view: None })?;
                 } else if let Some(line) = event::line(record, story.as_ref()) {
-                    session.print(&format!("{} {line}\n", clock(record.wall_ms)))?;
+                    let line = event::scroll(record.wall_ms, &line, session.line_width());
+                    session.print(&format!("{line}\n"))?;
                 }
                 if matches!(record.body, Body::CampaignStopped { .. }) {
                     return Ok(());
@@ -60,14 +61,4 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
             }
         }
     }
-}
-
-/// The time of day of a record, in the reader's zone.
-pub fn clock(wall_ms: i64) -> String {
-    let moment = jiff::Timestamp::from_millisecond(wall_ms);
-    let zone = jiff::tz::TimeZone::system();
-    moment.map_or_else(
-        |_| units::ago(wall_ms, wall_ms),
-        |moment| moment.to_zoned(zone).strftime("%H:%M:%S").to_string(),
-    )
 }

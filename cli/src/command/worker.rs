@@ -37,6 +37,8 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let mut settings = windlass_worker::settings::Settings::new(work_dir.clone(), endpoint(session)?)
         .map_err(|source| Error::System { operation: "find this program's own file", source })?;
     (settings.name, settings.labels, settings.cpu_slots) = (args.name, args.labels, args.cpu_slots);
+    // A coordinator may live there; a run has no business with it, nor with the token in it.
+    settings.hidden.push(session.data_dir.clone());
     let shutdown = tokio_util::sync::CancellationToken::new();
     let working = Box::pin(windlass_worker::driver::run(settings, shutdown.clone()));
     tokio::pin!(working);

@@ -2,7 +2,8 @@
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::render::views;
+use crate::notice;
+use crate::render::fleet;
 use crate::session::Session;
 use serde::Serialize;
 use windlass_proto::document;
@@ -25,7 +26,8 @@ pub async fn run(_args: Args, session: &Session) -> Result<(), Error> {
     if session.is_json() {
         return session.json("windlass.workers/1", &Listing { workers });
     }
-    session.print(&views::workers(&workers, session.width()))
+    notice::show(&client, session).await;
+    session.print(&fleet::workers(&workers, session.width()))
 }
 
 /// All workers.

@@ -2,18 +2,15 @@
 //! drawn again and again.
 
 use crate::error::Error;
+use crate::render;
 use crate::render::event::on;
 use crate::render::style::{FAINT, STRONG};
-use crate::render::text::{cut, neutral};
-use crate::render::units;
+use crate::render::text::{cut, neutral, visible_width};
 use crate::session::Session;
 use std::time::{Duration, Instant};
 use windlass_shared::attempt::Kind;
 use windlass_shared::id::AttemptId;
 use windlass_shared::view::{AttemptView, CampaignView};
-
-/// Cells of the bar that shows how much of the gate is used.
-const BAR_CELLS: u64 = 24;
 
 /// What is on the screen.
 #[derive(Debug)]
@@ -49,7 +46,7 @@ impl<'a> Live<'a> {
         let clear = self.clear();
         // JSON has its own document at the end.
         if self.session.is_json() {
-            self.session.say(line);
+            self.session.say(&anstream::adapter::strip_str(line).to_string());
             return Ok(());
         }
         self.session.print(&format!("{clear}{line}\n"))?;
@@ -89,22 +86,20 @@ fn block(view: &CampaignView, elapsed_ms: u64, log: &str, width: usize) -> Vec<S
     let counts = &view.decided;
     let best = view.best.as_ref().and_then(|best| Some((best.metric.as_ref()?, best.iteration)));
     let best = best.map_or(String::new(), |(metric, n)| format!(", best {metric} (iteration {n})"));
-    let head = format!(
-        "{} decided ({} keep, {} discard, {} crash), {} queued{best}",
-        counts.keep + counts.discard + counts.crash,
-        counts.keep,
-        counts.discard,
-        counts.crash,
-        view.queued
-    );
-    let mut lines = vec![cut(&head, width)];
+    let decided = counts.keep + counts.discard + counts.crash;
+    let each = format!(" ({} keep, {} discard, {} crash)", counts.keep, counts.discard, counts.crash);
+    let heads =
+        [each.as_str(), ""].map(|each| format!("{decided} decided{each}, {} queued{best}", view.queued));
+    // What matters less goes before what matters is cut.
+    let head = heads.iter().find(|head| visible_width(head) <= width).unwrap_or(&heads[1]);
+    let mut lines = vec![cut(head, width)];
     match &view.open {
         Some(open) => {
             let lever = open.lever.map_or(String::new(), |lever| format!("{lever} "));
             let title = format!("iteration {}: {lever}{}", open.iteration, neutral(&open.title));
             lines.push(format!("{STRONG}{}{STRONG:#}", cut(&title, width)));
             lines.push(match &open.attempt {
-                Some(attempt) => cut(&gate(attempt, elapsed_ms), width),
+                Some(attempt) => cut(&gate(attempt, elapsed_ms, width), width),
                 None => cut(&format!("  {}", neutral(&open.stage)), width),
             });
             lines.push(format!("{FAINT}{}{FAINT:#}", cut(&format!("  {}", neutral(log)), width)));
@@ -121,16 +116,15 @@ fn block(view: &CampaignView, elapsed_ms: u64, log: &str, width: usize) -> Vec<S
 }
 
 /// Device, phase, and how much of the gate is used.
-fn gate(attempt: &AttemptView, elapsed_ms: u64) -> String {
+fn gate(attempt: &AttemptView, elapsed_ms: u64, width: usize) -> String {
     let devices: Vec<&str> = attempt.devices.iter().map(|device| device.as_str()).collect();
     let kind = if attempt.kind == Kind::Run { "run" } else { "analysis" };
     let place = format!("  {kind} {}", neutral(&on(&attempt.worker_name, &devices)));
     if attempt.phase != "running" {
         return format!("{place}  {}", neutral(&attempt.phase));
     }
-    let used = (elapsed_ms * BAR_CELLS / attempt.budget_ms.max(1)).min(BAR_CELLS) as usize;
-    let bar = format!("{}{}", "█".repeat(used), "░".repeat(BAR_CELLS as usize - used));
-    format!("{place}  {bar} {} of {}", units::duration(elapsed_ms), units::duration(attempt.budget_ms))
+    let room = width.saturating_sub(visible_width(&place) + 2);
+    format!("{place}  {}", render::gate::running(elapsed_ms, attempt.budget_ms, room))
 }
 
 #[cfg(test)]

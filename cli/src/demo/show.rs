@@ -82,8 +82,8 @@ impl Stage<'_> {
                 self.moved = Instant::now();
                 history::follow_on(&mut self.story, &record);
                 if let Some(line) = event::line(&record, self.story.as_ref()) {
-                    let clock = crate::command::watch::clock(record.wall_ms);
-                    self.live.event(&format!("{clock} {line}"), self.tail.last())?;
+                    let line = event::scroll(record.wall_ms, &line, self.session.line_width());
+                    self.live.event(&line, self.tail.last())?;
                 }
             }
             Event::View(view) => self.set(*view).await,

@@ -1,11 +1,18 @@
 //! A campaign's story, projected from its records: what `show`, `results`, `sync`, `plot` and `demo`
 //! tell. Pure; the ledger stays the truth, and this is never read back.
 
+mod account;
 mod fetch;
+mod gates;
 mod project;
+mod rows;
+mod staircase;
 mod story;
 
+pub use account::Account;
 pub use fetch::{fetch, follow_on};
+pub use gates::gates;
+pub use rows::decisions;
 pub use story::{Attempt, Decision, Iteration, Story};
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::story::{Attempt, Decision, Fate, Iteration, LeverStory, Story};
 use std::collections::BTreeMap;
+use windlass_shared::attempt::Order;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::{Body, Record};
 
@@ -23,6 +24,9 @@ impl Story {
         Some(Self {
             campaign: record.campaign.clone()?,
             name: name.clone(),
+            created_wall_ms: record.wall_ms,
+            head_seq: record.seq,
+            head_wall_ms: record.wall_ms,
             bindings: (**bindings).clone(),
             tree: *tree,
             levers: BTreeMap::new(),
@@ -37,13 +41,16 @@ impl Story {
         if record.campaign.as_ref() != Some(&self.campaign) {
             return;
         }
+        (self.head_seq, self.head_wall_ms) = (record.seq, record.wall_ms);
         match &record.body {
-            Body::LeverQueued { .. } | Body::LeverHeld { .. } | Body::LeverRetired { .. } => {
-                self.add_lever(&record.body);
-            }
-            Body::IterationOpened { .. } => self.open(&record.body),
+            Body::LeverQueued { .. }
+            | Body::LeverPassed { .. }
+            | Body::LeverHeld { .. }
+            | Body::LeverRequeued { .. }
+            | Body::LeverRetired { .. } => self.add_lever(&record.body),
+            Body::IterationOpened { .. } => self.open(record),
             Body::AttemptLeased { .. } | Body::AttemptEnded { .. } | Body::FixApplied { .. } => {
-                self.add_attempt(&record.body);
+                self.add_attempt(record);
             }
             Body::DeliverableAccepted { iteration, output, first_line, .. } => {
                 if let Some(iteration) = self.iterations.get_mut(iteration) {
@@ -62,9 +69,25 @@ impl Story {
 
     fn add_lever(&mut self, body: &Body) {
         match body {
-            Body::LeverQueued { lever, document, .. } => {
-                let story = LeverStory { lever: (**document).clone(), fate: Fate::Queued };
+            Body::LeverQueued { lever, document, base, pin, .. } => {
+                let story = LeverStory {
+                    lever: (**document).clone(),
+                    base: *base,
+                    pin: pin.clone(),
+                    passed: Vec::new(),
+                    fate: Fate::Queued,
+                };
                 self.levers.insert(*lever, story);
+            }
+            Body::LeverPassed { lever, missing, .. } => {
+                if let Some(story) = self.levers.get_mut(lever) {
+                    story.passed.push(missing.clone());
+                }
+            }
+            Body::LeverRequeued { lever, pin } => {
+                if let Some(story) = self.levers.get_mut(lever) {
+                    (story.fate, story.pin) = (Fate::Queued, pin.clone());
+                }
             }
             Body::LeverHeld { lever, reason } => {
                 if let Some(story) = self.levers.get_mut(lever) {
@@ -80,8 +103,9 @@ impl Story {
         }
     }
 
-    fn open(&mut self, body: &Body) {
-        let Body::IterationOpened { iteration, lever, parent, tree, pin, plan, net_lines, .. } = body else {
+    fn open(&mut self, record: &Record) {
+        let Body::IterationOpened { iteration, lever, parent, tree, pin, plan, net_lines, .. } = &record.body
+        else {
             return;
         };
         let story = lever.and_then(|lever| self.levers.get_mut(&lever));
@@ -94,6 +118,7 @@ impl Story {
             lever: *lever,
             title,
             parent: *parent,
+            opened_wall_ms: record.wall_ms,
             opened_tree: *tree,
             tree: *tree,
             pin: pin.clone(),
@@ -108,14 +133,17 @@ impl Story {
         self.iterations.insert(*iteration, opened);
     }
 
-    fn add_attempt(&mut self, body: &Body) {
-        match body {
+    fn add_attempt(&mut self, record: &Record) {
+        match &record.body {
             Body::AttemptLeased { order, worker_name, why, .. } => {
                 if let Some(iteration) = self.iterations.get_mut(&order.key.id.iteration) {
+                    // The list of earlier results is the longest part of an order, and tells nothing here.
+                    let order = Order { history: Vec::new(), ..(**order).clone() };
                     iteration.attempts.push(Attempt {
-                        order: (**order).clone(),
+                        order,
                         worker_name: worker_name.clone(),
                         why: why.clone(),
+                        leased_wall_ms: record.wall_ms,
                         outcome: None,
                     });
                 }

@@ -18,6 +18,12 @@ pub struct Story {
     pub campaign: CampaignId,
     /// For listings.
     pub name: String,
+    /// When it was created, milliseconds since the epoch.
+    pub created_wall_ms: i64,
+    /// The record that this story was told up to, and when that was written.
+    pub head_seq: u64,
+    /// See `head_seq`.
+    pub head_wall_ms: i64,
     /// The resolved bindings.
     pub bindings: Bindings,
     /// The workspace.
@@ -37,6 +43,12 @@ pub struct Story {
 pub struct LeverStory {
     /// As proposed.
     pub lever: Lever,
+    /// The tree that it was written against.
+    pub base: Digest,
+    /// Where its anchor was found when it was proposed (P6).
+    pub pin: Option<Pin>,
+    /// What was missing each time that it was passed over (P9).
+    pub passed: Vec<String>,
     /// Where it stands.
     pub fate: Fate,
 }
@@ -65,6 +77,8 @@ pub struct Iteration {
     pub title: String,
     /// The best it builds on.
     pub parent: Option<IterationNumber>,
+    /// When it was opened, milliseconds since the epoch.
+    pub opened_wall_ms: i64,
     /// The tree that was opened.
     pub opened_tree: Digest,
     /// The tree that counts: with the fixes.
@@ -96,6 +110,8 @@ pub struct Attempt {
     pub worker_name: String,
     /// Why there.
     pub why: String,
+    /// When it was leased, milliseconds since the epoch.
+    pub leased_wall_ms: i64,
     /// What came of it.
     pub outcome: Option<Outcome>,
 }

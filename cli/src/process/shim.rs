@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// Becomes a shim if this process was started as one.
+/// Becomes a shim, or what belongs to one, if this process was started as that.
 pub fn dispatch() -> Option<ExitCode> {
-    windlass_worker::shim::requested(std::env::args_os()).map(|dir| windlass_worker::shim::main(&dir))
+    windlass_worker::shim::dispatch(std::env::args_os())
 }

@@ -137,54 +137,75 @@ impl Scale {
     }
 }
 
-/// The chart as text, `width` columns wide.
+/// Rows of the plot, without the one for crashes.
+const ROWS: usize = 14;
+/// The widest that one iteration is drawn.
+const STEP_MAX: usize = 6;
+
+/// The chart as text, `width` columns wide. Where there are more iterations than columns, a column stands
+/// for several of them, so that the whole staircase is seen.
 pub fn render(chart: &Chart, width: u16) -> String {
-    const ROWS: usize = 14;
     let margin = tick_width(&chart.scale) + 2;
-    let room = (width as usize).saturating_sub(margin + 1).max(8);
+    let room = usize::from(width).saturating_sub(margin + 1).max(8);
     let n = chart.points.len().max(1);
-    let step = (room / n).clamp(1, 6);
-    // Older iterations leave a chart that is too narrow for all of them.
-    let shown = &chart.points[chart.points.len().saturating_sub(room / step)..];
-    let mut grid = vec![vec![' '; shown.len() * step]; ROWS + 1];
-    let row_of = |value: f64| ((1.0 - chart.scale.at(value)) * (ROWS - 1) as f64).round() as usize;
-    for (index, point) in shown.iter().enumerate() {
-        let start = index * step;
-        if let Some(best) = point.best {
-            for cell in &mut grid[row_of(best).min(ROWS - 1)][start..start + step] {
-                *cell = '─';
-            }
-        }
-        let (row, mark) = match (point.value, point.status) {
-            (Some(value), Status::Keep) => (row_of(value).min(ROWS - 1), '●'),
-            (Some(value), _) if point.off_scale => (row_of(value).min(ROWS - 1), '◌'),
-            (Some(value), _) => (row_of(value).min(ROWS - 1), '○'),
-            (None, _) => (ROWS, '×'),
-        };
-        grid[row][start + step / 2] = mark;
-    }
-    let mut text = format!("{} by iteration ({})\n", chart.metric, better(chart.direction));
+    let step = (room / n).clamp(1, STEP_MAX);
+    let each = n.div_ceil(room);
+    let columns: Vec<&[Point]> = chart.points.chunks(each).collect();
+    let grid = grid(chart, &columns, step);
+    let mut text =
+        format!("{} by iteration ({})\n", super::text::neutral(&chart.metric), better(chart.direction));
     for (row, cells) in grid.iter().enumerate() {
-        let tick = chart.scale.ticks.iter().find(|tick| row_of(**tick) == row && row < ROWS);
+        let tick = chart.scale.ticks.iter().find(|tick| row < ROWS && row_of(chart, **tick) == row);
         let label = tick.map_or(String::new(), |tick| format!("{tick:.*}", chart.scale.digits));
         let axis = if tick.is_some() { '┤' } else { '│' };
         let line: String = cells.iter().collect();
         text.push_str(format!("{label:>w$} {axis}{line}", w = margin - 2).trim_end());
         text.push('\n');
     }
-    text.push_str(&numbers(shown, step, margin));
+    text.push_str(&numbers(&columns, step, margin));
     text.push_str("● keep  ○ discard  × crash  ─ best");
-    text.push_str(if shown.iter().any(|point| point.off_scale) { "  ◌ off the scale\n" } else { "\n" });
+    text.push_str(if chart.points.iter().any(|point| point.off_scale) { "  ◌ off the scale" } else { "" });
+    text.push_str(&if each > 1 { format!("\na column is {each} iterations\n") } else { "\n".to_owned() });
     text
 }
 
-fn numbers(shown: &[Point], step: usize, margin: usize) -> String {
-    let mut line = vec![' '; margin + shown.len() * step + 4];
+fn row_of(chart: &Chart, value: f64) -> usize {
+    (((1.0 - chart.scale.at(value)) * (ROWS - 1) as f64).round() as usize).min(ROWS - 1)
+}
+
+/// The staircase first, then what was let go, then what was kept: the later stands over the earlier.
+fn grid(chart: &Chart, columns: &[&[Point]], step: usize) -> Vec<Vec<char>> {
+    let mut grid = vec![vec![' '; columns.len() * step]; ROWS + 1];
+    for (index, points) in columns.iter().enumerate() {
+        let (start, middle) = (index * step, index * step + step / 2);
+        if let Some(best) = points.last().and_then(|point| point.best) {
+            for cell in &mut grid[row_of(chart, best)][start..start + step] {
+                *cell = '─';
+            }
+        }
+        let is_kept = |point: &&Point| point.status == Status::Keep;
+        let let_go = points.iter().filter(|point| !is_kept(point));
+        for point in let_go.chain(points.iter().filter(is_kept)) {
+            let (row, mark) = match point.value {
+                Some(value) if point.off_scale => (row_of(chart, value), '◌'),
+                Some(value) => (row_of(chart, value), mark(point.status)),
+                None => (ROWS, mark(Status::Crash)),
+            };
+            grid[row][middle] = mark;
+        }
+    }
+    grid
+}
+
+fn numbers(columns: &[&[Point]], step: usize, margin: usize) -> String {
+    let mut line = vec![' '; margin + columns.len() * step];
     let mut free_from = 0;
-    for (index, point) in shown.iter().enumerate() {
-        let label = point.iteration.to_string();
+    for (index, points) in columns.iter().enumerate() {
+        let label = points.first().map_or(String::new(), |point| point.iteration.to_string());
         let start = margin + index * step + step / 2;
-        if start >= free_from {
+        // A number that would stand over the edge is left out.
+        if start >= free_from && start + label.len() <= line.len().max(margin + STEP_MAX) {
+            line.resize(line.len().max(start + label.len()), ' ');
             for (offset, c) in label.chars().enumerate() {
                 line[start + offset] = c;
             }
@@ -199,6 +220,15 @@ fn tick_width(scale: &Scale) -> usize {
     scale.ticks.iter().map(|tick| format!("{tick:.*}", scale.digits).len()).max().unwrap_or(1)
 }
 
+/// The mark of a decided iteration.
+pub fn mark(status: Status) -> char {
+    match status {
+        Status::Keep => '●',
+        Status::Discard => '○',
+        Status::Crash => '×',
+    }
+}
+
 /// Which way is better, in words.
 pub fn better(direction: Direction) -> &'static str {
     match direction {
@@ -208,48 +238,5 @@ pub fn better(direction: Direction) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ticks_are_round_and_hold_all_values() {
-        let check = |values: &[f64], want: &[f64], digits: usize| {
-            let scale = Scale::of(values.iter().copied());
-            assert_eq!(scale.digits, digits, "{scale:?}");
-            assert_eq!(scale.ticks.len(), want.len(), "{scale:?}");
-            assert!(scale.ticks.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-9), "{scale:?}");
-        };
-        check(&[0.81, 0.95], &[0.8, 0.85, 0.9, 0.95], 2);
-        check(&[3.0, 41.0], &[0.0, 10.0, 20.0, 30.0, 40.0, 50.0], 0);
-        check(&[], &[0.0, 0.2, 0.4, 0.6, 0.8, 1.0], 1);
-        assert!(Scale::of([0.5, 0.5].into_iter()).low < 0.5);
-    }
-
-    #[test]
-    fn one_hopeless_lever_does_not_press_the_staircase_flat() {
-        let point = |value: f64, status| Point {
-            iteration: 1,
-            status,
-            value: Some(value),
-            text: String::new(),
-            title: String::new(),
-            best: None,
-            off_scale: false,
-        };
-        let mut points = [
-            point(0.8, Status::Keep),
-            point(0.9, Status::Keep),
-            point(0.75, Status::Discard),
-            point(0.07, Status::Discard),
-        ];
-        let scale = mark_outliers(&mut points, Direction::Maximize);
-        assert_eq!(points.each_ref().map(|point| point.off_scale), [false, false, false, true]);
-        assert!(scale.low > 0.7, "{scale:?}");
-        assert_eq!(scale.at(0.07), 0.0);
-    }
-
-    #[test]
-    fn p31_the_running_best_is_a_staircase_in_text() {
-        insta::assert_snapshot!(render(&Chart::of(&crate::history::test_story()), 60));
-    }
-}
+#[path = "chart_tests.rs"]
+pub mod tests;

@@ -1,7 +1,7 @@
 //! One line for one record, as `watch` and a piped `demo` print them.
 
 use super::style;
-use super::text::{cut, neutral};
+use super::text::{cut, neutral, wrap};
 use super::units;
 use crate::history::Story;
 use windlass_shared::attempt::{Kind, Outcome, Reading};
@@ -71,10 +71,22 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         }
         Body::WorkerDrained { worker, reason } => format!("worker {worker} drained: {reason}"),
         Body::WorkerUndrained { worker } => format!("worker {worker} takes work again"),
+        Body::EvidenceRemoved { iteration, evidence, bytes, why } => {
+            format!("iteration {iteration}: {} removed ({}): {why}", evidence.as_str(), units::bytes(*bytes))
+        }
         Body::DeviceReleased { worker, device } => format!("device {device} of worker {worker} released"),
         Body::RequestAnswered {} => "a request asked for what was so already".to_owned(),
     };
     Some(neutral(&text))
+}
+
+/// A line with its time of day, as it scrolls by: wrapped under itself on a terminal, whole in a pipe.
+pub fn scroll(wall_ms: i64, line: &str, width: Option<u16>) -> String {
+    let clock = units::clock(wall_ms);
+    let Some(width) = width else { return format!("{clock} {line}") };
+    let indent = clock.chars().count() + 1;
+    let room = usize::from(width).saturating_sub(indent);
+    format!("{clock} {}", wrap(line, room, room).join(&format!("\n{}", " ".repeat(indent))))
 }
 
 /// Where an attempt is; an analysis may need no device.
@@ -94,7 +106,8 @@ fn lever_title(story: Option<&Story>, lever: LeverNumber) -> String {
     known.map_or(String::new(), |known| format!(" ({})", known.lever.title))
 }
 
-fn kind(kind: Kind) -> &'static str {
+/// The word for what an attempt executes.
+pub fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Run => "run",
         Kind::Analysis => "analysis",

@@ -1,9 +1,17 @@
 //! How things look. Text that came from a run or a lever is neutralised here before it is shown.
 
+pub mod best;
 pub mod chart;
 pub mod event;
+pub mod files;
+pub mod fleet;
+pub mod gate;
 pub mod iteration;
+pub mod lever;
 pub mod page;
+pub mod report;
+pub mod spark;
+pub mod status;
 pub mod style;
 pub mod svg;
 pub mod table;

@@ -16,6 +16,10 @@ const CRASH_LINE: f64 = 366.0;
 const LABEL_CHAR: f64 = 5.8;
 const LABEL_HEIGHT: f64 = 13.0;
 const LABEL_CHARS_MAX: usize = 34;
+/// What all iterations together may take: a page's width, however many they are.
+const PLOT_WIDTH: f64 = 800.0;
+/// The widest that one iteration is drawn.
+const STEP_MAX: f64 = 90.0;
 
 const STYLE: &str = "\
 svg{background:#ffffff}text{font:11px system-ui,sans-serif;fill:#24292f}.title{font-size:15px;font-weight:600}\
@@ -58,8 +62,12 @@ pub fn render(chart: &Chart) -> String {
     let _ = writeln!(svg, "<text class=\"faint\" x=\"{LEFT}\" y=\"44\">{}</text>", escape(&subtitle(chart)));
     axes(&mut svg, chart, &frame);
     staircase(&mut svg, chart, &frame);
-    for (index, point) in chart.points.iter().enumerate() {
-        dot(&mut svg, point, frame.x(index), frame.y(point));
+    // What was kept is drawn last, over what stands close to it.
+    let is_kept = |point: &Point| point.status == Status::Keep;
+    for kept in [false, true] {
+        for (index, point) in chart.points.iter().enumerate().filter(|(_, point)| is_kept(point) == kept) {
+            dot(&mut svg, point, frame.x(index), frame.y(point), frame.size(point.status));
+        }
     }
     labels(&mut svg, chart, &frame);
     legend(&mut svg);
@@ -76,8 +84,18 @@ struct Frame {
 impl Frame {
     fn of(chart: &Chart) -> Self {
         let n = chart.points.len().max(1) as f64;
-        let step = (760.0 / n).clamp(10.0, 90.0);
+        let step = (PLOT_WIDTH / n).min(STEP_MAX);
         Self { width: LEFT + (step * n).max(560.0) + 40.0, step, scale: chart.scale.clone() }
+    }
+
+    /// How large a mark is: where they stand closer than their size, what was let go gives way.
+    fn size(&self, status: Status) -> f64 {
+        let (full, least) = match status {
+            Status::Keep => (5.0, 3.0),
+            Status::Discard => (4.0, 1.5),
+            Status::Crash => (4.0, 1.5),
+        };
+        (self.step * 0.45).clamp(least, full)
     }
 
     fn x(&self, index: usize) -> f64 {
@@ -145,9 +163,11 @@ fn axes(svg: &mut String, chart: &Chart, frame: &Frame) {
             CRASH_LINE + 4.0
         );
     }
-    // Numbers stand as close as they can be read.
-    let every = (22.0 / frame.step).ceil().max(1.0) as usize;
-    for (index, point) in chart.points.iter().enumerate().step_by(every) {
+    // Round numbers, as close as they can be read.
+    let every = [1, 2, 5, 10, 20, 50, 100, 200, 500].into_iter().find(|n| f64::from(*n) * frame.step >= 26.0);
+    let every = every.unwrap_or(1000);
+    let is_numbered = |point: &Point| point.iteration.is_multiple_of(every);
+    for (index, point) in chart.points.iter().enumerate().filter(|(_, point)| is_numbered(point)) {
         let _ = writeln!(
             svg,
             "<text class=\"faint\" x=\"{:.1}\" y=\"392\" text-anchor=\"middle\">{}</text>",
@@ -170,22 +190,23 @@ fn staircase(svg: &mut String, chart: &Chart, frame: &Frame) {
     }
 }
 
-fn dot(svg: &mut String, point: &Point, x: f64, y: f64) {
+fn dot(svg: &mut String, point: &Point, x: f64, y: f64, size: f64) {
     let what =
         format!("iteration {}: {} ({}), {}", point.iteration, point.text, point.status.as_str(), point.title);
     let what = escape(&what);
     let _ = match point.status {
         Status::Crash => writeln!(
             svg,
-            "<path class=\"crash\" d=\"M{:.1} {:.1}l8 8m0 -8l-8 8\"><title>{what}</title></path>",
-            x - 4.0,
-            y - 4.0
+            "<path class=\"crash\" d=\"M{:.1} {:.1}l{d} {d}m0 -{d}l-{d} {d}\"><title>{what}</title></path>",
+            x - size,
+            y - size,
+            d = 2.0 * size
         ),
         status => writeln!(
             svg,
             "<circle class=\"{}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{}\"><title>{what}</title></circle>",
             status.as_str(),
-            if status == Status::Keep { 5 } else { 4 }
+            size
         ),
     };
     if point.off_scale {
@@ -199,7 +220,11 @@ fn dot(svg: &mut String, point: &Point, x: f64, y: f64) {
     }
 }
 
-/// Kept levers by name, each at the first place near its dot that is free of dots and other labels.
+/// Names in one picture: more of them are noise, and each is in its dot's own title.
+const LABELS_MAX: usize = 24;
+
+/// Kept levers by name, each at the first place near its dot that is free of dots and other labels. Where
+/// there is no room for all, the largest steps have theirs.
 fn labels(svg: &mut String, chart: &Chart, frame: &Frame) {
     let mut taken: Vec<Area> = chart
         .points
@@ -207,23 +232,17 @@ fn labels(svg: &mut String, chart: &Chart, frame: &Frame) {
         .enumerate()
         .map(|(index, point)| {
             let (x, y) = (frame.x(index), frame.y(point));
-            Area { x: x - 6.0, y: y - 6.0, width: 12.0, height: 12.0 }
+            let size = frame.size(point.status) + 1.0;
+            Area { x: x - size, y: y - size, width: 2.0 * size, height: 2.0 * size }
         })
         .collect();
     taken.extend(steps(chart, frame));
-    for (index, point) in chart.points.iter().enumerate() {
-        if point.status != Status::Keep || point.value.is_none() {
-            continue;
-        }
+    let mut place = Places { taken, labels: Vec::new(), leads: Vec::new(), right: frame.width - 8.0 };
+    for (index, point) in by_step(chart).into_iter().take(LABELS_MAX) {
         let text = cut(&point.title, LABEL_CHARS_MAX);
         let width = text.chars().count() as f64 * LABEL_CHAR;
-        let (x, y) = (frame.x(index), frame.y(point));
-        let Some(area) = free_place(&taken, frame, x, y, width) else { continue };
-        taken.push(area);
-        let middle = area.y + LABEL_HEIGHT / 2.0;
-        if (middle - y).abs() > LABEL_HEIGHT * 1.5 {
-            let end = x.clamp(area.x, area.x + area.width);
-            let edge = if middle < y { area.y + LABEL_HEIGHT } else { area.y };
+        let Some((area, lead)) = place.find(frame.x(index), frame.y(point), width) else { continue };
+        if let Some(Lead { x, y, end, edge }) = lead {
             let _ = writeln!(
                 svg,
                 "<line class=\"lead\" x1=\"{x:.1}\" y1=\"{y:.1}\" x2=\"{end:.1}\" y2=\"{edge:.1}\"/>"
@@ -232,6 +251,22 @@ fn labels(svg: &mut String, chart: &Chart, frame: &Frame) {
         let _ =
             writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", area.x, area.y + 10.0, escape(&text));
     }
+}
+
+/// The kept iterations with their index, the largest step first; the first and the last before all.
+fn by_step(chart: &Chart) -> Vec<(usize, &Point)> {
+    let is_kept = |point: &Point| point.status == Status::Keep && point.value.is_some();
+    let kept: Vec<(usize, &Point)> =
+        chart.points.iter().enumerate().filter(|(_, point)| is_kept(point)).collect();
+    let step = |nth: usize| match (nth, kept[nth].1.value) {
+        (nth, Some(value)) if nth > 0 && nth + 1 < kept.len() => {
+            (value - kept[nth - 1].1.value.unwrap_or(value)).abs()
+        }
+        _ => f64::INFINITY,
+    };
+    let mut order: Vec<usize> = (0..kept.len()).collect();
+    order.sort_by(|a, b| step(*b).total_cmp(&step(*a)).then(a.cmp(b)));
+    order.into_iter().map(|nth| kept[nth]).collect()
 }
 
 /// The staircase as areas that no label may cross.
@@ -246,18 +281,71 @@ fn steps(chart: &Chart, frame: &Frame) -> Vec<Area> {
     areas
 }
 
-fn free_place(taken: &[Area], frame: &Frame, x: f64, y: f64, width: f64) -> Option<Area> {
-    let right = frame.width - 8.0;
-    (0..24).flat_map(|n| [-1.0, 1.0].map(|side| (side, f64::from(n)))).find_map(|(side, n)| {
-        let top = y - LABEL_HEIGHT / 2.0 + side * (LABEL_HEIGHT + 1.0 + n * 7.0);
-        // Beside the dot to the right, before it, and to the left.
-        [x + 8.0, x - width / 2.0, x - width - 8.0].into_iter().find_map(|start| {
-            let start = start.clamp(LEFT + 4.0, (right - width).max(LEFT + 4.0));
-            let area = Area { x: start, y: top, width, height: LABEL_HEIGHT };
-            let inside = top >= TOP - 14.0 && top + LABEL_HEIGHT <= BOTTOM;
-            (inside && !taken.iter().any(|other| other.overlaps(&area))).then_some(area)
+/// A line from a dot to its label.
+#[derive(Clone, Copy)]
+struct Lead {
+    x: f64,
+    y: f64,
+    end: f64,
+    edge: f64,
+}
+
+impl Lead {
+    /// To a label that does not stand right beside its dot.
+    fn to(area: &Area, x: f64, y: f64) -> Option<Self> {
+        let middle = area.y + LABEL_HEIGHT / 2.0;
+        let is_far = (middle - y).abs() > LABEL_HEIGHT * 1.5;
+        let end = x.clamp(area.x, area.x + area.width);
+        let edge = if middle < y { area.y + LABEL_HEIGHT } else { area.y };
+        is_far.then_some(Self { x, y, end, edge })
+    }
+
+    /// Points along the line, close enough that no label lies between two of them.
+    fn crosses(&self, area: &Area) -> bool {
+        (1..20).any(|n| {
+            let part = f64::from(n) / 20.0;
+            let (x, y) = (self.x + (self.end - self.x) * part, self.y + (self.edge - self.y) * part);
+            area.overlaps(&Area { x: x - 1.0, y: y - 5.0, width: 2.0, height: 10.0 })
         })
-    })
+    }
+}
+
+/// What stands where already.
+struct Places {
+    /// Dots and the staircase.
+    taken: Vec<Area>,
+    labels: Vec<Area>,
+    leads: Vec<Lead>,
+    right: f64,
+}
+
+impl Places {
+    /// The first place near a dot that is free; it is taken from then on.
+    fn find(&mut self, x: f64, y: f64, width: f64) -> Option<(Area, Option<Lead>)> {
+        let tries = (0..24).flat_map(|n| [-1.0, 1.0].map(|side| (side, f64::from(n))));
+        let found = tries.into_iter().find_map(|(side, n)| {
+            let top = y - LABEL_HEIGHT / 2.0 + side * (LABEL_HEIGHT + 1.0 + n * 7.0);
+            let is_inside = top >= TOP - 14.0 && top + LABEL_HEIGHT <= BOTTOM;
+            // Beside the dot to the right, before it, and to the left.
+            let starts = [x + 8.0, x - width / 2.0, x - width - 8.0].into_iter().filter(|_| is_inside);
+            starts.into_iter().find_map(|start| {
+                let start = start.clamp(LEFT + 4.0, (self.right - width).max(LEFT + 4.0));
+                let area = Area { x: start, y: top, width, height: LABEL_HEIGHT };
+                let lead = Lead::to(&area, x, y);
+                self.is_free(&area, lead.as_ref()).then_some((area, lead))
+            })
+        })?;
+        self.labels.push(found.0);
+        self.leads.extend(found.1);
+        Some(found)
+    }
+
+    fn is_free(&self, area: &Area, lead: Option<&Lead>) -> bool {
+        let mut others = self.taken.iter().chain(&self.labels);
+        !others.any(|other| other.overlaps(area))
+            && !self.leads.iter().any(|other| other.crosses(area))
+            && !lead.is_some_and(|lead| self.labels.iter().any(|label| lead.crosses(label)))
+    }
 }
 
 fn legend(svg: &mut String) {

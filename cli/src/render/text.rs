@@ -1,10 +1,12 @@
 //! Text from elsewhere, made safe for a terminal and for an agent (RELIABILITY, "Access").
 
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
 /// One line: control characters out, line breaks and tabs as blanks.
 pub fn neutral(text: &str) -> String {
     text.chars()
         .filter_map(|c| match c {
-            '\n' | '\r' | '\t' => Some(' '),
+            '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => Some(' '),
             c if is_dangerous(c) => None,
             c => Some(c),
         })
@@ -16,19 +18,95 @@ pub fn neutral_block(text: &str) -> String {
     text.chars().filter(|c| matches!(c, '\n' | '\t') || !is_dangerous(*c)).collect()
 }
 
-/// At most `width` columns, the cut marked.
+/// A JSON document with everything escaped that a terminal could take for a command. JSON itself escapes
+/// only what lies below a blank.
+pub fn json_safe(text: String) -> String {
+    if !text.contains(is_dangerous) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        // All of them have four hex digits, and occur inside strings alone.
+        if is_dangerous(c) { out.push_str(&format!("\\u{:04x}", u32::from(c))) } else { out.push(c) }
+    }
+    out
+}
+
+/// Whether bytes are text that a person can read: UTF-8 without a NUL.
+pub fn is_text(bytes: &[u8]) -> bool {
+    !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok()
+}
+
+/// At most `width` columns, the cut marked. Escape sequences of our own take no room and all stay, so that
+/// a style which was begun is ended.
 pub fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
+    if visible_width(text) <= width {
         return text.to_owned();
     }
-    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
-    short.push('…');
+    let mut short = String::new();
+    let mut left = width.saturating_sub(1);
+    let mut is_open = width > 0;
+    let mut is_escape = false;
+    for c in text.chars() {
+        is_escape |= c == '\x1b';
+        if is_escape {
+            short.push(c);
+            is_escape = c != 'm';
+            continue;
+        }
+        let columns = c.width().unwrap_or(0);
+        if is_open && columns <= left {
+            left -= columns;
+            short.push(c);
+        } else if is_open {
+            is_open = false;
+            short.push('…');
+        }
+    }
     short
 }
 
 /// Columns that a text takes; escape sequences of our own take none.
 pub fn visible_width(text: &str) -> usize {
-    anstream::adapter::strip_str(text).to_string().chars().count()
+    if text.contains('\x1b') { anstream::adapter::strip_str(text).to_string().width() } else { text.width() }
+}
+
+/// A text on lines of `first` columns, then of `rest`: broken between words; a word that is longer than a
+/// line is cut, and marked so. At least one line.
+pub fn wrap(text: &str, first: usize, rest: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (mut line, mut used, mut limit) = (String::new(), 0, first.max(1));
+    let mut blanks = 0;
+    for word in text.trim().split(' ') {
+        blanks += 1;
+        if word.is_empty() {
+            continue;
+        }
+        let columns = visible_width(word);
+        let gap = std::mem::take(&mut blanks);
+        if used > 0 && used + gap + columns > limit {
+            lines.push(std::mem::take(&mut line));
+            (used, limit) = (0, rest.max(1));
+        }
+        if used > 0 {
+            line.push_str(&" ".repeat(gap));
+            used += gap;
+        }
+        line.push_str(&cut(word, limit));
+        used += columns.min(limit);
+    }
+    lines.push(line);
+    lines
+}
+
+/// Lines that are too long for a terminal, broken between words; the others as they are.
+pub fn fit(text: &str, width: Option<u16>) -> String {
+    let Some(width) = width.map(usize::from) else { return text.to_owned() };
+    let whole = |line: &str| match visible_width(line) <= width {
+        true => line.to_owned(),
+        false => wrap(line, width, width).join("\n"),
+    };
+    text.split('\n').map(whole).collect::<Vec<_>>().join("\n")
 }
 
 /// A stretch of a log for display: `\r` counts as a line break, other control characters are shown as
@@ -90,7 +168,8 @@ impl LogText {
 
 /// Control characters, and the marks that turn the direction of text around.
 fn is_dangerous(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -101,9 +180,52 @@ mod tests {
     fn control_characters_of_a_run_reach_no_terminal() {
         assert_eq!(neutral("a\x1b[2Jb\r\nc\u{202e}d"), "a[2Jb  cd");
         assert_eq!(neutral_block("a\nb\x07"), "a\nb");
-        assert_eq!(cut("abcdef", 4), "abc…");
         let mut log = LogText::default();
         assert_eq!(log.push(b"50%\r100%\r\nx\x1b[31m\xff"), "50%\n100%\nx␛[31m\u{fffd}");
+    }
+
+    #[test]
+    fn a_cut_is_marked_counts_columns_and_ends_what_it_began() {
+        for (text, width, want) in [
+            ("abcdef", 6, "abcdef"),
+            ("abcdef", 4, "abc…"),
+            ("abcdef", 0, ""),
+            ("日本語日本語", 6, "日本…"),
+            ("日本語日本語", 5, "日本…"),
+            ("\x1b[32mgreen\x1b[0m", 3, "\x1b[32mgr…\x1b[0m"),
+        ] {
+            assert_eq!(cut(text, width), want, "{text:?} {width}");
+            assert!(visible_width(&cut(text, width)) <= width, "{text:?} {width}");
+        }
+    }
+
+    #[test]
+    fn lines_break_between_words_and_long_words_are_cut() {
+        for (text, first, rest, want) in [
+            ("", 5, 5, &[""][..]),
+            ("one two three", 7, 5, &["one two", "three"]),
+            ("a  b", 80, 80, &["a  b"]),
+            ("aaa   b", 4, 4, &["aaa", "b"]),
+            ("see /a/very/long/path.py there", 10, 8, &["see", "/a/very…", "there"]),
+            ("\x1b[1mone two\x1b[0m", 3, 3, &["\x1b[1mone", "two\x1b[0m"]),
+        ] {
+            assert_eq!(wrap(text, first, rest), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_json_document_says_the_same_without_a_control_byte() {
+        let value = serde_json::json!({"title": "a\u{9b}31m\u{7f}\u{202e}b\u{1b}"});
+        let text = json_safe(value.to_string());
+        assert_eq!(text, r#"{"title":"a\u009b31m\u007f\u202eb\u001b"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), value);
+    }
+
+    #[test]
+    fn talk_is_broken_between_words_where_there_is_a_terminal() {
+        assert_eq!(fit("one two\n  ^ three", Some(9)), "one two\n  ^ three");
+        assert_eq!(fit("one two\n  ^", Some(5)), "one\ntwo\n  ^");
+        assert_eq!(fit("one two", None), "one two");
     }
 
     #[test]

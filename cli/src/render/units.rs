@@ -24,6 +24,16 @@ pub fn ago(wall_ms: i64, now_ms: i64) -> String {
     }
 }
 
+/// The time of day of a record, in the reader's zone.
+pub fn clock(wall_ms: i64) -> String {
+    let moment = jiff::Timestamp::from_millisecond(wall_ms);
+    let zone = jiff::tz::TimeZone::system();
+    moment.map_or_else(
+        |_| ago(wall_ms, wall_ms),
+        |moment| moment.to_zoned(zone).strftime("%H:%M:%S").to_string(),
+    )
+}
+
 /// The present moment, milliseconds since the epoch.
 pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
@@ -42,6 +52,22 @@ pub fn bytes(n: u64) -> String {
         unit += 1;
     }
     if value < 10.0 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+}
+
+/// A share of a whole: `8 %`.
+pub fn percent(part: u64, whole: u64) -> String {
+    let share = u128::from(part) * 100 / u128::from(whole.max(1));
+    format!("{share} %")
+}
+
+/// Hours with the digits that matter: `36 s`, `0.2 h`, `1.4 h`, `120 h`.
+pub fn hours(ms: u64) -> String {
+    let hours = ms as f64 / 3_600_000.0;
+    match hours {
+        ..0.1 => duration(ms),
+        0.1..100.0 => format!("{hours:.1} h"),
+        _ => format!("{hours:.0} h"),
+    }
 }
 
 /// How often: `once`, `twice`, `3 times`.
@@ -67,6 +93,11 @@ mod tests {
         let durations = [(400, "0.4 s"), (12_345, "12 s"), (200_000, "3 min 20 s"), (7_500_000, "2 h 5 min")];
         for (ms, want) in durations {
             assert_eq!(duration(ms), want);
+        }
+        assert_eq!((percent(900, 12_000), percent(3, 0)), ("7 %".into(), "300 %".into()));
+        for (ms, want) in [(50_000, "50 s"), (720_000, "0.2 h"), (5_040_000, "1.4 h"), (432_000_000, "120 h")]
+        {
+            assert_eq!(hours(ms), want);
         }
         assert_eq!(ago(0, 3_000), "just now");
         assert_eq!(ago(0, 600_000), "10 min ago");

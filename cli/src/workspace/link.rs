@@ -9,19 +9,28 @@ pub fn problem(root: &Path, relative: &Path, target: &Path) -> Option<String> {
         return Some(format!("a link to {}: links in a workspace are relative", target.display()));
     }
     let leaves = || Some(format!("a link to {}, which leaves the workspace", target.display()));
-    let mut depth = relative.components().count() as i64 - 1;
-    for part in target.components() {
-        match part {
-            Component::ParentDir => depth -= 1,
-            Component::Normal(_) => depth += 1,
-            _ => {}
-        }
-        if depth < 0 {
-            return leaves();
-        }
+    if !stays_inside(relative, target) {
+        return leaves();
     }
     match std::fs::canonicalize(root.join(relative)) {
         Ok(end) if !end.starts_with(root) => leaves(),
         _ => None,
     }
+}
+
+/// Whether the words of a link at `relative` lead nowhere outside the folder that `relative` starts from.
+pub fn stays_inside(relative: &Path, target: &Path) -> bool {
+    let mut depth = relative.components().count() as i64 - 1;
+    for part in target.components() {
+        match part {
+            Component::ParentDir => depth -= 1,
+            Component::Normal(_) => depth += 1,
+            Component::RootDir | Component::Prefix(_) => return false,
+            Component::CurDir => {}
+        }
+        if depth < 0 {
+            return false;
+        }
+    }
+    true
 }

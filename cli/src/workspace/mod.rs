@@ -5,6 +5,8 @@ mod exclude;
 mod link;
 mod walk;
 
+pub use link::stays_inside;
+
 use crate::blobs::Blobs;
 use crate::error::Error;
 use std::path::Path;

@@ -1,43 +1,53 @@
-//! A coordinator that only recites: the records and views of two files, for pages whose every byte is
-//! known.
+//! A coordinator that only recites a scene, for pages whose every byte is known.
 
+use super::fixture::Scene;
+use super::store::STORE;
 use std::path::Path;
 use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::transport::Server;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
+use windlass_proto::v1::artifact_service_server::{ArtifactService, ArtifactServiceServer};
 use windlass_proto::v1::campaign_service_server::{CampaignService, CampaignServiceServer};
 use windlass_proto::v1::fleet_service_server::{FleetService, FleetServiceServer};
+use windlass_proto::v1::log_service_server::{LogService, LogServiceServer};
 use windlass_proto::v1::watch_response::Event;
 use windlass_proto::v1::*;
 use windlass_proto::{document, refusal};
+use windlass_shared::digest::Digest;
 use windlass_shared::record::{Body, Record};
 use windlass_shared::refusal::Refusal;
-use windlass_shared::view::{CampaignView, Explanation, LeverView, WorkerView};
+use windlass_shared::view::Explanation;
+
+/// What every run wrote.
+const LOG: &[u8] = b"epoch 1\nepoch 2\nval_acc: 0.9025\n\x1b[31mred\x1b[0m\n";
 
 /// Serves at `<data_dir>/windlass.sock` for as long as the answer lives.
-pub fn serve(data_dir: &Path) -> Runtime {
+pub fn serve(data_dir: &Path, scene: Scene) -> Runtime {
     let runtime = Runtime::new().expect("a runtime");
     let socket = data_dir.join("windlass.sock");
     let listener = runtime.block_on(async { UnixListener::bind(socket) }).expect("bound");
     let server = Server::builder()
-        .add_service(CampaignServiceServer::new(Fake))
-        .add_service(FleetServiceServer::new(Fake));
+        .add_service(CampaignServiceServer::new(Fake(scene)))
+        .add_service(ArtifactServiceServer::new(Fake(scene)))
+        .add_service(LogServiceServer::new(Fake(scene)))
+        .add_service(FleetServiceServer::new(Fake(scene)));
     runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
     runtime
 }
 
-struct Fake;
+struct Fake(Scene);
 
 type Answer<T> = Result<Response<T>, Status>;
+type Listed<T> = tokio_stream::Iter<std::vec::IntoIter<Result<T, Status>>>;
 
-fn records() -> Vec<Record> {
-    serde_json::from_str(include_str!("../records.json")).expect("records")
+fn refuse<T>(refusal: Refusal) -> Answer<T> {
+    Err(refusal::to_status(&refusal))
 }
 
-fn view() -> CampaignView {
-    serde_json::from_str(include_str!("../view.json")).expect("a view")
+fn not_here<T>() -> Answer<T> {
+    refuse(Refusal::Unsupported { key: "this" })
 }
 
 fn known(campaign: &str) -> Result<(), Status> {
@@ -47,24 +57,34 @@ fn known(campaign: &str) -> Result<(), Status> {
     Err(refusal::to_status(&Refusal::NotFound { what: "campaign", name: campaign.to_owned() }))
 }
 
-fn levers() -> Vec<LeverView> {
-    serde_json::from_str(include_str!("../levers.json")).expect("levers")
+fn iteration_of(record: &Record) -> Option<u32> {
+    Some(match &record.body {
+        Body::IterationOpened { iteration, .. }
+        | Body::FixApplied { iteration, .. }
+        | Body::DeliverableAccepted { iteration, .. }
+        | Body::ConclusionWritten { iteration, .. }
+        | Body::IterationDecided { iteration, .. } => iteration.0,
+        Body::AttemptLeased { order, .. } => order.key.id.iteration.0,
+        Body::AttemptEnded { attempt, .. } => attempt.iteration.0,
+        _ => return None,
+    })
 }
 
 #[tonic::async_trait]
 impl CampaignService for Fake {
     async fn create(&self, _: Request<CreateRequest>) -> Answer<CreateResponse> {
-        Err(refusal::to_status(&Refusal::Unsupported { key: "create" }))
+        not_here()
     }
 
     async fn get(&self, request: Request<GetRequest>) -> Answer<GetResponse> {
         known(&request.get_ref().campaign)?;
-        let view_document = document::write(&view());
+        let view_document = document::write(&self.0.view());
         Ok(Response::new(GetResponse { view_document, ..GetResponse::default() }))
     }
 
     async fn list(&self, _: Request<ListRequest>) -> Answer<ListResponse> {
-        Ok(Response::new(ListResponse { view_documents: vec![document::write(&view())] }))
+        let view_documents = self.0.views().iter().map(document::write).collect();
+        Ok(Response::new(ListResponse { view_documents }))
     }
 
     async fn pause(&self, request: Request<PauseRequest>) -> Answer<PauseResponse> {
@@ -73,12 +93,11 @@ impl CampaignService for Fake {
     }
 
     async fn resume(&self, _: Request<ResumeRequest>) -> Answer<ResumeResponse> {
-        let refused = Refusal::State {
+        refuse(Refusal::State {
             what: "campaign digits-0a1b2c".to_owned(),
             state: "stopped".to_owned(),
             wanted: "only a paused one goes on",
-        };
-        Err(refusal::to_status(&refused))
+        })
     }
 
     async fn stop(&self, _: Request<StopRequest>) -> Answer<StopResponse> {
@@ -100,6 +119,9 @@ impl CampaignService for Fake {
             let problems = vec![frozen, Refusal::NoChange, Refusal::Duplicate { iteration: 2 }];
             return Err(refusal::to_status(&Refusal::several(problems)));
         }
+        if request.get_ref().lever == 3 {
+            return Ok(Response::new(RetryLeverResponse::default()));
+        }
         Err(refusal::to_status(&Refusal::Settled {
             rule: "P10",
             what: "lever L1".to_owned(),
@@ -120,19 +142,31 @@ impl CampaignService for Fake {
     }
 
     async fn propose_lever(&self, _: Request<ProposeLeverRequest>) -> Answer<ProposeLeverResponse> {
-        Err(refusal::to_status(&Refusal::Frozen { path: "evaluate.py".to_owned() }))
+        if self.0 == Scene::Every {
+            return Ok(Response::new(ProposeLeverResponse { lever: 7, warnings: vec!["late".to_owned()] }));
+        }
+        let frozen = Refusal::Frozen { path: "evaluate.py".to_owned() };
+        refuse(Refusal::several(vec![frozen, Refusal::NoChange]))
     }
 
     async fn list_levers(&self, _: Request<ListLeversRequest>) -> Answer<ListLeversResponse> {
-        let view_documents = levers().iter().map(document::write).collect();
+        let view_documents = self.0.levers().iter().map(document::write).collect();
         Ok(Response::new(ListLeversResponse { view_documents }))
     }
 
-    async fn get_lever(&self, _: Request<GetLeverRequest>) -> Answer<GetLeverResponse> {
-        let records = records();
-        let queued = records.iter().find(|record| matches!(record.body, Body::LeverQueued { .. }));
-        let record_document = document::write(queued.expect("a lever was queued"));
-        Ok(Response::new(GetLeverResponse { view_document: document::write(&levers()[2]), record_document }))
+    async fn get_lever(&self, request: Request<GetLeverRequest>) -> Answer<GetLeverResponse> {
+        let asked = request.get_ref().lever;
+        let lever = self.0.levers().into_iter().find(|view| view.lever.0 == asked);
+        let is_it =
+            |record: &&Record| matches!(&record.body, Body::LeverQueued { lever, .. } if lever.0 == asked);
+        let records = self.0.records();
+        match (lever, records.iter().find(is_it)) {
+            (Some(lever), Some(record)) => Ok(Response::new(GetLeverResponse {
+                view_document: document::write(&lever),
+                record_document: document::write(record),
+            })),
+            _ => refuse(Refusal::NotFound { what: "lever", name: format!("L{asked} of digits-0a1b2c") }),
+        }
     }
 
     async fn retire_lever(&self, _: Request<RetireLeverRequest>) -> Answer<RetireLeverResponse> {
@@ -140,29 +174,93 @@ impl CampaignService for Fake {
     }
 
     async fn get_iteration(&self, request: Request<GetIterationRequest>) -> Answer<GetIterationResponse> {
-        let campaign = request.get_ref().campaign.clone();
-        let opened = |record: &&Record| matches!(record.body, Body::IterationOpened { .. });
-        let record_documents = records().iter().filter(opened).take(1).map(document::write).collect();
-        Ok(Response::new(GetIterationResponse { campaign, record_documents }))
+        let asked = request.into_inner();
+        let of_it = |record: &&Record| iteration_of(record) == Some(asked.iteration);
+        let record_documents = self.0.records().iter().filter(of_it).map(document::write).collect();
+        Ok(Response::new(GetIterationResponse { campaign: asked.campaign, record_documents }))
     }
 
-    async fn list_iterations(&self, _: Request<ListIterationsRequest>) -> Answer<ListIterationsResponse> {
-        Err(refusal::to_status(&Refusal::Unsupported { key: "list" }))
+    async fn list_iterations(
+        &self,
+        request: Request<ListIterationsRequest>,
+    ) -> Answer<ListIterationsResponse> {
+        let campaign = request.into_inner().campaign;
+        let record_documents = self.0.decisions().iter().map(document::write).collect();
+        Ok(Response::new(ListIterationsResponse { campaign, metric: self.0.view().metric, record_documents }))
     }
 
-    type WatchStream = tokio_stream::Iter<std::vec::IntoIter<Result<WatchResponse, Status>>>;
+    type WatchStream = Listed<WatchResponse>;
 
     async fn watch(&self, request: Request<WatchRequest>) -> Answer<Self::WatchStream> {
         known(&request.get_ref().campaign)?;
-        let told: Vec<_> = records()
+        let is_followed = request.get_ref().follow;
+        let mut records: Vec<Record> = self.0.records();
+        if self.0 != Scene::Every {
+            records.retain(|record| record.campaign.is_some());
+        }
+        if let Some(last) = records.last().filter(|_| is_followed).cloned() {
+            // A watch ends with the campaign.
+            let reason = windlass_shared::record::StopReason::Owner;
+            records.push(Record { seq: last.seq + 1, body: Body::CampaignStopped { reason }, ..last });
+        }
+        let mut told: Vec<_> = records
             .iter()
-            .filter(|record| record.campaign.is_some())
             .map(|record| {
                 let event = Some(Event::RecordDocument(document::write(record)));
                 Ok(WatchResponse { incarnation: 7, seq: record.seq, event })
             })
             .collect();
+        if is_followed {
+            let event = Some(Event::ViewDocument(document::write(&self.0.view())));
+            told.insert(1, Ok(WatchResponse { incarnation: 7, seq: 2, event }));
+        }
         Ok(Response::new(tokio_stream::iter(told)))
+    }
+}
+
+#[tonic::async_trait]
+impl ArtifactService for Fake {
+    async fn find_missing(&self, _: Request<FindMissingRequest>) -> Answer<FindMissingResponse> {
+        Ok(Response::new(FindMissingResponse::default()))
+    }
+
+    async fn write(&self, _: Request<Streaming<WriteRequest>>) -> Answer<WriteResponse> {
+        not_here()
+    }
+
+    type ReadStream = Listed<ReadResponse>;
+
+    async fn read(&self, request: Request<ReadRequest>) -> Answer<Self::ReadStream> {
+        let piece = |digest: String| {
+            let data = Digest::parse(&digest).and_then(|key| STORE.blobs.get(&key)).cloned();
+            match data {
+                Some(data) => Ok(ReadResponse { digest, data: data.into() }),
+                None => Err(refusal::to_status(&Refusal::NotFound { what: "blob", name: digest })),
+            }
+        };
+        let pieces: Vec<_> = request.into_inner().digests.into_iter().map(piece).collect();
+        Ok(Response::new(tokio_stream::iter(pieces)))
+    }
+}
+
+#[tonic::async_trait]
+impl LogService for Fake {
+    async fn write_log(&self, _: Request<Streaming<WriteLogRequest>>) -> Answer<WriteLogResponse> {
+        not_here()
+    }
+
+    type ReadLogStream = Listed<ReadLogResponse>;
+
+    async fn read_log(&self, request: Request<ReadLogRequest>) -> Answer<Self::ReadLogStream> {
+        let asked = request.into_inner();
+        if asked.iteration > 4 {
+            let name = format!("{} of {}", asked.iteration, self.0.view().campaign);
+            return refuse(Refusal::NotFound { what: "iteration", name });
+        }
+        Ok(Response::new(tokio_stream::iter(vec![Ok(ReadLogResponse {
+            offset: 0,
+            data: LOG.to_vec().into(),
+        })])))
     }
 }
 
@@ -175,9 +273,7 @@ impl FleetService for Fake {
     }
 
     async fn list_workers(&self, _: Request<ListWorkersRequest>) -> Answer<ListWorkersResponse> {
-        let workers: Vec<WorkerView> =
-            serde_json::from_str(include_str!("../workers.json")).expect("workers");
-        let view_documents = workers.iter().map(document::write).collect();
+        let view_documents = self.0.workers().iter().map(document::write).collect();
         Ok(Response::new(ListWorkersResponse { view_documents }))
     }
 
@@ -186,8 +282,7 @@ impl FleetService for Fake {
     }
 
     async fn undrain(&self, request: Request<UndrainRequest>) -> Answer<UndrainResponse> {
-        let name = request.get_ref().worker.clone();
-        Err(refusal::to_status(&Refusal::NotFound { what: "worker", name }))
+        refuse(Refusal::NotFound { what: "worker", name: request.get_ref().worker.clone() })
     }
 
     async fn release_device(&self, _: Request<ReleaseDeviceRequest>) -> Answer<ReleaseDeviceResponse> {

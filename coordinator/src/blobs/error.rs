@@ -1,6 +1,7 @@
 //! What can go wrong with a blob.
 
 use crate::ledger;
+use std::path::PathBuf;
 use windlass_shared::digest::Digest;
 
 /// A blob that cannot be stored or read.
@@ -37,6 +38,17 @@ pub enum Error {
     /// The folder of large blobs cannot be used.
     #[error("failed to prepare the folder of blobs")]
     Folder(#[source] std::io::Error),
+    /// A file of the store could not be listed, pinned or removed.
+    #[error("failed to {operation} {path}")]
+    File {
+        /// What was attempted.
+        operation: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The store of large blobs cannot be used.
     #[error("failed to open the store of blobs")]
     Open(#[source] Box<object_store::Error>),

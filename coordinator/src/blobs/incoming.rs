@@ -42,6 +42,7 @@ impl Incoming {
         if digest.size_bytes > BLOB_MAX_BYTES {
             return Err(Error::TooLarge { digest, limit_bytes: BLOB_MAX_BYTES });
         }
+        self.store.pins.touch_settled(digest).await;
         let upload = match digest.size_bytes {
             0..=SMALL_MAX_BYTES => None,
             _ => Some(self.store.large.begin(digest).await?),

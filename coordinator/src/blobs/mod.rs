@@ -4,8 +4,14 @@
 mod error;
 mod incoming;
 mod large;
+mod pins;
 mod store;
+mod sweep;
 
 pub use error::Error;
 pub use incoming::Incoming;
+pub(crate) use large::{Large, files};
+pub use pins::PIN;
+pub(crate) use pins::{RENEW_AFTER, now_ms};
 pub use store::{Blobs, SMALL_MAX_BYTES};
+pub(crate) use sweep::{Stored, Sweep};

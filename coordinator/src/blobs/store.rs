@@ -2,6 +2,7 @@
 //! batch is being written at this moment.
 
 use super::large::Large;
+use super::pins::{Pins, RENEW_AFTER, now_ms};
 use super::{Error, Incoming};
 use crate::driver::blocking;
 use crate::ledger::{Blob, BlobWriter, Readers};
@@ -20,20 +21,26 @@ pub const SMALL_MAX_BYTES: u64 = 32 << 10;
 pub struct Blobs {
     pub(super) large: Large,
     pub(super) writer: BlobWriter,
-    readers: Readers,
+    pub(super) readers: Readers,
+    pub(super) pins: Pins,
     pending: Arc<Mutex<HashMap<Digest, Bytes>>>,
 }
 
 impl Blobs {
     /// Opens the store: `folder` holds the large ones.
     pub fn open(folder: &Path, readers: Readers, writer: BlobWriter) -> Result<Self, Error> {
-        Ok(Self { large: Large::open(folder)?, writer, readers, pending: Arc::default() })
+        let large = Large::open(folder)?;
+        Ok(Self { large, writer, readers, pins: Pins::new(), pending: Arc::default() })
     }
 
     /// Shows blobs to readers while the batch that makes them durable is on its way.
     pub(crate) fn hold(&self, blobs: &[Blob]) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.extend(blobs.iter().map(|blob| (blob.digest, blob.bytes.clone())));
+        for blob in blobs {
+            // One that is being removed at this moment is committed after that.
+            self.pins.touch(blob.digest);
+            pending.insert(blob.digest, blob.bytes.clone());
+        }
     }
 
     /// Forgets what [`Blobs::hold`] showed, once it is durable.
@@ -51,25 +58,43 @@ impl Blobs {
     /// Whether the blob is stored or on its way with the batch being written. A key look-up or a stat:
     /// the loop may ask before it appends a record.
     pub fn contains(&self, digest: Digest) -> Result<bool, Error> {
+        let stays = self.pins.touch(digest);
         if digest.size_bytes > SMALL_MAX_BYTES {
-            return Ok(self.large.contains(digest));
+            return Ok(stays && self.large.contains(digest));
         }
-        Ok(self.pending(digest).is_some() || self.readers.has_blob(digest)?)
+        Ok(self.pending(digest).is_some() || (stays && self.readers.has_blob(digest)?))
     }
 
-    /// Which of these are not stored, in the order given.
+    /// Which of these are not stored, in the order given. Those that are found are pinned.
     pub async fn missing(&self, digests: Vec<Digest>) -> Result<Vec<Digest>, Error> {
         let store = self.clone();
-        blocking(move || {
-            let mut missing = Vec::new();
+        let (missing, old) = blocking(move || {
+            let (mut missing, mut old) = (Vec::new(), Vec::new());
             for digest in digests {
                 if !store.contains(digest)? {
                     missing.push(digest);
+                } else if store.renews(digest)? {
+                    old.push(digest);
                 }
             }
-            Ok(missing)
+            Ok::<_, Error>((missing, old))
         })
-        .await
+        .await?;
+        if !old.is_empty() {
+            self.writer.pin(old).await?;
+        }
+        Ok(missing)
+    }
+
+    /// Renews a large blob's pin; whether a small one's is to be renewed by the writer.
+    fn renews(&self, digest: Digest) -> Result<bool, Error> {
+        if digest.size_bytes > SMALL_MAX_BYTES {
+            self.large.pin(digest)?;
+            return Ok(false);
+        }
+        let renew_after_ms = i64::try_from(RENEW_AFTER.as_millis()).unwrap_or(i64::MAX);
+        let pinned_ms = self.readers.blob_pinned_ms(digest)?;
+        Ok(pinned_ms.is_some_and(|pinned_ms| now_ms() - pinned_ms > renew_after_ms))
     }
 
     /// Stores one blob; it is durable on return.
@@ -78,6 +103,7 @@ impl Blobs {
         if found != digest {
             return Err(Error::Mismatch { claimed: digest, found });
         }
+        self.pins.touch_settled(digest).await;
         if digest.size_bytes > SMALL_MAX_BYTES {
             return self.large.write(digest, bytes).await;
         }
@@ -99,6 +125,17 @@ impl Blobs {
         }
         let readers = self.readers.clone();
         let found = blocking(move || readers.blob(digest)).await?;
+        let bytes = found.ok_or(Error::Absent { digest })?;
+        if Digest::of(&bytes) == digest { Ok(bytes) } else { Err(Error::Damaged { digest }) }
+    }
+
+    /// The same, for a thread that may wait for the disk.
+    pub(crate) fn read_now(&self, digest: Digest) -> Result<Bytes, Error> {
+        let found = match self.pending(digest) {
+            Some(bytes) => Some(bytes),
+            None if digest.size_bytes > SMALL_MAX_BYTES => self.large.read_now(digest)?,
+            None => self.readers.blob(digest)?,
+        };
         let bytes = found.ok_or(Error::Absent { digest })?;
         if Digest::of(&bytes) == digest { Ok(bytes) } else { Err(Error::Damaged { digest }) }
     }

@@ -21,6 +21,12 @@ impl Driver {
             self.outbox.push(self.core.durable().seq, call.reply, answer);
             return Ok(());
         }
+        if call.asked.makes_work()
+            && let Err(refusal) = self.space.borrow().admit()
+        {
+            self.outbox.push(self.core.durable().seq, call.reply, Err(refusal));
+            return Ok(());
+        }
         let asked = call.asked.clone();
         let resolve = |name: &str| self.core.resolve_campaign(name);
         let ask = match asked {
@@ -59,6 +65,7 @@ impl Driver {
             Asked::Pause { campaign } => resolve(&campaign).map(Ask::Pause),
             Asked::Resume { campaign } => resolve(&campaign).map(Ask::Resume),
             Asked::Stop { campaign } => resolve(&campaign).map(Ask::Stop),
+            Asked::Remove { campaign, removals, why } => Ok(Ask::Remove { campaign, removals, why }),
             Asked::Drain { worker } => self.core.resolve_worker(&worker).map(Ask::Drain),
             Asked::Undrain { worker } => self.core.resolve_worker(&worker).map(Ask::Undrain),
             Asked::ReleaseDevice { worker, device } => {
@@ -73,7 +80,7 @@ impl Driver {
     }
 
     /// Whether a request needs no decision: its answer is known (I4), or its key is none.
-    fn answered(&self, now: Time, request: &RequestKey) -> Option<Result<Answer, Refusal>> {
+    pub(super) fn answered(&self, now: Time, request: &RequestKey) -> Option<Result<Answer, Refusal>> {
         if let Some(answered) = self.core.durable().requests.get(&request.id) {
             let same = answered.body == request.body;
             let reused = || Refusal::RequestReused { id: request.id.0.clone() };

@@ -4,10 +4,10 @@ use super::gather::Gathered;
 use super::query::Query;
 use crate::ledger::Durable;
 use tokio::sync::oneshot;
-use windlass_engine::core::{Place, RequestKey};
+use windlass_engine::core::{Place, Removal, RequestKey};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::digest::Digest;
-use windlass_shared::id::{IterationNumber, LeverNumber, SessionId, WorkerId};
+use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, SessionId, WorkerId};
 use windlass_shared::lever::Lever;
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
@@ -34,6 +34,8 @@ pub(crate) enum Event {
     Durable(Durable),
     /// The ledger's writer is no more.
     WriterEnded,
+    /// The disk's free space has changed.
+    Space,
     /// A deadline has passed.
     Wake,
     /// The coordinator is to end.
@@ -75,10 +77,19 @@ pub(crate) enum Asked {
     Resume { campaign: String },
     /// End for good.
     Stop { campaign: String },
+    /// Note that evidence is removed, its time being over.
+    Remove { campaign: CampaignId, removals: Vec<Removal>, why: String },
     /// A worker takes nothing new.
     Drain { worker: String },
     /// A worker takes work again.
     Undrain { worker: String },
     /// A device's quarantine is lifted.
     ReleaseDevice { worker: String, device: String },
+}
+
+impl Asked {
+    /// Whether it makes work that a nearly full disk could not hold.
+    pub fn makes_work(&self) -> bool {
+        matches!(self, Self::Create { .. } | Self::Propose { .. })
+    }
 }

@@ -1,9 +1,11 @@
 //! How the outside reaches the loop: by events, and by what it may read without asking.
 
 use super::event::Event;
+use super::frozen::Frozen;
 use super::stores::Stores;
 use super::tasks::Tasks;
 use crate::ledger::Durable;
+use crate::space::Space;
 use tokio::sync::{mpsc, oneshot, watch};
 use windlass_shared::refusal::Refusal;
 
@@ -15,6 +17,10 @@ pub(crate) struct Handle {
     pub durable: watch::Receiver<Durable>,
     /// Changes whenever the soft state may have moved.
     pub moved: watch::Receiver<u64>,
+    /// Why nothing is written any more, if so.
+    pub frozen: watch::Receiver<Option<Frozen>>,
+    /// The disk of the data folder.
+    pub space: watch::Receiver<Space>,
     /// What lies beside the core.
     pub stores: Stores,
     /// For streams.
@@ -35,6 +41,11 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.events.send(event(reply)).await.map_err(|_| Gone)?;
         answer.await.map_err(|_| Gone)
+    }
+
+    /// Refuses every change while the ledger cannot be written.
+    pub fn writes(&self) -> Result<(), Refusal> {
+        self.frozen.borrow().as_ref().map_or(Ok(()), |frozen| Err(frozen.refusal.clone()))
     }
 
     /// Sends an event that nobody answers; one that finds the queue full is lost, as a message can be.

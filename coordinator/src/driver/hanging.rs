@@ -91,6 +91,13 @@ impl Hanging {
         self.calls.values().map(|call| call.deadline_ms).min()
     }
 
+    /// Refuses every call: nothing is written any more.
+    pub fn refuse(&mut self, refusal: &Refusal) {
+        for (_, call) in std::mem::take(&mut self.calls) {
+            let _ = call.reply.send(Err(refusal.clone()));
+        }
+    }
+
     /// Ends every call: the coordinator goes.
     pub fn clear(&mut self) {
         self.calls.clear();

@@ -33,6 +33,8 @@ pub(crate) enum Query {
     About { reply: Reply<About> },
     /// Where a watcher stands: the pages of one campaign or of all.
     Pages { campaign: Option<CampaignId>, reply: Reply<Pages> },
+    /// The last record, once everything decided so far is durable.
+    Settled { reply: Reply<u64> },
     /// Whether this attempt's log may be written under this lease (I5).
     MayWriteLog { key: AttemptKey, reply: Reply<()> },
 }
@@ -56,6 +58,16 @@ pub(crate) struct Pages {
 }
 
 impl Query {
+    /// Itself when it only reads; else how its caller is refused.
+    pub(super) fn reads(self) -> Result<Self, Box<dyn FnOnce(Refusal)>> {
+        match self {
+            Self::MayWriteLog { reply, .. } => Err(Box::new(move |refusal| {
+                let _ = reply.send(Err(refusal));
+            })),
+            query => Ok(query),
+        }
+    }
+
     /// Finds the answer and lets it leave when it may.
     pub(super) fn answer(self, core: &Core, now: Time, outbox: &mut Outbox) {
         let seq = core.durable().seq;
@@ -83,6 +95,7 @@ impl Query {
                 outbox.push(seq, reply, about.map(|incarnation| About { incarnation, wall_ms: now.wall_ms }));
             }
             Self::Pages { campaign, reply } => outbox.push(seq, reply, pages(core, now, campaign.as_ref())),
+            Self::Settled { reply } => outbox.push(seq, reply, Ok(seq)),
             Self::MayWriteLog { key, reply } => outbox.push(seq, reply, may_write_log(core, &key)),
         }
     }

@@ -36,6 +36,17 @@ impl Tasks {
         });
     }
 
+    /// Starts a task that ends with the coordinator, wherever it stands.
+    pub fn until_shutdown(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let shutdown = self.shutdown.clone();
+        self.start(async move {
+            tokio::select! {
+                () = task => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+    }
+
     /// A stream that `fill` fills; it ends with the caller, with `fill`, or with the coordinator.
     pub fn stream<T, F>(&self, length: usize, fill: impl FnOnce(mpsc::Sender<T>) -> F) -> ReceiverStream<T>
     where

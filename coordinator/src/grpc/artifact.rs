@@ -1,6 +1,7 @@
 //! ArtifactService: blobs in streams, each checked against its digest.
 
 use super::convert::{blob_failure, digest};
+use super::version::is_worker;
 use crate::blobs::Incoming;
 use crate::driver::Handle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -48,9 +49,12 @@ impl ArtifactService for Artifacts {
         &self,
         request: Request<Streaming<v1::WriteRequest>>,
     ) -> Result<Response<v1::WriteResponse>, Status> {
+        self.handle.writes().map_err(|refusal| to_status(&refusal))?;
+        // What a worker brings belongs to a run that was leased: it is taken while there is any room.
+        let needs_room = !is_worker(request.metadata());
         let mut stream = request.into_inner();
         let mut incoming = self.handle.stores.blobs.incoming();
-        if let Err(status) = receive(&mut stream, &mut incoming).await {
+        if let Err(status) = receive(&self.handle, needs_room, &mut stream, &mut incoming).await {
             incoming.abandon().await;
             return Err(status);
         }
@@ -82,10 +86,20 @@ impl ArtifactService for Artifacts {
     }
 }
 
-async fn receive(stream: &mut Streaming<v1::WriteRequest>, incoming: &mut Incoming) -> Result<(), Status> {
+async fn receive(
+    handle: &Handle,
+    needs_room: bool,
+    stream: &mut Streaming<v1::WriteRequest>,
+    incoming: &mut Incoming,
+) -> Result<(), Status> {
     while let Some(message) = stream.message().await? {
         if !message.digest.is_empty() {
-            incoming.begin(digest("digest", &message.digest)?).await.map_err(blob_failure)?;
+            let digest = digest("digest", &message.digest)?;
+            if needs_room {
+                let admitted = handle.space.borrow().admit_more(digest.size_bytes);
+                admitted.map_err(|refusal| to_status(&refusal))?;
+            }
+            incoming.begin(digest).await.map_err(blob_failure)?;
         }
         if !incoming.push(message.data).await.map_err(blob_failure)? {
             let problem = "the first message of a stream must begin a blob".to_owned();

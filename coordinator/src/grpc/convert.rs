@@ -1,7 +1,7 @@
 //! What every service shares: request keys, campaign names, and failures as statuses.
 
 use crate::driver::Gone;
-use crate::{blobs, ledger, logs};
+use crate::{blobs, ledger, logs, upkeep};
 use bytes::Bytes;
 use prost::Message;
 use tonic::{Code, Status};
@@ -80,6 +80,22 @@ pub(super) fn blob_failure(error: blobs::Error) -> Status {
         tracing::error!(error = &error as &dyn std::error::Error, "a blob failed");
     }
     Status::new(code, error.to_string())
+}
+
+/// Upkeep that was not done.
+pub(super) fn upkeep_failure(failure: upkeep::Failure) -> Status {
+    match failure {
+        upkeep::Failure::Refused(refusal) => to_status(&refusal),
+        upkeep::Failure::Gone(gone) => Status::unavailable(gone.to_string()),
+        upkeep::Failure::Upkeep(error) => {
+            tracing::error!(error = &*error as &dyn std::error::Error, "upkeep failed");
+            let mut text = error.to_string();
+            if let Some(cause) = std::error::Error::source(&*error) {
+                text.push_str(&format!(": {cause}"));
+            }
+            Status::internal(text)
+        }
+    }
 }
 
 /// A log that could not be written or read.

@@ -14,6 +14,7 @@ use windlass_proto::{CHUNK_BYTES, refusal::to_status, v1};
 use windlass_shared::attempt::{AttemptKey, Kind};
 use windlass_shared::id::{CampaignId, IterationNumber};
 use windlass_shared::record::Body;
+use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
 
 /// Pieces that wait for a slow reader: 2 MiB.
@@ -139,6 +140,11 @@ impl Place {
                     if let Some(standing) = found.as_mut().filter(|standing| standing.key.id == attempt) {
                         standing.ended_bytes = Some(outcome.log_bytes);
                     }
+                }
+                Body::EvidenceRemoved { evidence: Evidence::Logs, why, .. } => {
+                    let (iteration, wall_ms) = (self.iteration.0, record.wall_ms);
+                    let refusal = Refusal::Removed { evidence: "logs", iteration, wall_ms, why };
+                    return Err(to_status(&refusal));
                 }
                 _ => {}
             }

@@ -8,5 +8,7 @@ mod guard;
 pub mod listen;
 mod log;
 pub(crate) mod serve;
+mod upkeep;
+mod version;
 mod watch;
 mod worker;

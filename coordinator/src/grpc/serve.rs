@@ -5,9 +5,12 @@ use super::campaign::Campaigns;
 use super::fleet::Fleet;
 use super::guard::TokenGuard;
 use super::log::LogFiles;
+use super::upkeep::Keeper;
+use super::version::{self, VersionGuard};
 use super::worker::Workers;
 use crate::driver::Handle;
 use crate::identity::Token;
+use crate::upkeep::Upkeep;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::UnixListenerStream;
@@ -16,10 +19,12 @@ use tonic::codec::CompressionEncoding::Zstd;
 use tonic::service::{InterceptorLayer, Routes};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tower::util::MapResponseLayer;
 use windlass_proto::v1::artifact_service_server::ArtifactServiceServer;
 use windlass_proto::v1::campaign_service_server::CampaignServiceServer;
 use windlass_proto::v1::fleet_service_server::FleetServiceServer;
 use windlass_proto::v1::log_service_server::LogServiceServer;
+use windlass_proto::v1::upkeep_service_server::UpkeepServiceServer;
 use windlass_proto::v1::worker_service_server::WorkerServiceServer;
 use windlass_proto::{DESCRIPTORS, MESSAGE_MAX_BYTES};
 
@@ -38,18 +43,20 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 pub struct ReflectionError(#[from] tonic_reflection::server::Error);
 
 /// Every service, with health and reflection.
-pub(crate) async fn routes(handle: &Handle) -> Result<Routes, ReflectionError> {
+pub(crate) async fn routes(handle: &Handle, upkeep: &Upkeep) -> Result<Routes, ReflectionError> {
     let campaigns = CampaignServiceServer::new(Campaigns::new(handle.clone()));
     let workers = WorkerServiceServer::new(Workers::new(handle.clone()));
     let fleet = FleetServiceServer::new(Fleet::new(handle.clone()));
     let logs = LogServiceServer::new(LogFiles::new(handle.clone())).accept_compressed(Zstd);
     let artifacts = ArtifactServiceServer::new(Artifacts::new(handle.clone())).accept_compressed(Zstd);
+    let upkeep = UpkeepServiceServer::new(Keeper::new(upkeep.clone()));
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<CampaignServiceServer<Campaigns>>().await;
     reporter.set_serving::<WorkerServiceServer<Workers>>().await;
     reporter.set_serving::<FleetServiceServer<Fleet>>().await;
     reporter.set_serving::<LogServiceServer<LogFiles>>().await;
     reporter.set_serving::<ArtifactServiceServer<Artifacts>>().await;
+    reporter.set_serving::<UpkeepServiceServer<Keeper>>().await;
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
     let mut routes = Routes::builder();
@@ -59,6 +66,7 @@ pub(crate) async fn routes(handle: &Handle) -> Result<Routes, ReflectionError> {
         .add_service(fleet.max_decoding_message_size(MESSAGE_MAX_BYTES))
         .add_service(logs.max_decoding_message_size(MESSAGE_MAX_BYTES))
         .add_service(artifacts.max_decoding_message_size(MESSAGE_MAX_BYTES))
+        .add_service(upkeep.max_decoding_message_size(MESSAGE_MAX_BYTES))
         .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
@@ -76,8 +84,12 @@ fn server() -> Server {
 /// Serves the owner's socket until `shutdown`.
 pub(crate) async fn unix(listener: UnixListener, routes: Routes, shutdown: CancellationToken) {
     let incoming = UnixListenerStream::new(listener);
-    let served =
-        server().add_routes(routes).serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned()).await;
+    let served = server()
+        .layer(MapResponseLayer::new(version::sign))
+        .layer(InterceptorLayer::new(VersionGuard))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
+        .await;
     if let Err(error) = served {
         tracing::error!(error = &error as &dyn std::error::Error, "the socket is no longer served");
     }
@@ -87,7 +99,9 @@ pub(crate) async fn unix(listener: UnixListener, routes: Routes, shutdown: Cance
 pub(crate) async fn tcp(listener: TcpListener, routes: Routes, token: Token, shutdown: CancellationToken) {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let served = server()
+        .layer(MapResponseLayer::new(version::sign))
         .layer(InterceptorLayer::new(TokenGuard::new(token)))
+        .layer(InterceptorLayer::new(VersionGuard))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
         .await;

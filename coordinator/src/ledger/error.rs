@@ -130,7 +130,21 @@ pub enum Error {
     WriterEnded,
 }
 
+/// SQLite's word for shared memory that could not be made as large as it must be: the disk is full.
+const SHARED_MEMORY_SIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+
 impl Error {
+    /// Whether there was no room. Anything else, a failed sync above all, leaves it open what is on the disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full => true,
+            Self::Sqlite { source: rusqlite::Error::SqliteFailure(failure, _), .. } => {
+                failure.code == rusqlite::ErrorCode::DiskFull || failure.extended_code == SHARED_MEMORY_SIZE
+            }
+            _ => false,
+        }
+    }
+
     /// Wraps an SQL error with what was attempted.
     pub(crate) fn sqlite(operation: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| Self::Sqlite { operation, source }

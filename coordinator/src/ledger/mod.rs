@@ -2,6 +2,7 @@
 //! record means; that is the engine's `apply`, live and in replay.
 
 mod error;
+mod export;
 mod lock;
 mod open;
 mod place;
@@ -12,10 +13,13 @@ mod verify;
 mod writer;
 
 pub use error::{Damage, DamageKind, Error};
+pub use export::{ExportError, Exported, export};
 pub use lock::DataLock;
+pub(crate) use open::walk;
 pub use open::{Ledger, file_in, open};
 pub(crate) use place::refuse_network;
 pub use reader::Readers;
 pub use row::Head;
 pub use verify::{Verified, VerifyError, verify};
+pub(crate) use verify::{head_of, open_read_only};
 pub use writer::{Batch, Blob, BlobWriter, Durable, Writer};

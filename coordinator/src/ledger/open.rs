@@ -50,7 +50,7 @@ fn prepare(data_dir: &Path) -> Result<(), Error> {
 }
 
 /// Streams every record in order, checking the chain; returns where it ends.
-pub(super) fn walk(connection: &Connection, mut each: impl FnMut(Record)) -> Result<Head, Error> {
+pub(crate) fn walk(connection: &Connection, mut each: impl FnMut(Record)) -> Result<Head, Error> {
     let mut head = Head::EMPTY;
     let unreadable =
         |head: Head| move |error| Damage { seq: head.seq + 1, kind: DamageKind::Unreadable(error) };

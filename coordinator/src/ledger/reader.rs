@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use windlass_shared::digest::Digest;
+use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
 use windlass_shared::record::Record;
 
@@ -82,6 +82,31 @@ impl Readers {
             connection
                 .prepare_cached("SELECT EXISTS (SELECT 1 FROM blobs WHERE hash = ?1 AND size = ?2)")?
                 .query_row(params![digest.hash.0, digest.size_bytes.cast_signed()], |row| row.get(0))
+        })
+        .map_err(Error::sqlite("look a blob up"))
+    }
+
+    /// Every small blob with its pin: when it was last found or written, wall time.
+    pub(crate) fn blobs(&self) -> Result<Vec<(Digest, i64)>, Error> {
+        self.with(|connection| {
+            let mut statement = connection.prepare("SELECT hash, size, pinned_ms FROM blobs")?;
+            let rows = statement.query_map([], |row| {
+                let digest =
+                    Digest { hash: Hash(row.get(0)?), size_bytes: row.get::<_, i64>(1)?.cast_unsigned() };
+                Ok((digest, row.get(2)?))
+            })?;
+            rows.collect()
+        })
+        .map_err(Error::sqlite("list the blobs"))
+    }
+
+    /// A small blob's pin.
+    pub(crate) fn blob_pinned_ms(&self, digest: Digest) -> Result<Option<i64>, Error> {
+        self.with(|connection| {
+            connection
+                .prepare_cached("SELECT pinned_ms FROM blobs WHERE hash = ?1 AND size = ?2")?
+                .query_row(params![digest.hash.0, digest.size_bytes.cast_signed()], |row| row.get(0))
+                .optional()
         })
         .map_err(Error::sqlite("look a blob up"))
     }

@@ -155,6 +155,7 @@ impl Subject {
             | Body::FixApplied { iteration, .. }
             | Body::DeliverableAccepted { iteration, .. }
             | Body::ConclusionWritten { iteration, .. }
+            | Body::EvidenceRemoved { iteration, .. }
             | Body::IterationDecided { iteration, .. } => {
                 Self { iteration: Some(iteration.0), ..Self::default() }
             }

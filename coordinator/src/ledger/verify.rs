@@ -2,7 +2,7 @@
 //! repairing.
 
 use super::{Error, Head, file_in, open::walk, schema};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::path::{Path, PathBuf};
 use windlass_shared::digest::{Digest, Hash};
 
@@ -60,7 +60,7 @@ pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
 
 /// A reader of a WAL file wants to make the shared-memory file beside it; where the folder cannot be
 /// written, nobody else can write either, and the file can be read as it stands.
-fn open_read_only(path: &Path) -> Result<Connection, Error> {
+pub(crate) fn open_read_only(path: &Path) -> Result<Connection, Error> {
     let connection = schema::open_reader(path)?;
     let probe = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get::<_, i64>(0));
     match probe {
@@ -116,4 +116,19 @@ fn check_file(connection: &Connection) -> Result<(), VerifyError> {
         .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
         .map_err(Error::sqlite("check the file"))?;
     if finding == "ok" { Ok(()) } else { Err(VerifyError::File { finding }) }
+}
+
+/// Where the ledger in this file ends, unchecked; none when there is no such file.
+pub(crate) fn head_of(path: &Path) -> Result<Option<Head>, Error> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let connection = open_read_only(path)?;
+    let last = connection
+        .query_row("SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1", [], |row| {
+            Ok(Head { seq: row.get::<_, i64>(0)?.cast_unsigned(), hash: Hash(row.get(1)?) })
+        })
+        .optional()
+        .map_err(Error::sqlite("read the head"))?;
+    Ok(Some(last.unwrap_or(Head::EMPTY)))
 }

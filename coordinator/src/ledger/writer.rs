@@ -4,8 +4,11 @@
 
 use super::row::{COLUMNS, Row};
 use super::{Error, Head};
+use crate::blobs::{RENEW_AFTER, now_ms};
 use bytes::Bytes;
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -50,9 +53,27 @@ pub struct Durable {
 
 enum Job {
     Append(Batch),
-    Blobs { blobs: Vec<Blob>, waiter: Waiter },
+    Blobs { change: Change, waiter: Waiter },
     Close,
 }
+
+/// What is to become of small blobs.
+enum Change {
+    Store(Vec<Blob>),
+    Pin(Vec<Digest>),
+    Remove(Vec<Digest>),
+}
+
+/// What becomes of small blobs beside a batch. Removals come first: what is stored in the same commit was
+/// asked for after they were.
+#[derive(Default)]
+struct Upkeep {
+    removed: Vec<Digest>,
+    pinned: Vec<Digest>,
+}
+
+/// A place in the writer's queue.
+pub(crate) struct Slot(OwnedSemaphorePermit);
 
 /// Who waits for blobs. The slot belongs to the job and not to its caller: a caller that is cancelled leaves
 /// its job in the queue, and the queue must never be too full for the driver's batch.
@@ -135,11 +156,39 @@ impl Drop for Writer {
 impl BlobWriter {
     /// Returns once the blobs are durable.
     pub async fn store(&self, blobs: Vec<Blob>) -> Result<(), Error> {
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Error::WriterEnded)?;
-        let (done, stored) = oneshot::channel();
-        let waiter = Waiter { done, _slot: slot };
-        self.jobs.try_send(Job::Blobs { blobs, waiter }).map_err(|_| Error::WriterEnded)?;
-        stored.await.map_err(|_| Error::WriterEnded)?
+        let slot = self.slot().await?;
+        self.send(Change::Store(blobs), slot).await
+    }
+
+    /// Notes that these blobs were found; returns once that is durable.
+    pub(crate) async fn pin(&self, digests: Vec<Digest>) -> Result<(), Error> {
+        let slot = self.slot().await?;
+        self.send(Change::Pin(digests), slot).await
+    }
+
+    /// Waits for a place in the queue.
+    pub(crate) async fn slot(&self) -> Result<Slot, Error> {
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        slot.map(Slot).map_err(|_| Error::WriterEnded)
+    }
+
+    /// Removes blobs. The order stands in the queue on return; the answer comes once they are gone.
+    pub(crate) fn remove(
+        &self,
+        digests: Vec<Digest>,
+        slot: Slot,
+    ) -> impl Future<Output = Result<(), Error>> + use<> {
+        self.send(Change::Remove(digests), slot)
+    }
+
+    fn send(&self, change: Change, slot: Slot) -> impl Future<Output = Result<(), Error>> + use<> {
+        let (done, changed) = oneshot::channel();
+        let waiter = Waiter { done, _slot: slot.0 };
+        let sent = self.jobs.try_send(Job::Blobs { change, waiter }).map_err(|_| Error::WriterEnded);
+        async move {
+            sent?;
+            changed.await.map_err(|_| Error::WriterEnded)?
+        }
     }
 }
 
@@ -156,6 +205,7 @@ impl Thread {
         while open {
             let Ok(first) = self.queue.recv() else { break };
             let mut batch = Batch::default();
+            let mut upkeep = Upkeep::default();
             let mut batches = 0;
             let mut waiting = Vec::new();
             // Group commit: everything that has queued up while the last commit was syncing.
@@ -166,8 +216,12 @@ impl Thread {
                         batch.blobs.extend(more.blobs);
                         batches += 1;
                     }
-                    Job::Blobs { blobs, waiter } => {
-                        batch.blobs.extend(blobs);
+                    Job::Blobs { change, waiter } => {
+                        match change {
+                            Change::Store(blobs) => batch.blobs.extend(blobs),
+                            Change::Pin(digests) => upkeep.pinned.extend(digests),
+                            Change::Remove(digests) => upkeep.removed.extend(digests),
+                        }
                         waiting.push(waiter);
                     }
                     Job::Close => open = false,
@@ -176,7 +230,8 @@ impl Thread {
             if batches == 0 && waiting.is_empty() {
                 continue;
             }
-            if !self.write(&batch, batches, waiting) {
+            if !self.write(&batch, &upkeep, batches, waiting) {
+                self.refuse();
                 return;
             }
         }
@@ -184,9 +239,28 @@ impl Thread {
         let _ = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
     }
 
+    /// After a failure: refuses whatever comes, until the ledger is closed. The connection stays open until
+    /// then, so that nobody who reads has to recover the file and finds what was never acknowledged.
+    fn refuse(self) {
+        // A checkpoint would sync what failed to.
+        let kept = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        if let Err(error) = kept {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the ledger may be synced as it closes");
+        }
+        while let Ok(job) = self.queue.recv() {
+            match job {
+                Job::Append(_) => {}
+                Job::Blobs { waiter, .. } => {
+                    let _ = waiter.done.send(Err(Error::WriterEnded));
+                }
+                Job::Close => return,
+            }
+        }
+    }
+
     /// Commits and publishes. False: nothing more may be written.
-    fn write(&mut self, batch: &Batch, batches: u64, waiting: Vec<Waiter>) -> bool {
-        match commit(&mut self.connection, self.head, batch) {
+    fn write(&mut self, batch: &Batch, upkeep: &Upkeep, batches: u64, waiting: Vec<Waiter>) -> bool {
+        match commit(&mut self.connection, self.head, batch, upkeep) {
             Ok(head) => {
                 self.head = head;
                 #[cfg(debug_assertions)]
@@ -201,7 +275,7 @@ impl Thread {
                 true
             }
             // Blobs that found the disk full were refused before anything was promised.
-            Err(error) if batches == 0 && is_full(&error) => {
+            Err(error) if batches == 0 && error.is_full() => {
                 tracing::error!(error = &error as &dyn std::error::Error, "blobs were not stored");
                 for waiter in waiting {
                     let _ = waiter.done.send(Err(Error::Full));
@@ -221,24 +295,22 @@ impl Thread {
     }
 }
 
-fn is_full(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Sqlite { source: rusqlite::Error::SqliteFailure(failure, _), .. }
-            if failure.code == ErrorCode::DiskFull
-    )
-}
-
 #[cfg(debug_assertions)]
 fn kinds(batch: &Batch) -> impl Iterator<Item = &str> {
     batch.records.iter().map(|record| record.body.kind())
 }
 
 /// One transaction: blobs, then the records that may name them.
-fn commit(connection: &mut Connection, mut head: Head, batch: &Batch) -> Result<Head, Error> {
+fn commit(
+    connection: &mut Connection,
+    mut head: Head,
+    batch: &Batch,
+    upkeep: &Upkeep,
+) -> Result<Head, Error> {
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(Error::sqlite("begin a transaction"))?;
+    keep_up(&transaction, upkeep)?;
     insert_blobs(&transaction, &batch.blobs)?;
     {
         let statement =
@@ -273,15 +345,40 @@ fn commit(connection: &mut Connection, mut head: Head, batch: &Batch) -> Result<
     Ok(head)
 }
 
+fn keep_up(transaction: &Transaction<'_>, upkeep: &Upkeep) -> Result<(), Error> {
+    let mut remove = transaction
+        .prepare_cached("DELETE FROM blobs WHERE hash = ?1")
+        .map_err(Error::sqlite("remove a blob"))?;
+    for digest in &upkeep.removed {
+        remove.execute([digest.hash.0]).map_err(Error::sqlite("remove a blob"))?;
+    }
+    let mut pin = transaction
+        .prepare_cached("UPDATE blobs SET pinned_ms = ?2 WHERE hash = ?1")
+        .map_err(Error::sqlite("pin a blob"))?;
+    for digest in &upkeep.pinned {
+        pin.execute(params![digest.hash.0, now_ms()]).map_err(Error::sqlite("pin a blob"))?;
+    }
+    Ok(())
+}
+
 fn insert_blobs(transaction: &Transaction<'_>, blobs: &[Blob]) -> Result<(), Error> {
+    let now_ms = now_ms();
+    let renew_after_ms = i64::try_from(RENEW_AFTER.as_millis()).unwrap_or(i64::MAX);
     let mut insert = transaction
         .prepare_cached(
-            "INSERT INTO blobs (hash, size, data) VALUES (?1, ?2, ?3) ON CONFLICT (hash) DO NOTHING",
+            "INSERT INTO blobs (hash, size, data, pinned_ms) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (hash) DO UPDATE SET pinned_ms = excluded.pinned_ms WHERE excluded.pinned_ms - pinned_ms > ?5",
         )
         .map_err(Error::sqlite("store a blob"))?;
     for Blob { digest, bytes } in blobs {
         insert
-            .execute(params![digest.hash.0, digest.size_bytes.cast_signed(), bytes.as_ref()])
+            .execute(params![
+                digest.hash.0,
+                digest.size_bytes.cast_signed(),
+                bytes.as_ref(),
+                now_ms,
+                renew_after_ms
+            ])
             .map_err(Error::sqlite("store a blob"))?;
     }
     Ok(())
@@ -290,7 +387,6 @@ fn insert_blobs(transaction: &Transaction<'_>, blobs: &[Blob]) -> Result<(), Err
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::future::Future;
     use std::task::{Context, Poll, Waker};
 
     #[tokio::test]

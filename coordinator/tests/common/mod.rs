@@ -64,11 +64,7 @@ impl Coordinator {
     async fn on(data_dir: TempDir, listen: Option<SocketAddr>) -> Self {
         let shutdown = CancellationToken::new();
         let (sender, ready) = oneshot::channel();
-        let settings = Settings {
-            data_dir: data_dir.path().to_owned(),
-            listen,
-            worker_lost_after: Duration::from_secs(30),
-        };
+        let settings = Settings { listen, ..Settings::new(data_dir.path().to_owned()) };
         let stop = shutdown.clone();
         let task = tokio::spawn(async move {
             run(settings, |endpoint| sender.send(endpoint.clone()).expect("the test waits"), stop).await

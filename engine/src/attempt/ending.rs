@@ -30,7 +30,25 @@ pub struct ExitRecord {
     pub log_bytes: u64,
     /// Bytes of log that were cut out, 0 when it is whole.
     pub log_cut_bytes: u64,
+    /// The limit that it was killed for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exceeded: Option<Exceeded>,
 }
+
+/// A limit of the campaign for which a run was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exceeded {
+    /// Host memory.
+    Memory,
+    /// Bytes in its folders.
+    Disk,
+    /// Processes and threads; the ending is a crash by SIGKILL, and the log says why.
+    Processes,
+}
+
+/// The signal of a file that would grow beyond the disk limit.
+const SIGXFSZ: i32 = 25;
 
 /// Words at the end of a failed run's log that say the GPU's memory ran out.
 pub const DEVICE_MEMORY_WORDS: [&str; 3] =
@@ -38,6 +56,9 @@ pub const DEVICE_MEMORY_WORDS: [&str; 3] =
 /// The same of the machine's memory.
 pub const HOST_MEMORY_WORDS: [&str; 4] =
     ["MemoryError", "Cannot allocate memory", "std::bad_alloc", "memory allocation of"];
+
+/// The same of the disk, or of the run's own limit of it.
+const DISK_WORDS: [&str; 3] = ["No space left on device", "Disk quota exceeded", "File too large"];
 
 /// Classifies an exit. `log_end` is the end of the log, at most some kilobytes.
 pub fn classify(exit: &ExitRecord, log_end: &str) -> Ending {
@@ -56,6 +77,15 @@ pub fn classify(exit: &ExitRecord, log_end: &str) -> Ending {
     if exit.code == Some(0) {
         return Ending::Finished;
     }
+    match exit.exceeded {
+        Some(Exceeded::Memory) => return Ending::OutOfMemory { memory: Memory::Host },
+        Some(Exceeded::Disk) => return Ending::DiskFull,
+        Some(Exceeded::Processes) | None => {}
+    }
+    // A shell says of its child's signal what the child would have.
+    if exit.signal == Some(SIGXFSZ) || exit.code == Some(128 + SIGXFSZ) {
+        return Ending::DiskFull;
+    }
     let says = |words: &[&str]| words.iter().any(|word| log_end.contains(word));
     if !exit.oom_killed && says(&DEVICE_MEMORY_WORDS) {
         return Ending::OutOfMemory { memory: Memory::Device };
@@ -63,7 +93,7 @@ pub fn classify(exit: &ExitRecord, log_end: &str) -> Ending {
     if exit.oom_killed || says(&HOST_MEMORY_WORDS) {
         return Ending::OutOfMemory { memory: Memory::Host };
     }
-    if log_end.contains("No space left on device") {
+    if says(&DISK_WORDS) {
         return Ending::DiskFull;
     }
     Ending::Crashed { code: exit.code, signal: exit.signal }
@@ -91,6 +121,7 @@ mod tests {
             duration_ms: 0,
             log_bytes: 0,
             log_cut_bytes: 0,
+            exceeded: None,
         }
     }
 
@@ -115,11 +146,31 @@ mod tests {
             Ending::OutOfMemory { memory: Memory::Device },
         );
         check(|e| e.code = Some(1), "OSError: [Errno 28] No space left on device", Ending::DiskFull);
+        check(|e| e.code = Some(1), "OSError: [Errno 27] File too large", Ending::DiskFull);
         check(
             |e| (e.code, e.signal, e.oom_killed) = (None, Some(9), true),
             "",
             Ending::OutOfMemory { memory: Memory::Host },
         );
+        // A run that was killed for a limit says so, whatever its last words.
+        check(
+            |e| (e.code, e.signal, e.exceeded) = (None, Some(9), Some(Exceeded::Memory)),
+            "CUDA out of memory",
+            Ending::OutOfMemory { memory: Memory::Host },
+        );
+        check(
+            |e| (e.signal, e.exceeded, e.code) = (Some(9), Some(Exceeded::Disk), None),
+            "",
+            Ending::DiskFull,
+        );
+        check(
+            |e| (e.signal, e.exceeded, e.code) = (Some(9), Some(Exceeded::Processes), None),
+            "",
+            Ending::Crashed { code: None, signal: Some(9) },
+        );
+        check(|e| (e.code, e.signal) = (None, Some(SIGXFSZ)), "", Ending::DiskFull);
+        check(|e| e.code = Some(128 + SIGXFSZ), "", Ending::DiskFull);
+        check(|e| (e.exceeded, e.cancelled) = (Some(Exceeded::Disk), true), "", Ending::Cancelled);
         // P16: a run ended by its gate, also when it then ends with code 0.
         check(|e| e.soft_fired = true, "", Ending::SoftTimeout);
         check(|e| (e.soft_fired, e.hard_fired) = (true, true), "", Ending::HardTimeout);

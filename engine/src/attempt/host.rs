@@ -20,6 +20,8 @@ pub enum Event {
     Recovered(Vec<Recovered>),
     /// The devices, by the host's own word; attempts of ours are not marked.
     Devices(Vec<Device>),
+    /// Why this worker takes nothing new at the moment, or that it does.
+    Unwilling(Option<String>),
     /// Every GPU that has failed and was not released, each with what was seen.
     Broken(BTreeMap<DeviceId, String>),
     /// The GPU driver's version; none while there is no driver.
@@ -192,6 +194,13 @@ impl Host {
                     return Vec::new();
                 }
                 self.devices = devices;
+                vec![Action::Report]
+            }
+            Event::Unwilling(why) => {
+                if why == self.info.unwilling {
+                    return Vec::new();
+                }
+                self.info.unwilling = why;
                 vec![Action::Report]
             }
             Event::Broken(broken) => self.note_broken(&broken),

@@ -7,7 +7,7 @@ mod gate;
 mod host;
 
 pub use cpus::{Cpu, CpuShares};
-pub use ending::{DEVICE_MEMORY_WORDS, ExitRecord, HOST_MEMORY_WORDS, classify};
+pub use ending::{DEVICE_MEMORY_WORDS, Exceeded, ExitRecord, HOST_MEMORY_WORDS, classify};
 pub use gate::{Fired, Signal, TimeGate};
 #[cfg(test)]
 pub(crate) use host::tests::order as test_order;

@@ -106,6 +106,7 @@ impl Campaign {
             | Body::CampaignCreated { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
+            | Body::EvidenceRemoved { .. }
             | Body::DeviceReleased { .. }
             | Body::RequestAnswered {} => {}
         }

@@ -1,6 +1,6 @@
 //! What clients ask for: each request becomes records and an answer, or a refusal.
 
-use super::{Ask, Durable, RequestKey, steer};
+use super::{Ask, Durable, Removal, RequestKey, steer};
 use crate::campaign::Campaign;
 use crate::gate::facts::{Look, ProposalFacts, Rejected};
 use crate::gate::plan;
@@ -42,6 +42,7 @@ pub(super) fn decide(
         Ask::Pause(campaign) => pause(find(durable, &campaign)?),
         Ask::Resume(campaign) => resume(find(durable, &campaign)?),
         Ask::Stop(campaign) => Ok(stop(find(durable, &campaign)?)),
+        Ask::Remove { campaign, removals, why } => remove(find(durable, &campaign)?, &removals, &why),
         Ask::Drain(worker) => Ok(drain(durable, worker)),
         Ask::Undrain(worker) => Ok(undrain(durable, worker)),
         Ask::ReleaseDevice(worker, device) => release_device(fleet, worker, device),
@@ -310,6 +311,24 @@ fn stop(campaign: &Campaign) -> Decided {
         vec![(Some(campaign.id.clone()), Body::CampaignStopped { reason: StopReason::Owner })]
     };
     (Answer::Done, bodies)
+}
+
+/// What an open iteration or the best one has is still looked at: it is never removed.
+fn remove(campaign: &Campaign, removals: &[Removal], why: &str) -> Result<Decided, Refusal> {
+    let best = campaign.best.as_ref().map(|best| best.iteration);
+    let mut bodies = Vec::new();
+    for Removal { iteration, evidence, bytes } in removals.iter().copied() {
+        if !campaign.decided.contains_key(&iteration) || best == Some(iteration) {
+            return Err(Refusal::State {
+                what: format!("iteration {iteration} of {}", campaign.id),
+                state: if best == Some(iteration) { "the best" } else { "not decided" }.to_owned(),
+                wanted: "only the evidence of a decided iteration that is not the best can be removed",
+            });
+        }
+        let body = Body::EvidenceRemoved { iteration, evidence, bytes, why: why.to_owned() };
+        bodies.push((Some(campaign.id.clone()), body));
+    }
+    Ok((Answer::Done, bodies))
 }
 
 fn drain(durable: &Durable, worker: WorkerId) -> Decided {

@@ -7,6 +7,7 @@ use windlass_shared::id::{
     CampaignId, DeviceId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId,
 };
 use windlass_shared::lever::Lever;
+use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
 
@@ -43,6 +44,17 @@ pub enum Input {
     Step(CampaignId),
     /// Record that the live attempts of a silent worker are lost.
     Lose(WorkerId),
+}
+
+/// One part of one iteration's evidence that is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The iteration.
+    pub iteration: IterationNumber,
+    /// Which part.
+    pub evidence: Evidence,
+    /// How much that is, bytes.
+    pub bytes: u64,
 }
 
 /// A place in the queue.
@@ -126,6 +138,15 @@ pub enum Ask {
     Resume(CampaignId),
     /// End for good; what runs is cancelled.
     Stop(CampaignId),
+    /// Note that evidence of decided iterations is removed, its time being over.
+    Remove {
+        /// Whose.
+        campaign: CampaignId,
+        /// What; none is empty.
+        removals: Vec<Removal>,
+        /// Which retention asks for it.
+        why: String,
+    },
     /// A worker takes nothing new.
     Drain(WorkerId),
     /// A worker takes work again.

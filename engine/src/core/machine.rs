@@ -44,6 +44,13 @@ impl Core {
         &self.soft
     }
 
+    /// This fold of records with what another core has seen: for a coordinator that goes back to what is
+    /// durable and only reads from then on.
+    #[must_use]
+    pub fn with_soft_of(self, other: Self) -> Self {
+        Self { durable: self.durable, soft: other.soft }
+    }
+
     /// What an input puts into the ledger. Pure: nothing is changed until the records are applied.
     ///
     /// # Errors
@@ -130,6 +137,11 @@ impl Core {
             Observation::GatherFailed(key) => {
                 if let Some(campaign) = self.durable.campaigns.get(key.campaign()) {
                     self.soft.gather_failed(key.clone(), campaign, now.mono_ms);
+                }
+            }
+            Observation::Room(room) => {
+                if self.soft.fleet.close(room.err()) {
+                    self.soft.wake_waiting();
                 }
             }
             Observation::StepFailed(id) => {

@@ -17,7 +17,7 @@ mod waiting;
 
 pub use command::Command;
 pub use durable::{Durable, REQUEST_MEMORY_MS};
-pub use input::{Ask, Input, Place, RequestKey};
+pub use input::{Ask, Input, Place, Removal, RequestKey};
 pub use machine::{Core, DRAIN_AFTER};
 pub use observation::Observation;
 pub use soft::{RETRY_AFTER_GATHER_FAILED_MS, Soft};

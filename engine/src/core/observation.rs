@@ -18,6 +18,8 @@ pub enum Observation {
     Fix(Box<FixFacts>),
     /// Facts could not be gathered; they are wanted again after a pause.
     GatherFailed(WantedKey),
+    /// Whether the coordinator's own disk has room: without it nothing new is leased, for this reason.
+    Room(Result<(), String>),
     /// A campaign's step could not be taken (a blob that it names is not there); it is tried again after a
     /// pause, so that the others go on.
     StepFailed(CampaignId),

@@ -46,6 +46,9 @@ pub struct Place {
 
 /// Places one attempt; [`why_not`] says what one that finds no place waits for.
 pub fn place(ask: &Ask, scene: &Scene<'_>) -> Option<Place> {
+    if scene.fleet.closed().is_some() {
+        return None;
+    }
     if ask.avoid.is_empty() {
         return place_on_any(ask, scene);
     }
@@ -86,7 +89,8 @@ fn why(ask: &Ask, member: &Member, kind: DeviceKind, count: usize, free: usize) 
 
 fn without_devices(ask: &Ask, scene: &Scene<'_>) -> Option<Place> {
     let here = |worker: &WorkerId, why: String| {
-        let member = scene.fleet.member(worker).filter(|member| member.is_ready())?;
+        let is_there = |member: &&Member| member.is_ready() && member.info.unwilling.is_none();
+        let member = scene.fleet.member(worker).filter(is_there)?;
         ask.isolation_suits(member).then(|| Place {
             worker: worker.clone(),
             worker_name: member.info.name.clone(),
@@ -100,9 +104,7 @@ fn without_devices(ask: &Ask, scene: &Scene<'_>) -> Option<Place> {
     {
         return Some(place);
     }
-    let is_willing =
-        |worker: &WorkerId| scene.fleet.member(worker).is_some_and(|member| member.info.unwilling.is_none());
-    let others = scene.fleet.ready().filter(|worker| !(scene.is_drained)(worker) && is_willing(worker));
+    let others = scene.fleet.ready().filter(|worker| !(scene.is_drained)(worker));
     others
         .filter_map(|worker| {
             here(worker, "away from the run's worker: rebuilt from tree and results".to_owned())

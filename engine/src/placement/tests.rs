@@ -275,3 +275,32 @@ fn a_wait_says_how_many_lack_what() {
     check(&mixed(), &tight, Err("3 workers have not the GPUs of a model like L4 of 100.5 GiB each"));
     check_drained(&mixed(), &ask(), &["big", "mid", "small"], Err("3 workers are drained"));
 }
+
+#[test]
+fn i17_a_worker_that_is_unwilling_takes_nothing_new_and_its_wait_says_why() {
+    let mut fleet = fleet(&[("w", &[], cpus(1))]);
+    let hear = |fleet: &mut Fleet, number, unwilling: Option<&str>| {
+        let named = WorkerInfo::named(WorkerId::from("w"), "host-w".to_owned(), String::new());
+        let worker = WorkerInfo { unwilling: unwilling.map(str::to_owned), ..named };
+        let (incarnation, session, attempts) = (None, SessionId::from("s"), Vec::new());
+        let report = Report { worker, incarnation, session, number, seen: 0, devices: cpus(1), attempts };
+        fleet.hear(report, 0)
+    };
+    let scripts = Ask::analysis(0, Some(&WorkerId::from("w")));
+    assert!(hear(&mut fleet, 2, Some("its disk is nearly full")), "whoever waits is looked at again");
+    check(&fleet, &ask(), Err("host-w takes nothing new: its disk is nearly full"));
+    check(&fleet, &scripts, Err("willing"));
+    assert!(hear(&mut fleet, 3, None));
+    check(&fleet, &ask(), Ok(("w", 1)));
+    check(&fleet, &scripts, Ok(("w", 0)));
+}
+
+#[test]
+fn i17_a_coordinator_without_room_leases_nothing() {
+    let mut fleet = mixed();
+    assert!(!fleet.close(Some("1 GiB is left".to_owned())));
+    check(&fleet, &ask(), Err("room on the coordinator's disk: 1 GiB is left"));
+    check(&fleet, &Ask::analysis(0, Some(&WorkerId::from("big"))), Err("room"));
+    assert!(fleet.close(None), "who waits is looked at again");
+    check(&fleet, &ask(), Ok(("mid", 1)));
+}

@@ -3,6 +3,7 @@
 
 use super::fit::{Lack, fit};
 use super::{Ask, Scene, noun};
+use crate::session::Member;
 use std::collections::BTreeMap;
 use windlass_shared::device::DeviceKind;
 
@@ -11,6 +12,9 @@ const LOOKED_AT_MAX: usize = 256;
 
 /// One sentence for people.
 pub fn why_not(ask: &Ask, scene: &Scene<'_>) -> String {
+    if let Some(why) = scene.fleet.closed() {
+        return format!("room on the coordinator's disk: {why}");
+    }
     if scene.fleet.is_empty() {
         return "a worker: none is connected (`windlass worker` starts one)".to_owned();
     }
@@ -33,7 +37,7 @@ pub fn why_not(ask: &Ask, scene: &Scene<'_>) -> String {
         noun(kind, count)
     );
     let parts: Vec<String> =
-        reasons.iter().map(|(why, (many, who))| why.say(*many, who, ask, kind)).collect();
+        reasons.iter().map(|(why, (many, first))| why.say(*many, first, ask, kind)).collect();
     let looked_at = match scene.fleet.ready().nth(LOOKED_AT_MAX) {
         Some(_) => format!("of the first {LOOKED_AT_MAX} looked at, "),
         None => String::new(),
@@ -49,9 +53,14 @@ enum Why {
     Kept,
 }
 
-/// How many workers for each reason, and the name of the first.
-fn reasons(ask: &Ask, kind: DeviceKind, count: usize, scene: &Scene<'_>) -> BTreeMap<Why, (usize, String)> {
-    let mut reasons: BTreeMap<Why, (usize, String)> = BTreeMap::new();
+/// How many workers for each reason, and the first of them.
+fn reasons<'a>(
+    ask: &Ask,
+    kind: DeviceKind,
+    count: usize,
+    scene: &Scene<'a>,
+) -> BTreeMap<Why, (usize, &'a Member)> {
+    let mut reasons: BTreeMap<Why, (usize, &Member)> = BTreeMap::new();
     for worker in scene.fleet.ready().take(LOOKED_AT_MAX) {
         let Some(member) = scene.fleet.member(worker) else { continue };
         let why = match fit(ask, kind, count, member) {
@@ -59,15 +68,15 @@ fn reasons(ask: &Ask, kind: DeviceKind, count: usize, scene: &Scene<'_>) -> BTre
             Ok(_) if (scene.is_drained)(worker) => Why::Drained,
             Ok(_) => Why::Kept,
         };
-        let entry = reasons.entry(why).or_insert_with(|| (0, member.info.name.clone()));
+        let entry = reasons.entry(why).or_insert((0, member));
         entry.0 += 1;
     }
     reasons
 }
 
 impl Why {
-    fn say(self, many: usize, who: &str, ask: &Ask, kind: DeviceKind) -> String {
-        let workers = if many == 1 { who.to_owned() } else { format!("{many} workers") };
+    fn say(self, many: usize, first: &Member, ask: &Ask, kind: DeviceKind) -> String {
+        let workers = if many == 1 { first.info.name.clone() } else { format!("{many} workers") };
         let s = if many == 1 { "s" } else { "" };
         match self {
             Self::Lacks(Lack::Label) => format!("{workers} lack{s} a label of {}", ask.labels.join(", ")),
@@ -77,7 +86,10 @@ impl Why {
             }
             Self::Lacks(Lack::Devices) => format!("{workers} ha{} not {}", ve(many), asked(ask, kind)),
             Self::Lacks(Lack::Machine) => format!("{workers} ha{} not {}", ve(many), host(ask)),
-            Self::Lacks(Lack::Unwilling) => format!("{workers} take{s} nothing new at the moment"),
+            Self::Lacks(Lack::Unwilling) => match &first.info.unwilling {
+                Some(why) if many == 1 => format!("{workers} takes nothing new: {why}"),
+                _ => format!("{workers} take{s} nothing new"),
+            },
             Self::Lacks(Lack::Healthy) => {
                 format!("{workers} ha{} devices in quarantine or used by others", ve(many))
             }

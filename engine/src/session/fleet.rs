@@ -128,6 +128,8 @@ pub struct Fleet {
     /// Workers with any GPU at all, leased or not, that are not lost.
     with_gpus: BTreeSet<WorkerId>,
     deadlines: BTreeSet<(u64, WorkerId)>,
+    /// Why nothing new is leased anywhere, if nothing is.
+    closed: Option<String>,
 }
 
 impl Default for Fleet {
@@ -147,7 +149,20 @@ impl Fleet {
             counted: BTreeMap::new(),
             with_gpus: BTreeSet::new(),
             deadlines: BTreeSet::new(),
+            closed: None,
         }
+    }
+
+    /// Leases nothing new anywhere for this reason, or goes on. Whether work may be placed again.
+    pub(crate) fn close(&mut self, why: Option<String>) -> bool {
+        let opens = self.closed.is_some() && why.is_none();
+        self.closed = why;
+        opens
+    }
+
+    /// Why nothing new is leased anywhere.
+    pub fn closed(&self) -> Option<&str> {
+        self.closed.as_deref()
     }
 
     /// How long a silent worker keeps its leases, milliseconds.

@@ -8,13 +8,14 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use serde_json::json;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use windlass_engine::core::{Ask, Observation, Place};
+use windlass_engine::core::{Ask, Observation, Place, Removal};
 use windlass_engine::gate::facts::{Look, Merged};
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
 use windlass_shared::device::DeviceState;
-use windlass_shared::id::{LeverNumber, WorkerId};
+use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::{FixTrigger, Lever};
 use windlass_shared::record::Body;
+use windlass_shared::reference::Evidence;
 use windlass_shared::session::Report;
 use windlass_shared::view::CampaignState;
 
@@ -33,6 +34,7 @@ enum Deed {
     Stop,
     Resubmit,
     Drain(bool),
+    Remove(u8),
     Quarantine(bool),
     Release(bool),
     End(bool, u8),
@@ -60,6 +62,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         2 => Just(Deed::Resume),
         1 => prop_oneof![1 => Just(Deed::Stop), 8 => Just(Deed::Resubmit)],
         1 => worker().prop_map(Deed::Drain),
+        2 => (1..5_u8).prop_map(Deed::Remove),
         1 => worker().prop_map(Deed::Quarantine),
         1 => worker().prop_map(Deed::Release),
         12 => (worker(), any::<u8>()).prop_map(|(worker, how)| Deed::End(worker, how)),
@@ -161,6 +164,11 @@ fn perform(world: &mut World, deed: Deed, sent: &mut Vec<Report>) {
         Deed::Resume => ask(Ask::Resume(campaign)),
         Deed::Stop => ask(Ask::Stop(campaign)),
         Deed::Drain(worker) => ask(Ask::Drain(WorkerId::from(name(worker)))),
+        Deed::Remove(iteration) => {
+            let iteration = IterationNumber(iteration.into());
+            let removals = vec![Removal { iteration, evidence: Evidence::Logs, bytes: 1 }];
+            ask(Ask::Remove { campaign, removals, why: "logs are kept for 1 d".to_owned() });
+        }
         Deed::Quarantine(worker) => {
             let reason = "memory is held".to_owned();
             world.fake(name(worker)).devices[0].state = DeviceState::Quarantined { reason };

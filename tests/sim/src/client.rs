@@ -7,13 +7,14 @@ use crate::gather;
 use crate::ledger::Ledger;
 use crate::violation::{Checked, hold};
 use crate::world::{Event, World};
-use windlass_engine::core::{Ask, Input, Place, RequestKey};
+use windlass_engine::core::{Ask, Input, Place, Removal, RequestKey};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::device::{Device, DeviceState};
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, DeviceId, IterationNumber, LeverNumber, RequestId, WorkerId};
 use windlass_shared::lever::Lever;
 use windlass_shared::record::Answer;
+use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::view::LeverState;
 
@@ -35,6 +36,7 @@ pub(crate) enum What {
     Pause(CampaignId),
     Resume(CampaignId),
     Stop(CampaignId),
+    Remove(CampaignId, Removal),
     Drain(WorkerId),
     Undrain(WorkerId),
     Release(WorkerId, DeviceId),
@@ -175,7 +177,13 @@ impl World {
             }
             71..73 => What::Update { campaign, priority: self.random.below(5) as i32 - 2 },
             73..78 => What::Retire { campaign, lever: LeverNumber(self.random.range(1, 12) as u32) },
-            78..83 => What::Pause(campaign),
+            78..81 => What::Pause(campaign),
+            81..83 => {
+                let iteration = IterationNumber(self.random.range(1, 6) as u32);
+                let parts = [Evidence::Logs, Evidence::Outputs, Evidence::Artifacts];
+                let evidence = *self.random.pick(&parts)?;
+                What::Remove(campaign, Removal { iteration, evidence, bytes: 1 })
+            }
             83..92 => What::Resume(campaign),
             92..93 => What::Stop(campaign),
             93..95 => What::Drain(self.some_worker()),
@@ -250,6 +258,9 @@ impl World {
             What::Pause(campaign) => Ask::Pause(campaign),
             What::Resume(campaign) => Ask::Resume(campaign),
             What::Stop(campaign) => Ask::Stop(campaign),
+            What::Remove(campaign, removal) => {
+                Ask::Remove { campaign, removals: vec![removal], why: "its time is over".to_owned() }
+            }
             What::Drain(worker) => Ask::Drain(worker),
             What::Undrain(worker) => Ask::Undrain(worker),
             What::Release(worker, device) => Ask::ReleaseDevice(worker, device),

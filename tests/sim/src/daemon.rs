@@ -275,5 +275,6 @@ fn exit_record(key: &AttemptKey, shim: &Shim, now_ms: u64) -> ExitRecord {
         duration_ms: now_ms - shim.started_ms,
         log_bytes: 0,
         log_cut_bytes: 0,
+        exceeded: None,
     }
 }

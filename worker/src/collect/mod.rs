@@ -10,7 +10,6 @@ use crate::driver::blocking;
 use crate::error::Error;
 use crate::logs::{self, Beginning};
 use crate::prepare::manifest;
-use crate::sandbox;
 use crate::setup::Failure;
 use crate::shim::{self, Exit};
 use crate::shop::{Patience, Shop, persist};
@@ -23,23 +22,35 @@ use windlass_engine::gate::editable::Editable;
 use windlass_engine::gate::guard::frozen_changed;
 use windlass_shared::attempt::{Ending, Kind, Order, Outcome};
 use windlass_shared::digest::Digest;
-use windlass_shared::machine::Flag;
+use windlass_shared::machine::{Flag, Isolation};
 use windlass_shared::path::TreePath;
 use windlass_shared::tree::Manifest;
 
 /// Ends every process of an attempt whose shim vanished, and reads what can be read: it is `lost`, not a
 /// crash of the idea (I8).
-pub async fn bury(order: &Order, device_model: String) -> Outcome {
-    let key = order.key.clone();
+pub async fn bury(shop: &Shop, order: &Order, device_model: String) -> Outcome {
+    let (shop, key) = (shop.clone(), order.key.clone());
     let hunt = blocking(move || {
-        let killed = shim::kill_leftovers(&key);
+        let identity = shop.work.attempt(&key)?.identity().ok().flatten();
+        let killed = shim::end_without(identity.as_ref(), &key);
         tracing::warn!(attempt = %key, killed, "a shim vanished; its processes are ended");
-        Ok(())
+        Ok(identity)
     });
-    if let Err(error) = hunt.await {
+    let identity = hunt.await.unwrap_or_else(|error| {
         tracing::error!(attempt = %order.key, problem = error.chain(), "failed to hunt leftovers");
+        None
+    });
+    Outcome {
+        isolation: level(identity.as_ref().and_then(|identity| identity.isolation)),
+        containment: identity.and_then(|identity| identity.containment),
+        device_model,
+        ..Outcome::bare(Ending::Lost)
     }
-    Outcome { isolation: sandbox::LEVEL.to_owned(), device_model, ..Outcome::bare(Ending::Lost) }
+}
+
+/// The level in force, as the ledger keeps it; nothing where no shim ever said so.
+fn level(isolation: Option<Isolation>) -> String {
+    isolation.map_or(String::new(), |isolation| isolation.to_string())
 }
 
 /// Makes the outcome and sends the results. `device_model` is what it ran on. A failure of this machine
@@ -57,7 +68,6 @@ pub async fn collect(shop: &Shop, order: &Order, exit: &ExitRecord, device_model
         let outcome = Outcome { duration_ms: exit.duration_ms, ..Outcome::bare(error.ending()) };
         (outcome, Left::default())
     });
-    outcome.isolation = sandbox::LEVEL.to_owned();
     outcome.device_model = device_model;
     let (results, artifacts) = (trees.results, trees.artifacts);
     // The manifests are blobs like their files.
@@ -97,6 +107,8 @@ fn read_folder(
 ) -> Result<(Outcome, Left), Error> {
     let log = log::read(&dir.log(), order.metric.as_ref(), &order.fix_patterns)?;
     let written: Option<Exit> = dir.exit()?;
+    let (isolation, containment) =
+        written.as_ref().map_or((None, None), |exit| (exit.isolation, exit.containment));
     let ending = match written.and_then(|exit| exit.log_errno).map(Errno::from_raw_os_error) {
         // The log is cut where the disk was full: what it says of the metric counts for nothing.
         Some(Errno::NOSPC | Errno::DQUOT) => Ending::DiskFull,
@@ -109,8 +121,12 @@ fn read_folder(
         duration_ms: exit.duration_ms,
         log_bytes: log.bytes,
         log_hash: (exit.log_cut_bytes == 0).then_some(log.hash),
+        log_cut_bytes: exit.log_cut_bytes,
+        flags: if exit.log_cut_bytes > 0 { vec![Flag::LogCut] } else { Vec::new() },
         log_tail: if failed { log.tail() } else { String::new() },
         fix_matches: if failed { log.matches.clone() } else { Vec::new() },
+        isolation: level(isolation),
+        containment,
         ..Outcome::bare(ending)
     };
     if exit.start_failure.is_some() {
@@ -169,12 +185,7 @@ fn say_skipped(order: &Order, gathered: &Gathered, what: &str) {
 /// What came of an attempt whose campaign's setup failed: the setup's log is sent as its own.
 pub async fn failed_setup(shop: &Shop, order: &Order, failure: &Failure) -> Outcome {
     let told = Ending::Infra { detail: failure.to_string() };
-    let mut outcome = Outcome {
-        duration_ms: failure.duration_ms,
-        setup_failed: true,
-        isolation: sandbox::LEVEL.to_owned(),
-        ..Outcome::bare(told)
-    };
+    let mut outcome = Outcome { duration_ms: failure.duration_ms, setup_failed: true, ..Outcome::bare(told) };
     let (work, key, from) = (Arc::clone(&shop.work), order.key.clone(), failure.log.clone());
     let read = blocking(move || {
         let to = work.attempt(&key)?.log();

@@ -40,7 +40,7 @@ pub fn end_runs(root: &Path) -> Result<(), Error> {
     for dir in &attempts {
         note(dir.order().map(|order| {
             if let Some(order) = order {
-                shim::kill_leftovers(&order.key);
+                shim::end_without(dir.identity().ok().flatten().as_ref(), &order.key);
             }
         }));
     }

@@ -57,7 +57,7 @@ impl Started {
 
 /// Waits for a shim's end and reaps it if it is ours; its record, if it left one.
 pub async fn shim(child: Option<Child>, pidfd: OwnedFd, dir: &AttemptDir) -> Option<Box<ExitRecord>> {
-    match register(pidfd) {
+    match readable_when(pidfd) {
         // A pidfd is readable once, for good.
         Ok(pidfd) => drop(pidfd.readable().await),
         Err(error) => tracing::error!(%error, "failed to watch a shim"),
@@ -78,10 +78,11 @@ pub async fn shim(child: Option<Child>, pidfd: OwnedFd, dir: &AttemptDir) -> Opt
     }
 }
 
+/// Waits for any descriptor of ours to be readable.
 #[expect(unsafe_code, reason = "tokio offers no safe way to wait for a descriptor that is not its own")]
-fn register(pidfd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn readable_when(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open for as long as it lives, it is always the same descriptor, and the
     // `AsyncFd` owns it.
-    let registered = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) };
+    let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
     registered.map_err(std::io::Error::from)
 }

@@ -1,5 +1,6 @@
 //! Logs on their way to the coordinator, by raw offset (I10).
 
+mod growth;
 mod ship;
 
 pub use ship::{Beginning, ship};

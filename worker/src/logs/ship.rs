@@ -1,10 +1,11 @@
-//! Ships one log as it grows: streams of some MiB, each acknowledged when it is durable on the head node.
+//! Ships one log as it grows: streams of at most 32 MiB, each acknowledged when it is durable on the head node.
 //! It ends when the log is whole and all of it is acknowledged.
 
+use super::growth::Growth;
 use crate::client::Client;
 use crate::driver::blocking;
 use crate::error::Error;
-use crate::shop::{Patience, persist};
+use crate::shop::{Backoff, Patience, persist};
 use bytes::Bytes;
 use std::fs::File;
 use std::io;
@@ -15,10 +16,13 @@ use tokio::sync::watch;
 use windlass_proto::{CHUNK_BYTES, v1};
 use windlass_shared::attempt::AttemptKey;
 
-/// The most bytes of one stream: what is sent again after a break.
-const STREAM_MAX_BYTES: u64 = 4 << 20;
-/// Between looks at a log that did not grow.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The most bytes of one stream: what is in flight before the head node says what is durable.
+const STREAM_MAX_BYTES: u64 = 32 << 20;
+/// Words that come this soon after each other go in one stream, so that a chatty run does not cost the head
+/// node a sync for each line.
+const GATHER: Duration = Duration::from_millis(20);
+/// A log that says nothing is looked at anyway this often: a lost hint costs no more.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Pieces read ahead of the network: 1 MiB.
 const AHEAD: usize = 4;
 
@@ -40,10 +44,10 @@ pub async fn ship(
     beginning: Beginning,
     mut whole: watch::Receiver<bool>,
 ) -> Result<u64, Error> {
-    let mut acknowledged = 0;
-    if beginning == Beginning::Resumed {
-        acknowledged = persist(Patience::Endless, || send(client, key, path, 0, 0)).await?;
-    }
+    let ask = || persist(Patience::Endless, || send(client, key, path, 0, 0));
+    let mut acknowledged = if beginning == Beginning::Resumed { ask().await? } else { 0 };
+    let growth = Growth::of(path);
+    let mut backoff = Backoff::default();
     loop {
         // Asked before the size: a log that was whole then has its final size now.
         let finished = *whole.borrow_and_update();
@@ -54,20 +58,45 @@ pub async fn ship(
         if acknowledged < size {
             let until = size.min(acknowledged + STREAM_MAX_BYTES);
             let from = acknowledged;
-            acknowledged = persist(Patience::Endless, || send(client, key, path, from, until)).await?;
-            if acknowledged < from {
-                // The coordinator lost bytes it had acknowledged; they are all here, so it gets them again.
-                tracing::warn!(%key, from, acknowledged, "the coordinator wants a part of the log again");
-                tokio::time::sleep(LOOK_EVERY).await;
+            acknowledged = match send(client, key, path, from, until).await {
+                Ok(acknowledged) => acknowledged,
+                Err(error) if error.is_transient() => {
+                    // A part of it may have got there: it is not sent again.
+                    backoff.wait().await;
+                    ask().await?
+                }
+                Err(error) => return Err(error),
+            };
+            if acknowledged > from {
+                backoff = Backoff::default();
+            } else {
+                if acknowledged < from {
+                    // It lost bytes it had acknowledged; they are all here, so it gets them again.
+                    tracing::warn!(%key, from, acknowledged, "the coordinator wants a part of the log again");
+                }
+                backoff.wait().await;
             }
         } else if finished {
             return Ok(acknowledged);
         } else {
-            // A change of `whole` is worth a look at once; a sender that is gone has nothing more to say.
-            if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, whole.changed()).await {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
+            wait(&growth, &mut whole).await;
         }
+    }
+}
+
+/// Until there may be more to send. The end of the log is worth a look at once.
+async fn wait(growth: &Growth, whole: &mut watch::Receiver<bool>) {
+    let gather = async {
+        growth.grew().await;
+        tokio::time::sleep(GATHER).await;
+    };
+    tokio::select! {
+        changed = whole.changed() => if changed.is_err() {
+            // The sender is gone, and the daemon with it soon.
+            tokio::time::sleep(LOOK_EVERY).await;
+        },
+        () = gather => {}
+        () = tokio::time::sleep(LOOK_EVERY) => {}
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::data;
 use crate::driver::blocking;
 use crate::error::Error;
+use crate::sandbox::Walls;
 use crate::shim::{Bind, Mounts, Overlay};
 use crate::shop::Shop;
 use crate::spool::AttemptDir;
@@ -11,6 +12,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use windlass_shared::attempt::Order;
+use windlass_shared::machine::Isolation;
 
 /// For whom mounts are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,45 @@ pub fn mounts(shop: &Shop, order: &Order, dir: &AttemptDir, purpose: Purpose) ->
         mounts.binds.push(in_place(shop.work.caches(&order.key.id.campaign)?.join(&cache.name)));
     }
     Ok(mounts)
+}
+
+/// Opens in the walls what belongs to the campaign beside the workspace: its data and caches, and what its
+/// setup made.
+pub fn open(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    purpose: Purpose,
+    walls: &mut Walls,
+) -> Result<(), Error> {
+    walls.read.push(dir.data());
+    walls.read.extend(order.data.iter().map(|one| PathBuf::from(&one.path)));
+    for cache in &order.caches {
+        let path = shop.work.caches(&order.key.id.campaign)?.join(&cache.name);
+        let open =
+            if cache.writable || purpose == Purpose::Setup { &mut walls.write } else { &mut walls.read };
+        open.push(path);
+    }
+    if purpose == Purpose::Setup {
+        walls.write.push(home(dir));
+        // Its environment is as large as it is; the limit is for what a run adds.
+        walls.limits.disk_bytes = None;
+    }
+    let made_in = dir.layers()?.and_then(|below| below.setup);
+    if let Some(made_in) = made_in.as_deref().and_then(Path::parent) {
+        walls.read.push(made_in.join("home"));
+        // Where overlays are mounted this is the run's own workspace under another name.
+        let is_own = shop.mounts && walls.isolation != Isolation::Sealed;
+        let open = if is_own { &mut walls.write } else { &mut walls.read };
+        open.push(made_in.join("workspace"));
+    }
+    Ok(())
+}
+
+/// The home of a setup that is shut in: what tools keep there (an interpreter that `uv` fetched) stays with
+/// what the setup made.
+pub fn home(dir: &AttemptDir) -> PathBuf {
+    dir.path().join("home")
 }
 
 fn in_place(path: PathBuf) -> Bind {

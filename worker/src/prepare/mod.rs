@@ -33,6 +33,8 @@ const REPAIRS: u32 = 2;
 
 /// Persists the order and makes all ready for its shim. `stop` ends a wait for the campaign's setup.
 pub async fn prepare(shop: &Shop, order: &Order, stop: &CancellationToken) -> Result<(), Error> {
+    // Before anything is fetched: what is not to be had here is not to be had after a download either.
+    shop.ground.level(order)?;
     let dir = shop.work.attempt(&order.key)?;
     begin(order, &dir).await?;
     machine::prepare(shop, order, &dir).await?;

@@ -1,15 +1,18 @@
 //! From an order and its prepared folder to what its shim is told.
 
 use super::analysis;
-use super::machine::{Purpose, mounts};
+use super::machine::{self, Purpose, mounts};
+use super::manifest;
 use crate::error::Error;
 use crate::sandbox;
 use crate::shim::{LogLimits, Spec};
 use crate::shop::Shop;
 use crate::spool::AttemptDir;
 use windlass_shared::attempt::{Kind, Order};
+use windlass_shared::machine::Isolation;
 
-/// The shim's spec. `nonce` is drawn for this start; `cpus` are those that the run is bound to.
+/// The shim's spec. `nonce` is drawn for this start; `cpus` are those that the run is bound to. Fails where
+/// the machine lacks what is asked for.
 pub fn spec(
     shop: &Shop,
     order: &Order,
@@ -21,10 +24,18 @@ pub fn spec(
     Ok(Spec { cpus, ..spec })
 }
 
-/// The same for the campaign's setup in a folder of its own; its command and limits are still the run's.
+/// The same for the campaign's setup in a folder of its own; its command and limits are still the run's. It
+/// is shut in as the run is, but for the network: that is what most setups are for.
 pub fn setup_spec(shop: &Shop, order: &Order, dir: &AttemptDir, nonce: String) -> Result<Spec, Error> {
-    let order = Order { kind: Kind::Run, ..order.clone() };
-    spec_for(shop, &order, dir, nonce, Purpose::Setup)
+    let isolation = order.isolation.map(|level| level.min(Isolation::Guarded));
+    let order = Order { kind: Kind::Run, isolation, ..order.clone() };
+    let mut spec = spec_for(shop, &order, dir, nonce, Purpose::Setup)?;
+    if spec.walls.isolation > Isolation::None {
+        let home = machine::home(dir);
+        std::fs::create_dir_all(&home).map_err(Error::file("create", &home))?;
+        spec.env.insert("HOME".to_owned(), home.display().to_string());
+    }
+    Ok(spec)
 }
 
 fn spec_for(
@@ -34,6 +45,8 @@ fn spec_for(
     nonce: String,
     purpose: Purpose,
 ) -> Result<Spec, Error> {
+    let mut walls = shop.ground.walls(order, dir, || manifest(&shop.cache, order.tree))?;
+    machine::open(shop, order, dir, purpose, &mut walls)?;
     let (command, mut env) = match order.kind {
         Kind::Run => (order.command.clone(), sandbox::run(order, dir)),
         Kind::Analysis => (analysis::command(dir), sandbox::analysis(order, dir, &dir.run_log())),
@@ -55,7 +68,8 @@ fn spec_for(
         soft_limit_ms: order.soft_limit_ms,
         hard_limit_ms: order.hard_limit_ms,
         locks: order.devices.iter().map(|device| shop.work.device_lock(device)).collect(),
-        log: LogLimits::default(),
+        log: order.limits.log_bytes.map_or_else(LogLimits::default, LogLimits::within),
         mounts: mounts(shop, order, dir, purpose)?,
+        walls,
     })
 }

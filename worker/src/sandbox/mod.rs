@@ -1,9 +1,19 @@
-//! What surrounds a run: its environment, and the isolation that is in force. So far the level is `none`:
-//! a clean environment and no new privileges, no walls.
+//! What surrounds a run: its environment, and the walls that it is shut into. `none` has a clean environment
+//! and nothing else; `guarded` adds Landlock; `sealed` is bubblewrap's.
 
+mod cgroup;
 mod environment;
+mod ground;
+mod landlock;
+mod machine;
+mod nodes;
+mod seal;
+mod walls;
 
+pub use cgroup::{Cgroup, Held, in_a_service, leave_service, sweep};
 pub use environment::{analysis, run};
-
-/// The isolation level that is recorded beside every metric.
-pub const LEVEL: &str = "none";
+pub use ground::Ground;
+pub use landlock::shut_in;
+pub use machine::Machine;
+pub use seal::arguments as seal;
+pub use walls::Walls;

@@ -4,8 +4,10 @@
 use super::record::Identity;
 use super::spec::Spec;
 use super::tree;
+use crate::durable;
 use crate::error::Error;
 use crate::procfs;
+use crate::sandbox::Cgroup;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -37,8 +39,7 @@ pub struct Launched {
 pub fn launch(exe: &Path, dir: &Path, spec: &Spec) -> Result<Launched, Error> {
     // Not synced: it is read at once or, after a power cut, never.
     let path = dir.join(Spec::FILE);
-    let bytes = serde_json::to_vec(spec).expect("a spec is always representable");
-    std::fs::write(&path, bytes).map_err(Error::file("write", &path))?;
+    std::fs::write(&path, durable::encode(spec)).map_err(Error::file("write", &path))?;
     let mut child = Command::new(exe)
         .arg("shim")
         .arg(dir)
@@ -139,6 +140,35 @@ pub fn kill_leftovers(key: &AttemptKey) -> usize {
     }
 }
 
+/// Ends the shim in `dir`, if one lives there, and its run with it: of an attempt that nobody can say
+/// anything about.
+pub fn end_unknown(dir: &Path) {
+    let identity = durable::read::<Identity>(&dir.join(Identity::FILE)).ok().flatten();
+    let spec = durable::read::<Spec>(&dir.join(Spec::FILE)).ok().flatten();
+    let Some(shim) = identity.as_ref().and_then(identify) else { return };
+    // It ends in between at worst, which is what is wanted.
+    let _ = kill(&shim);
+    if let Some(spec) = spec {
+        end_without(identity.as_ref(), &spec.key);
+    }
+}
+
+/// Ends a run whose shim is gone, by whatever contained it, and then by its environment (I8). Returns how
+/// many processes it saw; blocks until none is left, at most some seconds.
+pub fn end_without(identity: Option<&Identity>, key: &AttemptKey) -> usize {
+    if let Some(path) = identity.and_then(|identity| identity.cgroup.clone()) {
+        // Its guardian does the same; whichever comes second finds nothing.
+        let cgroup = Cgroup::at(path);
+        let until = Instant::now() + HUNT;
+        while cgroup.is_populated() && Instant::now() < until {
+            let _ = cgroup.kill();
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        cgroup.remove();
+    }
+    kill_leftovers(key)
+}
+
 /// Holds the attempt: one shim in its life.
 pub(super) fn lock(dir: &Path) -> Result<File, Error> {
     try_lock(&dir.join("shim.lock"))
@@ -153,6 +183,12 @@ pub(super) fn lock_device(path: &Path) -> Result<File, Error> {
             result => return result,
         }
     }
+}
+
+/// Lets go of what [`lock_device`] holds, for every process that has inherited it.
+pub(super) fn unlock(lock: &File) {
+    // What cannot be let go of now is let go of by the last of them.
+    let _ = flock(lock, FlockOperation::Unlock);
 }
 
 fn try_lock(path: &Path) -> Result<File, Error> {

@@ -7,6 +7,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+/// How far into the tail its first whole line is looked for: sixteen of the longest lines that a metric
+/// is read from. A tail that begins with a longer line keeps it, on the gap record's own line.
+const TORN_MAX_BYTES: u64 = 64 << 10;
+
 /// The log being written.
 pub struct LogFile {
     file: File,
@@ -45,11 +49,18 @@ impl LogFile {
 
     /// Takes bytes; what does not fit the head goes into the ring.
     pub fn write(&mut self, bytes: &[u8]) {
-        let room = self.limits.head_bytes.saturating_sub(self.written);
-        let (head, tail) = bytes.split_at(bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX)));
-        self.append(head);
-        if tail.is_empty() {
-            return;
+        let mut tail = bytes;
+        if self.ring.is_none() {
+            let room = self.limits.head_bytes.saturating_sub(self.written);
+            let room = usize::try_from(room).unwrap_or(usize::MAX);
+            if bytes.len() <= room {
+                return self.append(bytes);
+            }
+            // The cut falls between two lines where it can.
+            let end = bytes[..room].iter().rposition(|&byte| byte == b'\n').map_or(room, |at| at + 1);
+            let (head, rest) = bytes.split_at(end);
+            self.append(head);
+            tail = rest;
         }
         if let Err(error) = self.write_ring(tail) {
             self.failed(&error);
@@ -60,9 +71,9 @@ impl LogFile {
     pub fn finish(mut self) -> Finished {
         let mut cut_bytes = 0;
         if let Some(ring) = self.ring.take() {
-            cut_bytes = ring.total.saturating_sub(self.limits.tail_bytes);
-            if let Err(error) = self.append_ring(ring, cut_bytes) {
-                self.failed(&error);
+            match self.append_ring(ring) {
+                Ok(cut) => cut_bytes = cut,
+                Err(error) => self.failed(&error),
             }
             // The tail lives in the log now; what is left of the ring goes with the folder.
             drop(fs::remove_file(&self.ring_path));
@@ -107,18 +118,28 @@ impl LogFile {
         Ok(())
     }
 
-    /// The gap record has no line breaks of its own, so that a line torn by the cut can never read as a
-    /// whole one (P18).
-    fn append_ring(&mut self, mut ring: Ring, cut_bytes: u64) -> io::Result<()> {
+    /// Appends the gap record and the tail; returns what was cut. A line that the cut has torn never reads
+    /// as a whole one (P18): its beginning has the record at its end, its rest is cut too, or follows the
+    /// record on the same line.
+    fn append_ring(&mut self, mut ring: Ring) -> io::Result<u64> {
         let size = self.limits.tail_bytes.max(1);
-        if cut_bytes == 0 {
-            return self.append_part(&mut ring.file, 0, ring.total);
+        let overwritten = ring.total.saturating_sub(size);
+        if overwritten == 0 {
+            self.append_part(&mut ring.file, 0, ring.total)?;
+            return Ok(0);
         }
-        let gap = format!("[windlass: {cut_bytes} bytes of this log were cut here]");
-        self.append(gap.as_bytes());
         let begin = ring.total % size;
-        self.append_part(&mut ring.file, begin, size - begin)?;
-        self.append_part(&mut ring.file, 0, begin)
+        let torn = torn_bytes(&ring.file, begin, size)?;
+        let cut_bytes = overwritten + torn.unwrap_or(0);
+        let end = if torn.is_some() { "\n" } else { "" };
+        self.append(format!("[windlass: {} of output left out here]{end}", amount(cut_bytes)).as_bytes());
+        let from = begin + torn.unwrap_or(0);
+        if from < size {
+            self.append_part(&mut ring.file, from, size - from)?;
+        }
+        let from = from.saturating_sub(size);
+        self.append_part(&mut ring.file, from, begin.saturating_sub(from))?;
+        Ok(cut_bytes)
     }
 
     fn append_part(&mut self, ring: &mut File, from: u64, mut left: u64) -> io::Result<()> {
@@ -134,12 +155,39 @@ impl LogFile {
     }
 }
 
+/// Bytes before the first line that begins in a full ring, oldest first; none when that is far.
+fn torn_bytes(ring: &File, begin: u64, size: u64) -> io::Result<Option<u64>> {
+    let mut torn = Vec::new();
+    for (from, until) in [(begin, size), (0, begin)] {
+        let most = TORN_MAX_BYTES.min(size) - torn.len() as u64;
+        let mut piece = vec![0; usize::try_from(most.min(until - from)).unwrap_or(0)];
+        ring.read_exact_at(&mut piece, from)?;
+        torn.extend(piece);
+    }
+    Ok(torn.iter().position(|&byte| byte == b'\n').map(|at| at as u64 + 1))
+}
+
+/// A number of bytes for people: `1.2 GiB`.
+fn amount(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let unit = units.into_iter().find(|(_, shift)| bytes >> shift > 0);
+    unit.map_or_else(
+        || format!("{bytes} bytes"),
+        |(unit, shift)| {
+            let tenths = (u128::from(bytes) * 10) >> shift;
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        },
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(limits: LogLimits, writes: &[&[u8]], want: &[u8], cut_bytes: u64) {
+    #[track_caller]
+    fn check(limits: (u64, u64), writes: &[&[u8]], want: &[u8], cut_bytes: u64) {
         let dir = tempfile::tempdir().expect("a folder");
+        let limits = LogLimits { head_bytes: limits.0, tail_bytes: limits.1 };
         let mut log = LogFile::create(dir.path(), limits).expect("a log");
         for bytes in writes {
             log.write(bytes);
@@ -153,15 +201,32 @@ mod tests {
 
     #[test]
     fn i18_a_flood_keeps_head_and_tail_and_says_what_was_cut() {
-        let limits = LogLimits { head_bytes: 4, tail_bytes: 3 };
-        check(limits, &[b"ab", b"cd"], b"abcd", 0);
-        check(limits, &[b"ab", b"cdef", b"g"], b"abcdefg", 0);
-        check(limits, &[b"abcdefghij", b"k"], b"abcd[windlass: 4 bytes of this log were cut here]ijk", 4);
-        check(
-            limits,
-            &[b"abcd", b"efghijkl", b"mnop"],
-            b"abcd[windlass: 9 bytes of this log were cut here]nop",
-            9,
-        );
+        check((4, 3), &[b"ab", b"cd"], b"abcd", 0);
+        check((4, 3), &[b"ab", b"cdef", b"g"], b"abcdefg", 0);
+        let gap = |n: u64| format!("[windlass: {n} bytes of output left out here]");
+        check((4, 3), &[b"abcdefghij", b"k"], format!("abcd{}ijk", gap(4)).as_bytes(), 4);
+        check((4, 3), &[b"abcd", b"efghijkl", b"mnop"], format!("abcd{}nop", gap(9)).as_bytes(), 9);
+    }
+
+    #[test]
+    fn p18_a_line_torn_by_the_cut_never_reads_as_a_whole_one() {
+        let gap = |n: u64| format!("[windlass: {n} bytes of output left out here]\n");
+        // The head ends with a line, and so begins the tail, wherever the ring wraps.
+        check((6, 8), &[b"one\ntwo\nthree\nfour\nfive\n"], format!("one\n{}five\n", gap(15)).as_bytes(), 15);
+        check((6, 9), &[b"one\ntwo\nthree\nfour\nfive\n"], format!("one\n{}five\n", gap(15)).as_bytes(), 15);
+        check((6, 10), &[b"one\ntwo\nthree\nfour\nfive\n"], format!("one\n{}five\n", gap(15)).as_bytes(), 15);
+        // A head without a break in the piece at hand says so on its torn line.
+        check((4, 4), &[b"acc", b"uracy: 1\nab\n"], format!("accu{}ab\n", gap(8)).as_bytes(), 8);
+        // Nothing more goes to the head once the ring has begun; a line is only known by the break before it.
+        check((6, 6), &[b"one\ntwo", b"3", b"\n4\n5\n6\n"], format!("one\n{}5\n6\n", gap(7)).as_bytes(), 7);
+    }
+
+    #[test]
+    fn an_amount_is_short_and_never_rounded_up() {
+        for (bytes, want) in
+            [(7, "7 bytes"), (1024, "1.0 KiB"), ((5 << 20) - 1, "4.9 MiB"), (1_288_490_190, "1.2 GiB")]
+        {
+            assert_eq!(amount(bytes), want);
+        }
     }
 }

@@ -2,26 +2,55 @@
 //! and lives on when the daemon dies. It never talks to the network and never starts a runtime.
 
 mod affinity;
+mod begin;
+mod clone;
 mod control;
+mod guardian;
+mod init;
+mod limits;
 mod log;
 mod mounts;
 mod record;
 mod run;
 mod spec;
+mod start;
 mod tree;
 
-pub use control::{ATTEMPT_VARIABLE, Launched, cancel, identify, kill, kill_leftovers, launch, retire};
-pub use mounts::{Bind, Mounts, Overlay, probe};
+pub use control::{
+    ATTEMPT_VARIABLE, Launched, cancel, end_unknown, end_without, identify, kill, kill_leftovers, launch,
+    retire,
+};
+pub use mounts::{Bind, Mounts, Overlay, probe_overlay};
 pub use record::{Exit, Identity};
 pub use run::main;
 pub use spec::{LogLimits, Spec};
+pub use start::{try_cgroup, try_pid_namespace};
 
+use crate::sandbox::Machine;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::Path;
+use std::process::ExitCode;
 
-/// The attempt folder, if this process was started as `windlass shim <dir>`. To be asked before any
-/// runtime or argument parser starts.
-pub fn requested(arguments: impl IntoIterator<Item = OsString>) -> Option<PathBuf> {
+/// The word by which this binary becomes a shim: `windlass shim DIR`.
+const SHIM: &str = "shim";
+/// The word by which it becomes the first process of a sealed run.
+const INIT: &str = "shim-init";
+/// The word by which it says, as JSON, what this machine can do around a run.
+pub const PROBE: &str = "shim-probe";
+
+/// Becomes what the command line asks for, if that is one of the small processes around a run. To be called
+/// before any runtime or argument parser starts.
+pub fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter().skip(1);
-    (arguments.next()? == "shim").then(|| arguments.next()).flatten().map(PathBuf::from)
+    match arguments.next()?.to_str()? {
+        SHIM => arguments.next().map(|dir| main(Path::new(&dir))),
+        INIT => Some(init::main(arguments)),
+        PROBE => Some(probe()),
+        _ => None,
+    }
+}
+
+fn probe() -> ExitCode {
+    let found = serde_json::to_writer(std::io::stdout(), &Machine::here());
+    if found.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -66,6 +66,17 @@ impl Mounts {
     }
 }
 
+impl Mounts {
+    /// Where what is written to these folders really goes, for whoever counts it: what lies below an overlay
+    /// was there before, and is seen in two places where a setup made it.
+    pub fn written(&self, folders: &[PathBuf]) -> Vec<PathBuf> {
+        let Some(overlay) = &self.overlay else { return folders.to_vec() };
+        let is_twice = |folder: &PathBuf| self.binds.iter().any(|bind| bind.to == *folder && bind.writable);
+        let once = folders.iter().filter(|folder| !is_twice(folder));
+        once.map(|folder| if *folder == overlay.merged { &overlay.upper } else { folder }).cloned().collect()
+    }
+}
+
 /// Enters a mount namespace and mounts everything. Does nothing where there is nothing to mount.
 pub fn enter(mounts: &Mounts) -> Result<(), Error> {
     if mounts.is_empty() {
@@ -157,7 +168,7 @@ fn bind(bind: &Bind) -> Result<(), Error> {
 
 /// Whether shims of `exe` can mount overlays below `folder`, which is made and left behind; else why not.
 /// Blocks for some milliseconds.
-pub fn probe(exe: &Path, folder: &Path) -> Result<(), String> {
+pub fn probe_overlay(exe: &Path, folder: &Path) -> Result<(), String> {
     let overlay = Overlay {
         lower: vec![folder.join("lower")],
         upper: folder.join("upper"),
@@ -190,7 +201,7 @@ pub fn probe(exe: &Path, folder: &Path) -> Result<(), String> {
     }
 }
 
-/// The shim's side of [`probe`]: carried out if `dir` asks for it.
+/// The shim's side of [`probe_overlay`]: carried out if `dir` asks for it.
 pub(super) fn answer_probe(dir: &Path) -> Option<ExitCode> {
     let asked = fs::read(dir.join(PROBE_FILE)).ok()?;
     let answer = match serde_json::from_slice::<Mounts>(&asked) {
@@ -218,6 +229,18 @@ fn use_overlay(mounts: &Mounts) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_run_writes_is_counted_where_it_goes_and_once() {
+        let path = PathBuf::from;
+        let overlay =
+            Overlay { lower: vec![path("/l")], upper: path("/u"), work: path("/w"), merged: path("/m") };
+        let binds = vec![Bind { from: path("/m"), to: path("/setup"), writable: true }];
+        let mounts = Mounts { overlay: Some(overlay), binds };
+        let folders = [path("/m"), path("/setup"), path("/results")];
+        assert_eq!(mounts.written(&folders), [path("/u"), path("/results")]);
+        assert_eq!(Mounts::default().written(&folders), folders);
+    }
 
     #[test]
     fn paths_that_mount_options_cannot_hold_are_not_mounted() {

@@ -1,8 +1,11 @@
 //! What a shim leaves on disk: who it is, and how its attempt ended.
 
+use crate::sandbox::Walls;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 use windlass_engine::attempt::ExitRecord;
 use windlass_shared::attempt::AttemptKey;
+use windlass_shared::machine::{Containment, Isolation};
 
 /// Tells this shim from every other process: a pid alone may be recycled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +20,15 @@ pub struct Identity {
     pub nonce: String,
     /// When it was, Unix milliseconds; the command is started at most some seconds later.
     pub started_wall_ms: i64,
+    /// How far its run is shut in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+    /// What contains its run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<Containment>,
+    /// The run's cgroup, for whoever has to end it without its shim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<PathBuf>,
 }
 
 impl Identity {
@@ -33,6 +45,12 @@ pub struct Exit {
     pub record: ExitRecord,
     /// The log could not be written whole: the system's error number.
     pub log_errno: Option<i32>,
+    /// How far the run was shut in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+    /// What contained it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<Containment>,
 }
 
 impl Exit {
@@ -40,7 +58,7 @@ impl Exit {
     pub const FILE: &'static str = "exit.json";
 
     /// Of an attempt whose command never started.
-    pub(super) fn unstarted(key: AttemptKey, reason: String) -> Self {
+    pub(super) fn unstarted(key: AttemptKey, reason: String, walls: &Walls) -> Self {
         let record = ExitRecord {
             key,
             code: None,
@@ -54,7 +72,9 @@ impl Exit {
             duration_ms: 0,
             log_bytes: 0,
             log_cut_bytes: 0,
+            exceeded: None,
         };
-        Self { record, log_errno: None }
+        let (isolation, containment) = (Some(walls.isolation), Some(walls.containment));
+        Self { record, log_errno: None, isolation, containment }
     }
 }

@@ -1,21 +1,25 @@
 //! The shim's life: prepare, start the command, pump its log, hold the deadlines, bury the tree, write
 //! the exit record. One thread, one `poll`. Deadlines are on the monotonic clock (P16, I7).
 
+use super::init::Word;
+use super::limits::Watch;
 use super::log::LogFile;
 use super::record::{Exit, Identity};
 use super::spec::Spec;
+use super::start::{self, Container, Started};
 use super::{affinity, control, mounts, tree};
 use crate::error::Error;
 use crate::{durable, procfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::process::{self, Pid, PidfdFlags, Signal};
+use rustix::process::{self, Signal, WaitStatus};
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use windlass_engine::attempt::{ExitRecord, Fired, Signal as Due, TimeGate};
+use windlass_engine::attempt::{Exceeded, ExitRecord, Fired, Signal as Due, TimeGate};
+use windlass_shared::machine::Limits;
 
 /// Between SIGTERM and SIGKILL of a cancelled run.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -48,7 +52,7 @@ pub fn main(dir: &Path) -> ExitCode {
     }
     let record = match run(dir, &spec) {
         Ok(record) => record,
-        Err(error) => Exit::unstarted(spec.key.clone(), error.chain()),
+        Err(error) => Exit::unstarted(spec.key.clone(), error.chain(), &spec.walls),
     };
     for _ in 0..RECORD_TRIES {
         if durable::write(&dir.join(Exit::FILE), &record).is_ok() {
@@ -62,25 +66,28 @@ pub fn main(dir: &Path) -> ExitCode {
 fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     process::setsid().map_err(Error::system("begin a session"))?;
     process::set_child_subreaper(Some(process::getpid())).map_err(Error::system("become a subreaper"))?;
-    rustix::thread::set_no_new_privs(true).map_err(Error::system("renounce new privileges"))?;
     let control = control::listen(dir)?;
     let log = LogFile::create(dir, spec.log).map_err(Error::file("create the log in", dir))?;
+    let cgroup = start::name(spec);
     // Before anything that waits: from here on a daemon that starts finds this shim, and can cancel it.
-    durable::write(&dir.join(Identity::FILE), &identity(spec))?;
+    durable::write(&dir.join(Identity::FILE), &identity(spec, cgroup))?;
     // Held until this process ends, which is after its tree has (I6).
-    let _devices = spec.locks.iter().map(|path| control::lock_device(path)).collect::<Result<Vec<_>, _>>()?;
+    let devices = spec.locks.iter().map(|path| control::lock_device(path)).collect::<Result<Vec<_>, _>>()?;
     mounts::enter(&spec.mounts)?;
+    let container = start::contain(spec)?;
     let started_wall_ms = wall_ms();
     let oom_kills = procfs::oom_kills();
-    let mut life = Life::start(spec, control, log)?;
+    let mut life = Life::start(spec, control, log, container)?;
     // The daemon may be gone: then nobody needs to be told.
     let mut stdout = std::io::stdout();
     drop(stdout.write_all(b"started\n").and_then(|()| stdout.flush()));
     life.live();
+    // The guardian has these locks too, and is a moment longer at its work.
+    devices.iter().for_each(control::unlock);
     Ok(life.record(spec, started_wall_ms, procfs::oom_kills() > oom_kills))
 }
 
-fn identity(spec: &Spec) -> Identity {
+fn identity(spec: &Spec, cgroup: Option<PathBuf>) -> Identity {
     let stat = procfs::stat(process::getpid());
     Identity {
         pid: process::getpid().as_raw_nonzero().get(),
@@ -88,6 +95,9 @@ fn identity(spec: &Spec) -> Identity {
         boot_id: procfs::boot_id(),
         nonce: spec.nonce.clone(),
         started_wall_ms: wall_ms(),
+        isolation: Some(spec.walls.isolation),
+        containment: Some(spec.walls.containment),
+        cgroup,
     }
 }
 
@@ -101,52 +111,45 @@ struct Life {
     started: Instant,
     gate: TimeGate,
     fired: Fired,
-    child: Pid,
-    child_fd: OwnedFd,
+    command: Started,
+    container: Container,
+    watch: Watch,
     pipe: Option<OwnedFd>,
     control: File,
     log: LogFile,
     buffer: Vec<u8>,
     code: Option<i32>,
     signal: Option<i32>,
+    /// The command has ended, or what contains it has.
     ended: bool,
+    /// Our own child is reaped: its pid is nobody's now.
+    reaped: bool,
     cancelled_at: Option<Instant>,
+    exceeded: Option<Exceeded>,
     killing: bool,
 }
 
 impl Life {
-    fn start(spec: &Spec, control: File, log: LogFile) -> Result<Self, Error> {
+    fn start(spec: &Spec, control: File, log: LogFile, container: Container) -> Result<Self, Error> {
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(Error::system("make a pipe"))?;
         // A smaller pipe works as well, only with more waiting.
         let _ = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_BYTES);
         rustix::io::ioctl_fionbio(&reader, true).map_err(Error::system("make the pipe non-blocking"))?;
-        let second = writer.try_clone().map_err(Error::file("clone the pipe of", &spec.folder))?;
+        let watch = Watch::new(spec.walls.limits, container.held, &spec.mounts.written(&spec.walls.write));
         let started = Instant::now();
+        // The CPUs are bound around the start, so that what is started has them and the shim does not.
         let unbound = affinity::bind(&spec.cpus)?;
-        let child = Command::new("/bin/sh")
-            .arg("-c")
-            .arg(&spec.command)
-            .current_dir(&spec.folder)
-            .env_clear()
-            .envs(&spec.env)
-            .stdin(Stdio::null())
-            .stdout(writer)
-            .stderr(second)
-            .spawn_in_own_group()
-            .map_err(Error::file("start a command in", &spec.folder));
+        let command = start::start(spec, &container, &writer, &reader);
         affinity::restore(unbound);
-        let child = child?;
-        let child_fd = process::pidfd_open(child, PidfdFlags::empty()).map_err(|errno| {
-            tree::end();
-            Error::system("watch the command")(errno)
-        })?;
+        let command = command?;
         Ok(Self {
             started,
             gate: TimeGate { soft_limit_ms: spec.soft_limit_ms, hard_limit_ms: spec.hard_limit_ms },
             fired: Fired::default(),
-            child,
-            child_fd,
+            command,
+            container,
+            watch,
             pipe: Some(reader),
             control,
             log,
@@ -154,7 +157,9 @@ impl Life {
             code: None,
             signal: None,
             ended: false,
+            reaped: false,
             cancelled_at: None,
+            exceeded: None,
             killing: false,
         })
     }
@@ -162,11 +167,12 @@ impl Life {
     /// Returns when the tree is dead and its last words are in the log.
     fn live(&mut self) {
         loop {
-            let reaped = tree::reap(self.child);
+            // Heard before reaped: what the first process of a namespace said stands above how it ended.
+            self.hear();
+            let reaped = tree::reap(self.command.child);
             if let Some(status) = reaped.status {
-                self.ended = true;
-                self.code = status.exit_status();
-                self.signal = status.terminating_signal();
+                self.reaped = true;
+                self.note(status);
             }
             if self.ended && reaped.empty {
                 break;
@@ -178,6 +184,29 @@ impl Life {
         for _ in 0..=PIPE_BYTES / PIECE_BYTES {
             if !self.pump_piece() {
                 break;
+            }
+        }
+    }
+
+    /// The command's status, once: it ended by itself, or what contains it ended with it.
+    fn note(&mut self, status: WaitStatus) {
+        self.hear();
+        if !self.ended {
+            self.ended = true;
+            self.code = status.exit_status();
+            self.signal = status.terminating_signal();
+        }
+    }
+
+    /// Hears what the first process of a namespace has said meanwhile.
+    fn hear(&mut self) {
+        while let Some(word) = self.command.hear(Some(&Timespec::default())) {
+            if let Word::Ended(status) = word
+                && !self.ended
+            {
+                self.ended = true;
+                self.code = libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status));
+                self.signal = libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status));
             }
         }
     }
@@ -200,6 +229,9 @@ impl Life {
             }
             _ => {}
         }
+        if living && let Some(exceeded) = self.watch.look(self.container.cgroup.as_ref()) {
+            (self.exceeded, self.killing) = (Some(exceeded), true);
+        }
         self.killing |= !living || cancel_kill_at.is_some_and(|at| now >= at);
         if self.killing {
             return self.act();
@@ -208,8 +240,9 @@ impl Life {
             return LINGER_TICK;
         }
         let sleep = self.gate.sleep_ms(self.elapsed_ms(), self.fired).map(Duration::from_millis);
-        let cancel = cancel_kill_at.map(|at| at.saturating_duration_since(now));
-        [sleep, cancel].into_iter().flatten().fold(TICK, Duration::min)
+        let until = |at: Instant| at.saturating_duration_since(now);
+        let (cancel, look) = (cancel_kill_at.map(until), self.watch.next().map(until));
+        [sleep, cancel, look].into_iter().flatten().fold(TICK, Duration::min)
     }
 
     fn elapsed_ms(&self) -> u64 {
@@ -221,26 +254,38 @@ impl Life {
         self.fired.soft || self.cancelled_at.is_some()
     }
 
+    /// Whether something of the command's group lives; what stands between us and it does not count.
     fn group_lives(&self) -> bool {
-        let group = self.child.as_raw_nonzero().get();
-        tree::descendants(process::getpid()).iter().any(|stat| stat.group == group)
+        let child = self.command.child.as_raw_nonzero().get();
+        let between = |stat: &procfs::Stat| match self.command.generations {
+            0 => false,
+            1 => stat.pid == self.command.child,
+            _ => stat.pid == self.command.child || stat.parent == child,
+        };
+        tree::descendants(process::getpid()).iter().any(|stat| stat.group == child && !between(stat))
     }
 
-    /// SIGTERM to the group, and SIGCONT, for a stopped process would not hear it.
+    /// SIGTERM to the group, and SIGCONT, for a stopped process would not hear it. The first process of a
+    /// namespace and bubblewrap are in the group, and ignore it.
     fn terminate(&self) {
         if !self.ended {
             // The unreaped child keeps the group's number ours.
-            let _ = process::kill_process_group(self.child, Signal::TERM);
-            let _ = process::kill_process_group(self.child, Signal::CONT);
+            let _ = process::kill_process_group(self.command.child, Signal::TERM);
+            let _ = process::kill_process_group(self.command.child, Signal::CONT);
         }
     }
 
+    /// One blow: the cgroup whole; the group, in which the first process of a namespace is; and then, by
+    /// walking, what has left both.
     fn kill(&self) {
-        if !self.ended {
-            // At once and whole, even while it forks.
-            let _ = process::kill_process_group(self.child, Signal::KILL);
+        if let Some(cgroup) = &self.container.cgroup {
+            // The walk below does what this may fail to.
+            let _ = cgroup.kill();
         }
-        tree::kill(process::getpid());
+        if !self.reaped {
+            let _ = process::kill_process_group(self.command.child, Signal::KILL);
+        }
+        tree::kill(process::getpid(), self.container.spared());
     }
 
     /// Waits for output, a cancellation, the command's end, or the time.
@@ -252,8 +297,11 @@ impl Life {
         let (mut told, mut readable) = (false, false);
         {
             let mut fds = vec![PollFd::new(&self.control, PollFlags::IN)];
-            if !self.ended {
-                fds.push(PollFd::new(&self.child_fd, PollFlags::IN));
+            if !self.reaped {
+                fds.push(PollFd::new(&self.command.child_fd, PollFlags::IN));
+            }
+            if let Some(channel) = self.command.channel.as_ref().filter(|_| !self.ended) {
+                fds.push(PollFd::new(channel, PollFlags::IN));
             }
             if let Some(pipe) = &self.pipe {
                 fds.push(PollFd::new(pipe, PollFlags::IN));
@@ -301,8 +349,16 @@ impl Life {
         }
     }
 
-    fn record(self, spec: &Spec, started_wall_ms: i64, oom_seen: bool) -> Exit {
+    fn record(mut self, spec: &Spec, started_wall_ms: i64, oom_seen: bool) -> Exit {
         let duration_ms = self.elapsed_ms();
+        if let Some(exceeded) = self.exceeded {
+            self.log.write(epitaph(exceeded, &spec.walls.limits).as_bytes());
+        }
+        // The cgroup counts its own; without that the kernel's count is the machine's, and says something
+        // only of a run that was killed.
+        let killed = self.signal == Some(SIGKILL) || self.code == Some(128 + SIGKILL);
+        let counted = self.container.cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills());
+        let oom_killed = counted.map_or(oom_seen && killed, |kills| kills > 0);
         let log = self.log.finish();
         let record = ExitRecord {
             key: spec.key.clone(),
@@ -311,27 +367,25 @@ impl Life {
             soft_fired: self.fired.soft,
             hard_fired: self.fired.hard,
             cancelled: self.cancelled_at.is_some(),
-            // The kernel's count is the machine's, so it says something only of a run that was killed.
-            oom_killed: oom_seen && (self.signal == Some(SIGKILL) || self.code == Some(128 + SIGKILL)),
+            oom_killed,
             start_failure: None,
             started_wall_ms,
             duration_ms,
             log_bytes: log.bytes,
             log_cut_bytes: log.cut_bytes,
+            exceeded: self.exceeded,
         };
-        Exit { record, log_errno: log.errno }
+        let (isolation, containment) = (Some(spec.walls.isolation), Some(spec.walls.containment));
+        Exit { record, log_errno: log.errno, isolation, containment }
     }
 }
 
-/// A child whose reaping is left to [`tree::reap`].
-trait SpawnInOwnGroup {
-    fn spawn_in_own_group(&mut self) -> std::io::Result<Pid>;
-}
-
-impl SpawnInOwnGroup for Command {
-    fn spawn_in_own_group(&mut self) -> std::io::Result<Pid> {
-        use std::os::unix::process::CommandExt;
-        let child = self.process_group(0).spawn()?;
-        Ok(Pid::from_child(&child))
-    }
+/// The last line of the log of a run that was over a limit.
+fn epitaph(exceeded: Exceeded, limits: &Limits) -> String {
+    let (what, most) = match exceeded {
+        Exceeded::Memory => ("memory_bytes", limits.memory_bytes),
+        Exceeded::Disk => ("disk_bytes", limits.disk_bytes),
+        Exceeded::Processes => ("pids", limits.pids.map(u64::from)),
+    };
+    format!("\n[windlass: killed for going over `limits: {what}: {}`]\n", most.unwrap_or(0))
 }

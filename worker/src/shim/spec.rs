@@ -1,6 +1,7 @@
 //! What a shim is told: one file in its attempt's folder, written by the daemon before the start.
 
 use super::mounts::Mounts;
+use crate::sandbox::Walls;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +20,14 @@ impl Default for LogLimits {
     /// 64 MiB is a day of a chatty trainer; 8 MiB of end holds the metric and any stack trace.
     fn default() -> Self {
         Self { head_bytes: 64 << 20, tail_bytes: 8 << 20 }
+    }
+}
+
+impl LogLimits {
+    /// A whole log of at most about `log_bytes`: an eighth of it, 8 MiB at most, is the tail.
+    pub fn within(log_bytes: u64) -> Self {
+        let tail_bytes = (log_bytes / 8).min(Self::default().tail_bytes);
+        Self { head_bytes: log_bytes - tail_bytes, tail_bytes }
     }
 }
 
@@ -49,6 +58,9 @@ pub struct Spec {
     /// What is mounted before the command starts.
     #[serde(default)]
     pub mounts: Mounts,
+    /// What it is shut into.
+    #[serde(default)]
+    pub walls: Walls,
 }
 
 impl Spec {

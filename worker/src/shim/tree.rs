@@ -29,11 +29,12 @@ pub fn descendants(root: Pid) -> Vec<Stat> {
     found
 }
 
-/// One blow at everything below `root`. Groups first: a signal to a group reaches a process that is
-/// being forked at that very moment. The groups lie in sessions that the tree made, so nobody else is in
-/// them; `root`'s own group is left out.
-pub fn kill(root: Pid) {
-    let members = descendants(root);
+/// One blow at everything below `root`, `spared` and its own left out. Groups first: a signal to a group
+/// reaches a process that is being forked at that very moment. The groups lie in sessions that the tree
+/// made, so nobody else is in them; `root`'s own group is left out.
+pub fn kill(root: Pid, spared: Option<Pid>) {
+    let mut members = descendants(root);
+    members.retain(|stat| Some(stat.pid) != spared);
     let own = process::getpgid(None).map_or(0, |pid| pid.as_raw_nonzero().get());
     let groups: BTreeSet<i32> =
         members.iter().map(|stat| stat.group).filter(|&group| group > 1 && group != own).collect();
@@ -46,12 +47,12 @@ pub fn kill(root: Pid) {
     }
 }
 
-/// Kills and reaps everything below this process; returns when nothing is left.
-pub fn end() {
+/// Kills and reaps everything below this process but `spared`; returns when nothing is left.
+pub fn end(spared: Option<Pid>) {
     let own = process::getpid();
     // Nobody's status is asked for: our own pid is never a child's.
     while !reap(own).empty {
-        kill(own);
+        kill(own, spared);
         std::thread::sleep(BLOW_PAUSE);
     }
 }

@@ -4,6 +4,7 @@ mod attempt;
 mod recover;
 mod work_dir;
 
+pub use crate::durable::{decode, encode};
 pub use attempt::AttemptDir;
 pub use recover::{Found, State, recover};
 pub use work_dir::WorkDir;

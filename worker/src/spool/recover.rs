@@ -44,10 +44,14 @@ pub struct Found {
 pub fn recover(work: &WorkDir) -> Result<Vec<Found>, Error> {
     let mut found = Vec::new();
     for dir in work.attempts()? {
+        // What a later version wrote is not ours to judge: nothing is begun here until somebody chooses.
+        refuse_newer(&dir)?;
         let order = match readable_order(work, &dir) {
             Ok(order) => order,
             Err(problem) => {
                 tracing::warn!(folder = %dir.path().display(), problem, "set an unreadable attempt aside");
+                // Nobody could say what came of its run.
+                shim::end_unknown(dir.path());
                 work.set_aside(&dir)?;
                 continue;
             }
@@ -56,6 +60,15 @@ pub fn recover(work: &WorkDir) -> Result<Vec<Found>, Error> {
         found.push(Found { order, dir, state });
     }
     Ok(found)
+}
+
+/// Refused if any document of the attempt is of a later version; the folder stays as it is.
+fn refuse_newer(dir: &AttemptDir) -> Result<(), Error> {
+    let problems = [dir.order().err(), dir.identity().err(), dir.exit().err(), dir.outcome().err()];
+    match problems.into_iter().flatten().find(|problem| matches!(problem, Error::NewerSpool { .. })) {
+        Some(problem) => Err(problem),
+        None => Ok(()),
+    }
 }
 
 /// The order, if this folder is what it claims to be.
@@ -152,6 +165,9 @@ mod tests {
                 boot_id: procfs::boot_id(),
                 nonce: "this start".to_owned(),
                 started_wall_ms: 7,
+                isolation: None,
+                containment: None,
+                cgroup: None,
             };
             durable::write(&dir.path().join(Identity::FILE), &identity).expect("a document");
             true

@@ -36,7 +36,7 @@ const FILES: &[(&str, &str, bool)] =
 fn mounts() -> bool {
     let folder = tempfile::tempdir().expect("a folder");
     let exe = std::env::current_exe().expect("our own path");
-    match windlass_worker::shim::probe(&exe, folder.path()) {
+    match windlass_worker::shim::probe_overlay(&exe, folder.path()) {
         Ok(()) => true,
         Err(reason) => {
             crate::say(&format!("this machine mounts no overlay, so only copies are tested: {reason}"));

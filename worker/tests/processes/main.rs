@@ -15,8 +15,8 @@ use std::process::ExitCode;
 type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
-    if let Some(dir) = windlass_worker::shim::requested(std::env::args_os()) {
-        return windlass_worker::shim::main(&dir);
+    if let Some(code) = windlass_worker::shim::dispatch(std::env::args_os()) {
+        return code;
     }
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|role| role == "worker") {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use windlass_engine::attempt::ExitRecord;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{AttemptId, CampaignId, FencingNumber, Incarnation, IterationNumber};
+use windlass_worker::sandbox::Walls;
 use windlass_worker::shim::{self, Exit, Identity, Launched, LogLimits, Spec};
+use windlass_worker::spool::decode;
 
 /// Far beyond what any condition here needs on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,6 +43,7 @@ impl Attempt {
             locks: Vec::new(),
             log: LogLimits::default(),
             mounts: Default::default(),
+            walls: Walls::default(),
         };
         Self { folder, spec }
     }
@@ -66,14 +69,14 @@ impl Attempt {
 
     pub fn exit_record(&self) -> Option<ExitRecord> {
         let bytes = std::fs::read(self.path(Exit::FILE)).ok()?;
-        let exit: Exit = serde_json::from_slice(&bytes).expect("a whole exit record");
+        let exit: Exit = decode(&self.path(Exit::FILE), &bytes).expect("a whole exit record");
         assert_eq!(exit.log_errno, None);
         Some(exit.record)
     }
 
     pub fn identity(&self) -> Identity {
         let bytes = std::fs::read(self.path(Identity::FILE)).expect("an identity");
-        serde_json::from_slice(&bytes).expect("a whole identity")
+        decode(&self.path(Identity::FILE), &bytes).expect("a whole identity")
     }
 
     pub fn log(&self) -> String {

@@ -12,6 +12,7 @@ use windlass_shared::bindings::MetricLine;
 use windlass_shared::device::DeviceState;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{DeviceId, IterationNumber};
+use windlass_shared::machine::Isolation;
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Script;
 use windlass_shared::session::{Stop, StopReason};
@@ -222,7 +223,8 @@ pub fn order(
         results: None,
         history: Vec::new(),
         fix_patterns: Vec::new(),
-        isolation: None,
+        // It leaves marks outside its folders; the walls have tests of their own.
+        isolation: Some(Isolation::None),
         limits: Default::default(),
         data: Vec::new(),
         caches: Vec::new(),
@@ -452,7 +454,8 @@ fn a_killed_shim_is_lost() {
     let pids = [scene.pid("pid"), scene.pid("session")];
     let name = scene.spool("attempts").pop().expect("a spool");
     let identity = std::fs::read(scene.work().join("attempts").join(name).join("shim.json")).expect("a shim");
-    let identity: windlass_worker::shim::Identity = serde_json::from_slice(&identity).expect("an identity");
+    let identity: windlass_worker::shim::Identity =
+        windlass_worker::spool::decode(Path::new("shim.json"), &identity).expect("an identity");
     kill_process(Pid::from_raw(identity.pid).expect("a pid"), Signal::KILL).expect("kill -9 of the shim");
     assert_eq!(scene.outcome(&order.key).ending, Ending::Lost);
     assert_eq!(pids.map(lives), [false; 2], "its tree is dead before it is said to be over");

@@ -64,6 +64,7 @@ fn exit() -> ExitRecord {
         duration_ms: 1,
         log_bytes: 0,
         log_cut_bytes: 0,
+        exceeded: None,
     }
 }
 

@@ -139,6 +139,10 @@ impl Model {
                 }
                 assert_eq!(*best, self.best, "P31, seq {seq}: the best after it");
             }
+            Body::EvidenceRemoved { iteration, .. } => {
+                assert!(iteration.0 <= self.opened && !is_open(iteration), "seq {seq}: removed while open");
+                assert_ne!(Some(*iteration), self.best, "seq {seq}: the best loses nothing");
+            }
             _ => {}
         }
     }

@@ -157,6 +157,12 @@ impl CampaignLife {
             Body::IterationDecided { iteration, status, arithmetic, best, .. } => {
                 self.decided(*iteration, *status, arithmetic, *best, truth)
             }
+            Body::EvidenceRemoved { iteration, .. } => {
+                let best = self.best.as_ref().map(|(best, _)| *best);
+                hold(self.decided.contains_key(iteration) && best != Some(*iteration), "I13", || {
+                    format!("evidence of {iteration} is removed, which is open or the best")
+                })
+            }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
             | Body::WorkerDrained { .. }

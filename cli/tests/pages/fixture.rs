@@ -1,0 +1,141 @@
+//! What the reciting coordinator knows: the files beside this folder, as they are, with hostile text in
+//! every place that takes text, or of a campaign that has only just been created.
+
+use super::store::STORE;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use windlass_shared::record::{Body, Record, StopReason};
+use windlass_shared::view::{CampaignState, CampaignView, Counts, LeverView, WorkerView};
+
+/// What terminals and people are attacked with: a window title, a CSI of one byte, a reversed direction,
+/// a carriage return, a bell.
+pub const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\r\u{8}|`<b>";
+
+/// Keys whose values are text that somebody else wrote.
+const TEXTS: [&str; 26] = [
+    "title",
+    "why",
+    "worker_name",
+    "prediction",
+    "finding",
+    "reason",
+    "summary",
+    "description",
+    "first_line",
+    "log_tail",
+    "missing",
+    "sentence",
+    "question",
+    "if_helped",
+    "if_not",
+    "detail",
+    "repair",
+    "stage",
+    "who",
+    "model",
+    "device_model",
+    "unwilling",
+    "waits_for",
+    "pattern",
+    "name",
+    "phase",
+];
+
+/// What is recited.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Scene {
+    /// The fixture as it is.
+    Plain,
+    /// With hostile text.
+    Hostile,
+    /// Created a moment ago: nothing was leased yet.
+    Fresh,
+    /// With a record of every kind after the fixture's own.
+    Every,
+}
+
+impl Scene {
+    fn read<T: DeserializeOwned>(self, text: &str) -> T {
+        let mut value: Value = serde_json::from_str(&STORE.resolve(text)).expect("JSON");
+        if self == Self::Hostile {
+            poison(&mut value, None);
+        }
+        serde_json::from_value(value).expect("the current form")
+    }
+
+    /// The campaign's records.
+    pub fn records(self) -> Vec<Record> {
+        let mut records: Vec<Record> = self.read(include_str!("../records.json"));
+        match self {
+            Self::Plain | Self::Hostile => {}
+            Self::Fresh => records.truncate(2),
+            Self::Every => records.extend(self.read::<Vec<Record>>(include_str!("../kinds.json"))),
+        }
+        records
+    }
+
+    /// The campaign's page.
+    pub fn view(self) -> CampaignView {
+        let view: CampaignView = self.read(include_str!("../view.json"));
+        match self {
+            Self::Plain | Self::Hostile | Self::Every => view,
+            Self::Fresh => CampaignView {
+                state: CampaignState::Active,
+                best: None,
+                record: None,
+                decided: Counts::default(),
+                queued: 0,
+                open: None,
+                waits_for: Some("a worker: none is connected".to_owned()),
+                recent: Vec::new(),
+                ..view
+            },
+        }
+    }
+
+    /// Every campaign's page.
+    pub fn views(self) -> Vec<CampaignView> {
+        let limit = StopReason::Limit { limit: "iterations: 3".to_owned() };
+        let ended = |view| CampaignView { state: CampaignState::Stopped { reason: limit }, ..view };
+        match self {
+            Self::Every => vec![self.view(), ended(self.view())],
+            _ => vec![self.view()],
+        }
+    }
+
+    /// Its levers.
+    pub fn levers(self) -> Vec<LeverView> {
+        if self == Self::Fresh { Vec::new() } else { self.read(include_str!("../levers.json")) }
+    }
+
+    /// The fleet.
+    pub fn workers(self) -> Vec<WorkerView> {
+        if self == Self::Fresh { Vec::new() } else { self.read(include_str!("../workers.json")) }
+    }
+
+    /// The decisions among the records.
+    pub fn decisions(self) -> Vec<Record> {
+        let is_decision = |record: &Record| matches!(record.body, Body::IterationDecided { .. });
+        self.records().into_iter().filter(is_decision).collect()
+    }
+}
+
+fn poison(value: &mut Value, key: Option<&str>) {
+    match value {
+        Value::String(text) if key.is_some_and(|key| TEXTS.contains(&key)) => text.insert_str(1, HOSTILE),
+        // A deliverable's script has a name, and a metric: neither is text for people.
+        Value::Object(map) => {
+            let is_spec = map.contains_key("digest") || map.contains_key("line");
+            for (key, value) in map.iter_mut() {
+                if !(is_spec && key == "name") {
+                    poison(value, Some(key));
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| match (key, value) {
+            (Some("bullets"), Value::String(text)) => text.insert_str(1, HOSTILE),
+            (_, value) => poison(value, None),
+        }),
+        _ => {}
+    }
+}

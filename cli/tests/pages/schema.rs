@@ -1,0 +1,177 @@
+//! docs/json.md is held against what the commands print: every key is documented with its type, every
+//! documented key that must be there is, and every schema that the program can print has its section.
+
+use super::Desk;
+use super::fixture::Scene;
+use super::types::{Document, Object};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use windlass_shared::record::Body;
+
+const DOCUMENT: &str = include_str!("../../../docs/json.md");
+
+/// Commands that print a document, whatever they exit with.
+const COMMANDS: [&[&str]; 35] = [
+    &["campaigns"],
+    &["status", "digits"],
+    &["watch", "digits"],
+    &["wait", "digits", "3"],
+    &["lever", "list", "digits"],
+    &["lever", "show", "digits", "L1"],
+    &["lever", "retire", "digits", "L1"],
+    &["lever", "add", "digits", "lever.yaml"],
+    &["lever", "move", "digits", "L5", "--before", "L4"],
+    &["lever", "retry", "digits", "L1"],
+    &["lever", "retry", "digits", "L2"],
+    &["lever", "retry", "digits", "L3"],
+    &["cancel", "digits", "4"],
+    &["update", "digits", "--priority", "3"],
+    &["explain", "digits", "6"],
+    &["doctor"],
+    &["results", "digits"],
+    &["show", "digits", "1"],
+    &["show", "digits", "2"],
+    &["show", "digits", "3"],
+    &["show", "digits", "4"],
+    &["files", "digits", "2"],
+    &["get", "digits", "2", "train.py"],
+    &["get", "digits", "2", "results"],
+    &["best", "digits"],
+    &["best", "digits", "--tree", "tree"],
+    &["report", "digits"],
+    &["plot", "digits"],
+    &["diff", "digits", "2"],
+    &["logs", "digits", "2"],
+    &["workers"],
+    &["pause", "digits"],
+    &["drain", "node"],
+    &["device", "release", "gpu-1", "GPU-1"],
+    &["submit", "project", "--dry-run"],
+];
+
+/// Every JSON document that these commands print, on stdout and on stderr.
+fn printed(desk: &Desk, args: &[&str]) -> Vec<Value> {
+    let output = desk.command(&[&["--output", "json"], args].concat()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    text.lines()
+        .filter(|line| line.starts_with("{\"schema\""))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn write_project(dir: &Path) {
+    std::fs::create_dir(dir.join("project")).unwrap();
+    let campaign = "metric: val_acc\nmetric_direction: maximize\nentrypoint: python3 train.py\n\
+                    editable_files: [train.py]\ngate: time\nbudget: 0.2\n";
+    std::fs::write(dir.join("project/loop.run.yaml"), campaign).unwrap();
+    std::fs::write(dir.join("project/train.py"), "rate = 0.1\n").unwrap();
+    let lever = "title: t\nfiles: [train.py]\npatch: x.patch\nprediction: p\n\
+                 anchor: {file: run.log, pattern: x}\nanalysis:\n  - {script: 'builtin:log', output: l.tsv, \
+                 dimension: d, question: q, if_helped: h, if_not: n}\n";
+    std::fs::write(dir.join("lever.yaml"), lever).unwrap();
+    std::fs::write(dir.join("x.patch"), "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-a\n+b\n").unwrap();
+}
+
+/// The verification of a ledger that a coordinator really made.
+fn verified() -> Vec<Value> {
+    let desk = Desk::unattended();
+    let mut coordinator = desk.command(&["coordinator"]).spawn().unwrap();
+    let begun = Instant::now();
+    while printed(&desk, &["campaigns"]).iter().any(|answer| answer["schema"] == "windlass.error/1") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the coordinator did not come up");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    coordinator.kill().unwrap();
+    coordinator.wait().unwrap();
+    printed(&desk, &["ledger", "verify"])
+}
+
+fn everything_printed() -> Vec<Value> {
+    let desk = Desk::in_scene(Scene::Every);
+    write_project(desk.dir.path());
+    let mut all: Vec<Value> = COMMANDS.iter().flat_map(|args| printed(&desk, args)).collect();
+    let fresh = Desk::in_scene(Scene::Fresh);
+    write_project(fresh.dir.path());
+    // There a lever is refused.
+    all.extend(printed(&fresh, &["lever", "add", "digits", "lever.yaml"]));
+    for args in
+        [&["status", "digits"][..], &["best", "digits"], &["report", "digits"], &["sync", "digits", "copy"]]
+    {
+        all.extend(printed(&fresh, args));
+    }
+    all.extend(printed(&desk, &["status", "nothing"]));
+    all.extend(verified());
+    all
+}
+
+#[test]
+fn every_document_is_as_its_schema_says() {
+    let document = Document::read(DOCUMENT);
+    let printed = everything_printed();
+    let mut seen = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for value in &printed {
+        let name = value["schema"].as_str().unwrap();
+        seen.insert(name.to_owned());
+        match document.schemas.get(name) {
+            Some(schema) => document.check(schema, value, name, &mut wrong),
+            None => wrong.push(format!("{name} has no section in docs/json.md")),
+        }
+    }
+    wrong.dedup();
+    assert!(wrong.is_empty(), "docs/json.md and the program differ:\n{}", wrong.join("\n"));
+    let unseen: Vec<&String> = document.schemas.keys().filter(|name| !seen.contains(*name)).collect();
+    assert!(unseen.is_empty(), "documented, and printed by no command of this test: {unseen:?}");
+    let never = document.never_seen();
+    assert!(never.is_empty(), "documented keys that no document has: {never:?}");
+}
+
+#[test]
+fn every_schema_of_the_program_and_every_kind_of_record_is_documented() {
+    let mut missing = Vec::new();
+    let document = Document::read(DOCUMENT);
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let named = text.split('"').filter(|word| word.starts_with("windlass.") && word.contains('/'));
+            missing.extend(named.filter(|name| !document.mentions(name)).map(str::to_owned));
+        }
+    }
+    missing.extend(
+        Body::KINDS
+            .iter()
+            .filter(|kind| !document.objects.contains_key(**kind))
+            .map(|kind| (*kind).to_owned()),
+    );
+    assert!(missing.is_empty(), "write a section with a table of keys in docs/json.md for {missing:?}");
+}
+
+#[test]
+fn a_key_too_many_too_few_or_of_another_type_is_found() {
+    let document = Document::read(
+        "## `windlass.x/1` (`x`)\n\n| key | type | meaning |\n|---|---|---|\n| `n` | integer | |\n\
+         | `of` | list of part or null | |\n| `word`, may be absent | one of `a`, `b` | |\n\n## Objects\n\n### `part`\n\n\
+         | key | type | meaning |\n|---|---|---|\n| `at_wall_ms` | moment | |\n",
+    );
+    let check = |text: &str, want: &str| {
+        let mut wrong = Vec::new();
+        let schema: &Object = &document.schemas["windlass.x/1"];
+        document.check(schema, &serde_json::from_str(text).unwrap(), "x", &mut wrong);
+        assert_eq!(wrong.join("; "), want, "{text}");
+    };
+    check(r#"{"schema":"windlass.x/1","n":1,"of":[{"at_wall_ms":2}],"word":"b"}"#, "");
+    check(r#"{"n":1,"of":null}"#, "");
+    check(r#"{"n":1,"of":null,"more":1}"#, "x.more is not documented");
+    check(r#"{"of":null}"#, "x.n is documented and not there");
+    check(r#"{"n":"1","of":null}"#, "x.n is no integer: \"1\"");
+    check(r#"{"n":1,"of":null,"word":"c"}"#, "x.word is no one of `a`, `b`: \"c\"");
+    check(r#"{"n":1,"of":[{}]}"#, "x.of[].at_wall_ms is documented and not there");
+}

@@ -1,0 +1,157 @@
+//! What a record needs of the stores: which blobs for ever, which for as long as the evidence of its
+//! iteration is kept. Backups copy by it and `gc` marks by it, so that every kind of record is looked at.
+
+use crate::attempt::Outcome;
+use crate::digest::Digest;
+use crate::plan::{Deliverable, Script};
+use crate::record::Body;
+use serde::{Deserialize, Serialize};
+
+/// A part of an iteration's evidence that has a retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Evidence {
+    /// The logs of its attempts.
+    Logs,
+    /// What its scripts and its runs wrote into the results folder.
+    Outputs,
+    /// The files of its workspace that were kept.
+    Artifacts,
+}
+
+impl Evidence {
+    /// The word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Logs => "logs",
+            Self::Outputs => "outputs",
+            Self::Artifacts => "artifacts",
+        }
+    }
+}
+
+/// How a blob is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reference {
+    /// By itself.
+    Blob(Digest),
+    /// As a manifest: with it, everything that it names.
+    Tree(Digest),
+}
+
+/// What one record refers to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct References {
+    /// What a ledger row can be rebuilt from (P28): never removed.
+    pub lasting: Vec<Reference>,
+    /// Evidence, by its part; removed when its retention is over.
+    pub evidence: Vec<(Evidence, Reference)>,
+}
+
+impl Body {
+    /// The blobs that this record names and that must be durable before it (I16): trees, change,
+    /// scripts, outputs.
+    pub fn blobs(&self) -> Vec<Digest> {
+        use crate::lever::{Change, Edit};
+        use crate::plan::Script;
+        fn scripts(plan: &[Deliverable]) -> impl Iterator<Item = Digest> + '_ {
+            plan.iter().filter_map(|row| match &row.script {
+                Script::Blob { digest, .. } => Some(*digest),
+                Script::Named(_) => None,
+            })
+        }
+        match self {
+            Self::CampaignCreated { bindings, tree, .. } => {
+                let w = &bindings.windlass;
+                let plans = [&w.baseline, &w.always, &w.diagnostics];
+                std::iter::once(*tree).chain(plans.into_iter().flat_map(|plan| scripts(plan))).collect()
+            }
+            Self::LeverQueued { document, base, changed, .. } => {
+                let mut blobs = vec![*base, *changed];
+                match &document.change {
+                    Change::Patch(patch) => blobs.push(*patch),
+                    Change::Files(files) => blobs.extend(files.values().filter_map(|edit| match edit {
+                        Edit::Write(digest) => Some(*digest),
+                        Edit::Delete => None,
+                    })),
+                }
+                blobs.extend(document.fixes.iter().map(|fix| fix.patch));
+                blobs.extend(scripts(&document.analysis));
+                blobs
+            }
+            Self::IterationOpened { tree, .. } | Self::FixApplied { tree, .. } => vec![*tree],
+            Self::AttemptEnded { outcome, .. } => outcome
+                .results
+                .into_iter()
+                .chain(outcome.outputs.iter().filter_map(|output| output.digest))
+                .collect(),
+            Self::DeliverableAccepted { digest, .. } => vec![*digest],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The blobs that this record refers to, sorted by how long they are needed.
+    pub fn references(&self) -> References {
+        let mut found = References::default();
+        match self {
+            Self::CampaignCreated { bindings, tree, .. } => {
+                found.lasting.push(Reference::Tree(*tree));
+                let w = &bindings.windlass;
+                for plan in [&w.baseline, &w.always, &w.diagnostics] {
+                    found.lasting.extend(scripts(plan));
+                }
+            }
+            Self::LeverQueued { base, changed, .. } => {
+                found.lasting.extend([Reference::Tree(*base), Reference::Tree(*changed)]);
+                // The change itself, fixes and scripts.
+                found.lasting.extend(self.blobs().into_iter().map(Reference::Blob));
+            }
+            Self::IterationOpened { tree, plan, .. } => {
+                found.lasting.push(Reference::Tree(*tree));
+                found.lasting.extend(scripts(plan));
+            }
+            Self::FixApplied { tree, .. } => found.lasting.push(Reference::Tree(*tree)),
+            Self::AttemptEnded { outcome, .. } => found.evidence.extend(evidence(outcome)),
+            Self::DeliverableAccepted { digest, .. } => {
+                found.evidence.push((Evidence::Outputs, Reference::Blob(*digest)));
+            }
+            // What an order names stands in the records before it.
+            Self::AttemptLeased { .. }
+            | Self::IncarnationStarted { .. }
+            | Self::CampaignPaused { .. }
+            | Self::CampaignResumed {}
+            | Self::CampaignStopped { .. }
+            | Self::CampaignUpdated { .. }
+            | Self::LeverMoved { .. }
+            | Self::LeverRequeued { .. }
+            | Self::IterationCancelled { .. }
+            | Self::DeviceReleased { .. }
+            | Self::LeverPassed { .. }
+            | Self::LeverHeld { .. }
+            | Self::LeverRetired { .. }
+            | Self::ReportSuperseded { .. }
+            | Self::ConclusionWritten { .. }
+            | Self::IterationDecided { .. }
+            | Self::WorkerDrained { .. }
+            | Self::WorkerUndrained { .. }
+            | Self::EvidenceRemoved { .. }
+            | Self::RequestAnswered {} => {}
+        }
+        found
+    }
+}
+
+fn scripts(plan: &[Deliverable]) -> impl Iterator<Item = Reference> + '_ {
+    plan.iter().filter_map(|row| match &row.script {
+        Script::Blob { digest, .. } => Some(Reference::Blob(*digest)),
+        Script::Named(_) => None,
+    })
+}
+
+fn evidence(outcome: &Outcome) -> Vec<(Evidence, Reference)> {
+    let results = outcome.results.map(|tree| (Evidence::Outputs, Reference::Tree(tree)));
+    let artifacts = outcome.artifacts.map(|tree| (Evidence::Artifacts, Reference::Tree(tree)));
+    let outputs = outcome.outputs.iter().filter_map(|output| output.digest);
+    let outputs = outputs.map(|digest| (Evidence::Outputs, Reference::Blob(digest)));
+    results.into_iter().chain(artifacts).chain(outputs).collect()
+}

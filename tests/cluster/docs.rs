@@ -1,0 +1,110 @@
+//! Every command in README.md and docs/ is run. A page's `sh` blocks are one script, in order, in a folder
+//! of its own with `examples/` beside it; `text`, `yaml` and other blocks are not run. A page that does not
+//! start a coordinator itself finds one.
+
+use crate::harness::{Fleet, WINDLASS};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What the script runs in a line's place, with the reason.
+const INSTEAD: [(&str, &str); 3] = [
+    // The demo's own test runs it whole.
+    ("cargo run --release -- demo", "windlass demo --help > demo-help.txt"),
+    // This is what is running.
+    ("bash tests/run.sh", "test -n \"$REPOSITORY\" && test -f \"$REPOSITORY/tests/run.sh\""),
+    // The binary under test is on the path already.
+    ("cargo install --path cli", "command -v windlass > which.txt"),
+];
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The `sh` blocks of a page as one script that names the line at which it fails.
+fn script(page: &str) -> String {
+    let mut script = String::from("set -eu\n");
+    let mut in_block = false;
+    let mut in_document = None;
+    for (number, line) in (1..).zip(page.lines()) {
+        if let Some(end) = &in_document {
+            script.push_str(line);
+            script.push('\n');
+            if line == end {
+                in_document = None;
+            }
+            continue;
+        }
+        match line.trim_end() {
+            "```sh" if !in_block => in_block = true,
+            "```" if in_block => in_block = false,
+            line if in_block => {
+                let command = line.split(" #").next().unwrap_or_default().trim_end();
+                let instead = INSTEAD.iter().find(|(written, _)| *written == command);
+                if !command.is_empty() && !line.starts_with([' ', '#']) {
+                    script.push_str(&format!("LINE={number}\n"));
+                }
+                script.push_str(instead.map_or(line, |(_, instead)| instead));
+                script.push('\n');
+                in_document =
+                    line.split_once("<<'").and_then(|(_, rest)| Some(rest.split_once('\'')?.0.to_owned()));
+            }
+            _ => {}
+        }
+    }
+    script
+}
+
+fn check(page: &str) {
+    let fleet = Fleet::new();
+    let text = std::fs::read_to_string(repository().join(page)).expect("the page");
+    let body = script(&text);
+    let place = fleet.path("page");
+    let bin = fleet.path("bin");
+    std::fs::create_dir_all(&place).expect("a folder");
+    std::fs::create_dir_all(&bin).expect("a folder");
+    std::os::unix::fs::symlink(WINDLASS, bin.join("windlass")).expect("a link");
+    let copied = Command::new("cp").arg("-r").arg(repository().join("examples")).arg(&place).status();
+    assert!(copied.expect("cp runs").success());
+    // On the way out: what the page started in the background ends, and the failing line is named.
+    let start = "trap 'status=$?; [ $status = 0 ] || echo \"stopped at line $LINE\" >&2; \
+                 for job in $(jobs -p); do kill -INT $job || true; done; wait; exit $status' EXIT\nLINE=0\n";
+    let up = "windlass --quiet up 2> up.log &\nfor i in $(seq 600); do windlass --quiet workers 2> up.err \
+              | grep -q ready && break; sleep 0.1; done\n";
+    let up = if body.contains("windlass up") { "" } else { up };
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
+    let output = Command::new("bash")
+        .arg("-c")
+        .arg(format!("{start}{up}{body}"))
+        .current_dir(&place)
+        .env("PATH", path)
+        .env("HOME", fleet.path("home"))
+        .env("WINDLASS_DATA_DIR", fleet.data_dir())
+        .env("REPOSITORY", repository())
+        .env_remove("WINDLASS_COORDINATOR")
+        .env_remove("WINDLASS_OUTPUT")
+        .stdin(Stdio::null())
+        .output()
+        .expect("bash runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{page}: {said}");
+}
+
+#[test]
+fn every_command_in_the_readme_works() {
+    check("README.md");
+}
+
+#[test]
+fn every_command_in_the_docs_works() {
+    let pages = std::fs::read_dir(repository().join("docs")).expect("docs");
+    let mut names: Vec<String> =
+        pages.flatten().map(|page| page.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let with_commands = names.iter().filter(|name| name.ends_with(".md")).filter(|name| {
+        let page = std::fs::read_to_string(repository().join("docs").join(name)).expect("a page");
+        page.lines().any(|line| line == "```sh")
+    });
+    for name in with_commands {
+        check(&format!("docs/{name}"));
+    }
+}
