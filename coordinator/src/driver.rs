@@ -24,7 +24,6 @@ pub(crate) use tasks::{Tasks, blocking};
 
 use crate::blobs;
 use crate::ledger::{self, Batch, Durable, Writer};
-use crate::space::Space;
 use clock::Clock;
 use gather::{Finding, Gathered};
 use hanging::Hanging;
@@ -41,6 +40,7 @@ use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, Incarnation};
 use windlass_shared::record::Record;
 use windlass_shared::refusal::Refusal;
+use windlass_shared::space::Space;
 use windlass_shared::time::Time;
 
 /// Events that may wait: callers beyond that wait in their own connection.

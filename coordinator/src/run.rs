@@ -6,8 +6,8 @@ use crate::grpc::listen::{self, Endpoint, Listeners};
 use crate::grpc::serve::{self, ReflectionError};
 use crate::identity::{self, Token};
 use crate::ledger;
-use crate::logs::Logs;
-use crate::space::{self, Marks, Space};
+use crate::logs::{Logs, keep_sealing};
+use crate::space;
 use crate::upkeep::{self, Retention, Upkeep};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::core::Core;
+use windlass_shared::space::Marks;
 
 /// How long open connections are given at shutdown.
 const GRACE: Duration = Duration::from_secs(2);
@@ -128,7 +129,7 @@ async fn serve_once(
     let token = Token::ensure(&data_dir)?;
     let blobs = Blobs::open(&data_dir.join("blobs"), readers.clone(), writer.blob_writer())?;
     let stores = Stores { readers, blobs, logs: Logs::new(data_dir.join("logs")) };
-    let space = Space::look(&data_dir, settings.marks)
+    let space = space::look(&data_dir, settings.marks)
         .map_err(|source| Error::Space { folder: data_dir.clone(), source })?;
     let (looks, space) = watch::channel(space);
     // The loop may end by itself; what is served then ends with it.
@@ -137,6 +138,7 @@ async fn serve_once(
     let (mut driver, handle) = Driver::new(core, writer, stores, tasks.clone(), space);
     let incarnation = driver.begin().await?;
     let listeners = Listeners::bind(&data_dir, settings.listen).await?;
+    let sealing = keep_sealing(handle.stores.clone(), handle.durable.clone(), stop.clone());
     let upkeep = Upkeep::new(&data_dir, settings.retention, handle.clone());
     let routes = serve::routes(&handle, &upkeep).await?;
     drop(handle);
@@ -148,6 +150,7 @@ async fn serve_once(
         tasks.start(serve::tcp(listener, routes.clone(), token, stop.clone()));
     }
     tasks.start(serve::unix(listeners.unix, routes, stop.clone()));
+    tasks.start(sealing);
     tracing::info!(%incarnation, socket = %endpoint.socket.display(), tcp = ?endpoint.tcp, "ready");
     let tcp = ready(&endpoint);
     let ran = driver.run().await;

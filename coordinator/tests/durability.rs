@@ -1,5 +1,5 @@
 //! What a coordinator in a process of its own promises of its disk: nothing leaves before its sync, a
-//! kill loses and doubles nothing, a full disk ends it loudly.
+//! kill loses and doubles nothing, a ledger that cannot be written ends all writing and no reading.
 
 mod common;
 
@@ -10,8 +10,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use windlass_coordinator::{Settings, ledger, run};
-use windlass_proto::v1;
+use windlass_proto::refusal::from_status;
+use windlass_proto::{document, v1};
 use windlass_shared::record::{Body, Record};
+use windlass_shared::view::CampaignView;
 
 const DATA_DIR: &str = "WINDLASS_TEST_DATA_DIR";
 
@@ -201,39 +203,75 @@ async fn i3_no_answer_leaves_before_its_sync() {
     trace.assert_synced_before("iteration_decided", "iteration_decided");
 }
 
-/// I17: a disk that is full ends acknowledgement at once; what was acknowledged is there.
-#[tokio::test(flavor = "multi_thread")]
-async fn i17_a_full_disk_ends_the_coordinator_and_loses_nothing() {
-    let folder = tempfile::tempdir().expect("tempdir");
-    // Past this many 512-byte blocks every write of a file fails, as on a disk that is full.
-    let wrap = ["sh", "-c", "trap '' XFSZ; ulimit -f 600; exec \"$0\" \"$@\""];
-    let mut process = Process::start(folder.path(), &wrap, None);
-    let client = process.client().await.expect("it starts");
-    let mut acknowledged = Vec::new();
-    loop {
-        let Some(request) = client.try_create_request("digits").await else { break };
-        match client.campaigns().create(request).await {
-            Ok(created) => acknowledged.push(created.into_inner().campaign),
-            Err(_) => break,
-        }
-        assert!(acknowledged.len() < 10_000, "the disk never filled up");
-    }
-    assert!(!acknowledged.is_empty());
-    assert_eq!(process.end().await.code(), Some(1), "it ends, loudly");
+fn acknowledged_are_there(data_dir: &Path, acknowledged: &[String]) {
     let mut created = Vec::new();
-    for record in records(folder.path()) {
+    for record in records(data_dir) {
         if let (Some(campaign), Body::CampaignCreated { .. }) = (record.campaign, record.body) {
             created.push(campaign.0);
         }
     }
     for campaign in acknowledged {
-        assert!(created.contains(&campaign), "{campaign} was acknowledged");
+        assert!(created.contains(campaign), "{campaign} was acknowledged");
     }
-    // With room again it goes on.
+}
+
+/// Creates campaigns until one is refused; what was acknowledged, and the refusal.
+async fn create_until_refused(client: &Client) -> (Vec<String>, tonic::Status) {
+    let mut acknowledged = Vec::new();
+    // Sent while there is room: what fails is then the record, not a blob before it.
+    let request = client.try_create_request("digits").await.expect("sent");
+    loop {
+        let request = v1::CreateRequest { request_id: request_id(), ..request.clone() };
+        match client.campaigns().create(request).await {
+            Ok(created) => acknowledged.push(created.into_inner().campaign),
+            Err(status) => return (acknowledged, status),
+        }
+        assert!(acknowledged.len() < 20_000, "the disk never filled up");
+    }
+}
+
+/// Reads are answered from what is durable, and every change is refused with the reason.
+async fn only_reads(client: &Client, acknowledged: &[String]) {
+    let listed = client.campaigns().list(v1::ListRequest {}).await.expect("reads go on").into_inner();
+    let views: Vec<CampaignView> =
+        listed.view_documents.iter().map(|bytes| document::read("view", bytes).expect("a view")).collect();
+    let mut shown: Vec<&str> = views.iter().map(|view| view.campaign.as_str()).collect();
+    let mut wanted: Vec<&str> = acknowledged.iter().map(String::as_str).collect();
+    shown.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(shown, wanted, "what was never acknowledged is not believed");
+    let watch = v1::WatchRequest { follow: false, ..v1::WatchRequest::default() };
+    let mut watched = client.campaigns().watch(watch).await.expect("watches go on").into_inner();
+    assert!(watched.message().await.expect("a record").is_some());
+    let campaign = acknowledged.first().expect("one was acknowledged").clone();
+    let pause = v1::PauseRequest { request_id: request_id(), campaign };
+    let refused = client.campaigns().pause(pause).await.expect_err("no change is taken");
+    let refused = from_status(&refused);
+    assert_eq!((refused.reason.as_str(), refused.exit_code), ("READ_ONLY", 5), "{refused:?}");
+    assert_eq!(refused.rule.as_deref(), Some("I17"));
+    let health = client.health().await;
+    assert!(health.read_only.is_some() && health.notice.is_some(), "{health:?}");
+    assert!(client.try_send_blobs(&[vec![7; 40_000]]).await.is_none(), "no blob is taken");
+    assert!(FakeWorker::try_new(client).await.is_none(), "no report is taken");
+}
+
+/// I17: a ledger that cannot be written ends acknowledgement at once; reads go on, a restart recovers.
+#[tokio::test(flavor = "multi_thread")]
+async fn i17_a_ledger_that_cannot_be_written_is_read_on_and_loses_nothing() {
+    let folder = tempfile::tempdir().expect("tempdir");
+    // Past this many 512-byte blocks every write of a file fails.
+    let wrap = ["sh", "-c", "trap '' XFSZ; ulimit -f 600; exec \"$0\" \"$@\""];
+    let mut process = Process::start(folder.path(), &wrap, None);
+    let client = process.client().await.expect("it starts");
+    let (acknowledged, status) = create_until_refused(&client).await;
+    assert_eq!(from_status(&status).reason, "READ_ONLY", "{status}");
+    assert!(!acknowledged.is_empty());
+    only_reads(&client, &acknowledged).await;
+    process.kill();
+    acknowledged_are_there(folder.path(), &acknowledged);
     let mut process = Process::start(folder.path(), &[], None);
     let client = process.client().await.expect("it starts again");
-    let listed = client.campaigns().list(v1::ListRequest {}).await.expect("list").into_inner();
-    assert_eq!(listed.view_documents.len(), created.len());
+    client.create("more").await;
 }
 
 /// Two coordinators on one folder: the second ends and says whose folder it is.

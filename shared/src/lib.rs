@@ -17,6 +17,7 @@ pub mod reference;
 pub mod refusal;
 pub mod session;
 pub mod size;
+pub mod space;
 pub mod time;
 pub mod tree;
 pub mod upkeep;

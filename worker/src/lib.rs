@@ -18,6 +18,7 @@ pub mod error;
 pub mod sandbox;
 pub mod setup;
 pub mod shop;
+pub mod telemetry;
 pub mod workspace;
 
 mod durable;

@@ -3,6 +3,7 @@
 use crate::client::Endpoint;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use windlass_shared::space::Marks;
 
 /// Settings of one worker.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Settings {
     /// Folders that no run reads or writes beside the work folder: the coordinator's data folder, where it
     /// is on this machine.
     pub hidden: Vec<PathBuf>,
+    /// At which mark a disk that fills up keeps new work away.
+    pub marks: Marks,
     /// The binary that is started as `<exe> shim <dir>`.
     pub exe: PathBuf,
 }
@@ -45,6 +48,7 @@ impl Settings {
             cache_max_bytes: None,
             copies: false,
             hidden: Vec::new(),
+            marks: Marks::default(),
             exe: std::env::current_exe()?,
         })
     }

@@ -6,9 +6,9 @@ use crate::process::signals::Signals;
 use crate::session::Session;
 use std::net::SocketAddr;
 use std::time::Duration;
-use windlass_coordinator::space::Marks;
 use windlass_coordinator::upkeep::Retention;
 use windlass_shared::size::Size;
+use windlass_shared::space::Marks;
 use windlass_shared::time::Span;
 
 /// Below this a healthy worker would be lost between two of its reports, milliseconds.
@@ -25,19 +25,19 @@ pub struct Args {
           value_parser = Span::parse)]
     pub worker_lost_after: Span,
     /// Warn when less is free on the disk of the data folder [default: 2 GiB, or a tenth of a small disk]
-    #[arg(long, value_name = "SIZE", value_parser = Size::parse)]
+    #[arg(long, env = "WINDLASS_DISK_WARN_BELOW", value_name = "SIZE", value_parser = Size::parse)]
     pub disk_warn_below: Option<Size>,
     /// Take nothing new when less is free there [default: 1 GiB, or a twentieth of a small disk]
-    #[arg(long, value_name = "SIZE", value_parser = Size::parse)]
+    #[arg(long, env = "WINDLASS_DISK_STOP_BELOW", value_name = "SIZE", value_parser = Size::parse)]
     pub disk_stop_below: Option<Size>,
     /// How long logs are kept after their iteration was decided [default: for ever]
-    #[arg(long, value_name = "SPAN", value_parser = Span::parse)]
+    #[arg(long, env = "WINDLASS_KEEP_LOGS", value_name = "SPAN", value_parser = Span::parse)]
     pub keep_logs: Option<Span>,
     /// The same for outputs and artifacts [default: for ever]
-    #[arg(long, value_name = "SPAN", value_parser = Span::parse)]
+    #[arg(long, env = "WINDLASS_KEEP_OUTPUTS", value_name = "SPAN", value_parser = Span::parse)]
     pub keep_outputs: Option<Span>,
     /// How long `gc` leaves a blob that nothing names alone after it was last asked for
-    #[arg(long, value_name = "SPAN", default_value = "48 h", value_parser = Span::parse)]
+    #[arg(long, env = "WINDLASS_KEEP_UNNAMED", value_name = "SPAN", default_value = "48 h", value_parser = Span::parse)]
     pub keep_unnamed: Span,
     /// End when the other end of this descriptor is closed
     #[arg(long, hide = true, value_name = "N")]

@@ -7,6 +7,7 @@ use crate::process::lifeline;
 use crate::process::signals::{Request, Signals};
 use crate::session::Session;
 use std::path::PathBuf;
+use windlass_shared::size::Size;
 use windlass_worker::client::Endpoint;
 
 /// How it is set up.
@@ -24,6 +25,9 @@ pub struct Args {
     /// CPU slots offered where there is no GPU [default: its own choice]
     #[arg(long, env = "WINDLASS_CPU_SLOTS", value_name = "K")]
     pub cpu_slots: Option<u32>,
+    /// Take nothing new when less is free on the disk of the work folder [default: 1 GiB, or a twentieth of a small disk]
+    #[arg(long, env = "WINDLASS_WORK_DISK_STOP_BELOW", value_name = "SIZE", value_parser = Size::parse)]
+    pub work_disk_stop_below: Option<Size>,
     /// End when the other end of this descriptor is closed
     #[arg(long, hide = true, value_name = "N")]
     pub lifeline_fd: Option<u32>,
@@ -39,6 +43,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     (settings.name, settings.labels, settings.cpu_slots) = (args.name, args.labels, args.cpu_slots);
     // A coordinator may live there; a run has no business with it, nor with the token in it.
     settings.hidden.push(session.data_dir.clone());
+    settings.marks.stop_bytes = args.work_disk_stop_below.map(|size| size.bytes);
     let shutdown = tokio_util::sync::CancellationToken::new();
     let working = Box::pin(windlass_worker::driver::run(settings, shutdown.clone()));
     tokio::pin!(working);

@@ -1,6 +1,7 @@
 //! Every key that `windlass.toml` may have: where it stands, which option it stands for, what it may say.
 
 use std::net::SocketAddr;
+use windlass_shared::size::Size;
 use windlass_shared::time::Span;
 
 /// A key.
@@ -37,15 +38,19 @@ pub enum Form {
     Address,
     /// A length of time, such as `30 s`.
     Span,
+    /// A size, such as `2 GiB`.
+    Size,
     /// A list of texts.
     List,
 }
 
 const COORDINATOR: &[&str] = &["coordinator", "up"];
+/// What `up` leaves to the coordinator that it starts, which reads the same files.
+const ALONE: &[&str] = &["coordinator"];
 const WORKER: &[&str] = &["worker", "up"];
 
 /// All of them, as `doctor` lists them.
-pub const KEYS: [Key; 13] = [
+pub const KEYS: [Key; 19] = [
     key("client", "coordinator", "WINDLASS_COORDINATOR", Form::Text, &[], "the socket in data_dir"),
     key(
         "client",
@@ -60,6 +65,18 @@ pub const KEYS: [Key; 13] = [
     key("coordinator", "data_dir", "WINDLASS_DATA_DIR", Form::Folder, &[], "client.data_dir"),
     key("coordinator", "listen", "WINDLASS_LISTEN", Form::Address, COORDINATOR, "the Unix socket alone"),
     key("coordinator", "worker_lost_after", "WINDLASS_WORKER_LOST_AFTER", Form::Span, COORDINATOR, "30 s"),
+    key("coordinator", "disk_warn_below", "WINDLASS_DISK_WARN_BELOW", Form::Size, ALONE, "2 GiB, or a tenth"),
+    key(
+        "coordinator",
+        "disk_stop_below",
+        "WINDLASS_DISK_STOP_BELOW",
+        Form::Size,
+        ALONE,
+        "1 GiB, or a twentieth",
+    ),
+    key("coordinator", "keep_logs", "WINDLASS_KEEP_LOGS", Form::Span, ALONE, "for ever"),
+    key("coordinator", "keep_outputs", "WINDLASS_KEEP_OUTPUTS", Form::Span, ALONE, "for ever"),
+    key("coordinator", "keep_unnamed", "WINDLASS_KEEP_UNNAMED", Form::Span, ALONE, "48 h"),
     key("worker", "coordinator", "WINDLASS_COORDINATOR", Form::Text, &[], "client.coordinator"),
     key("worker", "data_dir", "WINDLASS_DATA_DIR", Form::Folder, &[], "client.data_dir"),
     key("worker", "work_dir", "WINDLASS_WORK_DIR", Form::Folder, WORKER, "worker in data_dir"),
@@ -72,6 +89,14 @@ pub const KEYS: [Key; 13] = [
         Form::Number,
         WORKER,
         "one for each two cores without a GPU",
+    ),
+    key(
+        "worker",
+        "work_disk_stop_below",
+        "WINDLASS_WORK_DISK_STOP_BELOW",
+        Form::Size,
+        &["worker"],
+        "1 GiB, or a twentieth",
     ),
 ];
 
@@ -98,6 +123,9 @@ impl Form {
             Self::Number => Some(format!("is {text}; write a whole number from 0")),
             Self::Address if text.parse::<SocketAddr>().is_ok() => None,
             Self::Address => Some(format!("is {text:?}; write an address like \"127.0.0.1:7400\"")),
+            Self::Size => {
+                Size::parse(text).err().map(|_| format!("is {text:?}; write a size like \"2 GiB\""))
+            }
             Self::Span => Span::parse(text).err().map(|_| format!("is {text:?}; write a time like \"30 s\"")),
         }
     }

@@ -13,7 +13,7 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 35] = [
+const COMMANDS: [&[&str]; 36] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -44,6 +44,7 @@ const COMMANDS: [&[&str]; 35] = [
     &["plot", "digits"],
     &["diff", "digits", "2"],
     &["logs", "digits", "2"],
+    &["logs", "digits", "2", "--grep", "val"],
     &["workers"],
     &["pause", "digits"],
     &["drain", "node"],

@@ -5,9 +5,9 @@ use super::frozen::Frozen;
 use super::stores::Stores;
 use super::tasks::Tasks;
 use crate::ledger::Durable;
-use crate::space::Space;
 use tokio::sync::{mpsc, oneshot, watch};
 use windlass_shared::refusal::Refusal;
+use windlass_shared::space::Space;
 
 /// How the outside reaches the loop. Cloning shares it.
 #[derive(Clone, Debug)]

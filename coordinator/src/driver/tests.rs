@@ -4,12 +4,13 @@ use super::gather::{self, Finding};
 use super::*;
 use crate::blobs::Blobs;
 use crate::logs::Logs;
-use crate::space::Marks;
+use crate::space;
 use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::gate::facts::{FixWanted, Merged, PullWanted};
 use windlass_shared::id::{IterationNumber, LeverNumber};
+use windlass_shared::space::Marks;
 
 fn stores(folder: &Path, writer: &Writer) -> Stores {
     let readers = ledger::open(folder, |_| {}).expect("open").readers;
@@ -22,7 +23,7 @@ async fn i17_a_loop_whose_writer_has_ended_ends_with_an_error() {
     let folder = tempfile::tempdir().expect("tempdir");
     let (writer, stalled) = Writer::stalled();
     let stores = stores(folder.path(), &writer);
-    let space = Space::look(folder.path(), Marks::default()).expect("a disk");
+    let space = space::look(folder.path(), Marks::default()).expect("a disk");
     let (_told, space) = watch::channel(space);
     let tasks = Tasks::new(CancellationToken::new());
     let (driver, _handle) = Driver::new(Core::new(), writer, stores, tasks, space);

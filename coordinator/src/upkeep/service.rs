@@ -62,20 +62,17 @@ impl Upkeep {
     }
 
     /// Collects by itself where a retention is set.
-    pub fn sweep_regularly(self) -> impl Future<Output = ()> + Send {
-        async move {
-            if self.retention.logs.is_none() && self.retention.outputs.is_none() {
-                return;
-            }
-            let mut timer =
-                tokio::time::interval_at(tokio::time::Instant::now() + COLLECT_EVERY, COLLECT_EVERY);
-            loop {
-                timer.tick().await;
-                match self.collect(Request { is_dry: false, retention: self.retention }).await {
-                    Ok(collected) => tracing::info!(?collected, "garbage was collected"),
-                    Err(error) => {
-                        tracing::warn!(error = &error as &dyn std::error::Error, "no garbage was collected")
-                    }
+    pub async fn sweep_regularly(self) {
+        if self.retention.logs.is_none() && self.retention.outputs.is_none() {
+            return;
+        }
+        let mut timer = tokio::time::interval_at(tokio::time::Instant::now() + COLLECT_EVERY, COLLECT_EVERY);
+        loop {
+            timer.tick().await;
+            match self.collect(Request { is_dry: false, retention: self.retention }).await {
+                Ok(collected) => tracing::info!(?collected, "garbage was collected"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "no garbage was collected")
                 }
             }
         }

@@ -13,12 +13,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use windlass_coordinator::{Error, Settings, run};
 use windlass_proto::v1::artifact_service_client::ArtifactServiceClient;
 use windlass_proto::v1::campaign_service_client::CampaignServiceClient;
 use windlass_proto::v1::fleet_service_client::FleetServiceClient;
 use windlass_proto::v1::log_service_client::LogServiceClient;
+use windlass_proto::v1::upkeep_service_client::UpkeepServiceClient;
 use windlass_proto::v1::worker_service_client::WorkerServiceClient;
 use windlass_proto::{document, v1};
 use windlass_shared::attempt::{Ending, Kind, Order, Outcome, Output, Phase, Reading};
@@ -30,6 +32,9 @@ use windlass_shared::path::TreePath;
 use windlass_shared::record::Record;
 use windlass_shared::session::{Answer, AttemptReport, Report, Standing};
 use windlass_shared::tree::{Manifest, Node};
+use windlass_shared::upkeep::Health;
+use windlass_shared::version;
+use windlass_shared::view::CampaignView;
 
 /// A fresh idempotency key.
 pub fn request_id() -> String {
@@ -155,6 +160,33 @@ impl Client {
 
     pub fn campaigns(&self) -> CampaignServiceClient<Channel> {
         CampaignServiceClient::new(self.channel.clone())
+    }
+
+    pub fn upkeep(&self) -> UpkeepServiceClient<Channel> {
+        UpkeepServiceClient::new(self.channel.clone())
+    }
+
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// How the coordinator is.
+    pub async fn health(&self) -> Health {
+        let answer = self.upkeep().get_health(v1::GetHealthRequest {}).await.expect("an answer").into_inner();
+        document::read("health", &answer.health_document).expect("health")
+    }
+
+    /// One campaign's page.
+    pub async fn view(&self, campaign: &str) -> CampaignView {
+        let request = v1::GetRequest { campaign: campaign.to_owned() };
+        let answer = self.campaigns().get(request).await.expect("a page").into_inner();
+        document::read("view", &answer.view_document).expect("a view")
+    }
+
+    /// Creates a campaign; returns its id.
+    pub async fn create(&self, name: &str) -> String {
+        let request = self.try_create_request(name).await.expect("sent");
+        self.campaigns().create(request).await.expect("create").into_inner().campaign
     }
 
     /// Sends blobs in pieces of 100,000 bytes; returns how many arrived.
@@ -310,7 +342,9 @@ impl FakeWorker {
             .into_iter()
             .map(|bytes| v1::WriteRequest { digest: Digest::of(&bytes).to_string(), data: bytes.into() })
             .collect();
-        self.artifacts.write(tokio_stream::iter(messages)).await.ok()?;
+        let mut request = tonic::Request::new(tokio_stream::iter(messages));
+        request.metadata_mut().insert(version::ROLE_HEADER, MetadataValue::from_static(version::WORKER));
+        self.artifacts.write(request).await.ok()?;
         let phase = Phase::Ended(Box::new(outcome));
         self.report.attempts = vec![AttemptReport { key: order.key.clone(), phase }];
         loop {

@@ -19,9 +19,10 @@ pub fn spec(
     dir: &AttemptDir,
     nonce: String,
     cpus: Vec<u32>,
+    device_model: String,
 ) -> Result<Spec, Error> {
     let spec = spec_for(shop, order, dir, nonce, Purpose::Attempt)?;
-    Ok(Spec { cpus, ..spec })
+    Ok(Spec { cpus, device_model, ..spec })
 }
 
 /// The same for the campaign's setup in a folder of its own; its command and limits are still the run's. It
@@ -70,6 +71,7 @@ fn spec_for(
         locks: order.devices.iter().map(|device| shop.work.device_lock(device)).collect(),
         log: order.limits.log_bytes.map_or_else(LogLimits::default, LogLimits::within),
         mounts: mounts(shop, order, dir, purpose)?,
+        device_model: String::new(),
         walls,
     })
 }

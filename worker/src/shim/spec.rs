@@ -58,6 +58,9 @@ pub struct Spec {
     /// What is mounted before the command starts.
     #[serde(default)]
     pub mounts: Mounts,
+    /// The model of its devices: it stands beside the metric, also when a later daemon reads that.
+    #[serde(default)]
+    pub device_model: String,
     /// What it is shut into.
     #[serde(default)]
     pub walls: Walls,

@@ -3,7 +3,7 @@
 use super::work_dir::remove_tree;
 use crate::durable;
 use crate::error::Error;
-use crate::shim::{Exit, Identity};
+use crate::shim::{Exit, Identity, Spec};
 use crate::workspace::{Below, Layers};
 use std::fs;
 use std::io;
@@ -112,6 +112,11 @@ impl AttemptDir {
     /// The shim's identity, once it has one.
     pub fn identity(&self) -> Result<Option<Identity>, Error> {
         durable::read(&self.path.join(Identity::FILE))
+    }
+
+    /// What its shim was told, once there is one.
+    pub fn spec(&self) -> Result<Option<Spec>, Error> {
+        durable::read(&self.path.join(Spec::FILE))
     }
 
     /// How the run ended, once its shim has said so.

@@ -65,8 +65,11 @@ impl Scene {
     }
 }
 
+/// Paths and texts.
+type Files = Vec<(String, String)>;
+
 /// A thousand files, of which the five last are edited in the second tree.
-fn large() -> (Vec<(String, String)>, Vec<(String, String)>) {
+fn large() -> (Files, Files) {
     let base: Vec<_> = (0..1000).map(|n| (format!("src/{}/f{n}.py", n % 40), format!("file {n}"))).collect();
     let mut edited = base.clone();
     for (_, text) in edited.iter_mut().rev().take(5) {

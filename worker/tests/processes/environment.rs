@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
 use windlass_shared::attempt::{Ending, Order, Phase};
-use windlass_shared::machine::{Cache, Data, Flag, Setup};
+use windlass_shared::machine::{Cache, Data, Flag, Isolation, Setup};
 use windlass_shared::path::TreePath;
 use windlass_shared::session::{Stop, StopReason};
 use windlass_shared::time::Span;
@@ -24,6 +24,7 @@ pub const TESTS: &[Test] = &[
     ("a_setup_ends_at_its_own_limit", a_setup_ends_at_its_limit),
     ("a_setup_outlives_kill_9_of_its_daemon_and_is_done_once", a_setup_outlives_its_daemon),
     ("a_cancelled_attempt_does_not_wait_for_its_setup", a_cancelled_attempt_does_not_wait),
+    ("p4_a_setup_serves_runs_that_are_shut_in", a_setup_serves_runs_that_are_shut_in),
     ("data_is_read_only_and_checked_by_its_fingerprint", data_is_checked),
     ("caches_are_the_setups_to_fill_and_read_only_to_runs", caches_are_read_only),
     ("p21_artifacts_are_kept_and_laid_out_for_an_analysis_elsewhere", artifacts_are_kept),
@@ -307,6 +308,50 @@ fn a_cancelled_attempt_does_not_wait() {
     });
     assert_eq!(scene.outcome(&order.key).ending, Ending::Cancelled);
     wait_for("the setup to end", || (!crate::support::lives(pid)).then_some(()));
+}
+
+fn a_setup_serves_runs_that_are_shut_in() {
+    let exe = std::env::current_exe().expect("our own path");
+    let machine = windlass_worker::sandbox::Machine::probe(&exe);
+    for level in [Isolation::None, Isolation::Guarded, Isolation::Sealed] {
+        if let Some((problem, _)) = machine.lacks(level) {
+            crate::say(&format!("this machine cannot run anything `{level}`: {problem}"));
+            continue;
+        }
+        for scene in scenes() {
+            let command = ".venv/bin/inner; .venv/bin/tool; cat .venv/lock lib/data.txt $WINDLASS_CACHES/w/it $WINDLASS_DATA/set/a; \
+                (echo evil > lib/data.txt) 2>&-; (echo evil > $WINDLASS_CACHES/w/it) 2>&-; \
+                echo x >> train.py; echo val_acc: 1";
+            let mut order = scene.order(&format!("shut-{level}"), command, FILES);
+            order.isolation = Some(level);
+            fs::create_dir(scene.mark("set")).expect("a folder");
+            fs::write(scene.mark("set/a"), "set\n").expect("a file");
+            order.data = vec![Data { path: scene.mark("set").display().to_string(), fingerprint: None }];
+            order.caches = vec![Cache { name: "w".to_owned(), writable: false }];
+            // It writes to its home, as package managers do; nothing outside may be written to.
+            let made = VENV.replace(
+                "echo done >> $MARKS/setups;",
+                "mkdir -p $HOME/.x; echo it > $WINDLASS_CACHES/w/it;",
+            );
+            order.setup = setup(&format!("{made}; (echo evil > $MARKS/evil) 2>&-; true"));
+            if level == Isolation::None {
+                order.env.insert("HOME".to_owned(), scene.mark("home").display().to_string());
+            }
+            let outcome = scene.carry_out(&order);
+            assert_eq!(outcome.ending, Ending::Finished, "{level}: {}", outcome.log_tail);
+            assert_eq!(outcome.isolation, level.to_string());
+            let log = scene.coordinator.log(&order.key);
+            assert_eq!(log, "inner\ninner\nlock 1\ndata\nit\nset\nval_acc: 1\n", "{level}");
+            assert_eq!(
+                scene.mark("evil").exists(),
+                level == Isolation::None,
+                "{level}: the control is `none`"
+            );
+            if level > Isolation::None {
+                assert_eq!(outcome.frozen_changed, None, "{level}: the write was denied");
+            }
+        }
+    }
 }
 
 fn data_is_checked() {

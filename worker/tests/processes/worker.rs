@@ -46,7 +46,10 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
         let cpu_slots = match (is_set("WINDLASS_TEST_GPUS_ONLY"), is_set("WINDLASS_TEST_NO_DEVICES")) {
             (_, true) => Some(0),
             (true, false) => None,
-            (false, false) => Some(2),
+            (false, false) => {
+                let slots = std::env::var("WINDLASS_TEST_CPU_SLOTS").ok();
+                Some(slots.map_or(2, |slots| slots.parse().expect("a number")))
+            }
         };
         let settings = Settings { cpu_slots, copies: is_set("WINDLASS_TEST_COPIES"), ..settings };
         let shutdown = tokio_util::sync::CancellationToken::new();
@@ -75,7 +78,7 @@ enum Workspaces {
 pub(crate) struct Scene {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) coordinator: Coordinator,
-    worker: Option<Child>,
+    pub(crate) worker: Option<Child>,
     workspaces: Workspaces,
 }
 
@@ -248,7 +251,7 @@ fn spawn(work: &Path, socket: &Path) -> Child {
     command(work, socket).spawn().expect("a worker")
 }
 
-fn command(work: &Path, socket: &Path) -> Command {
+pub(crate) fn command(work: &Path, socket: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("our own path"));
     command
         .args([Path::new("worker"), work, socket])
