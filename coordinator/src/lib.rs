@@ -13,6 +13,7 @@ pub mod logs;
 pub mod grpc;
 pub mod identity;
 
+pub mod secrets;
 pub mod space;
 pub mod upkeep;
 

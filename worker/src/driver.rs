@@ -128,6 +128,7 @@ impl Driver {
         let topology = device::topology();
         let info = WorkerInfo {
             labels: settings.labels.clone(),
+            secrets: shop.secrets.names(),
             isolation: shop.ground.machine().levels(),
             containment: Some(shop.ground.machine().containment()),
             cpus: u32::try_from(topology.len()).unwrap_or(u32::MAX),
@@ -422,6 +423,7 @@ impl Driver {
     ) {
         self.shipments.remove(key);
         self.preparing.remove(key);
+        self.shop.secrets.forget(key);
         let Some(order) = self.orders.remove(key) else { return };
         let ended = self
             .shop
@@ -452,11 +454,11 @@ impl Driver {
         if let Some(hanging) = self.sync.take() {
             hanging.abort();
         }
-        let (client, sender) = (self.shop.client.clone(), self.sender.clone());
+        let (shop, sender) = (self.shop.clone(), self.sender.clone());
         // Each failure in a row waits longer; an answer begins anew.
         let mut backoff = self.backoff;
         self.sync = Some(self.tasks.spawn(async move {
-            let event = match sync(&client, &report).await {
+            let event = match sync(&shop, &report).await {
                 Ok(answer) => Event::Answered(answer),
                 Err(error) => {
                     backoff.wait().await;

@@ -161,6 +161,34 @@ pub enum Error {
     /// The campaign's setup failed: its own doing, and not the lever's.
     #[error("{0}")]
     Setup(Box<setup::Failure>),
+    /// A secret that an order names is nowhere.
+    #[error(
+        "the secret {name} is not at hand: send it with `windlass submit --secret {name}`, or put it into {}",
+        file.display()
+    )]
+    NoSecret {
+        /// Which.
+        name: String,
+        /// The worker's own file.
+        file: PathBuf,
+    },
+    /// A file of secrets that others may use.
+    #[error("{} may be used by others (mode {mode:03o}): `chmod 600` it", file.display())]
+    OpenSecrets {
+        /// Which.
+        file: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A file of secrets that cannot be understood.
+    #[error("failed to read the secrets in {}", file.display())]
+    Secrets {
+        /// Which.
+        file: PathBuf,
+        /// Why not; no value in it.
+        #[source]
+        source: windlass_shared::secret::SecretError,
+    },
     /// Told to stop while it was prepared.
     #[error("stopped while it was prepared")]
     Cancelled,

@@ -16,6 +16,7 @@ pub mod blobs;
 pub mod data;
 pub mod error;
 pub mod sandbox;
+pub mod secrets;
 pub mod setup;
 pub mod shop;
 pub mod telemetry;

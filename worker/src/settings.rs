@@ -23,6 +23,9 @@ pub struct Settings {
     /// What the blob cache and the trees may hold, bytes each; by default 20 GiB or a tenth of the disk,
     /// whichever is less.
     pub cache_max_bytes: Option<u64>,
+    /// Its own secrets: lines of `NAME=value` in a file of mode 0600; by default `secrets.env` in the work
+    /// folder.
+    pub secrets_file: Option<PathBuf>,
     /// Copies each workspace, also where overlays could be mounted.
     pub copies: bool,
     /// Folders that no run reads or writes beside the work folder: the coordinator's data folder, where it
@@ -46,6 +49,7 @@ impl Settings {
             cpu_slots: None,
             nvml_library: std::env::var_os("WINDLASS_NVML_LIBRARY"),
             cache_max_bytes: None,
+            secrets_file: None,
             copies: false,
             hidden: Vec::new(),
             marks: Marks::default(),

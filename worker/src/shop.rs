@@ -4,6 +4,7 @@ use crate::blobs::Cache;
 use crate::client::Client;
 use crate::error::Error;
 use crate::sandbox::{self, Ground};
+use crate::secrets;
 use crate::settings::Settings;
 use crate::setup::{self, Setups};
 use crate::shim;
@@ -42,6 +43,8 @@ pub struct Shop {
     pub mounts: bool,
     /// The binary that is started as `<exe> shim <dir>`.
     pub exe: Arc<Path>,
+    /// Secrets at hand.
+    pub secrets: Arc<secrets::Store>,
     /// What the machine can do around a run.
     pub ground: Arc<Ground>,
 }
@@ -62,6 +65,8 @@ impl Shop {
                     false
                 }
             };
+        let secrets_file = settings.secrets_file.clone();
+        let secrets_file = secrets_file.unwrap_or_else(|| work.root().join("secrets.env"));
         let mut hidden = settings.hidden.clone();
         hidden.push(work.root().to_owned());
         let ground = Ground::new(sandbox::Machine::probe(&settings.exe), hidden);
@@ -72,6 +77,7 @@ impl Shop {
             client,
             trees: Arc::new(trees),
             setups: Arc::default(),
+            secrets: Arc::new(secrets::Store::new(secrets_file)),
             mounts,
             exe: Arc::from(settings.exe.as_path()),
             cache_max_bytes: most_bytes,

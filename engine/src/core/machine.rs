@@ -134,6 +134,10 @@ impl Core {
                 self.soft.take_fix(*facts);
                 self.touch(&campaign);
             }
+            Observation::Secrets(campaign, names) => {
+                self.soft.note_given(campaign.clone(), names);
+                self.touch(&campaign);
+            }
             Observation::GatherFailed(key) => {
                 if let Some(campaign) = self.durable.campaigns.get(key.campaign()) {
                     self.soft.gather_failed(key.clone(), campaign, now.mono_ms);

@@ -1,9 +1,9 @@
 //! Runs and what becomes of them: crashes (P18), fixes (P19), the machinery (P20), the analysis (P21), the
 //! conclusion (P23).
 
-use crate::harness::{World, carried, cpus, crash, digest, good, infra, lever, path, row, scripted};
+use crate::harness::{Fake, World, carried, cpus, crash, digest, good, infra, lever, path, row, scripted};
 use serde_json::{Value, json};
-use windlass_engine::core::Ask;
+use windlass_engine::core::{Ask, Observation};
 use windlass_shared::attempt::{Ending, Kind, Memory, Order, Outcome, Reading};
 use windlass_shared::conclusion::{Conclusion, Status};
 use windlass_shared::id::{LeverNumber, WorkerId};
@@ -500,4 +500,26 @@ fn p22_an_analysis_sees_the_baseline_and_the_latest_iterations() {
         }
         world.end_on(&worker, &order.key, good(&order, "0"));
     }
+}
+
+#[test]
+fn p24_a_secret_that_nobody_has_is_a_wait_that_names_it() {
+    let mut world = World::with(&json!({"secrets": ["HF_TOKEN", "WANDB"]}));
+    assert!(world.said.is_empty(), "nothing is leased");
+    let wait = world.waits_for();
+    assert!(wait.contains("HF_TOKEN and WANDB") && wait.contains("windlass submit --secret"), "{wait}");
+    // What the submitter gave is no matter of the worker's any more.
+    let given = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    world.observe(Observation::Secrets(world.id(), given(&["HF_TOKEN"])));
+    assert!(world.waits_for().contains("the secret WANDB:"), "{}", world.waits_for());
+    let mut other = Fake::new("x", cpus(1));
+    other.info.secrets = vec!["WANDB".to_owned()];
+    world.join(other);
+    let (worker, order) = world.order(Kind::Run);
+    assert_eq!(worker, WorkerId::from("x"), "the one that has the rest");
+    assert_eq!(order.secrets, ["HF_TOKEN", "WANDB"], "names alone");
+    // Given both, any worker does.
+    let mut world = World::with(&json!({"secrets": ["WANDB"]}));
+    world.observe(Observation::Secrets(world.id(), given(&["WANDB"])));
+    assert_eq!(world.order(Kind::Run).0, WorkerId::from("w"));
 }

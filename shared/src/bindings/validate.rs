@@ -81,9 +81,7 @@ impl Bindings {
             }
         }
         for name in &w.secrets {
-            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let starts = name.chars().next().is_some_and(|c| !c.is_ascii_digit());
-            if !starts || !name.chars().all(plain) || name.starts_with("WINDLASS_") {
+            if !crate::secret::is_name(name) || name.starts_with("WINDLASS_") {
                 return wrong("windlass.secrets", format!("{name:?} is no name of an environment variable"));
             }
         }

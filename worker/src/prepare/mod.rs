@@ -37,6 +37,10 @@ pub async fn prepare(shop: &Shop, order: &Order, stop: &CancellationToken) -> Re
     shop.ground.level(order)?;
     let dir = shop.work.attempt(&order.key)?;
     begin(order, &dir).await?;
+    tokio::select! {
+        at_hand = shop.secrets.await_all(order) => at_hand?,
+        () = stop.cancelled() => return Err(Error::Cancelled),
+    }
     machine::prepare(shop, order, &dir).await?;
     match order.kind {
         Kind::Run => workspace::lay(shop, order, &dir, stop).await,

@@ -70,6 +70,7 @@ fn spec_for(
         hard_limit_ms: order.hard_limit_ms,
         locks: order.devices.iter().map(|device| shop.work.device_lock(device)).collect(),
         log: order.limits.log_bytes.map_or_else(LogLimits::default, LogLimits::within),
+        secrets: order.secrets.clone(),
         mounts: mounts(shop, order, dir, purpose)?,
         device_model: String::new(),
         walls,

@@ -159,7 +159,7 @@ async fn start(shop: &Shop, order: &Order, setup: &Setup, dir: &AttemptDir) -> R
             // The devices are the attempt's that waits; its own shim will lock them.
             spec.locks = Vec::new();
             tracing::info!(command = spec.command, folder = %dir.path().display(), "a setup starts");
-            shim::launch(&shop.exe, dir.path(), &spec)
+            shim::launch(&shop.exe, dir.path(), &spec, &shop.secrets.of(&order)?)
         })
         .await?
     };

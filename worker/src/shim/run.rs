@@ -5,9 +5,10 @@ use super::init::Word;
 use super::limits::Watch;
 use super::log::LogFile;
 use super::record::{Exit, Identity};
+use super::redact::Redactor;
 use super::spec::Spec;
 use super::start::{self, Container, Started};
-use super::{affinity, control, mounts, tree};
+use super::{affinity, control, mounts, secrets, tree};
 use crate::error::Error;
 use crate::{durable, procfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -66,6 +67,8 @@ pub fn main(dir: &Path) -> ExitCode {
 fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     process::setsid().map_err(Error::system("begin a session"))?;
     process::set_child_subreaper(Some(process::getpid())).map_err(Error::system("become a subreaper"))?;
+    let secrets = secrets::receive(spec)?;
+    let spec = &secrets::in_environment(spec, &secrets);
     let control = control::listen(dir)?;
     let log = LogFile::create(dir, spec.log).map_err(Error::file("create the log in", dir))?;
     let cgroup = start::name(spec);
@@ -77,7 +80,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     let container = start::contain(spec, devices)?;
     let started_wall_ms = wall_ms();
     let oom_kills = procfs::oom_kills();
-    let mut life = Life::start(spec, control, log, container)?;
+    let mut life = Life::start(spec, control, log, container, Redactor::new(&secrets))?;
     // The daemon may be gone: then nobody needs to be told.
     let mut stdout = std::io::stdout();
     drop(stdout.write_all(b"started\n").and_then(|()| stdout.flush()));
@@ -117,6 +120,7 @@ struct Life {
     pipe: Option<OwnedFd>,
     control: File,
     log: LogFile,
+    redactor: Redactor,
     buffer: Vec<u8>,
     code: Option<i32>,
     signal: Option<i32>,
@@ -130,7 +134,13 @@ struct Life {
 }
 
 impl Life {
-    fn start(spec: &Spec, control: File, log: LogFile, container: Container) -> Result<Self, Error> {
+    fn start(
+        spec: &Spec,
+        control: File,
+        log: LogFile,
+        container: Container,
+        redactor: Redactor,
+    ) -> Result<Self, Error> {
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(Error::system("make a pipe"))?;
         // A smaller pipe works as well, only with more waiting.
@@ -153,6 +163,7 @@ impl Life {
             pipe: Some(reader),
             control,
             log,
+            redactor,
             buffer: vec![0; PIECE_BYTES],
             code: None,
             signal: None,
@@ -337,7 +348,11 @@ impl Life {
         let Some(pipe) = &self.pipe else { return false };
         match rustix::io::read(pipe, &mut self.buffer) {
             Ok(count) if count > 0 => {
-                self.log.write(&self.buffer[..count]);
+                if self.redactor.is_idle() {
+                    self.log.write(&self.buffer[..count]);
+                } else {
+                    self.log.write(&self.redactor.pass(&self.buffer[..count]));
+                }
                 true
             }
             Err(rustix::io::Errno::INTR) => true,
@@ -351,6 +366,7 @@ impl Life {
 
     fn record(mut self, spec: &Spec, started_wall_ms: i64, oom_seen: bool) -> Exit {
         let duration_ms = self.elapsed_ms();
+        self.log.write(&self.redactor.finish());
         if let Some(exceeded) = self.exceeded {
             self.log.write(epitaph(exceeded, &spec.walls.limits).as_bytes());
         }

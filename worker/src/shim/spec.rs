@@ -55,6 +55,9 @@ pub struct Spec {
     pub locks: Vec<PathBuf>,
     /// Bounds of the log (I18).
     pub log: LogLimits,
+    /// Names of secrets. Their values come through the shim's standard input, so that they are on no disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// What is mounted before the command starts.
     #[serde(default)]
     pub mounts: Mounts,

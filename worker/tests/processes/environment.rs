@@ -25,6 +25,12 @@ pub const TESTS: &[Test] = &[
     ("a_setup_outlives_kill_9_of_its_daemon_and_is_done_once", a_setup_outlives_its_daemon),
     ("a_cancelled_attempt_does_not_wait_for_its_setup", a_cancelled_attempt_does_not_wait),
     ("p4_a_setup_serves_runs_that_are_shut_in", a_setup_serves_runs_that_are_shut_in),
+    ("secrets_reach_the_run_and_neither_log_nor_disk", secrets_reach_the_run_alone),
+    ("a_secret_that_does_not_come_is_named", a_secret_that_does_not_come_is_named),
+    ("bad_results_and_paths_are_left_out_by_name", bad_results_are_left_out),
+    ("a_work_folder_on_tmpfs_serves_and_a_full_one_is_disk_full", work_folders_on_tmpfs),
+    ("a_read_only_work_folder_is_said_at_the_start", a_read_only_work_folder_is_said),
+    ("a_foreign_spool_and_trees_do_not_stop_a_start", a_foreign_spool_does_not_stop_a_start),
     ("data_is_read_only_and_checked_by_its_fingerprint", data_is_checked),
     ("caches_are_the_setups_to_fill_and_read_only_to_runs", caches_are_read_only),
     ("p21_artifacts_are_kept_and_laid_out_for_an_analysis_elsewhere", artifacts_are_kept),
@@ -352,6 +358,151 @@ fn a_setup_serves_runs_that_are_shut_in() {
             }
         }
     }
+}
+
+/// Every file below `root` that has these bytes in it.
+fn files_with(root: &Path, bytes: &[u8]) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        let (path, kind) = (entry.path(), entry.file_type().expect("a kind"));
+        if kind.is_dir() {
+            found.extend(files_with(&path, bytes));
+        } else if kind.is_file() {
+            let contents = fs::read(&path).unwrap_or_default();
+            found.extend(contents.windows(bytes.len()).any(|part| part == bytes).then_some(path));
+        }
+    }
+    found
+}
+
+fn secrets_reach_the_run_alone() {
+    for scene in scenes() {
+        let command = "[ \"$TOKEN\" = hunter2hunter2 ] && echo right; echo \"it is $TOKEN.\"; \
+            printf hunter2; sleep 0.1; printf 'hunter2\\n'; echo \"own $OWN\"; \
+            tr '\\0' ' ' < /proc/$PPID/cmdline | grep -c hunter2; echo val_acc: 1";
+        let mut order = scene.order("secrets", command, FILES);
+        order.secrets = vec!["TOKEN".to_owned(), "OWN".to_owned()];
+        order.setup = setup("[ \"$TOKEN\" = hunter2hunter2 ] && echo made > made");
+        let own = scene.work().join("secrets.env");
+        fs::write(&own, "OWN=swordfish\nOTHER=unasked\n").expect("a file");
+        fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
+        scene.coordinator.want(|state| {
+            state.secrets.insert(order.key.clone(), vec![("TOKEN".to_owned(), "hunter2hunter2".to_owned())]);
+        });
+        let outcome = scene.carry_out(&order);
+        assert_eq!(outcome.ending, Ending::Finished, "{outcome:?}");
+        let want = "right\nit is [secret TOKEN].\n[secret TOKEN]\nown [secret OWN]\n0\nval_acc: 1\n";
+        assert_eq!(scene.coordinator.log(&order.key), want);
+        assert_eq!(outcome.log_bytes, want.len() as u64);
+        assert_eq!(files_with(&scene.work(), b"hunter2"), Vec::<std::path::PathBuf>::new());
+        assert_eq!(files_with(&scene.work(), b"swordfish"), [own], "the positive control");
+    }
+}
+
+fn a_secret_that_does_not_come_is_named() {
+    let scene = Scene::new();
+    let mut order = scene.order("lacks", "echo val_acc: 1", FILES);
+    order.secrets = vec!["TOKEN".to_owned()];
+    scene.lease(&order);
+    wait_for("it to be prepared", || {
+        (scene.coordinator.phase(&order.key) == Some(Phase::Preparing)).then_some(())
+    });
+    // It comes with a later answer, as after a restart of the daemon.
+    scene.coordinator.want(|state| {
+        state.secrets.insert(order.key.clone(), vec![("TOKEN".to_owned(), "hunter2hunter2".to_owned())]);
+    });
+    assert_eq!(scene.outcome(&order.key).ending, Ending::Finished);
+}
+
+fn bad_results_are_left_out() {
+    for scene in scenes() {
+        // A socket, a FIFO, a device, a link, a name that is no text, a path past the limit, 10 GB that are
+        // not there: each is left out, and what is good is kept.
+        let command = "cd $WINDLASS_RESULTS; echo good > good.txt; mkfifo fifo; ln -s /etc/passwd link; \
+            mknod dev c 1 3 2>&-; truncate -s 10G large; touch $(printf 'new\\nline'); \
+            python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"sock\")'; \
+            python3 -c 'import os\nfor n in range(20):\n d = \"d\" * 250\n os.mkdir(d); os.chdir(d)\nopen(\"deep\", \"w\").write(\"x\")'; \
+            echo val_acc: 1";
+        let order = scene.order("bad-results", command, FILES);
+        let outcome = scene.carry_out(&order);
+        assert_eq!(outcome.ending, Ending::Finished, "{}", outcome.log_tail);
+        let results = outcome.results.expect("results");
+        assert_eq!(scene.coordinator.file(results, "good.txt").as_deref(), Some("good\n"));
+        let blobs = scene.coordinator.state().blobs.clone();
+        let tree = windlass_shared::tree::Manifest::from_bytes(&blobs[&results.to_string()]).expect("a tree");
+        let kept: Vec<&str> = tree.entries.keys().map(TreePath::as_str).collect();
+        assert!(
+            kept.iter().all(|path| ["good.txt", "facts/log.tsv", "telemetry.tsv"].contains(path)),
+            "{kept:?}"
+        );
+    }
+}
+
+/// A worker whose work folder is a tmpfs of its own, mounted with `options`; none where this machine lets us
+/// mount nothing.
+fn on_tmpfs(scene: &mut Scene, options: &str) -> bool {
+    let can_mount =
+        std::process::Command::new("unshare").args(["--mount", "--map-root-user", "true"]).status();
+    if !can_mount.is_ok_and(|status| status.success()) {
+        crate::say("this machine lets us mount no tmpfs, so no work folder on one is tested");
+        return false;
+    }
+    scene.end(Signal::KILL);
+    let (work, exe) = (scene.work(), std::env::current_exe().expect("our own path"));
+    let (work, exe, socket) = (work.display(), exe.display(), scene.coordinator.socket.display());
+    let script = format!("mount -t tmpfs -o {options} none {work} && exec {exe} worker {work} {socket}");
+    let mut command = std::process::Command::new("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", &script]);
+    command.env("WINDLASS_NVML_LIBRARY", "/absent/libnvidia-ml.so").stdin(std::process::Stdio::null());
+    scene.worker = Some(command.spawn().expect("a worker"));
+    true
+}
+
+fn work_folders_on_tmpfs() {
+    let mut scene = Scene::new();
+    if !on_tmpfs(&mut scene, "size=64m") {
+        return;
+    }
+    let large = "x".repeat(3 << 20);
+    let files = [FILES[0], FILES[1], ("large.bin", large.as_str(), false)];
+    let order = scene.order("tmpfs", "rm large.bin; mkdir large.bin; echo val_acc: 1", &files);
+    let outcome = scene.carry_out(&order);
+    assert_eq!(outcome.ending, Ending::Finished, "the positive control");
+    let mut scene = Scene::new();
+    on_tmpfs(&mut scene, "size=2m");
+    let order = scene.order("full", "echo val_acc: 1", &files);
+    assert_eq!(scene.carry_out(&order).ending, Ending::DiskFull);
+}
+
+fn a_read_only_work_folder_is_said() {
+    let mut scene = Scene::new();
+    if on_tmpfs(&mut scene, "ro") {
+        let mut worker = scene.worker.take().expect("it was started");
+        assert!(!worker.wait().expect("ours").success(), "it does not pretend");
+    }
+}
+
+fn a_foreign_spool_does_not_stop_a_start() {
+    let mut scene = Scene::new();
+    scene.end(Signal::KILL);
+    for (path, text) in [
+        ("trees/foreign/tree.json", "{"),
+        ("trees/plain-file", "x"),
+        ("setups/foreign/ready.json", "{"),
+        ("setups/plain-file", "x"),
+        ("caches/foreign/x", "x"),
+        ("kept/foreign/layers.json", "{"),
+        ("fingerprints/foreign.json", "{"),
+        ("blobs/plain-file", "x"),
+    ] {
+        let path = scene.work().join(path);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    scene.start();
+    let mut order = scene.order("after", "cat made; echo val_acc: 1", FILES);
+    order.setup = setup("echo made > made");
+    assert_eq!(scene.carry_out(&order).ending, Ending::Finished);
 }
 
 fn data_is_checked() {
