@@ -84,6 +84,12 @@ impl Bindings {
             if !crate::secret::is_name(name) || name.starts_with("WINDLASS_") {
                 return wrong("windlass.secrets", format!("{name:?} is no name of an environment variable"));
             }
+            if w.env.contains_key(name) {
+                return wrong(
+                    "windlass.secrets",
+                    format!("{name} stands in windlass.env too: remove it there"),
+                );
+            }
         }
         Ok(())
     }
@@ -94,8 +100,8 @@ impl Bindings {
             ("gate: epochs", self.gate == GateKind::Epochs),
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
-            ("windlass.conclusion: required", w.conclusion == ConclusionMode::Required),
-            ("windlass.overrun: measure", w.overrun == Overrun::Measure),
+            ("windlass.conclusion: required", w.conclusion.mode == ConclusionMode::Required),
+            ("windlass.overrun: measure", w.overrun.mode == Overrun::Measure),
             ("windlass.lanes above 1", w.lanes > 1),
             ("windlass.weight other than 1", w.weight != 1),
             ("windlass.epochs", w.epochs.is_some()),
@@ -112,8 +118,10 @@ impl Bindings {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Score;
     use super::*;
     use crate::decimal::Decimal;
+    use crate::path::TreePath;
 
     fn minimal() -> Bindings {
         serde_json::from_str(
@@ -133,9 +141,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_of_the_machine_is_taken() {
+        let mut bindings = minimal();
+        bindings.windlass = serde_json::from_str(
+            r#"{"setup":{"run":"make","inputs":["uv.lock"]},"secrets":["TOKEN"],"data":[{"path":"/data/set"}],
+                "caches":[{"name":"hub"}],"artifacts":["out/*.pt"]}"#,
+        )
+        .expect("bindings");
+        assert_eq!(bindings.validate(), Ok(()));
+    }
+
+    #[test]
     fn what_is_not_run_yet_is_refused_by_name_never_ignored() {
         let mut bindings = minimal();
-        bindings.windlass.score = Some(serde_json::Value::Null);
+        let artifact = TreePath::parse("preds.csv").expect("a path");
+        bindings.windlass.score = Some(Score { run: "python3 score.py".to_owned(), artifact });
         assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "windlass.score" }));
         let mut bindings = minimal();
         bindings.gate = GateKind::Epochs;
@@ -157,5 +177,13 @@ mod tests {
         check(|b| b.editable_files.clear(), "editable_files");
         check(|b| b.budget = Decimal::parse("0").expect("zero"), "budget");
         check(|b| b.windlass.lanes = 0, "windlass.lanes");
+        check(|b| b.windlass.secrets = vec!["1ST".into()], "windlass.secrets");
+        check(
+            |b| {
+                b.windlass.secrets = vec!["TOKEN".into()];
+                b.windlass.env.insert("TOKEN".into(), "x".into());
+            },
+            "windlass.secrets",
+        );
     }
 }

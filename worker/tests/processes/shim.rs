@@ -49,34 +49,34 @@ fn a_command_that_cannot_start_is_said() {
 
 fn p16_sigterm_at_the_budget() {
     let command = "trap 'echo val: 1; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
-    let attempt = Attempt::new("soft", command).limits(300, 20_000);
+    let attempt = Attempt::new("soft", command).limits(2000, 30_000);
     let record = attempt.run();
     assert_eq!((record.code, record.soft_fired, record.hard_fired), (Some(3), true, false));
-    assert!(record.duration_ms >= 300, "{record:?}");
+    assert!(record.duration_ms >= 2000, "{record:?}");
     let log = attempt.log();
     assert!(log.starts_with("ready\n") && log.ends_with("val: 1\n"), "{log}");
 }
 
 fn p16_ignoring_sigterm() {
     let command = "trap '' TERM; echo $$ > $OUT/pid; while :; do sleep 1; done";
-    let attempt = Attempt::new("stubborn", command).limits(200, 400);
+    let attempt = Attempt::new("stubborn", command).limits(1500, 3000);
     let record = attempt.run();
     assert!(record.soft_fired && record.hard_fired, "{record:?}");
     assert_eq!(record.signal, Some(9));
     // I7's bound for a tree that only a subreaper contains.
-    assert!((400..400 + 5000).contains(&record.duration_ms), "{record:?}");
+    assert!((3000..3000 + 5000).contains(&record.duration_ms), "{record:?}");
     assert!(!lives(attempt.pid("pid")));
 }
 
 fn p16_a_child_of_the_shell_keeps_its_grace() {
-    let child = "import signal,sys,time\n\
-        def end(*_):\n    time.sleep(0.2); print('val: 2', flush=True); sys.exit(0)\n\
-        signal.signal(signal.SIGTERM, end)\nprint('ready', flush=True)\ntime.sleep(60)\n";
-    let attempt = Attempt::new("grace", "cd . && python3 -S child.py; true").limits(1500, 20_000);
-    std::fs::write(attempt.path("child.py"), child).expect("a script");
+    // A shell is the child too: it is ready within milliseconds, long before the budget is over.
+    let child = "trap 'sleep 0.2; echo val: 2; exit 0' TERM; echo ready; while :; do sleep 0.01; done";
+    let attempt = Attempt::new("grace", "cd . && sh child.sh; true").limits(3000, 30_000);
+    std::fs::write(attempt.path("child.sh"), child).expect("a script");
     let record = attempt.run();
     assert!(record.soft_fired && !record.hard_fired, "{record:?}");
-    assert_eq!(attempt.log(), "ready\nval: 2\n");
+    let log = attempt.log();
+    assert!(log.starts_with("ready\n") && log.ends_with("val: 2\n"), "{log}");
 }
 
 fn leftovers_die_with_the_command() {
