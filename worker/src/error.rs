@@ -201,6 +201,18 @@ pub enum Error {
         /// Where it should be.
         path: PathBuf,
     },
+    /// A data set lies where runs have no business.
+    #[error(
+        "the data set {} cannot be shown to a run: {problem}; keep it in a folder of its own and name that in \
+         `windlass.data` of the campaign",
+        path.display()
+    )]
+    PrivateData {
+        /// Asked for.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
     /// A data set is another one than the campaign means.
     #[error(
         "the data set {} has the fingerprint {got}, and the campaign asks for {want}: put the right one \

@@ -28,7 +28,7 @@ pub struct Settings {
     pub secrets_file: Option<PathBuf>,
     /// Copies each workspace, also where overlays could be mounted.
     pub copies: bool,
-    /// Folders that no run reads or writes beside the work folder: the coordinator's data folder, where it
+    /// Files and folders that no run reads or writes beside the work folder: the coordinator's data folder, where it
     /// is on this machine.
     pub hidden: Vec<PathBuf>,
     /// At which mark a disk that fills up keeps new work away.

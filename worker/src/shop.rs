@@ -69,6 +69,9 @@ impl Shop {
         let secrets_file = secrets_file.unwrap_or_else(|| work.root().join("secrets.env"));
         let mut hidden = settings.hidden.clone();
         hidden.push(work.root().to_owned());
+        if !secrets_file.starts_with(work.root()) {
+            hidden.push(secrets_file.clone());
+        }
         let ground = Ground::new(sandbox::Machine::probe(&settings.exe), hidden);
         Ok(Self {
             ground: Arc::new(ground),

@@ -56,6 +56,10 @@ impl Bindings {
             if !data.path.starts_with('/') || data.path.split('/').any(|part| part == "..") {
                 return wrong("windlass.data", format!("{:?} is no absolute path on the workers", data.path));
             }
+            if data.path.split('/').all(|part| part.is_empty() || part == ".") {
+                let problem = "the root of a machine is no data set: name the folder that it lies in";
+                return wrong("windlass.data", problem.to_owned());
+            }
         }
         let mut names = BTreeSet::new();
         for cache in &w.caches {
@@ -121,6 +125,7 @@ mod tests {
     use super::super::Score;
     use super::*;
     use crate::decimal::Decimal;
+    use crate::machine::Data;
     use crate::path::TreePath;
 
     fn minimal() -> Bindings {
@@ -178,6 +183,12 @@ mod tests {
         check(|b| b.budget = Decimal::parse("0").expect("zero"), "budget");
         check(|b| b.windlass.lanes = 0, "windlass.lanes");
         check(|b| b.windlass.secrets = vec!["1ST".into()], "windlass.secrets");
+        for path in ["set", "/data/../etc", "/", "//./"] {
+            let mut bindings = minimal();
+            bindings.windlass.data = vec![Data { path: path.to_owned(), fingerprint: None }];
+            let refused = bindings.validate();
+            assert!(matches!(refused, Err(Refusal::Binding { key: "windlass.data", .. })), "{path}");
+        }
         check(
             |b| {
                 b.windlass.secrets = vec!["TOKEN".into()];

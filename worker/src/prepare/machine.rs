@@ -28,6 +28,7 @@ pub(super) async fn prepare(shop: &Shop, order: &Order, dir: &AttemptDir) -> Res
     let (shop, order, dir) = (shop.clone(), order.clone(), dir.clone());
     blocking(move || {
         for one in &order.data {
+            data::may_show(Path::new(&one.path), shop.ground.hidden())?;
             data::check(&shop.work.fingerprints(), one)?;
         }
         link_data(&order, &dir)?;

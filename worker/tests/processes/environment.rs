@@ -32,6 +32,8 @@ pub const TESTS: &[Test] = &[
     ("a_read_only_work_folder_is_said_at_the_start", a_read_only_work_folder_is_said),
     ("a_foreign_spool_and_trees_do_not_stop_a_start", a_foreign_spool_does_not_stop_a_start),
     ("data_is_read_only_and_checked_by_its_fingerprint", data_is_checked),
+    ("a_run_reaches_no_secret_of_others_and_no_layer_below_its_workspace", a_run_reaches_its_own_alone),
+    ("the_disk_limit_counts_what_a_run_adds_and_not_what_lay_ready", the_disk_limit_counts_the_upper_layer),
     ("caches_are_the_setups_to_fill_and_read_only_to_runs", caches_are_read_only),
     ("p21_artifacts_are_kept_and_laid_out_for_an_analysis_elsewhere", artifacts_are_kept),
 ];
@@ -354,8 +356,14 @@ fn a_setup_serves_runs_that_are_shut_in() {
                 "{level}: the control is `none`"
             );
             if level > Isolation::None {
-                assert_eq!(outcome.frozen_changed, None, "{level}: the write was denied");
+                let cache = scene.work().join("caches").join(order.key.id.campaign.as_str()).join("w/it");
+                let kept = fs::read_to_string(cache).expect("the cache");
+                assert_eq!(kept, "it\n", "{level}: a run does not fill caches");
             }
+            // A guarded workspace is held by the files' modes, which do not bind root: there the guard sees it.
+            let held = level == Isolation::Sealed || !rustix::process::geteuid().is_root();
+            let seen = outcome.frozen_changed.as_ref().map(TreePath::as_str);
+            assert_eq!(seen, (!held).then_some("lib/data.txt"), "{level}");
         }
     }
 }
@@ -377,12 +385,13 @@ fn files_with(root: &Path, bytes: &[u8]) -> Vec<std::path::PathBuf> {
 
 fn secrets_reach_the_run_alone() {
     for scene in scenes() {
-        let command = "[ \"$TOKEN\" = hunter2hunter2 ] && echo right; echo \"it is $TOKEN.\"; \
-            printf hunter2; sleep 0.1; printf 'hunter2\\n'; echo \"own $OWN\"; \
-            tr '\\0' ' ' < /proc/$PPID/cmdline | grep -c hunter2; echo val_acc: 1";
+        // The value is in no command: it would stand in the order then.
+        let command = "[ ${#TOKEN} = 14 ] && echo right; echo \"it is $TOKEN.\"; \
+            printf %s \"${TOKEN%???????}\"; sleep 0.1; printf '%s\\n' \"${TOKEN#???????}\"; echo \"own $OWN\"; \
+            tr '\\0' ' ' < /proc/$PPID/cmdline | grep -c \"$TOKEN\"; echo val_acc: 1";
         let mut order = scene.order("secrets", command, FILES);
         order.secrets = vec!["TOKEN".to_owned(), "OWN".to_owned()];
-        order.setup = setup("[ \"$TOKEN\" = hunter2hunter2 ] && echo made > made");
+        order.setup = setup("[ ${#TOKEN} = 14 ] && echo made > made; echo \"setup with $TOKEN\"");
         let own = scene.work().join("secrets.env");
         fs::write(&own, "OWN=swordfish\nOTHER=unasked\n").expect("a file");
         fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
@@ -419,7 +428,7 @@ fn bad_results_are_left_out() {
         // A socket, a FIFO, a device, a link, a name that is no text, a path past the limit, 10 GB that are
         // not there: each is left out, and what is good is kept.
         let command = "cd $WINDLASS_RESULTS; echo good > good.txt; mkfifo fifo; ln -s /etc/passwd link; \
-            mknod dev c 1 3 2>&-; truncate -s 10G large; touch $(printf 'new\\nline'); \
+            mknod dev c 1 3 2>&-; truncate -s 10G large; touch \"$(printf 'new\\nline')\"; \
             python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"sock\")'; \
             python3 -c 'import os\nfor n in range(20):\n d = \"d\" * 250\n os.mkdir(d); os.chdir(d)\nopen(\"deep\", \"w\").write(\"x\")'; \
             echo val_acc: 1";
@@ -530,6 +539,13 @@ fn data_is_checked() {
         let absent = Data { path: format!("{path}/absent"), fingerprint: None };
         let (Ending::Infra { detail }, _) = run("absent", absent, "true") else { panic!("no infra ending") };
         assert!(detail.contains("absent") && detail.contains("windlass.data"), "{detail}");
+        // What runs have no business with is no data set either.
+        let work = scene.work();
+        for (name, path) in [("own", work.as_path()), ("above", work.parent().expect("a folder"))] {
+            let data = Data { path: path.display().to_string(), fingerprint: None };
+            let (Ending::Infra { detail }, _) = run(name, data, "true") else { panic!("no infra ending") };
+            assert!(detail.contains("Windlass's own") && detail.contains("windlass.data"), "{detail}");
+        }
     }
     if mounts() {
         let scene = Scene::new();
@@ -540,6 +556,60 @@ fn data_is_checked() {
         assert_eq!(scene.carry_out(&order).ending, Ending::Finished);
         assert!(!root.join("new").exists(), "read-only to the run");
         fs::write(root.join("new"), "").expect("the positive control: not so to us");
+    }
+}
+
+fn a_run_reaches_its_own_alone() {
+    let exe = std::env::current_exe().expect("our own path");
+    let machine = windlass_worker::sandbox::Machine::probe(&exe);
+    for level in [Isolation::None, Isolation::Guarded, Isolation::Sealed] {
+        if machine.lacks(level).is_some() {
+            crate::say(&format!("this machine cannot run anything `{level}`"));
+            continue;
+        }
+        for scene in scenes() {
+            let own = scene.work().join("secrets.env");
+            fs::write(&own, "OWN=swordfish\nOTHER=unasked\n").expect("a file");
+            fs::set_permissions(&own, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("a mode");
+            let command = format!(
+                "[ ${{#OWN}} = 9 ] && echo own; [ -z \"$OTHER\" ] && echo no other; grep -c unasked {} 2>&-; \
+                 (echo evil > $WINDLASS_RESULTS/../upper/train.py) 2>&- && echo below; \
+                 echo more >> train.py; cat train.py; echo val_acc: 1",
+                own.display()
+            );
+            let mut order = scene.order(&format!("reach-{level}"), &command, FILES);
+            order.isolation = Some(level);
+            order.secrets = vec!["OWN".to_owned()];
+            let outcome = scene.carry_out(&order);
+            assert_eq!(outcome.ending, Ending::Finished, "{level}: {}", outcome.log_tail);
+            let (log, layered) = (scene.coordinator.log(&order.key), scene.is_layered());
+            // `none` is the control: there is no wall, so both ways are open.
+            let want = match (level, layered) {
+                (Isolation::None, true) => "own\nno other\n1\nbelow\nevil\nmore\nval_acc: 1\n",
+                (Isolation::None, false) => "own\nno other\n1\ntrain\nmore\nval_acc: 1\n",
+                _ => "own\nno other\ntrain\nmore\nval_acc: 1\n",
+            };
+            assert_eq!(log, want, "{level}, layered: {layered}");
+        }
+    }
+}
+
+fn the_disk_limit_counts_the_upper_layer() {
+    for scene in scenes() {
+        let large = "x".repeat(6 << 20);
+        let files = [FILES[0], FILES[1], ("large.bin", large.as_str(), false)];
+        let run = |name: &str, command: &str| {
+            let mut order = scene.order(name, &format!("{command}; echo val_acc: 1"), &files);
+            order.limits.disk_bytes = Some(4 << 20);
+            scene.carry_out(&order).ending
+        };
+        assert_eq!(
+            run("reads", "cat large.bin > /dev/null; sleep 3"),
+            Ending::Finished,
+            "it lay there before"
+        );
+        let adds = run("adds", "for n in 1 2 3; do head -c 3000000 /dev/zero > part$n; done; sleep 600");
+        assert_eq!(adds, Ending::DiskFull);
     }
 }
 
