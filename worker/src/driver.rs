@@ -6,6 +6,7 @@ mod blocking;
 mod calls;
 mod devices;
 mod end_runs;
+mod own_secrets;
 mod sampling;
 mod shipping;
 mod space;
@@ -73,6 +74,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     driver.tasks.spawn(sampling::sample(driver.telemetry.clone()));
     let disk = space::watch(settings.work_dir.clone(), settings.marks, driver.sender.clone());
     driver.tasks.spawn(disk);
+    driver.tasks.spawn(own_secrets::watch(driver.shop.secrets.clone(), driver.sender.clone()));
     let turned = driver.turn(&mut events, &shutdown).await;
     driver.tasks.shutdown().await;
     // Whatever starts a shim or writes to the work folder is over before the folder is let go.

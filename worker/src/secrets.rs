@@ -33,6 +33,19 @@ impl Store {
         Self { file, ..Self::default() }
     }
 
+    /// What changes with every change of the worker's own file: its times, size, mode and number.
+    pub fn stamp(&self) -> Option<[i64; 5]> {
+        let seen = fs::metadata(&self.file).ok()?;
+        let plain = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        Some([
+            seen.ctime(),
+            seen.ctime_nsec(),
+            plain(seen.size()),
+            i64::from(seen.mode() & 0o7777),
+            plain(seen.ino()),
+        ])
+    }
+
     /// The names in the worker's own file, for its reports. A file that cannot be used has none, and is named.
     pub fn names(&self) -> Vec<String> {
         match read_own(&self.file) {

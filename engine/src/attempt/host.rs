@@ -22,6 +22,8 @@ pub enum Event {
     Devices(Vec<Device>),
     /// Why this worker takes nothing new at the moment, or that it does.
     Unwilling(Option<String>),
+    /// Names of the secrets in this worker's own file.
+    Secrets(Vec<String>),
     /// Every GPU that has failed and was not released, each with what was seen.
     Broken(BTreeMap<DeviceId, String>),
     /// The GPU driver's version; none while there is no driver.
@@ -201,6 +203,11 @@ impl Host {
                     return Vec::new();
                 }
                 self.info.unwilling = why;
+                vec![Action::Report]
+            }
+            Event::Secrets(names) if names == self.info.secrets => Vec::new(),
+            Event::Secrets(names) => {
+                self.info.secrets = names;
                 vec![Action::Report]
             }
             Event::Broken(broken) => self.note_broken(&broken),

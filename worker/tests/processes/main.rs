@@ -4,12 +4,14 @@
 mod coordinator;
 mod ending;
 mod environment;
+mod given;
 mod gpu;
 mod isolation;
 mod kills;
 mod shim;
 mod spool;
 mod support;
+mod work_folder;
 mod worker;
 
 use std::panic::catch_unwind;
@@ -31,7 +33,8 @@ fn main() -> ExitCode {
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
     let together = [shim::TESTS, ending::TESTS, isolation::TESTS, spool::TESTS, worker::TESTS, gpu::TESTS];
-    let together = [together.concat(), environment::TESTS.to_vec()].concat();
+    let given = [environment::TESTS, given::TESTS, work_folder::TESTS];
+    let together = [together.concat(), given.concat()].concat();
     // Storms of processes use up the machine's numbers: who is looked for by number must not be there.
     let alone = [kills::TESTS, ending::STORMS].concat();
     let mut failed = Vec::new();
