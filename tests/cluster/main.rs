@@ -15,5 +15,6 @@ mod environment;
 mod gate;
 mod interrupt;
 mod lost;
+mod outage;
 mod steer;
 mod worker;

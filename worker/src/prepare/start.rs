@@ -59,6 +59,9 @@ fn spec_for(
     if !order.data.is_empty() {
         env.insert("WINDLASS_DATA".to_owned(), dir.data().display().to_string());
     }
+    if walls.isolation > Isolation::None {
+        sandbox::keep_within(&mut env, dir);
+    }
     Ok(Spec {
         key: order.key.clone(),
         nonce,
