@@ -21,6 +21,7 @@ mod notice;
 mod process;
 mod render;
 mod results_tsv;
+mod secrets;
 mod session;
 mod tree_diff;
 mod upload;

@@ -115,6 +115,7 @@ fn tell_held(reason: &HoldReason, answer: &mut Answer) {
         }
         HoldReason::NeedsPlan => answer.rule("P13", "it is held: its plan measures nothing new and `diagnostics` is used up; add it anew with a new dimension"),
         HoldReason::Infrastructure => answer.rule("P20", "it is held and not blamed: the machinery failed it three times; `windlass lever retry C L` puts it in line again"),
+        HoldReason::SetupFailed => answer.rule("P20", "it is held and not blamed: the campaign's `setup` failed, and the log of its last attempt says why; once that is mended `windlass lever retry C L` puts it in line again"),
         HoldReason::Cancelled { iteration } => answer.rule("P10", format!("it is held: iteration {iteration} was cancelled, which does not count as tried; `windlass lever retry C L` puts it in line again")),
     };
 }

@@ -3,6 +3,8 @@
 
 mod coordinator;
 mod ending;
+mod environment;
+mod given;
 mod gpu;
 mod isolation;
 mod kills;
@@ -11,6 +13,7 @@ mod outage;
 mod shim;
 mod spool;
 mod support;
+mod work_folder;
 mod worker;
 
 use std::panic::catch_unwind;
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         outage::TESTS,
     ]
     .concat();
+    let together = [together, [environment::TESTS, given::TESTS, work_folder::TESTS].concat()].concat();
     // Storms of processes use up the machine's numbers: who is looked for by number must not be there.
     let alone = [kills::TESTS, ending::STORMS].concat();
     let mut failed = Vec::new();
