@@ -161,6 +161,7 @@ fn tell_anchor(core: &Core, campaign: &Campaign, entry: &LeverEntry, answer: &mu
         Some(Look::Contradicted { line, value }) => format!("in the present best line {line} says {value}"),
         Some(Look::NoMatch) => "in the present best no line matches it".to_owned(),
         Some(Look::FileMissing) => "in the present best's evidence there is no such file".to_owned(),
+        Some(Look::TooCostly) => "the present best's evidence is too large for its pattern".to_owned(),
         Some(Look::NotLooked) | None => return,
     };
     answer.rule("P7", text);

@@ -25,8 +25,11 @@ impl Bindings {
             }
         }
         let budget = self.budget.to_f64();
-        if budget <= 0.0 || budget > 60.0 * 24.0 * 365.0 {
-            return wrong("budget", "give a positive number of minutes, at most a year");
+        if budget <= 0.0 || budget > 60.0 * 24.0 * 365.0 || self.budget_ms() == 0 {
+            return wrong(
+                "budget",
+                "give a positive number of minutes, a millisecond at least and a year at most",
+            );
         }
         if self.windlass.lanes == 0 {
             return wrong("windlass.lanes", "at least one lane is needed");
@@ -181,6 +184,8 @@ mod tests {
         check(|b| b.entrypoint = None, "entrypoint");
         check(|b| b.editable_files.clear(), "editable_files");
         check(|b| b.budget = Decimal::parse("0").expect("zero"), "budget");
+        check(|b| b.budget = Decimal::parse("1e-6").expect("less than a millisecond"), "budget");
+        check(|b| b.budget = Decimal::parse("1e308").expect("for ever"), "budget");
         check(|b| b.windlass.lanes = 0, "windlass.lanes");
         check(|b| b.windlass.secrets = vec!["1ST".into()], "windlass.secrets");
         for path in ["set", "/data/../etc", "/", "//./"] {
