@@ -46,6 +46,7 @@ part() {
 need cc gcc "builds the bundled SQLite and the crypto of the hash chain" || true
 need python3 python3 "the example trains in Python 3.9 or newer" || true
 need strace strace "holds the sync against the answer" || true
+need bwrap bubblewrap "runs are sealed with it" || true
 need git git "the mutants are planted in a copy of the tracked files" || true
 
 command -v cargo >/dev/null 2>&1 || { echo "cargo is not installed: see https://rustup.rs" >&2; exit 1; }

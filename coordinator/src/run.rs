@@ -6,7 +6,7 @@ use crate::grpc::listen::{self, Endpoint, Listeners};
 use crate::grpc::serve::{self, ReflectionError};
 use crate::identity::{self, Token};
 use crate::ledger;
-use crate::logs::Logs;
+use crate::logs::{Logs, keep_sealing};
 use crate::space;
 use crate::upkeep::{self, Retention, Upkeep};
 use std::net::SocketAddr;
@@ -138,6 +138,7 @@ async fn serve_once(
     let (mut driver, handle) = Driver::new(core, writer, stores, tasks.clone(), space);
     let incarnation = driver.begin().await?;
     let listeners = Listeners::bind(&data_dir, settings.listen).await?;
+    let sealing = keep_sealing(handle.stores.clone(), handle.durable.clone(), stop.clone());
     let upkeep = Upkeep::new(&data_dir, settings.retention, handle.clone());
     let routes = serve::routes(&handle, &upkeep).await?;
     drop(handle);
@@ -149,6 +150,7 @@ async fn serve_once(
         tasks.start(serve::tcp(listener, routes.clone(), token, stop.clone()));
     }
     tasks.start(serve::unix(listeners.unix, routes, stop.clone()));
+    tasks.start(sealing);
     tracing::info!(%incarnation, socket = %endpoint.socket.display(), tcp = ?endpoint.tcp, "ready");
     let tcp = ready(&endpoint);
     let ran = driver.run().await;

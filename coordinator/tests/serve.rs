@@ -176,10 +176,8 @@ async fn i5_i10_logs_are_written_under_a_lease_and_followed_to_their_end() {
     let follow = v1::ReadLogRequest {
         campaign: campaign.clone(),
         iteration: 1,
-        attempt: 0,
-        offset: 0,
-        tail_lines: 0,
         follow: true,
+        ..v1::ReadLogRequest::default()
     };
     let mut stream = coordinator.logs().await.read_log(follow.clone()).await.expect("read").into_inner();
     let piece = |offset: u64, data: &'static str, key: Option<v1::AttemptKey>| v1::WriteLogRequest {
@@ -209,10 +207,23 @@ async fn i5_i10_logs_are_written_under_a_lease_and_followed_to_their_end() {
         text.extend(message.data);
     }
     assert_eq!(text, b"one\ntwo\nthree\n");
-    let tail = v1::ReadLogRequest { tail_lines: 1, follow: false, ..follow };
+    let tail = v1::ReadLogRequest { tail_lines: 1, follow: false, ..follow.clone() };
     let tail: Vec<_> =
         coordinator.logs().await.read_log(tail).await.expect("tail").into_inner().collect().await;
     assert_eq!(tail[0].as_ref().expect("a piece").data, "three\n");
+    let grep = v1::ReadLogRequest { grep: "^t".to_owned(), ..follow };
+    let found: Vec<_> =
+        coordinator.logs().await.read_log(grep.clone()).await.expect("grep").into_inner().collect().await;
+    let found: Vec<_> = found.iter().map(|it| it.as_ref().expect("a line")).collect();
+    let found: Vec<_> = found.iter().map(|it| (it.line, it.data.as_ref(), it.more)).collect();
+    assert_eq!(found, [(2, &b"two"[..], false), (3, b"three", false)]);
+    for wrong in [
+        v1::ReadLogRequest { grep: "(".to_owned(), ..grep.clone() },
+        v1::ReadLogRequest { tail_lines: 1, ..grep },
+    ] {
+        let status = coordinator.logs().await.read_log(wrong).await.expect_err("no search");
+        assert_eq!(from_status(&status).reason, "MALFORMED");
+    }
     coordinator.stop().await;
 }
 

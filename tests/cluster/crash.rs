@@ -10,7 +10,7 @@ use windlass_shared::record::Body;
 
 /// What the campaign below leaves in the ledger, whoever was killed meanwhile. `incarnation_started` is
 /// one more per start; `report_superseded` takes a worker that was lost and `device_released` a GPU that was
-/// quarantined: each has its own test.
+/// quarantined: each has its own test. `evidence_removed` takes a retention whose time is over.
 const LEFT: [(&str, i64); 22] = [
     ("campaign_created", 1),
     ("lever_queued", 6),
@@ -38,7 +38,7 @@ const LEFT: [(&str, i64); 22] = [
 
 #[test]
 fn i3_kill_9_before_and_after_the_commit_of_every_record_kind() {
-    let elsewhere = ["report_superseded", "device_released"];
+    let elsewhere = ["report_superseded", "device_released", "evidence_removed"];
     let kinds = Body::KINDS.iter().filter(|kind| !elsewhere.contains(kind));
     let points = kinds.flat_map(|kind| [format!("before_commit:{kind}"), format!("after_commit:{kind}")]);
     let points = Mutex::new(points.collect::<Vec<String>>());

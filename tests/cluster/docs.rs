@@ -16,6 +16,10 @@ const INSTEAD: [(&str, &str); 3] = [
     ("cargo install --path cli", "command -v windlass > which.txt"),
 ];
 
+/// A person types slower than a coordinator and a worker come up.
+const UNTIL_READY: &str =
+    "for i in $(seq 600); do windlass --quiet workers 2> up.err | grep -q ready && break; sleep 0.1; done\n";
+
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -45,6 +49,9 @@ fn script(page: &str) -> String {
                 }
                 script.push_str(instead.map_or(line, |(_, instead)| instead));
                 script.push('\n');
+                if command == "windlass up &" {
+                    script.push_str(UNTIL_READY);
+                }
                 in_document =
                     line.split_once("<<'").and_then(|(_, rest)| Some(rest.split_once('\'')?.0.to_owned()));
             }
@@ -68,9 +75,8 @@ fn check(page: &str) {
     // On the way out: what the page started in the background ends, and the failing line is named.
     let start = "trap 'status=$?; [ $status = 0 ] || echo \"stopped at line $LINE\" >&2; \
                  for job in $(jobs -p); do kill -INT $job || true; done; wait; exit $status' EXIT\nLINE=0\n";
-    let up = "windlass --quiet up 2> up.log &\nfor i in $(seq 600); do windlass --quiet workers 2> up.err \
-              | grep -q ready && break; sleep 0.1; done\n";
-    let up = if body.contains("windlass up") { "" } else { up };
+    let up = format!("windlass --quiet up 2> up.log &\n{UNTIL_READY}");
+    let up = if body.contains("windlass up") { String::new() } else { up };
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let output = Command::new("bash")
         .arg("-c")

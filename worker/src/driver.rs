@@ -6,6 +6,8 @@ mod blocking;
 mod calls;
 mod devices;
 mod end_runs;
+mod sampling;
+mod shipping;
 mod space;
 mod watch;
 
@@ -17,22 +19,22 @@ use crate::blobs::Cache;
 use crate::client::Client;
 use crate::collect;
 use crate::device::{self, Machine};
-use crate::durable;
 use crate::error::Error;
-use crate::logs::{self, Beginning};
+use crate::logs::Beginning;
 use crate::prepare;
 use crate::sandbox::{self, Ground};
 use crate::settings::Settings;
-use crate::shim::{self, Spec};
+use crate::shim;
 use crate::shop::{Backoff, Shop};
 use crate::spool::{self, State, WorkDir};
+use crate::telemetry::Telemetry;
 use calls::{keep, sync};
 use devices::Devices;
+use shipping::Shipment;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::sync::watch as signal;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use windlass_engine::attempt::{
@@ -70,6 +72,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let mut driver = Driver::new(&settings, shop, sender);
     driver.recover(found);
     driver.tasks.spawn(driver.devices.clone().watch());
+    driver.tasks.spawn(sampling::sample(driver.telemetry.clone()));
     let disk = space::watch(settings.work_dir.clone(), settings.marks, driver.sender.clone());
     driver.tasks.spawn(disk);
     let turned = driver.turn(&mut events, &shutdown).await;
@@ -98,15 +101,6 @@ async fn open(settings: &Settings, client: Client) -> Result<(Shop, Vec<spool::F
     Ok((Shop { work, cache, client, ground }, found))
 }
 
-/// A log on its way.
-#[derive(Debug)]
-struct Shipment {
-    /// Set when the log is whole.
-    whole: signal::Sender<bool>,
-    /// Whether all of it got there, once that is known.
-    done: signal::Receiver<Option<bool>>,
-}
-
 struct Driver {
     host: Host,
     shop: Shop,
@@ -117,6 +111,7 @@ struct Driver {
     orders: BTreeMap<AttemptKey, Order>,
     shipments: BTreeMap<AttemptKey, Shipment>,
     devices: Devices,
+    telemetry: Telemetry,
     /// What the last look found.
     seen: Vec<Device>,
     /// Which CPUs are whose.
@@ -150,6 +145,7 @@ impl Driver {
         let machine = Machine::new(settings.cpu_slots, settings.nvml_library.clone(), health_file);
         Self {
             devices: Devices::new(machine, sender.clone()),
+            telemetry: Telemetry::new(settings.nvml_library.clone()),
             seen: Vec::new(),
             cpus: CpuShares::new(topology),
             host: Host::new(info, draw_session()),
@@ -230,6 +226,7 @@ impl Driver {
             }
             Event::ShimEnded(key, exit) => {
                 self.cpus.take_back(&key);
+                self.telemetry.end(&key);
                 self.devices.hint();
                 self.tell(attempt::Event::ShimEnded(key, exit.map(|exit| *exit)));
             }
@@ -331,7 +328,7 @@ impl Driver {
 
     /// A run that is found again keeps the CPUs that it was bound to.
     fn hold_cpus(&mut self, key: &AttemptKey, dir: &spool::AttemptDir) {
-        if let Ok(Some(spec)) = durable::read::<Spec>(&dir.path().join(Spec::FILE)) {
+        if let Ok(Some(spec)) = dir.spec() {
             self.cpus.hold(key.clone(), &spec.cpus);
         }
     }
@@ -355,9 +352,10 @@ impl Driver {
         let Some(order) = self.orders.get(key).cloned() else { return };
         let (shop, exe, sender) = (self.shop.clone(), self.exe.clone(), self.sender.clone());
         let cpus = self.cpus.give(&order, &self.seen);
+        let model = self.model(&order);
         self.tasks.spawn(async move {
             let key = order.key.clone();
-            match watch::start(&shop, &exe, order, cpus).await {
+            match watch::start(&shop, &exe, order, cpus, model).await {
                 Ok(started) => {
                     if started.speaks() {
                         send(&sender, Event::Host(attempt::Event::Started(key.clone()))).await;
@@ -373,25 +371,11 @@ impl Driver {
         });
     }
 
-    fn ship(&mut self, key: AttemptKey, beginning: Beginning) {
-        let Ok(dir) = self.shop.work.attempt(&key) else { return };
-        let (whole, is_whole) = signal::channel(false);
-        let (finish, done) = signal::channel(None);
-        let client = self.shop.client.clone();
-        self.shipments.insert(key.clone(), Shipment { whole, done });
-        self.tasks.spawn(async move {
-            let shipped = logs::ship(&client, &key, &dir.log(), beginning, is_whole).await;
-            if let Err(error) = &shipped {
-                tracing::warn!(attempt = %key, problem = error.chain(), "the log is not taken");
-            }
-            finish.send_replace(Some(shipped.is_ok()));
-        });
-    }
-
     fn collect(&mut self, key: &AttemptKey, exit: Option<Box<ExitRecord>>) {
         let Some(order) = self.orders.get(key).cloned() else { return };
         if !self.shipments.contains_key(key) {
             self.ship(key.clone(), Beginning::Resumed);
+            self.telemetry.end(key);
         }
         let Some(shipment) = self.shipments.get(key) else { return };
         let mut done = shipment.done.clone();

@@ -16,6 +16,7 @@ pub mod blobs;
 pub mod error;
 pub mod sandbox;
 pub mod shop;
+pub mod telemetry;
 pub mod workspace;
 
 mod durable;

@@ -1,11 +1,13 @@
-//! `windlass logs C N`: the log of a run, as it grows if asked.
+//! `windlass logs C N`: the log of a run, as it grows if asked, or the lines of it that match.
 
 use crate::client::Client;
 use crate::error::Error;
-use crate::render::text::LogText;
+use crate::render::fold::{Fold, Look};
+use crate::render::text::neutral;
 use crate::session::Session;
 use serde::Serialize;
-use windlass_proto::v1::ReadLogRequest;
+use std::io::IsTerminal;
+use windlass_proto::v1::{ReadLogRequest, ReadLogResponse};
 
 /// Which log, how much of it.
 #[derive(Debug, clap::Args)]
@@ -22,10 +24,13 @@ pub struct Args {
     /// Only the last K lines
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub tail: Option<u32>,
+    /// Only the lines that this regular expression matches, with their numbers
+    #[arg(long, value_name = "RE", conflicts_with_all = ["tail", "raw"])]
+    pub grep: Option<String>,
     /// An attempt's number [default: the latest run]
     #[arg(long, value_name = "A", default_value_t = 0, hide_default_value = true)]
     pub attempt: u32,
-    /// The bytes as they are, control characters too
+    /// The bytes as they are, control characters and redrawn lines too
     #[arg(long)]
     pub raw: bool,
 }
@@ -35,6 +40,13 @@ struct Piece<'a> {
     iteration: u32,
     offset: u64,
     bytes: usize,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+struct FoundLine<'a> {
+    iteration: u32,
+    line: u64,
     text: &'a str,
 }
 
@@ -48,21 +60,57 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         offset: 0,
         tail_lines: args.tail.unwrap_or(0),
         follow: args.follow,
+        grep: args.grep.clone().unwrap_or_default(),
     };
     let mut stream = client.logs().read_log(request).await?.into_inner();
-    let mut text = LogText::default();
+    let mut fold = Fold::new(look(&args, session));
+    let mut end = 0;
     while let Some(piece) = stream.message().await? {
-        if args.raw && !session.is_json() {
+        end = piece.offset + piece.data.len() as u64;
+        if args.grep.is_some() {
+            found(&args, session, &piece)?;
+        } else if args.raw && !session.is_json() {
             session.raw(&piece.data)?;
-            continue;
-        }
-        let shown = text.push(&piece.data);
-        if session.is_json() {
-            let (iteration, offset, bytes) = (args.iteration, piece.offset, piece.data.len());
-            session.json("windlass.log/1", &Piece { iteration, offset, bytes, text: &shown })?;
         } else {
-            session.print(&shown)?;
+            let shown = fold.push(&piece.data);
+            if session.is_json() {
+                let (iteration, offset, bytes) = (args.iteration, piece.offset, piece.data.len());
+                session.json("windlass.log/1", &Piece { iteration, offset, bytes, text: &shown })?;
+            } else {
+                session.print(&shown)?;
+            }
         }
     }
-    if session.is_json() { Ok(()) } else { session.print(&text.finish()) }
+    let rest = fold.finish();
+    match session.is_json() {
+        true if rest.is_empty() => Ok(()),
+        true => {
+            let rest = Piece { iteration: args.iteration, offset: end, bytes: 0, text: &rest };
+            session.json("windlass.log/1", &rest)
+        }
+        false => session.print(&rest),
+    }
+}
+
+fn look(args: &Args, session: &Session) -> Look {
+    match args.follow {
+        true if !session.is_json() && std::io::stdout().is_terminal() => Look::Terminal,
+        true => Look::Growing,
+        false => Look::Whole,
+    }
+}
+
+/// One line that matches.
+fn found(args: &Args, session: &Session, piece: &ReadLogResponse) -> Result<(), Error> {
+    let text = neutral(&String::from_utf8_lossy(&piece.data));
+    if session.is_json() {
+        let found = FoundLine { iteration: args.iteration, line: piece.line, text: &text };
+        session.json("windlass.log_line/1", &found)?;
+    } else {
+        session.print(&format!("{}:{text}\n", piece.line))?;
+    }
+    if piece.more {
+        session.say("more lines match; a narrower expression shows them");
+    }
+    Ok(())
 }

@@ -37,9 +37,9 @@ impl Tail {
             campaign: attempt.campaign.to_string(),
             iteration: attempt.iteration.0,
             attempt: attempt.number,
-            offset: 0,
             tail_lines: 1,
             follow: true,
+            ..ReadLogRequest::default()
         };
         self.stream = client.logs().read_log(request).await.map(tonic::Response::into_inner).ok();
     }

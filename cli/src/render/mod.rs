@@ -5,6 +5,7 @@ pub mod chart;
 pub mod event;
 pub mod files;
 pub mod fleet;
+pub mod fold;
 pub mod gate;
 pub mod iteration;
 pub mod lever;

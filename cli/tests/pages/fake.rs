@@ -257,10 +257,16 @@ impl LogService for Fake {
             let name = format!("{} of {}", asked.iteration, self.0.view().campaign);
             return refuse(Refusal::NotFound { what: "iteration", name });
         }
-        Ok(Response::new(tokio_stream::iter(vec![Ok(ReadLogResponse {
-            offset: 0,
-            data: LOG.to_vec().into(),
-        })])))
+        if asked.grep.is_empty() {
+            let whole = ReadLogResponse { data: LOG.to_vec().into(), ..ReadLogResponse::default() };
+            return Ok(Response::new(tokio_stream::iter(vec![Ok(whole)])));
+        }
+        let lines = LOG.split(|&byte| byte == b'\n').zip(1..);
+        let matching = lines.filter(|(line, _)| String::from_utf8_lossy(line).contains(&asked.grep));
+        let found = matching.map(|(data, line)| {
+            Ok(ReadLogResponse { data: data.into(), line, ..ReadLogResponse::default() })
+        });
+        Ok(Response::new(tokio_stream::iter(found.collect::<Vec<_>>())))
     }
 }
 

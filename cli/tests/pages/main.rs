@@ -124,6 +124,14 @@ fn pages_for_people_fit_60_columns() {
 }
 
 #[test]
+fn lines_that_match_are_shown_with_their_numbers_and_cannot_act_on_a_terminal() {
+    let desk = Desk::new();
+    let said = desk.say(&["logs", "digits", "2", "--grep", "e"]);
+    let lines: Vec<&str> = said.lines().skip(1).take_while(|line| *line != "--- stderr").collect();
+    assert_eq!(lines, ["1:epoch 1", "2:epoch 2", "4:[31mred[0m"]);
+}
+
+#[test]
 fn a_pipe_without_columns_is_80_wide_and_breaks_no_line_of_data() {
     let (piped, stated) = (Desk::new(), Desk { columns: Some("80"), ..Desk::new() });
     for args in [&["status", "digits"][..], &["workers"], &["results", "digits"], &["show", "digits", "3"]] {

@@ -13,7 +13,7 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 35] = [
+const COMMANDS: [&[&str]; 36] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -44,6 +44,7 @@ const COMMANDS: [&[&str]; 35] = [
     &["plot", "digits"],
     &["diff", "digits", "2"],
     &["logs", "digits", "2"],
+    &["logs", "digits", "2", "--grep", "val"],
     &["workers"],
     &["pause", "digits"],
     &["drain", "node"],
@@ -74,8 +75,8 @@ fn write_project(dir: &Path) {
     std::fs::write(dir.join("x.patch"), "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-a\n+b\n").unwrap();
 }
 
-/// The verification of a ledger that a coordinator really made.
-fn verified() -> Vec<Value> {
+/// The upkeep of a ledger that a coordinator really made.
+fn kept_up() -> Vec<Value> {
     let desk = Desk::unattended();
     let mut coordinator = desk.command(&["coordinator"]).spawn().unwrap();
     let begun = Instant::now();
@@ -83,9 +84,17 @@ fn verified() -> Vec<Value> {
         assert!(begun.elapsed() < Duration::from_secs(60), "the coordinator did not come up");
         std::thread::sleep(Duration::from_millis(50));
     }
+    let mut all = printed(&desk, &["gc", "--dry-run"]);
+    let elsewhere = Desk::unattended();
+    let copy = elsewhere.dir.path().join("copy");
+    let copy = copy.to_str().unwrap();
+    all.extend(printed(&desk, &["ledger", "backup", copy]));
     coordinator.kill().unwrap();
     coordinator.wait().unwrap();
-    printed(&desk, &["ledger", "verify"])
+    all.extend(printed(&desk, &["ledger", "restore", copy, &format!("{copy}-restored")]));
+    all.extend(printed(&desk, &["ledger", "verify"]));
+    all.extend(printed(&desk, &["ledger", "verify", "--data-dir", copy]));
+    all
 }
 
 fn everything_printed() -> Vec<Value> {
@@ -102,7 +111,7 @@ fn everything_printed() -> Vec<Value> {
         all.extend(printed(&fresh, args));
     }
     all.extend(printed(&desk, &["status", "nothing"]));
-    all.extend(verified());
+    all.extend(kept_up());
     all
 }
 

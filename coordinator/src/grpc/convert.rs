@@ -101,7 +101,7 @@ pub(super) fn upkeep_failure(failure: upkeep::Failure) -> Status {
 /// A log that could not be written or read.
 pub(super) fn log_failure(error: &logs::Error) -> Status {
     let code = match error {
-        logs::Error::Gap { .. } => Code::OutOfRange,
+        logs::Error::Gap { .. } | logs::Error::Whole { .. } => Code::OutOfRange,
         logs::Error::Name { .. } => Code::InvalidArgument,
         logs::Error::File { .. } => Code::Internal,
     };

@@ -1,8 +1,10 @@
 //! LogService: logs of attempts by raw byte offset. What is written is durable before it is acknowledged.
 
+mod write;
+
 use super::convert::{answered, ledger_failure, log_failure, name};
 use crate::driver::{Event, Handle, Query, blocking};
-use crate::logs::Log;
+use crate::logs::{Found, Log, SEAL_MIN_BYTES, Search};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -19,6 +21,8 @@ use windlass_shared::refusal::Refusal;
 
 /// Pieces that wait for a slow reader: 2 MiB.
 const STREAM_LENGTH: usize = 8;
+/// Searched at a time.
+const SEARCH_BYTES: usize = 1 << 20;
 /// How long the rest of an ended attempt's log is waited for: its worker sends the log before it reports
 /// the end, so that only a log that was lost is waited for in vain.
 const REST_WAIT: Duration = Duration::from_secs(10);
@@ -52,14 +56,11 @@ impl LogService for LogFiles {
         let asked = key.clone();
         answered(self.handle.ask(|reply| Event::Query(Query::MayWriteLog { key: asked, reply })).await)?;
         let log = self.handle.stores.logs.writable(&key).await.map_err(|error| log_failure(&error))?;
-        loop {
-            log.append(&key, message.offset, message.data).await.map_err(|error| log_failure(&error))?;
-            match stream.message().await? {
-                Some(next) => message = next,
-                None => break,
-            }
+        let acknowledged_bytes = write::take(&log, &key, message, &mut stream).await?;
+        let logs = &self.handle.stores.logs;
+        if acknowledged_bytes >= SEAL_MIN_BYTES {
+            logs.note_large(&key);
         }
-        let acknowledged_bytes = log.sync().await.map_err(|error| log_failure(&error))?;
         Ok(Response::new(v1::WriteLogResponse { acknowledged_bytes }))
     }
 
@@ -68,6 +69,7 @@ impl LogService for LogFiles {
         request: Request<v1::ReadLogRequest>,
     ) -> Result<Response<Self::ReadLogStream>, Status> {
         let message = request.into_inner();
+        let search = search(&message)?;
         let name = name("campaign", message.campaign)?;
         let found = self.handle.ask(|reply| Event::Query(Query::Resolve { name, reply })).await;
         let (campaign, _) = answered(found)?;
@@ -79,13 +81,25 @@ impl LogService for LogFiles {
             return Err(to_status(&place.missing()));
         }
         let stream = self.handle.tasks.stream(STREAM_LENGTH, move |sender| async move {
-            let reader = Reader { place, sender, offset: message.offset };
+            let reader = Reader { place, sender, offset: message.offset, search };
             if let Err(status) = reader.run(message.tail_lines, message.follow).await {
                 let _ = status.0.send(Err(*status.1)).await;
             }
         });
         Ok(Response::new(stream))
     }
+}
+
+/// The search that is asked for, if one is.
+fn search(message: &v1::ReadLogRequest) -> Result<Option<Search>, Status> {
+    if message.grep.is_empty() {
+        return Ok(None);
+    }
+    let refuse = |problem| to_status(&Refusal::Malformed { field: "grep", problem });
+    if message.offset > 0 || message.tail_lines > 0 {
+        return Err(refuse("a search counts lines from the beginning: no offset, no tail".to_owned()));
+    }
+    Search::new(&message.grep).map(Some).map_err(refuse)
 }
 
 /// Which log is asked for.
@@ -161,6 +175,7 @@ struct Reader {
     place: Place,
     sender: Messages,
     offset: u64,
+    search: Option<Search>,
 }
 
 impl Reader {
@@ -172,27 +187,37 @@ impl Reader {
         }
         let mut length = log.length();
         let mut durable = self.place.handle.durable.clone();
+        // What came before the attempt was looked up may not have been seen by it.
+        let mut look = true;
         loop {
             length.borrow_and_update();
+            // The ledger is asked again only when it has grown, not at every line of the log.
+            look |= durable.has_changed().unwrap_or(true);
             durable.borrow_and_update();
-            if !self.send_what_is_there(&log).await? || !follow {
+            if !self.send_what_is_there(&log).await? {
                 return Ok(());
             }
-            if standing.ended_bytes.is_none() {
+            if !follow {
+                return self.finish().await;
+            }
+            if std::mem::take(&mut look) && standing.ended_bytes.is_none() {
                 standing = match self.place.standing().await.map_err(|status| self.fail(status))? {
                     Some(standing) => standing,
                     None => return Ok(()),
                 };
             }
             match standing.ended_bytes {
-                Some(bytes) if self.offset >= bytes => return Ok(()),
+                Some(bytes) if self.offset >= bytes => return self.finish().await,
                 Some(_) => match tokio::time::timeout(REST_WAIT, length.changed()).await {
                     Ok(Ok(())) => {}
-                    _ => return Ok(()),
+                    _ => return self.finish().await,
                 },
                 None => tokio::select! {
                     changed = length.changed() => if changed.is_err() { return Ok(()) },
-                    changed = durable.changed() => if changed.is_err() { return Ok(()) },
+                    changed = durable.changed() => {
+                        look = true;
+                        if changed.is_err() { return Ok(()) }
+                    }
                 },
             }
         }
@@ -222,20 +247,61 @@ impl Reader {
         }
     }
 
-    /// False: the caller has gone.
+    /// False: the caller has gone, or has all that it gets.
     async fn send_what_is_there(&mut self, log: &Arc<Log>) -> Result<bool, Failure> {
         loop {
-            let read = log.read(self.offset, CHUNK_BYTES).await;
+            let piece = if self.search.is_some() { SEARCH_BYTES } else { CHUNK_BYTES };
+            let read = log.read(self.offset, piece).await;
             let data = read.map_err(|error| self.fail(log_failure(&error)))?;
             if data.is_empty() {
                 return Ok(true);
             }
             let next = self.offset + data.len() as u64;
-            if self.sender.send(Ok(v1::ReadLogResponse { offset: self.offset, data })).await.is_err() {
+            let goes_on = match self.search.take() {
+                None => {
+                    self.send(v1::ReadLogResponse { offset: self.offset, data, ..Default::default() }).await
+                }
+                Some(mut search) => {
+                    let (search, found) = blocking(move || {
+                        let found = search.push(&data);
+                        (search, found)
+                    })
+                    .await;
+                    let is_full = search.is_full();
+                    self.search = Some(search);
+                    self.send_found(found, is_full).await && !is_full
+                }
+            };
+            if !goes_on {
                 return Ok(false);
             }
             self.offset = next;
         }
+    }
+
+    /// A last line without a break is a line too.
+    async fn finish(mut self) -> Result<(), Failure> {
+        if let Some(mut search) = self.search.take() {
+            let found = search.finish();
+            self.send_found(found, false).await;
+        }
+        Ok(())
+    }
+
+    /// Each line in a message; `more` stands in the last one when the search is full.
+    async fn send_found(&self, found: Vec<Found>, is_full: bool) -> bool {
+        let count = found.len();
+        for (index, Found { line, text }) in found.into_iter().enumerate() {
+            let more = is_full && index + 1 == count;
+            if !self.send(v1::ReadLogResponse { data: text.into(), line, more, offset: 0 }).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn send(&self, message: v1::ReadLogResponse) -> bool {
+        self.sender.send(Ok(message)).await.is_ok()
     }
 
     fn fail(&self, status: Status) -> Failure {

@@ -37,6 +37,9 @@ const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 /// See [`STREAM_WINDOW_BYTES`].
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
+/// A piece of a log or a blob travels in one frame, not in sixteen.
+const FRAME_BYTES: u32 = 256 << 10;
+
 /// The descriptors in this binary are not what reflection takes: a fault of the build.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read the compiled descriptors")]
@@ -79,6 +82,7 @@ fn server() -> Server {
         .http2_keepalive_timeout(Some(KEEPALIVE_WAIT))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES)
 }
 
 /// Serves the owner's socket until `shutdown`.

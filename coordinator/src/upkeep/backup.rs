@@ -224,6 +224,11 @@ fn copy_logs(data_dir: &Path, dest: &Path, taken: &mut Counts) -> Result<(u64, u
     for folder in entries(&from)?.into_iter().filter(|path| path.is_dir()) {
         let there = to.join(folder.file_name().unwrap_or_default());
         for file in entries(&folder)?.into_iter().filter(|path| path.is_file()) {
+            // Compressed meanwhile: then the other file is the log.
+            let file = if file.exists() { file } else { file.with_extension("log.zst") };
+            if file.extension().is_some_and(|extension| extension == "new") {
+                continue;
+            }
             let copied = there.join(file.file_name().unwrap_or_default());
             let metadata = std::fs::metadata(&file).map_err(Error::file("look at", &file))?;
             let is_there = std::fs::metadata(&copied).is_ok_and(|there| {

@@ -39,7 +39,11 @@ pub(super) fn list<'a>(
             let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let stem: Vec<&str> = file.split('.').take(3).collect();
             let key = known.get(&format!("{campaign}/{}", stem.join("."))).map(|key| (*key).clone());
-            let metadata = std::fs::metadata(&path).map_err(Error::file("look at", &path))?;
+            let metadata = match std::fs::metadata(&path) {
+                // Compressed meanwhile, under another name: the next look sees it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                metadata => metadata.map_err(Error::file("look at", &path))?,
+            };
             let modified = metadata.modified().map_err(Error::file("look at", &path))?;
             found.push(LogFile { path, key, bytes: metadata.len(), modified });
         }

@@ -92,11 +92,11 @@ impl Needs {
         else {
             return false;
         };
-        let mut latest_analysed = standing.analysed.iter().rev().take(LATEST_KEPT as usize);
+        let oldest_kept = standing.analysed.iter().rev().take(LATEST_KEPT as usize).next_back();
         let is_looked_at = !standing.is_stopped
             && (number == IterationNumber::BASELINE
                 || number.0 + LATEST_KEPT > standing.latest
-                || latest_analysed.next_back().is_some_and(|oldest| number >= *oldest));
+                || oldest_kept.is_some_and(|oldest| number >= *oldest));
         iteration.decided_wall_ms.is_some() && standing.best != Some(number) && !is_looked_at
     }
 

@@ -92,7 +92,7 @@ impl Bindings {
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
         let w = &self.windlass;
-        let given: [(&'static str, bool); 11] = [
+        let given: [(&'static str, bool); 16] = [
             ("gate: epochs", self.gate == GateKind::Epochs),
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
@@ -104,6 +104,11 @@ impl Bindings {
             ("windlass.noise", w.noise.is_some()),
             ("windlass.score", w.score.is_some()),
             ("windlass.move_scheduler", w.move_scheduler.is_some()),
+            ("windlass.setup", w.setup.is_some()),
+            ("windlass.secrets", !w.secrets.is_empty()),
+            ("windlass.data", !w.data.is_empty()),
+            ("windlass.caches", !w.caches.is_empty()),
+            ("windlass.artifacts", !w.artifacts.is_empty()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(Refusal::Unsupported { key }),

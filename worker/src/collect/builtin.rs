@@ -3,6 +3,7 @@
 use super::log::LogReading;
 use crate::error::{Error, is_absence};
 use crate::spool::AttemptDir;
+use crate::telemetry::{self, Summary};
 use std::fmt::Write;
 use std::fs;
 use std::io::{self, Write as _};
@@ -14,22 +15,29 @@ use windlass_shared::plan::Script;
 /// Lines of the log's end in `builtin:log`.
 const LAST_LINES: usize = 20;
 
-/// Writes the outputs of the order's builtins into the results folder. What stood there goes: the run may
-/// have written a link.
+/// Writes the run's table and the outputs of the order's builtins into the results folder. What stood there
+/// goes: the run may have written a link, or figures of its own.
 pub fn write(
     order: &Order,
     dir: &AttemptDir,
     exit: &ExitRecord,
     outcome: &Outcome,
     log: &LogReading,
+    telemetry: &Summary,
 ) -> Result<(), Error> {
-    for one in &order.scripts {
+    let builtins = order.scripts.iter().filter_map(|one| {
         let text = match &one.script {
             Script::Named(name) if name == Script::BUILTIN_LOG => log_facts(exit, outcome, log),
-            Script::Named(name) if name == Script::BUILTIN_TELEMETRY => telemetry(exit, outcome),
-            _ => continue,
+            Script::Named(name) if name == Script::BUILTIN_TELEMETRY => {
+                format!("{}\n{}", telemetry.line(&seconds(exit.duration_ms)), telemetry.table())
+            }
+            _ => return None,
         };
-        let path = dir.results().join(one.output.as_str());
+        Some((one.output.as_str(), text))
+    });
+    // The table first: a builtin may be declared with its very name.
+    for (name, text) in std::iter::once((telemetry::FILE, telemetry.table())).chain(builtins) {
+        let path = dir.results().join(name);
         match place(&dir.results(), &path, &text) {
             // The output is then missing, which is the run's doing.
             Err(error) if is_absence(&error) => {
@@ -89,15 +97,6 @@ fn log_facts(exit: &ExitRecord, outcome: &Outcome, log: &LogReading) -> String {
         writeln!(text, "{line}").expect(TAKES);
     }
     text
-}
-
-fn telemetry(exit: &ExitRecord, outcome: &Outcome) -> String {
-    let seconds = seconds(exit.duration_ms);
-    format!(
-        "{seconds} s on the worker\nname\tvalue\nseconds\t{seconds}\nstarted_unix_ms\t{}\nending\t{}\n",
-        exit.started_wall_ms,
-        outcome.ending.as_str()
-    )
 }
 
 fn seconds(ms: u64) -> String {

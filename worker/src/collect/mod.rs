@@ -12,6 +12,7 @@ use crate::prepare::manifest;
 use crate::shim::{self, Exit};
 use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
+use crate::telemetry::{Summary, gpus};
 use crate::workspace::{gather, read_back};
 use rustix::io::Errno;
 use windlass_engine::attempt::{ExitRecord, classify};
@@ -28,21 +29,27 @@ use windlass_shared::tree::Manifest;
 pub async fn bury(shop: &Shop, order: &Order, device_model: String) -> Outcome {
     let (shop, key) = (shop.clone(), order.key.clone());
     let hunt = blocking(move || {
-        let identity = shop.work.attempt(&key)?.identity().ok().flatten();
+        let dir = shop.work.attempt(&key)?;
+        let identity = dir.identity().ok().flatten();
         let killed = shim::end_without(identity.as_ref(), &key);
         tracing::warn!(attempt = %key, killed, "a shim vanished; its processes are ended");
-        Ok(identity)
+        Ok((identity, told_model(&dir)))
     });
-    let identity = hunt.await.unwrap_or_else(|error| {
+    let (identity, told) = hunt.await.unwrap_or_else(|error| {
         tracing::error!(attempt = %order.key, problem = error.chain(), "failed to hunt leftovers");
-        None
+        (None, String::new())
     });
     Outcome {
         isolation: level(identity.as_ref().and_then(|identity| identity.isolation)),
         containment: identity.and_then(|identity| identity.containment),
-        device_model,
+        device_model: if told.is_empty() { device_model } else { told },
         ..Outcome::bare(Ending::Lost)
     }
+}
+
+/// What the run's devices were when it was started; a daemon that is just starting has not looked yet.
+fn told_model(dir: &AttemptDir) -> String {
+    dir.spec().ok().flatten().map_or(String::new(), |spec| spec.device_model)
 }
 
 /// The level in force, as the ledger keeps it; nothing where no shim ever said so.
@@ -65,7 +72,9 @@ pub async fn collect(shop: &Shop, order: &Order, exit: &ExitRecord, device_model
         let outcome = Outcome { duration_ms: exit.duration_ms, ..Outcome::bare(error.ending()) };
         (outcome, None)
     });
-    outcome.device_model = device_model;
+    if outcome.device_model.is_empty() {
+        outcome.device_model = device_model;
+    }
     if let Some(tree) = results {
         // The manifest is a blob like its files.
         let mut all: Vec<Digest> = tree.blobs().collect();
@@ -93,15 +102,20 @@ fn read_folder(
     let written: Option<Exit> = dir.exit()?;
     let (isolation, containment) =
         written.as_ref().map_or((None, None), |exit| (exit.isolation, exit.containment));
+    let damaged = written.as_ref().and_then(|exit| exit.log_hash).is_some_and(|hash| hash != log.hash);
     let ending = match written.and_then(|exit| exit.log_errno).map(Errno::from_raw_os_error) {
         // The log is cut where the disk was full: what it says of the metric counts for nothing.
         Some(Errno::NOSPC | Errno::DQUOT) => Ending::DiskFull,
         Some(errno) => Ending::Infra { detail: format!("the log could not be written: {errno}") },
+        // Nothing of a log that changed since it was written can be believed (I16).
+        None if damaged => {
+            Ending::Infra { detail: "run.log is damaged: not what the run printed".to_owned() }
+        }
         None => classify(exit, &log.end),
     };
     let failed = ending != Ending::Finished;
     let mut outcome = Outcome {
-        reading: log.reading.clone(),
+        reading: log.reading.clone().filter(|_| !damaged),
         duration_ms: exit.duration_ms,
         log_bytes: log.bytes,
         log_hash: (exit.log_cut_bytes == 0).then_some(log.hash),
@@ -111,6 +125,7 @@ fn read_folder(
         fix_matches: if failed { log.matches.clone() } else { Vec::new() },
         isolation: level(isolation),
         containment,
+        device_model: told_model(dir),
         ..Outcome::bare(ending)
     };
     if exit.start_failure.is_some() {
@@ -119,7 +134,9 @@ fn read_folder(
     match order.kind {
         Kind::Run => {
             outcome.frozen_changed = changed(shop, order, dir)?;
-            builtin::write(order, dir, exit, &outcome, &log)?;
+            let telemetry = Summary::of(dir.path(), gpus(order).len());
+            outcome.flags.extend(telemetry.flags());
+            builtin::write(order, dir, exit, &outcome, &log, &telemetry)?;
         }
         Kind::Analysis => outcome.reading = None,
     }

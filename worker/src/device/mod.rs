@@ -15,3 +15,4 @@ pub use cpu::{CpuSlots, host_memory_bytes, topology};
 pub use machine::{Machine, Seen};
 
 pub(crate) use lock::{file_name, machine_lock};
+pub(crate) use nvml::LIBRARIES as NVML_LIBRARIES;

@@ -13,7 +13,7 @@ use windlass_shared::device::{Device, DeviceKind};
 use windlass_shared::id::DeviceId;
 
 /// The driver's library; the bare name exists only where the development files are installed.
-const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
+pub(crate) const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
 /// NVML's word for a GPU in MIG mode.
 const MIG_ENABLED: u32 = 1;
 /// Slices of one GPU that are looked for: hardware has 7, and a driver's nonsense must not be looped over.

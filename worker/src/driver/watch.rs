@@ -25,11 +25,17 @@ pub struct Started {
 }
 
 /// Starts the shim of a prepared order and waits for its first word.
-pub async fn start(shop: &Shop, exe: &Path, order: Order, cpus: Vec<u32>) -> Result<Started, Error> {
+pub async fn start(
+    shop: &Shop,
+    exe: &Path,
+    order: Order,
+    cpus: Vec<u32>,
+    model: String,
+) -> Result<Started, Error> {
     let (shop, exe) = (shop.clone(), exe.to_owned());
     blocking(move || {
         let dir = shop.work.attempt(&order.key)?;
-        let spec = prepare::spec(&shop, &order, &dir, uuid::Uuid::new_v4().to_string(), cpus)?;
+        let spec = prepare::spec(&shop, &order, &dir, uuid::Uuid::new_v4().to_string(), cpus, model)?;
         let Launched { child, pidfd, voice } = shim::launch(&exe, dir.path(), &spec)?;
         Ok(Started { dir, child, pidfd, speaks: hear(voice) })
     })

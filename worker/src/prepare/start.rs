@@ -17,6 +17,7 @@ pub fn spec(
     dir: &AttemptDir,
     nonce: String,
     cpus: Vec<u32>,
+    device_model: String,
 ) -> Result<Spec, Error> {
     let walls = shop.ground.walls(order, dir, || manifest(&shop.cache, order.tree))?;
     let (command, env) = match order.kind {
@@ -34,6 +35,7 @@ pub fn spec(
         hard_limit_ms: order.hard_limit_ms,
         locks: order.devices.iter().map(|device| shop.work.device_lock(device)).collect(),
         log: order.limits.log_bytes.map_or_else(LogLimits::default, LogLimits::within),
+        device_model,
         walls,
     })
 }

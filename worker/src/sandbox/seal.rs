@@ -10,14 +10,23 @@ pub const INIT: &str = "/run/windlass-init";
 /// Folders in which other programs keep sockets and files of all users; empty and the run's own inside.
 const FRESH: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
 
+/// What a root's run keeps: what its files need and nothing that reaches the machine, as when it is guarded.
+const KEPT: [&str; 4] = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID"];
+
 /// The arguments of bubblewrap; `inside` is what it starts, after [`INIT`].
 pub fn arguments(walls: &Walls, folder: &Path, exe: &Path, inside: &[OsString]) -> Vec<OsString> {
     let mut all = vec![OsString::from("bwrap")];
     let mut add = |words: &[&dyn AsRef<std::ffi::OsStr>]| {
         all.extend(words.iter().map(|word| word.as_ref().to_owned()));
     };
-    add(&[&"--die-with-parent", &"--as-pid-1", &"--unshare-pid", &"--unshare-ipc", &"--unshare-net"]);
+    // It outlives us if it must: the first process inside ends everything in order when we are gone.
+    add(&[&"--as-pid-1", &"--unshare-pid", &"--unshare-ipc", &"--unshare-net"]);
     add(&[&"--unshare-uts", &"--ro-bind", &"/", &"/", &"--proc", &"/proc", &"--dev", &"/dev"]);
+    // Started by root it would leave root's rights to the run, with which every mount can be undone.
+    add(&[&"--cap-drop", &"ALL"]);
+    if rustix::process::geteuid().is_root() {
+        KEPT.iter().for_each(|right| add(&[&"--cap-add", right]));
+    }
     for node in &walls.devices {
         add(&[&"--dev-bind", node, node]);
     }
@@ -76,6 +85,7 @@ mod tests {
         ];
         assert!(order.is_sorted(), "{line}");
         assert!(!line.contains("absent"), "bubblewrap makes no folder that was not there");
+        assert!(line.contains("--cap-drop ALL") && !line.contains("CAP_SYS_ADMIN"));
         for namespace in ["pid", "ipc", "net"] {
             assert!(text.contains(&format!("--unshare-{namespace}").as_str()));
         }

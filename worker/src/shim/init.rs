@@ -6,15 +6,17 @@ use super::clone;
 use crate::error::Error;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, FromRawFd, OwnedFd};
-use rustix::io::FdFlags;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{Pid, WaitOptions, wait};
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 /// How soon orphans are buried.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 
+/// How long it kills: what a kill does not end sleeps in the kernel, and nobody can end that.
+const BLOWS_MAX: Duration = Duration::from_secs(600);
 /// The longest reason that is passed on, bytes.
 const REASON_MAX_BYTES: usize = 2000;
 
@@ -93,7 +95,24 @@ pub fn live(lines: &Lines, begin: impl FnOnce() -> Error) -> ! {
         let told = poll(&mut fds, Some(&TICK)).is_ok_and(|count| count > 0);
         // Nothing is ever written into the lifeline: that it can be read means that its other end is gone.
         if told && !fds[0].revents().is_empty() {
+            end_all();
             clone::exit(0)
+        }
+    }
+}
+
+/// Kills and buries everybody else in the namespace. Our end would do so too, but it closes the locks first
+/// that we hold: a device would be let go of while the run is still on it (I6).
+#[expect(unsafe_code, reason = "there is no safe wrapper that signals everybody")]
+fn end_all() {
+    let until = Instant::now() + BLOWS_MAX;
+    while Instant::now() < until {
+        // SAFETY: it touches no memory. To the first process of a namespace everybody is those in it.
+        unsafe { libc::kill(-1, libc::SIGKILL) };
+        match wait(WaitOptions::empty()) {
+            Err(rustix::io::Errno::CHILD) => return,
+            // Somebody is buried, and perhaps another has become our child.
+            _ => continue,
         }
     }
 }
@@ -132,6 +151,8 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let mut number = || arguments.next()?.to_str()?.parse::<i32>().ok().filter(|&fd| fd > 2);
     let (Some(channel), Some(lifeline)) = (number(), number()) else { return ExitCode::from(3) };
     let Some(command) = arguments.next() else { return ExitCode::from(3) };
+    // What the shim has left open, its locks among it, is for us and for nobody after us.
+    close_at_exec();
     let lines = Lines { channel: take(channel), lifeline: take(lifeline) };
     live(&lines, || {
         let output = std::io::stdout();
@@ -148,14 +169,20 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     })
 }
 
-/// A descriptor that the shim has left open for us, and for nobody after us.
+#[expect(unsafe_code, reason = "there is no safe wrapper of close_range")]
+fn close_at_exec() {
+    // SAFETY: it closes nothing now, and touches no memory.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+    }
+}
+
+/// A descriptor that the shim has left open for us.
 #[expect(unsafe_code, reason = "a descriptor that is named on the command line has no owner yet")]
 fn take(number: i32) -> OwnedFd {
     // SAFETY: the shim that started us has opened it for this process alone; if it is not open, every call
     // on it fails and nothing else happens.
-    let fd = unsafe { OwnedFd::from_raw_fd(number) };
-    let _ = rustix::io::fcntl_setfd(&fd, FdFlags::CLOEXEC);
-    fd
+    unsafe { OwnedFd::from_raw_fd(number) }
 }
 
 #[cfg(test)]

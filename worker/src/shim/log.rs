@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use windlass_shared::digest::Hash;
 
 /// How far into the tail its first whole line is looked for: sixteen of the longest lines that a metric
 /// is read from. A tail that begins with a longer line keeps it, on the gap record's own line.
@@ -19,6 +20,8 @@ pub struct LogFile {
     ring_path: PathBuf,
     ring: Option<Ring>,
     errno: Option<i32>,
+    /// Of all that got into the file, so that what is damaged later is never read as what was printed.
+    hasher: blake3::Hasher,
 }
 
 /// What became of a finished log.
@@ -44,7 +47,9 @@ impl LogFile {
     /// Begins an empty log in `dir`.
     pub fn create(dir: &Path, limits: LogLimits) -> io::Result<Self> {
         let file = File::create(dir.join(Self::FILE))?;
-        Ok(Self { file, written: 0, limits, ring_path: dir.join("run.tail"), ring: None, errno: None })
+        let ring_path = dir.join("run.tail");
+        let hasher = blake3::Hasher::new();
+        Ok(Self { file, written: 0, limits, ring_path, ring: None, errno: None, hasher })
     }
 
     /// Takes bytes; what does not fit the head goes into the ring.
@@ -67,8 +72,8 @@ impl LogFile {
         }
     }
 
-    /// Joins head and tail. The tree is dead: nothing more will come.
-    pub fn finish(mut self) -> Finished {
+    /// Joins head and tail; with the hash of the file. The tree is dead: nothing more will come.
+    pub fn finish_hashed(mut self) -> (Finished, Hash) {
         let mut cut_bytes = 0;
         if let Some(ring) = self.ring.take() {
             match self.append_ring(ring) {
@@ -78,7 +83,8 @@ impl LogFile {
             // The tail lives in the log now; what is left of the ring goes with the folder.
             drop(fs::remove_file(&self.ring_path));
         }
-        Finished { bytes: self.written, cut_bytes, errno: self.errno }
+        let finished = Finished { bytes: self.written, cut_bytes, errno: self.errno };
+        (finished, Hash(*self.hasher.finalize().as_bytes()))
     }
 
     /// Writes at the log's end, counting what really got there.
@@ -88,6 +94,7 @@ impl LogFile {
                 Ok(0) => self.failed(&io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.written += count as u64;
+                    self.hasher.update(&bytes[..count]);
                     bytes = &bytes[count..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -192,7 +199,8 @@ mod tests {
         for bytes in writes {
             log.write(bytes);
         }
-        let finished = log.finish();
+        let (finished, hash) = log.finish_hashed();
+        assert_eq!(hash, Hash::of(&fs::read(dir.path().join(LogFile::FILE)).expect("the log")));
         let got = fs::read(dir.path().join(LogFile::FILE)).expect("the log");
         assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(want));
         assert_eq!(finished, Finished { bytes: want.len() as u64, cut_bytes, errno: None });

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use windlass_engine::attempt::ExitRecord;
 use windlass_shared::attempt::AttemptKey;
+use windlass_shared::digest::Hash;
 use windlass_shared::machine::{Containment, Isolation};
 
 /// Tells this shim from every other process: a pid alone may be recycled.
@@ -45,6 +46,9 @@ pub struct Exit {
     pub record: ExitRecord,
     /// The log could not be written whole: the system's error number.
     pub log_errno: Option<i32>,
+    /// The hash of the log as it was written, cut or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_hash: Option<Hash>,
     /// How far the run was shut in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
@@ -75,6 +79,6 @@ impl Exit {
             exceeded: None,
         };
         let (isolation, containment) = (Some(walls.isolation), Some(walls.containment));
-        Self { record, log_errno: None, isolation, containment }
+        Self { record, log_errno: None, log_hash: None, isolation, containment }
     }
 }

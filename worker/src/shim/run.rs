@@ -70,7 +70,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     durable::write(&dir.join(Identity::FILE), &identity(spec, cgroup))?;
     // Held until this process ends, which is after its tree has (I6).
     let devices = spec.locks.iter().map(|path| control::lock_device(path)).collect::<Result<Vec<_>, _>>()?;
-    let container = start::contain(spec)?;
+    let container = start::contain(spec, devices)?;
     let started_wall_ms = wall_ms();
     let oom_kills = procfs::oom_kills();
     let mut life = Life::start(spec, control, log, container)?;
@@ -79,7 +79,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     drop(stdout.write_all(b"started\n").and_then(|()| stdout.flush()));
     life.live();
     // The guardian has these locks too, and is a moment longer at its work.
-    devices.iter().for_each(control::unlock);
+    life.container.locks.iter().for_each(control::unlock);
     Ok(life.record(spec, started_wall_ms, procfs::oom_kills() > oom_kills))
 }
 
@@ -355,7 +355,7 @@ impl Life {
         let killed = self.signal == Some(SIGKILL) || self.code == Some(128 + SIGKILL);
         let counted = self.container.cgroup.as_ref().and_then(|cgroup| cgroup.oom_kills());
         let oom_killed = counted.map_or(oom_seen && killed, |kills| kills > 0);
-        let log = self.log.finish();
+        let (log, log_hash) = self.log.finish_hashed();
         let record = ExitRecord {
             key: spec.key.clone(),
             code: self.code,
@@ -372,7 +372,7 @@ impl Life {
             exceeded: self.exceeded,
         };
         let (isolation, containment) = (Some(spec.walls.isolation), Some(spec.walls.containment));
-        Exit { record, log_errno: log.errno, isolation, containment }
+        Exit { record, log_errno: log.errno, log_hash: Some(log_hash), isolation, containment }
     }
 }
 

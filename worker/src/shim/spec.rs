@@ -54,6 +54,9 @@ pub struct Spec {
     pub locks: Vec<PathBuf>,
     /// Bounds of the log (I18).
     pub log: LogLimits,
+    /// The model of its devices: it stands beside the metric, also when a later daemon reads that.
+    #[serde(default)]
+    pub device_model: String,
     /// What it is shut into.
     #[serde(default)]
     pub walls: Walls,

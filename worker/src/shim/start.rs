@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use windlass_shared::machine::{Containment, Isolation, Limits};
 
@@ -31,6 +32,8 @@ pub struct Container {
     pub held: Held,
     /// Who ends it when this shim is gone.
     pub guardian: Option<Guardian>,
+    /// The locks of its devices: held until it is dead, by whoever of us lives longest (I6).
+    pub locks: Vec<File>,
 }
 
 /// A command that runs.
@@ -57,12 +60,12 @@ pub fn name(spec: &Spec) -> Option<PathBuf> {
 }
 
 /// Makes it, and its guardian.
-pub fn contain(spec: &Spec) -> Result<Container, Error> {
-    let Some(path) = name(spec) else { return Ok(Container::default()) };
+pub fn contain(spec: &Spec, locks: Vec<File>) -> Result<Container, Error> {
+    let Some(path) = name(spec) else { return Ok(Container { locks, ..Container::default() }) };
     let (cgroup, held) = Cgroup::make(path, &spec.walls.limits)?;
     let base = spec.walls.cgroups.as_deref().unwrap_or(Path::new("/"));
     let guardian = guardian::start(&cgroup, base).inspect_err(|_| cgroup.remove())?;
-    Ok(Container { cgroup: Some(cgroup), held, guardian: Some(guardian) })
+    Ok(Container { cgroup: Some(cgroup), held, guardian: Some(guardian), locks })
 }
 
 impl Container {
@@ -86,7 +89,7 @@ pub fn start(
     let place = container.cgroup.as_ref().map(Cgroup::open).transpose()?;
     let place = place.as_ref().map(AsFd::as_fd);
     if spec.walls.isolation == Isolation::Sealed {
-        return seal(spec, place, container.spared(), output, printed);
+        return seal(spec, place, container, output, printed);
     }
     if is(spec, Containment::PidNamespace) {
         return in_namespace(spec, output, printed);
@@ -122,7 +125,7 @@ fn in_namespace(spec: &Spec, output: &OwnedFd, printed: &OwnedFd) -> Result<Star
 fn seal(
     spec: &Spec,
     place: Option<BorrowedFd<'_>>,
-    spared: Option<Pid>,
+    container: &Container,
     output: &OwnedFd,
     printed: &OwnedFd,
 ) -> Result<Started, Error> {
@@ -133,11 +136,15 @@ fn seal(
     }
     let (channel, says) = pipe()?;
     let (lifeline, hold) = pipe()?;
-    let begin = || become_bubblewrap(spec, bubblewrap, &exe, output.as_fd(), &says, &lifeline);
+    let begin = || {
+        let kept = container.locks.iter().try_for_each(|lock| begin::keep_open(lock.as_fd()).map(drop));
+        kept.err()
+            .unwrap_or_else(|| become_bubblewrap(spec, bubblewrap, &exe, output.as_fd(), &says, &lifeline))
+    };
     let (child, child_fd) = begin::spawn(place, begin)?;
     drop((says, lifeline));
     let started = Started { child, child_fd, channel: Some(channel), generations: 2, _lifeline: Some(hold) };
-    started.await_start(printed, spared)
+    started.await_start(printed, container.spared())
 }
 
 fn become_bubblewrap(

@@ -2,7 +2,7 @@
 
 use crate::durable;
 use crate::error::Error;
-use crate::shim::{Exit, Identity};
+use crate::shim::{Exit, Identity, Spec};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,11 @@ impl AttemptDir {
     /// The shim's identity, once it has one.
     pub fn identity(&self) -> Result<Option<Identity>, Error> {
         durable::read(&self.path.join(Identity::FILE))
+    }
+
+    /// What its shim was told, once there is one.
+    pub fn spec(&self) -> Result<Option<Spec>, Error> {
+        durable::read(&self.path.join(Spec::FILE))
     }
 
     /// How the run ended, once its shim has said so.

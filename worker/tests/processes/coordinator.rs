@@ -205,7 +205,8 @@ impl LogService for Coordinator {
         let pieces: Vec<_> = log
             .chunks(7)
             .scan(0, |offset, data| {
-                let message = v1::ReadLogResponse { offset: *offset, data: data.to_vec().into() };
+                let message =
+                    v1::ReadLogResponse { offset: *offset, data: data.to_vec().into(), ..Default::default() };
                 *offset += data.len() as u64;
                 Some(Ok(message))
             })

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use windlass_engine::attempt::ExitRecord;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{AttemptId, CampaignId, FencingNumber, Incarnation, IterationNumber};
-use windlass_worker::sandbox::Walls;
+use windlass_shared::machine::{Containment, Isolation};
+use windlass_worker::sandbox::{Machine, Walls};
 use windlass_worker::shim::{self, Exit, Identity, Launched, LogLimits, Spec};
 use windlass_worker::spool::decode;
 
@@ -24,7 +27,10 @@ impl Attempt {
     /// One that runs `command` with generous limits.
     pub fn new(name: &str, command: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let key = key(name);
+        // Its own among all of this process, so that its processes are told from those of others.
+        static STARTS: AtomicU64 = AtomicU64::new(1);
+        let mut key = key(name);
+        key.fence.n = STARTS.fetch_add(1, Ordering::Relaxed);
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".to_owned());
         let env = BTreeMap::from([
             ("PATH".to_owned(), path),
@@ -42,6 +48,7 @@ impl Attempt {
             hard_limit_ms: 40_000,
             locks: Vec::new(),
             log: LogLimits::default(),
+            device_model: String::new(),
             walls: Walls::default(),
         };
         Self { folder, spec }
@@ -51,6 +58,42 @@ impl Attempt {
         self.spec.soft_limit_ms = soft_limit_ms;
         self.spec.hard_limit_ms = hard_limit_ms;
         self
+    }
+
+    /// What ends its tree.
+    pub fn contained(mut self, containment: Containment) -> Self {
+        self.spec.walls.containment = containment;
+        self.spec.walls.cgroups = machine().cgroups.clone();
+        self
+    }
+
+    /// Inside bubblewrap, where it may write to its folder.
+    pub fn sealed(mut self, containment: Containment) -> Self {
+        self = self.contained(containment);
+        self.spec.walls.isolation = Isolation::Sealed;
+        self.spec.walls.bubblewrap = machine().bubblewrap.clone();
+        self.spec.walls.write = vec![self.folder.path().to_owned()];
+        self
+    }
+
+    /// Within Landlock's rules: it may write to its folder and neither reads nor writes `hidden` ones.
+    pub fn guarded(mut self, hidden: &[PathBuf]) -> Self {
+        self.spec.walls.isolation = Isolation::Guarded;
+        self.spec.walls.write = vec![self.folder.path().to_owned()];
+        self.spec.walls.hidden = hidden.to_vec();
+        self
+    }
+
+    /// How many of its processes live, wherever they have gone: all have its name in their environment.
+    pub fn survivors(&self) -> usize {
+        let entry = format!("WINDLASS_ATTEMPT={}", self.spec.key).into_bytes();
+        let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+        let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let is_ours = |pid: &i32| {
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environ.split(|&byte| byte == 0).any(|one| one == entry) && lives(*pid)
+        };
+        pids.filter(is_ours).count()
     }
 
     pub fn launch(&self) -> Launched {
@@ -91,6 +134,42 @@ impl Attempt {
         let read = || std::fs::read_to_string(self.path(name)).ok()?.trim().parse().ok();
         wait_for("a pid in a file", read)
     }
+}
+
+/// What this machine can do around a run.
+pub fn machine() -> &'static Machine {
+    static MACHINE: OnceLock<Machine> = OnceLock::new();
+    MACHINE.get_or_init(|| Machine::probe(&std::env::current_exe().expect("our own path")))
+}
+
+/// The containments of this machine. What it lacks is said, and is a failure where all is required.
+pub fn containments() -> Vec<Containment> {
+    let has = [
+        (Containment::Cgroup, "cgroup", machine().cgroups.is_some()),
+        (Containment::PidNamespace, "pid_namespace", machine().pid_namespace),
+        (Containment::Subreaper, "subreaper", true),
+    ];
+    has.into_iter()
+        .filter(|&(_, name, has)| has || lacks(name))
+        .map(|(containment, ..)| containment)
+        .collect()
+}
+
+/// Whether a level is there to be tested.
+pub fn has(level: Isolation) -> bool {
+    let name = if level == Isolation::Sealed { "bubblewrap" } else { "landlock" };
+    machine().lacks(level).is_none() || lacks(name)
+}
+
+/// Says what cannot be tested here. Never true, so that it can stand where a test is left out.
+fn lacks(name: &str) -> bool {
+    let why = machine().problems.get(name).cloned().unwrap_or_default();
+    crate::say(&format!("not on this machine: {name}: {why}"));
+    assert!(
+        std::env::var_os("WINDLASS_TESTS_REQUIRE_ALL").is_none_or(|all| all != "1"),
+        "{name} is required"
+    );
+    false
 }
 
 pub fn key(name: &str) -> AttemptKey {

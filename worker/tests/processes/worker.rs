@@ -46,7 +46,10 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
         let cpu_slots = match (is_set("WINDLASS_TEST_GPUS_ONLY"), is_set("WINDLASS_TEST_NO_DEVICES")) {
             (_, true) => Some(0),
             (true, false) => None,
-            (false, false) => Some(2),
+            (false, false) => {
+                let slots = std::env::var("WINDLASS_TEST_CPU_SLOTS").ok();
+                Some(slots.map_or(2, |slots| slots.parse().expect("a number")))
+            }
         };
         let settings = Settings { cpu_slots, ..settings };
         let shutdown = tokio_util::sync::CancellationToken::new();
@@ -65,14 +68,14 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
 }
 
 /// A folder, a coordinator, and a worker that dies with it.
-struct Scene {
-    folder: tempfile::TempDir,
-    coordinator: Coordinator,
-    worker: Option<Child>,
+pub(crate) struct Scene {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) coordinator: Coordinator,
+    pub(crate) worker: Option<Child>,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let coordinator = Coordinator::start(folder.path());
         wait_for("the socket", || coordinator.socket.exists().then_some(()));
@@ -81,26 +84,31 @@ impl Scene {
         scene
     }
 
-    fn work(&self) -> PathBuf {
+    pub(crate) fn work(&self) -> PathBuf {
         self.folder.path().join("work")
     }
 
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.worker = Some(spawn(&self.work(), &self.coordinator.socket));
     }
 
     /// Ends the daemon and waits for that.
-    fn end(&mut self, signal: Signal) -> std::process::ExitStatus {
+    pub(crate) fn end(&mut self, signal: Signal) -> std::process::ExitStatus {
         let mut worker = self.worker.take().expect("it runs");
         kill_process(Pid::from_child(&worker), signal).expect("it is ours");
         worker.wait().expect("it is ours")
     }
 
-    fn order(&self, name: &str, command: &str, files: &[(&str, &str, bool)]) -> Order {
+    pub(crate) fn order(&self, name: &str, command: &str, files: &[(&str, &str, bool)]) -> Order {
         order(&self.coordinator, self.folder.path(), name, command, files)
     }
 
-    fn analysis(&self, run: &Order, results: Option<Digest>, scripts: &[(&str, &str, &str)]) -> Order {
+    pub(crate) fn analysis(
+        &self,
+        run: &Order,
+        results: Option<Digest>,
+        scripts: &[(&str, &str, &str)],
+    ) -> Order {
         let mut order = run.clone();
         order.key.id.number += 1;
         order.key.fence.n += 1;
@@ -115,23 +123,23 @@ impl Scene {
         order
     }
 
-    fn lease(&self, order: &Order) {
+    pub(crate) fn lease(&self, order: &Order) {
         self.coordinator.want(|state| state.orders.push(order.clone()));
     }
 
     /// Leases, waits for the end, acknowledges, and waits until it is forgotten.
-    fn carry_out(&self, order: &Order) -> Outcome {
+    pub(crate) fn carry_out(&self, order: &Order) -> Outcome {
         self.lease(order);
         let outcome = self.outcome(&order.key);
         self.acknowledge(&order.key);
         outcome
     }
 
-    fn outcome(&self, key: &AttemptKey) -> Outcome {
+    pub(crate) fn outcome(&self, key: &AttemptKey) -> Outcome {
         wait_for("an outcome", || self.coordinator.outcome(key))
     }
 
-    fn acknowledge(&self, key: &AttemptKey) {
+    pub(crate) fn acknowledge(&self, key: &AttemptKey) {
         self.coordinator.want(|state| {
             state.orders.retain(|order| order.key != *key);
             state.acknowledged.push(key.clone());
@@ -139,21 +147,21 @@ impl Scene {
         wait_for("it to be forgotten", || self.coordinator.phase(key).is_none().then_some(()));
     }
 
-    fn wait_until_running(&self, key: &AttemptKey) {
+    pub(crate) fn wait_until_running(&self, key: &AttemptKey) {
         wait_for("it to run", || {
             matches!(self.coordinator.phase(key), Some(Phase::Running { .. })).then_some(())
         });
     }
 
-    fn mark(&self, name: &str) -> PathBuf {
+    pub(crate) fn mark(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn pid(&self, name: &str) -> i32 {
+    pub(crate) fn pid(&self, name: &str) -> i32 {
         wait_for("a pid", || std::fs::read_to_string(self.mark(name)).ok()?.trim().parse().ok())
     }
 
-    fn spool(&self, part: &str) -> Vec<String> {
+    pub(crate) fn spool(&self, part: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.work().join(part)).expect("a folder");
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
     }
@@ -217,7 +225,7 @@ fn spawn(work: &Path, socket: &Path) -> Child {
     command(work, socket).spawn().expect("a worker")
 }
 
-fn command(work: &Path, socket: &Path) -> Command {
+pub(crate) fn command(work: &Path, socket: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("our own path"));
     command
         .args([Path::new("worker"), work, socket])
