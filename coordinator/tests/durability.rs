@@ -7,6 +7,7 @@ use common::process::{self, Process, records};
 use common::{Client, FakeWorker, request_id};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::time::Duration;
 use windlass_coordinator::ledger;
 use windlass_proto::v1;
 
