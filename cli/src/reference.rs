@@ -70,7 +70,7 @@ pub const ENTRIES: &[Entry] = &[
     entry("workers", "windlass workers", &[5]),
     entry("drain", "windlass drain \"$(uname -n)\"", &[4, 5]),
     entry("undrain", "windlass undrain \"$(uname -n)\"", &[4, 5]),
-    entry("doctor", "windlass doctor", &[]),
+    unrun("doctor", "windlass doctor", &[]),
     entry("completions", "windlass completions bash > windlass.bash", &[]),
     entry("man", "windlass man --dir man", &[]),
     unrun("device release", "windlass device release gpu-1 GPU-5e0c", &[3, 4, 5]),

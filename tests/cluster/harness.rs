@@ -101,6 +101,19 @@ impl Fleet {
         self.daemon(&["worker", "--name", name, "--work-dir", work_dir], &format!("{name}.log"), env)
     }
 
+    /// Starts a worker by another program, which gets the whole command line; waits until it is ready.
+    pub fn worker_under(&self, name: &str, mut program: Command) -> Daemon {
+        let log = self.path(&format!("{name}.log"));
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
+        let work_dir = self.path(name);
+        let work_dir = work_dir.to_str().expect("a UTF-8 path");
+        let inner = self.command(&["worker", "--name", name, "--work-dir", work_dir, "--cpu-slots", "1"]);
+        program.args(inner.get_args()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let daemon = Daemon { child: program.spawn().expect("the program starts") };
+        self.wait_until("the worker is ready", || self.worker_is_ready(name));
+        daemon
+    }
+
     fn worker_is_ready(&self, name: &str) -> bool {
         let output = self.client(&["--output", "json", "workers"]);
         let Ok(list) = serde_json::from_slice::<Value>(&output.stdout) else { return false };

@@ -15,6 +15,7 @@ mod garbage;
 mod gate;
 mod interrupt;
 mod lost;
+mod outage;
 mod restore;
 mod steer;
 mod worker;

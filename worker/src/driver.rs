@@ -118,6 +118,8 @@ struct Driver {
     cpus: CpuShares,
     /// Whether the devices have been looked at.
     looked: bool,
+    /// Prepared before that: which CPUs and device nodes are theirs is not known yet.
+    early: Vec<AttemptKey>,
     sync: Option<AbortHandle>,
     backoff: Backoff,
     /// The last failure to reach the coordinator, empty after an answer.
@@ -157,6 +159,7 @@ impl Driver {
             orders: BTreeMap::new(),
             shipments: BTreeMap::new(),
             looked: false,
+            early: Vec::new(),
             sync: None,
             backoff: Backoff::default(),
             trouble: String::new(),
@@ -286,6 +289,9 @@ impl Driver {
         self.looked = true;
         self.shop.ground.note(devices);
         self.seen = devices.to_vec();
+        for key in std::mem::take(&mut self.early) {
+            self.start(&key);
+        }
     }
 
     /// The models of an order's devices, each once.
@@ -349,6 +355,9 @@ impl Driver {
     }
 
     fn start(&mut self, key: &AttemptKey) {
+        if !self.looked {
+            return self.early.push(key.clone());
+        }
         let Some(order) = self.orders.get(key).cloned() else { return };
         let (shop, exe, sender) = (self.shop.clone(), self.exe.clone(), self.sender.clone());
         let cpus = self.cpus.give(&order, &self.seen);

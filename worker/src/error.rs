@@ -230,7 +230,8 @@ impl Error {
         text
     }
 
-    fn is_disk_full(&self) -> bool {
+    /// Whether the disk of this machine is full.
+    pub(crate) fn is_disk_full(&self) -> bool {
         let (Self::File { source, .. } | Self::System { source, .. }) = self else { return false };
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }

@@ -9,8 +9,10 @@ use crate::render::text::neutral;
 use crate::render::{style, units};
 use crate::session::Session;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::Instant;
 use windlass_proto::v1::{AboutRequest, AboutResponse};
+use windlass_shared::size::Size;
 use windlass_shared::view::{Finding, Level, WorkerView};
 
 /// Clocks that differ by more than this are a warning, milliseconds: wall times in the ledger mislead.
@@ -46,14 +48,7 @@ pub async fn run(_args: Args, session: &Session) -> Result<(), Error> {
     }
     findings.push(open_files());
     findings.push(git().await);
-    let work_dir =
-        settings.iter().find(|setting| setting.key == "worker.work_dir" && setting.from != "default");
-    let work_dir =
-        work_dir.map_or_else(|| session.data_dir.join("worker"), |setting| setting.value.clone().into());
-    if let Ok(worker) = windlass_worker::settings::Settings::new(work_dir, super::worker::endpoint(session)?)
-    {
-        findings.extend(windlass_worker::doctor::findings(&worker));
-    }
+    findings.extend(as_a_worker(session, &settings)?);
     let failed = findings.iter().filter(|finding| finding.level == Level::Fail).count();
     let report = Report { version: env!("CARGO_PKG_VERSION"), settings, findings };
     if session.is_json() {
@@ -62,6 +57,20 @@ pub async fn run(_args: Args, session: &Session) -> Result<(), Error> {
         session.print(&page(&report, session.width()))?;
     }
     if failed == 0 { Ok(()) } else { Err(Error::Unwell { failed }) }
+}
+
+/// This machine as a worker with what is set for one here.
+fn as_a_worker(session: &Session, settings: &[Setting]) -> Result<Vec<Finding>, Error> {
+    let set = |key: &str| {
+        let found = settings.iter().find(|setting| setting.key == key && setting.from != "default");
+        found.map(|setting| setting.value.as_str())
+    };
+    let work_dir = set("worker.work_dir").map_or_else(|| session.data_dir.join("worker"), PathBuf::from);
+    let mut worker = windlass_worker::settings::Settings::new(work_dir, super::worker::endpoint(session)?)
+        .map_err(|source| Error::System { operation: "find this program's own file", source })?;
+    let stop_below = set("worker.work_disk_stop_below").and_then(|size| Size::parse(size).ok());
+    worker.marks.stop_bytes = stop_below.map(|size| size.bytes);
+    Ok(windlass_worker::doctor::findings(&worker))
 }
 
 fn page(report: &Report, width: u16) -> String {

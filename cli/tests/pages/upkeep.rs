@@ -29,6 +29,23 @@ fn doctor_tells_each_finding_with_its_remedy_and_each_setting_with_its_source() 
         assert!(of(check)["text"].is_string());
     }
     assert!(of("ledger")["text"].as_str().unwrap().contains("31 durable records in /data"), "{said}");
+    // What a machine lacks depends on the machine, and each of it has a remedy.
+    for check in [
+        "work sync",
+        "work disk",
+        "GPU driver",
+        "cgroup",
+        "namespaces",
+        "containment",
+        "isolation guarded",
+        "isolation sealed",
+        "overlay",
+        "time service",
+    ] {
+        let finding = of(check);
+        assert!(!finding["text"].as_str().unwrap().is_empty(), "{check}");
+        assert_eq!(finding["remedy"].is_null(), finding["level"] == "ok", "{finding}");
+    }
     let settings = report["settings"].as_array().unwrap();
     let from = |key: &str| settings.iter().find(|setting| setting["key"] == key).unwrap()["from"].clone();
     assert_eq!(from("client.output"), "--output");

@@ -96,8 +96,8 @@ impl Bindings {
             ("gate: epochs", self.gate == GateKind::Epochs),
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
-            ("windlass.conclusion: required", w.conclusion == ConclusionMode::Required),
-            ("windlass.overrun: measure", w.overrun == Overrun::Measure),
+            ("windlass.conclusion: required", w.conclusion.mode == ConclusionMode::Required),
+            ("windlass.overrun: measure", w.overrun.mode == Overrun::Measure),
             ("windlass.lanes above 1", w.lanes > 1),
             ("windlass.weight other than 1", w.weight != 1),
             ("windlass.epochs", w.epochs.is_some()),
@@ -119,8 +119,10 @@ impl Bindings {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Score;
     use super::*;
     use crate::decimal::Decimal;
+    use crate::path::TreePath;
 
     fn minimal() -> Bindings {
         serde_json::from_str(
@@ -142,7 +144,8 @@ mod tests {
     #[test]
     fn what_is_not_run_yet_is_refused_by_name_never_ignored() {
         let mut bindings = minimal();
-        bindings.windlass.score = Some(serde_json::Value::Null);
+        let artifact = TreePath::parse("preds.csv").expect("a path");
+        bindings.windlass.score = Some(Score { run: "python3 score.py".to_owned(), artifact });
         assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "windlass.score" }));
         let mut bindings = minimal();
         bindings.gate = GateKind::Epochs;

@@ -8,6 +8,7 @@ use crate::shim::{LogLimits, Spec};
 use crate::shop::Shop;
 use crate::spool::AttemptDir;
 use windlass_shared::attempt::{Kind, Order};
+use windlass_shared::machine::Isolation;
 
 /// The shim's spec. `nonce` is drawn for this start; `cpus` are those that the run is bound to. Fails where
 /// the machine lacks what is asked for.
@@ -20,10 +21,13 @@ pub fn spec(
     device_model: String,
 ) -> Result<Spec, Error> {
     let walls = shop.ground.walls(order, dir, || manifest(&shop.cache, order.tree))?;
-    let (command, env) = match order.kind {
+    let (command, mut env) = match order.kind {
         Kind::Run => (order.command.clone(), sandbox::run(order, dir)),
         Kind::Analysis => (analysis::command(dir), sandbox::analysis(order, dir, &dir.run_log())),
     };
+    if walls.isolation > Isolation::None {
+        sandbox::keep_within(&mut env, dir);
+    }
     Ok(Spec {
         key: order.key.clone(),
         nonce,

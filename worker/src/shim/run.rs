@@ -9,6 +9,7 @@ use super::spec::Spec;
 use super::start::{self, Container, Started};
 use super::{affinity, control, tree};
 use crate::error::Error;
+use crate::spool::AttemptDir;
 use crate::{durable, procfs};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -52,7 +53,9 @@ pub fn main(dir: &Path) -> ExitCode {
         Err(error) => Exit::unstarted(spec.key.clone(), error.chain(), &spec.walls),
     };
     for _ in 0..RECORD_TRIES {
-        if durable::write(&dir.join(Exit::FILE), &record).is_ok() {
+        let reserve = dir.join(AttemptDir::RESERVE);
+        let left_bytes = AttemptDir::RESERVE_LEFT_BYTES;
+        if durable::write_from_reserve(&dir.join(Exit::FILE), &record, &reserve, left_bytes).is_ok() {
             return ExitCode::SUCCESS;
         }
         std::thread::sleep(TICK);

@@ -14,7 +14,16 @@ pub struct AttemptDir {
     path: PathBuf,
 }
 
+/// Room for what must be said when the disk is full: an exit record of 1 KiB, and an outcome, whose tail of
+/// the log has 8 KiB and whose outputs some hundred bytes each.
+const RESERVE_BYTES: u64 = 128 << 10;
+
 impl AttemptDir {
+    /// The reserve's name in the folder.
+    pub const RESERVE: &'static str = "reserve";
+    /// What the exit record leaves of it to the outcome.
+    pub const RESERVE_LEFT_BYTES: u64 = RESERVE_BYTES - (16 << 10);
+
     pub(super) fn at(path: PathBuf) -> Self {
         Self { path }
     }
@@ -74,6 +83,7 @@ impl AttemptDir {
     pub fn begin(&self, order: &Order) -> Result<(), Error> {
         fs::create_dir_all(&self.path).map_err(Error::file("create", &self.path))?;
         durable::write(&self.path.join("order.json"), order)?;
+        durable::reserve(&self.path.join(Self::RESERVE), RESERVE_BYTES)?;
         durable::sync_folder(self.path.parent().unwrap_or(&self.path))
     }
 
@@ -102,9 +112,10 @@ impl AttemptDir {
         durable::read(&self.path.join("outcome.json"))
     }
 
-    /// Keeps the outcome until it is acknowledged.
+    /// Keeps the outcome until it is acknowledged, also when the run has filled the disk.
     pub fn keep_outcome(&self, outcome: &Outcome) -> Result<(), Error> {
-        durable::write(&self.path.join("outcome.json"), outcome)
+        let reserve = self.path.join(Self::RESERVE);
+        durable::write_from_reserve(&self.path.join("outcome.json"), outcome, &reserve, 0)
     }
 
     /// Removes what an earlier try at preparing left; the order stays.

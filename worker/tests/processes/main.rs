@@ -6,6 +6,8 @@ mod ending;
 mod gpu;
 mod isolation;
 mod kills;
+mod logs;
+mod outage;
 mod shim;
 mod spool;
 mod support;
@@ -29,8 +31,17 @@ fn main() -> ExitCode {
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
-    let together =
-        [shim::TESTS, ending::TESTS, isolation::TESTS, spool::TESTS, worker::TESTS, gpu::TESTS].concat();
+    let together = [
+        shim::TESTS,
+        ending::TESTS,
+        isolation::TESTS,
+        spool::TESTS,
+        worker::TESTS,
+        gpu::TESTS,
+        logs::TESTS,
+        outage::TESTS,
+    ]
+    .concat();
     // Storms of processes use up the machine's numbers: who is looked for by number must not be there.
     let alone = [kills::TESTS, ending::STORMS].concat();
     let mut failed = Vec::new();
