@@ -20,6 +20,7 @@ mod listing;
 mod nearest;
 mod notice;
 mod process;
+mod reference;
 mod render;
 mod results_tsv;
 mod secrets;

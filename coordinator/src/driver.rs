@@ -179,9 +179,10 @@ impl Driver {
             match (event, refusal) {
                 (Event::Shutdown, _) => break,
                 (event, Some(refusal)) => {
+                    let has_looked = matches!(event, Event::Space);
                     self.handle_frozen(self.clock.now(), event, &refusal);
                     self.outbox.release(self.durable.borrow().seq);
-                    if self.may_reopen() {
+                    if has_looked && self.may_reopen() {
                         ended = Ended::ForRoom;
                         break;
                     }

@@ -3,6 +3,7 @@
 use crate::client::{Client, socket_of};
 use crate::config::Setting;
 use crate::error::Error;
+use crate::notice;
 use crate::render::page::Page;
 use crate::render::text::neutral;
 use crate::render::{style, units};
@@ -154,6 +155,7 @@ async fn reach(session: &Session, findings: &mut Vec<Finding>) {
         }
     };
     findings.push(Finding::ok(CHECK, format!("it answers at {}", address(session))));
+    findings.push(health(&client).await);
     findings.push(clock(&about, i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX)));
     match super::workers::list(&client).await {
         Ok(workers) => versions(&about, &workers, findings),
@@ -161,6 +163,37 @@ async fn reach(session: &Session, findings: &mut Vec<Finding>) {
             let text = format!("the workers cannot be listed: {}", problem.to_report().message);
             findings.push(Finding::fail("workers", text, "try again"));
         }
+    }
+}
+
+/// What the coordinator says of its own ledger and disk: it may serve a folder that this machine cannot see.
+async fn health(client: &Client) -> Finding {
+    const CHECK: &str = "ledger";
+    let health = match notice::health(client).await {
+        Ok(health) => health,
+        Err(problem) => {
+            let text = format!("the coordinator does not say how it is: {}", problem.to_report().message);
+            return Finding::warn(CHECK, text, "run the same version of windlass everywhere");
+        }
+    };
+    let text = format!(
+        "{} in {}; {} of {} are free on its disk, and below {} it takes nothing new",
+        units::count(health.records, "durable record"),
+        health.data_dir,
+        units::bytes(health.free_bytes),
+        units::bytes(health.total_bytes),
+        units::bytes(health.stop_bytes),
+    );
+    match (&health.read_only, health.notice) {
+        (Some(why), _) => {
+            let remedy = "free space on its disk, or look after it, then start the coordinator again";
+            Finding::fail(CHECK, format!("{why}; {text}"), remedy)
+        }
+        (None, Some(notice)) => {
+            let remedy = "free space there, or let `windlass gc` do it; the coordinator goes on by itself";
+            Finding::fail(CHECK, notice, remedy)
+        }
+        (None, None) => Finding::ok(CHECK, text),
     }
 }
 
