@@ -141,11 +141,9 @@ fn read_folder(
         Kind::Analysis => outcome.reading = None,
     }
     let gathered = gather(&shop.cache, &dir.results())?;
-    for reason in &gathered.skipped {
+    outcome.left_out = gathered.left_out();
+    for reason in &outcome.left_out {
         tracing::warn!(attempt = %order.key, reason, "left a file of the results out");
-    }
-    if gathered.skipped_count > gathered.skipped.len() {
-        tracing::warn!(attempt = %order.key, count = gathered.skipped_count, "left so many out in all");
     }
     outcome.outputs = match order.kind {
         Kind::Run => outputs::of_builtins(order, &shop.cache, &gathered.tree)?,
