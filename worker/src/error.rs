@@ -74,6 +74,17 @@ pub enum Error {
         /// Which path.
         path: String,
     },
+    /// A path of a tree that is too long below the work folder of this worker.
+    #[error(
+        "the tree's path \"{head}…\" of {bytes} bytes is too long for this worker: shorten it, or give the \
+         worker a shorter --work-dir"
+    )]
+    PathTooLong {
+        /// How it begins.
+        head: String,
+        /// Its length.
+        bytes: usize,
+    },
     /// An order that names what cannot be carried out here.
     #[error("the order's {field} is unusable: {value:?}")]
     Order {

@@ -157,7 +157,8 @@ fn read_folder(
         Kind::Analysis => outcome.reading = None,
     }
     let gathered = gather(&shop.cache, &dir.results())?;
-    say_skipped(order, &gathered, "results");
+    outcome.left_out = gathered.left_out();
+    say_skipped(order, &outcome.left_out, "results");
     outcome.outputs = match order.kind {
         Kind::Run => outputs::of_builtins(order, &shop.cache, &gathered.tree)?,
         Kind::Analysis => outputs::of_scripts(order, &shop.cache, &gathered.tree, dir, &outcome.ending)?,
@@ -186,16 +187,13 @@ fn keep_artifacts(
     let patterns = Editable::new(&order.artifacts)
         .map_err(|refusal| Error::Order { field: "artifacts", value: refusal.to_string() })?;
     let gathered = artifacts(&shop.cache, &dir.seen()?, &patterns, dir.path())?;
-    say_skipped(order, &gathered, "artifacts");
+    say_skipped(order, &gathered.left_out(), "artifacts");
     Ok(Some(gathered.tree))
 }
 
-fn say_skipped(order: &Order, gathered: &Gathered, what: &str) {
-    for reason in &gathered.skipped {
+fn say_skipped(order: &Order, left_out: &[String], what: &str) {
+    for reason in left_out {
         tracing::warn!(attempt = %order.key, reason, "left a file of the {what} out");
-    }
-    if gathered.skipped_count > gathered.skipped.len() {
-        tracing::warn!(attempt = %order.key, count = gathered.skipped_count, "left so many {what} out in all");
     }
 }
 
