@@ -1,13 +1,12 @@
 //! The epoch cap (P17): one line of one editable file. It is found at submit, set to the budget in every tree
 //! of the campaign, and a change that asks for another cap is refused. Linear time, bounded memory.
 
-use super::anchor;
+use super::anchor::{self, Pattern, Purse};
 use super::contents::Contents;
 use super::editable::Editable;
 use super::facts::{Fetched, Lacking, keep, need, tree};
 use super::patch::{Applied, Patch};
 use super::text;
-use regex::bytes::Regex;
 use std::ops::Range;
 use windlass_shared::bindings::{EpochCap, Epochs};
 use windlass_shared::digest::Digest;
@@ -86,10 +85,11 @@ pub fn gather_cap(wanted: &CapWanted, fetched: &Fetched) -> Result<(CapFacts, Co
         files.iter().map(|(_, digest)| *digest).filter(|digest| digest.size_bytes > 0).collect(),
         &fetched.blobs,
     )?;
-    let mut candidates = Vec::new();
+    let (mut candidates, mut purse) = (Vec::new(), Purse::full());
     for (path, digest) in files {
         let bytes = super::contents::blob(&fetched.blobs, &digest).unwrap_or_default();
-        candidates.extend(lines(&pattern, bytes).into_iter().map(|found| (path.clone(), found)));
+        let found = lines(&pattern, &mut purse, bytes)?;
+        candidates.extend(found.into_iter().map(|found| (path.clone(), found)));
     }
     let (path, found) = match candidates.as_slice() {
         [one] => one.clone(),
@@ -196,7 +196,8 @@ impl CapRule {
         if digest.size_bytes > 0 {
             need(vec![*digest], sight)?;
         }
-        let found = lines(&pattern, super::contents::blob(sight, digest).unwrap_or_default());
+        let bytes = super::contents::blob(sight, digest).unwrap_or_default();
+        let found = lines(&pattern, &mut Purse::full(), bytes)?;
         match found.as_slice() {
             [one] => Ok(one.clone()),
             [] => {
@@ -311,33 +312,37 @@ fn several_found(candidates: &[(TreePath, Found)]) -> Refusal {
     Refusal::Binding { key: "windlass.epochs", problem }
 }
 
-fn compile(own: Option<&str>) -> Result<Regex, Refusal> {
+fn compile(own: Option<&str>) -> Result<Pattern, Refusal> {
     let refuse = |problem| Refusal::Binding { key: "windlass.epochs.pattern", problem };
     let pattern = anchor::compile(own.unwrap_or(LINE)).map_err(refuse)?;
-    if pattern.captures_len() < 2 {
+    if !pattern.has_group() {
         return Err(refuse("needs a group `(…)` around the number of epochs".to_owned()));
     }
     Ok(pattern)
 }
 
 /// The lines that state a cap. A binary file has none.
-fn lines(pattern: &Regex, bytes: &[u8]) -> Vec<Found> {
+fn lines(pattern: &Pattern, purse: &mut Purse, bytes: &[u8]) -> Result<Vec<Found>, Refusal> {
     if text::is_binary(bytes) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let mut found = Vec::new();
     let mut begin = 0;
     for (number, whole) in (1..).zip(text::lines(bytes)) {
         let line = whole.strip_suffix(b"\n").unwrap_or(whole);
-        if line.len() <= LINE_MAX_BYTES
-            && let Some(group) = pattern.captures(line).and_then(|captures| captures.get(1))
-        {
-            let place = begin + group.start()..begin + group.end();
-            found.push(Found { line: number, place, value: whole_number(group.as_bytes()) });
+        if line.len() <= LINE_MAX_BYTES {
+            if !purse.pay(pattern, line.len()) {
+                let problem = "is too large a pattern for so many bytes; name `epochs.file` too".to_owned();
+                return Err(Refusal::Binding { key: "windlass.epochs.pattern", problem });
+            }
+            if let Some(group) = pattern.first_group(line) {
+                let value = whole_number(&line[group.clone()]);
+                found.push(Found { line: number, place: begin + group.start..begin + group.end, value });
+            }
         }
         begin += whole.len();
     }
-    found
+    Ok(found)
 }
 
 fn whole_number(digits: &[u8]) -> Option<u64> {
