@@ -73,7 +73,8 @@ fn p16_overrun_measure_counts_what_was_printed_in_time_though_the_daemon_was_kil
         let _again = fleet.worker_unready("one");
         fleet.wait_decided(&campaign, 1);
         let decided = fleet.decided(&campaign);
-        assert_eq!(decided, [(want.0, want.1.to_owned(), want.2.to_owned())]);
+        let show = fleet.ok(&["show", &campaign, "1"]);
+        assert_eq!(decided, [(want.0, want.1.to_owned(), want.2.to_owned())], "{show}");
         assert!(fleet.ok(&["show", &campaign, "1"]).contains("soft_timeout"), "it is marked");
     };
     std::thread::scope(|scope| {

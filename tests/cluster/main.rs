@@ -15,6 +15,7 @@ mod environment;
 mod epochs;
 mod garbage;
 mod gate;
+mod help;
 mod interrupt;
 mod lost;
 mod outage;

@@ -90,8 +90,15 @@ fn lever(page: &mut Page, story: &Story, iteration: &Iteration) {
     }
     page.line("assumes", &neutral(lever.changed_assumption.as_deref().unwrap_or_default()));
     page.line("literature", &neutral(lever.literature.as_deref().unwrap_or_default()));
+    let carried = lever.fixes.len() as u32;
     for fix in &iteration.fixes {
-        page.line("fix", &format!("number {} that it brought along was put on [P19]", fix + 1));
+        page.line(
+            "fix",
+            &match *fix < carried {
+                true => format!("number {} that it brought along was put on [P19]", fix + 1),
+                false => "one of its researcher was put on [P19]".to_owned(),
+            },
+        );
     }
 }
 

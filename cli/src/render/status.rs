@@ -14,7 +14,9 @@ use windlass_shared::bindings::Direction;
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::{Arithmetic, Body, PauseReason, Record};
-use windlass_shared::view::{AttemptView, CampaignState, CampaignView, Counts, LeverState, LeverView};
+use windlass_shared::view::{
+    AttemptView, CampaignState, CampaignView, Counts, LeverState, LeverView, WaitView,
+};
 
 /// Decisions on the page; `results` has them all.
 const DECISIONS_MAX: usize = 5;
@@ -156,6 +158,10 @@ fn now(page: &mut Page, view: &CampaignView) {
             }
             None => page.line("stage", &neutral(&open.stage)),
         }
+        if let Some(wait) = &open.wait {
+            waiting(page, wait);
+            return;
+        }
     }
     let told = matches!(&view.state, CampaignState::Paused { reason: PauseReason::Baseline { .. } });
     if let Some(what) = view.waits_for.as_ref().filter(|_| !told) {
@@ -164,6 +170,16 @@ fn now(page: &mut Page, view: &CampaignView) {
     }
     if view.open.is_none() && view.waits_for.is_none() && matches!(view.state, CampaignState::Active) {
         page.line("next", "about to pull a lever");
+    }
+}
+
+/// What a person can do for it, until when, and what it is about.
+fn waiting(page: &mut Page, wait: &WaitView) {
+    page.line("waits for", &format!("{} until {}", wait.what.as_str(), units::clock(wait.until_wall_ms)));
+    page.line("because", &neutral(&wait.problem));
+    page.line("remedy", &neutral(&wait.remedy));
+    for (index, line) in wait.log_tail.lines().enumerate() {
+        page.line(if index == 0 { "its log ends" } else { "" }, &neutral(line));
     }
 }
 

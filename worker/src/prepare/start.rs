@@ -11,6 +11,16 @@ use crate::spool::AttemptDir;
 use windlass_shared::attempt::{Kind, Order};
 use windlass_shared::machine::Isolation;
 
+/// The run's command. Where a run may pass its budget and still count (P16), the shell around it outlives the
+/// gate's SIGTERM and ends with the command's own exit code; a handler, unlike an ignored signal, is not
+/// inherited by what the shell starts.
+fn command(order: &Order) -> String {
+    match order.measure_until_ms {
+        Some(_) => format!("trap : TERM\n{}", order.command),
+        None => order.command.clone(),
+    }
+}
+
 /// The shim's spec. `nonce` is drawn for this start; `cpus` are those that the run is bound to. Fails where
 /// the machine lacks what is asked for.
 pub fn spec(
@@ -49,7 +59,7 @@ fn spec_for(
     let mut walls = shop.ground.walls(order, dir, || manifest(&shop.cache, order.tree))?;
     machine::open(shop, order, dir, purpose, &mut walls)?;
     let (command, mut env) = match order.kind {
-        Kind::Run => (order.command.clone(), sandbox::run(order, dir)),
+        Kind::Run => (command(order), sandbox::run(order, dir)),
         Kind::Analysis => (analysis::command(dir), sandbox::analysis(order, dir, &dir.run_log())),
     };
     if !order.caches.is_empty() {
