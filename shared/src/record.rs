@@ -241,14 +241,17 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<LeverNumber>,
     },
-    /// A lever that was set aside, taken back or never judged stands at the end of the line again; its
-    /// gates were asked anew (P6, P10).
+    /// A lever that was set aside, taken back or never judged stands at the end of the line again, its
+    /// gates asked anew (P6, P10); one that was superseded stands at its front (P39).
     LeverRequeued {
         /// Which.
         lever: LeverNumber,
         /// Where its anchor was found now, if anything was analysed by then (P6).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pin: Option<Pin>,
+        /// The iteration of another lane that superseded it: it is exempt from P10 (P39).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        superseded_by: Option<IterationNumber>,
     },
     /// A lever was pulled (or the baseline, for iteration 1), with its plan (P14).
     IterationOpened {

@@ -57,8 +57,11 @@ pub struct CampaignView {
     pub decided: Counts,
     /// Levers that can still be pulled.
     pub queued: u32,
-    /// The open iteration, if one is open.
+    /// The oldest open iteration, if one is open.
     pub open: Option<OpenIteration>,
+    /// Every open iteration, the oldest first: one a lane (P39).
+    #[serde(default)]
+    pub lanes: Vec<OpenIteration>,
     /// Why nothing moves, when nothing does (P24).
     pub waits_for: Option<String>,
     /// The latest decisions, newest first, at most ten.

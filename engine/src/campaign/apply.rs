@@ -4,6 +4,7 @@
 use super::iteration::{Accepted, Iteration, Live, RunEnd};
 use super::lever::{LeverEntry, Past};
 use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason};
+use super::step::SUPERSEDED;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
 use windlass_shared::conclusion::Status;
@@ -49,10 +50,15 @@ impl Campaign {
                 self.keep_retriable(*lever, LeverState::Retired { reason: reason.clone() });
             }
             Body::LeverMoved { lever, before } => self.lever_moved(*lever, *before),
-            Body::LeverRequeued { lever, pin } => self.lever_requeued(*lever, pin.as_ref()),
+            Body::LeverRequeued { lever, pin, superseded_by: None } => {
+                self.lever_requeued(*lever, pin.as_ref());
+            }
+            Body::LeverRequeued { lever, pin, superseded_by: Some(by) } => {
+                self.lever_superseded(*lever, pin.as_ref(), *by);
+            }
             Body::IterationOpened { .. } => self.iteration_opened(&record.body),
             Body::IterationCancelled { iteration } => {
-                if let Some(open) = self.open.as_mut().filter(|open| open.number == *iteration) {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.is_cancelled = true;
                 }
             }
@@ -70,8 +76,8 @@ impl Campaign {
                     mark.state = MarkState::Superseded;
                 }
             }
-            Body::FixApplied { fix, tree, net_lines, .. } => {
-                if let Some(open) = &mut self.open {
+            Body::FixApplied { iteration, fix, tree, net_lines } => {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.fixes_tried.insert(*fix);
                     open.fixes_applied += 1;
                     open.tree = *tree;
@@ -82,15 +88,15 @@ impl Campaign {
                     open.unrecorded.clear();
                 }
             }
-            Body::DeliverableAccepted { output, dimension, first_line, .. } => {
-                if let Some(open) = &mut self.open {
+            Body::DeliverableAccepted { iteration, output, dimension, first_line, .. } => {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.unrecorded.retain(|waiting| &waiting.path != output);
                     let accepted = Accepted { dimension: dimension.clone(), first_line: first_line.clone() };
                     open.accepted.insert(output.clone(), accepted);
                 }
             }
-            Body::ConclusionWritten { conclusion, .. } => {
-                if let Some(open) = &mut self.open {
+            Body::ConclusionWritten { iteration, conclusion } => {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.conclusion = Some(conclusion.clone());
                 }
             }
@@ -128,6 +134,7 @@ impl Campaign {
             passed_after: None,
             missing: None,
             queued_wall_ms: record.wall_ms,
+            superseded_by: None,
         };
         self.levers.insert(*lever, entry);
         self.queue.push(*lever);
@@ -163,6 +170,21 @@ impl Campaign {
         self.retriable.retain(|kept| *kept != lever);
     }
 
+    /// It stands at the front, to be run again on the new best (P39). Its pin is looked up there (P7).
+    fn lever_superseded(&mut self, lever: LeverNumber, pin: Option<&Pin>, by: IterationNumber) {
+        for open in self.open.values_mut() {
+            // What it gave is no part of the best any more.
+            open.overtaken_by.retain(|(_, kept)| *kept != lever);
+        }
+        let Some(entry) = self.levers.get_mut(&lever).filter(|entry| !entry.is_queued()) else { return };
+        entry.state = LeverState::Queued;
+        (entry.pin, entry.pinned_on) = (pin.cloned(), None);
+        (entry.passes, entry.passed_after, entry.missing) = (0, None, None);
+        entry.superseded_by = Some(by);
+        self.queued_diffs.insert(entry.diff, lever);
+        self.queue.insert(0, lever);
+    }
+
     fn leave_queue(&mut self, lever: LeverNumber) {
         self.queue.retain(|queued| *queued != lever);
         if let Some(entry) = self.levers.get(&lever)
@@ -186,6 +208,23 @@ impl Campaign {
         }
     }
 
+    /// What is open in other lanes builds on an older best from now on (P39).
+    fn overtake(&mut self, by: IterationNumber, lever: Option<LeverNumber>) {
+        for open in self.open.values_mut() {
+            open.overtaken_by.extend(lever.map(|lever| (by, lever)));
+        }
+    }
+
+    /// A kept lever stays whole while an open iteration that began before it may still take its place.
+    fn let_go_unless_overtaking(&mut self, lever: LeverNumber) {
+        let is_decided =
+            self.levers.get(&lever).is_some_and(|entry| matches!(entry.state, LeverState::Decided { .. }));
+        let overtakes = |open: &Iteration| open.overtaken_by.iter().any(|(_, kept)| *kept == lever);
+        if is_decided && !self.open.values().any(overtakes) {
+            self.let_go(lever);
+        }
+    }
+
     /// Keeps of a lever no more than where it stands.
     fn let_go(&mut self, lever: LeverNumber) {
         if let Some(entry) = self.levers.remove(&lever) {
@@ -205,10 +244,13 @@ impl Campaign {
             }
         }
         self.last_opened = Some(*iteration);
-        self.open = Some(Iteration {
+        let open = Iteration {
             number: *iteration,
             lever: *lever,
             parent: *parent,
+            parent_tree: self.parent_tree(),
+            record: self.record.clone(),
+            overtaken_by: Vec::new(),
             tree: *tree,
             pulled_tree: *tree,
             pin: pin.clone(),
@@ -230,14 +272,15 @@ impl Campaign {
             accepted: BTreeMap::new(),
             conclusion: None,
             is_cancelled: false,
-        });
+        };
+        self.open.insert(*iteration, open);
     }
 
     fn attempt_leased(&mut self, order: &Order, worker: &WorkerId, worker_name: &str, why: &str) {
         let id = &order.key.id;
         let mark = AttemptMark { fence: order.key.fence, state: MarkState::Live };
         self.attempts.insert((id.iteration, id.number), mark);
-        if let Some(open) = &mut self.open {
+        if let Some(open) = self.open.get_mut(&id.iteration) {
             open.attempts = id.number;
             open.live = Some(Live {
                 key: order.key.clone(),
@@ -255,7 +298,7 @@ impl Campaign {
         if let Some(mark) = self.attempts.get_mut(&(key.id.iteration, key.id.number)) {
             mark.state = if outcome.ending == Ending::Lost { MarkState::Lost } else { MarkState::Ended };
         }
-        let Some(open) = &mut self.open else { return };
+        let Some(open) = self.open.get_mut(&key.id.iteration) else { return };
         if open.live.as_ref().is_none_or(|live| live.key != key) {
             return;
         }
@@ -290,7 +333,7 @@ impl Campaign {
         metric: Option<Decimal>,
         wall_ms: i64,
     ) {
-        let Some(open) = self.open.take() else { return };
+        let Some(open) = self.open.remove(&number) else { return };
         let summary = IterationSummary {
             iteration: number,
             lever: open.lever,
@@ -319,14 +362,24 @@ impl Campaign {
         }
         self.recent.push_back(summary);
         let reason_kept = Reason::of(reason);
-        // One that the machinery failed or its owner cancelled is held next, and may still have its turn.
-        if let Some(lever) = open.lever.filter(|_| !open.is_out_of_tries() && !open.is_cancelled) {
+        if status == Status::Keep {
+            self.overtake(number, open.lever);
+        }
+        // One that the machinery failed, its owner cancelled or another lane superseded is held or queued
+        // next, and may still have its turn.
+        let is_over = !open.is_out_of_tries() && !open.is_cancelled && reason != SUPERSEDED;
+        if let Some(lever) = open.lever.filter(|_| is_over) {
             let state = LeverState::Decided { iteration: number, status };
             if reason_kept == Reason::Unanalysed {
                 self.keep_retriable(lever, state);
             } else if let Some(entry) = self.levers.get_mut(&lever) {
                 entry.state = state;
-                self.let_go(lever);
+                self.let_go_unless_overtaking(lever);
+            }
+        }
+        if status != Status::Keep {
+            for (_, lever) in &open.overtaken_by {
+                self.let_go_unless_overtaking(*lever);
             }
         }
         self.remember(&open, number, reason);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Kind, Outcome};
 use windlass_shared::conclusion::Conclusion;
+use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{DeviceId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::Pin;
@@ -107,8 +108,14 @@ pub struct Iteration {
     pub number: IterationNumber,
     /// Its lever; none for the baseline.
     pub lever: Option<LeverNumber>,
-    /// The best it builds on.
+    /// The best it builds on: that of its start (P39).
     pub parent: Option<IterationNumber>,
+    /// The best's tree, or the workspace for the baseline.
+    pub parent_tree: Digest,
+    /// The record at its start, which it is held against (P25).
+    pub record: Option<Decimal>,
+    /// Iterations of other lanes that were kept since, and whose levers have not left the best again (P39).
+    pub overtaken_by: Vec<(IterationNumber, LeverNumber)>,
     /// The tree that is run, fixes included.
     pub tree: Digest,
     /// The tree as pulled, before any fix.

@@ -13,20 +13,19 @@ pub fn room(context: &Context<'_>, asked: &Ask) -> Option<WorkerId> {
     placement::room(asked, &context.scene())
 }
 
-/// What a campaign asks for whose next step is a lease that only devices hinder.
-pub fn asked(context: &Context<'_>) -> Option<Ask> {
-    let open = context.campaign.open.as_ref()?;
-    if context.soft.backoff_left(&context.campaign.id).is_some() {
-        return None;
-    }
-    match open.need(context.fix(open)) {
-        Need::Run => Some(context.ask(open, Kind::Run)),
-        Need::Analysis => Some(context.ask(open, Kind::Analysis)),
-        _ => None,
-    }
-}
-
 impl Context<'_> {
+    /// What an open iteration asks for whose next step is a lease that only devices hinder.
+    pub(super) fn asked(&self, open: &Iteration) -> Option<Ask> {
+        if self.soft.backoff_left(&self.campaign.id, open.number).is_some() {
+            return None;
+        }
+        match open.need(self.fix(open)) {
+            Need::Run => Some(self.ask(open, Kind::Run)),
+            Need::Analysis => Some(self.ask(open, Kind::Analysis)),
+            _ => None,
+        }
+    }
+
     pub(super) fn ask(&self, open: &Iteration, kind: Kind) -> Ask {
         let w = &self.campaign.bindings.windlass;
         let asked = match kind {

@@ -1,6 +1,6 @@
 //! The durable state of one campaign.
 
-use super::iteration::Iteration;
+use super::iteration::{Iteration, Live};
 use super::lever::{LeverEntry, Past};
 use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
@@ -175,8 +175,8 @@ pub struct Campaign {
     pub decided: Table<IterationNumber, Decided>,
     /// The latest decisions, oldest first, at most [`RECENT_MAX`].
     pub recent: VecDeque<IterationSummary>,
-    /// The open iteration: one lane, one lever (P5, I12).
-    pub open: Option<Iteration>,
+    /// The open iterations, at most one in each lane and one lever in each (P5, P39, I12).
+    pub open: BTreeMap<IterationNumber, Iteration>,
     /// The number of the last opened iteration.
     pub last_opened: Option<IterationNumber>,
     /// The last kept iteration.
@@ -223,7 +223,7 @@ impl Campaign {
             queued_diffs: BTreeMap::new(),
             decided: Table::default(),
             recent: VecDeque::new(),
-            open: None,
+            open: BTreeMap::new(),
             last_opened: None,
             best: None,
             record: None,
@@ -243,6 +243,21 @@ impl Campaign {
     /// The tree that the next lever builds on: the best's, or the workspace before there is one.
     pub fn parent_tree(&self) -> Digest {
         self.best.as_ref().map_or(self.tree, |best| best.tree)
+    }
+
+    /// How many iterations may be open at once: one while there is no best to build on (P1, P39).
+    pub fn lanes(&self) -> usize {
+        if self.best.is_none() { 1 } else { self.bindings.windlass.lanes as usize }
+    }
+
+    /// Its live attempts.
+    pub fn live(&self) -> impl Iterator<Item = &Live> {
+        self.open.values().filter_map(|open| open.live.as_ref())
+    }
+
+    /// Dimensions that open iterations are about to measure (P13, P39).
+    pub fn reserved(&self) -> BTreeSet<&str> {
+        self.open.values().flat_map(|open| &open.plan).map(|row| row.dimension.as_str()).collect()
     }
 
     /// Where a lever stands that is over, whether it is still kept whole or not.

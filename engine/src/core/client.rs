@@ -1,7 +1,7 @@
 //! What clients ask for: each request becomes records and an answer, or a refusal.
 
 use super::{Ask, Durable, Removal, RequestKey, steer};
-use crate::campaign::{Campaign, Past};
+use crate::campaign::{Campaign, Iteration, Past};
 use crate::gate::facts::{Look, ProposalFacts, Rejected};
 use crate::gate::plan;
 use crate::session::Fleet;
@@ -205,7 +205,8 @@ pub(super) fn repeat(
     if let Some(lever) = diff.and_then(|diff| campaign.queued_diffs.get(&diff)) {
         return Some(Refusal::DuplicateQueued { lever: lever.0 });
     }
-    let open = campaign.open.as_ref().filter(|open| open.lever.is_some() && Some(open.diff) == diff)?;
+    let is_same = |open: &&Iteration| open.lever.is_some() && Some(open.diff) == diff;
+    let open = campaign.open.values().find(is_same)?;
     Some(Refusal::Duplicate { iteration: open.number.0 })
 }
 

@@ -158,6 +158,8 @@ impl Core {
     /// One page about a campaign.
     pub fn campaign_view(&self, now: Time, id: &CampaignId) -> Result<CampaignView, Refusal> {
         let campaign = self.campaign(id)?;
+        let lanes: Vec<OpenIteration> =
+            campaign.open.values().map(|open| self.open_view(now, campaign, open)).collect();
         Ok(CampaignView {
             campaign: campaign.id.clone(),
             name: campaign.name.clone(),
@@ -171,7 +173,8 @@ impl Core {
             record: campaign.record.clone(),
             decided: campaign.counts,
             queued: campaign.queue.len() as u32,
-            open: campaign.open.as_ref().map(|open| self.open_view(now, campaign, open)),
+            open: lanes.first().cloned(),
+            lanes,
             waits_for: self.waits_for(campaign),
             recent: campaign.recent.iter().rev().cloned().collect(),
         })
@@ -179,7 +182,7 @@ impl Core {
 
     /// Why nothing moves, when nothing does (P24).
     fn waits_for(&self, campaign: &Campaign) -> Option<String> {
-        if campaign.is_stopped() || campaign.open.as_ref().is_some_and(|open| open.live.is_some()) {
+        if campaign.is_stopped() || campaign.open.values().any(|open| open.live.is_some()) {
             return None;
         }
         match self.due(&campaign.id)? {

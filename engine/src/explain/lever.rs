@@ -22,6 +22,10 @@ pub(super) fn explain(core: &Core, campaign: &Campaign, number: LeverNumber) -> 
         LeverState::Queued => {
             tell_in_line(core, campaign, entry, &mut answer);
             tell_turn(campaign, number, &mut answer);
+            if let Some(facts) = core.soft().pull_facts(&campaign.pull_wanted(entry)) {
+                let (rule, text) = campaign.prospect(entry, facts);
+                answer.rule(rule, text);
+            }
         }
         LeverState::Held { reason } => tell_held(reason, &mut answer),
         LeverState::Retired { reason } => tell_retired(reason, &mut answer),
@@ -81,17 +85,25 @@ pub(super) fn tell_in_line(core: &Core, campaign: &Campaign, entry: &LeverEntry,
 
 /// What must come before its turn.
 fn tell_turn(campaign: &Campaign, number: LeverNumber, answer: &mut Answer) {
-    match (&campaign.state, &campaign.open) {
-        (CampaignState::Stopped { .. }, _) => {
+    let open: Vec<String> = campaign.open.keys().map(ToString::to_string).collect();
+    let lanes = campaign.lanes();
+    match &campaign.state {
+        CampaignState::Stopped { .. } => {
             answer.rule("P32", "its campaign has stopped, so its turn never comes");
         }
-        (_, Some(open)) => {
-            answer.rule("P5", format!("one lever is tested at a time: iteration {} is open", open.number));
+        _ if open.len() >= lanes && lanes == 1 => {
+            let open = open.join(", ");
+            answer.rule("P5", format!("one lever is tested at a time: iteration {open} is open"));
         }
-        (CampaignState::Paused { .. }, None) => {
+        _ if open.len() >= lanes => {
+            let open = open.join(", ");
+            answer.rule("P39", format!("every lane is busy: iterations {open} are open"));
+            answer.figure("lanes", lanes);
+        }
+        CampaignState::Paused { .. } => {
             answer.say("its campaign is paused: `windlass explain C` says why");
         }
-        (CampaignState::Active, None) => {}
+        CampaignState::Active => {}
     }
     let before: Vec<String> =
         campaign.queue.iter().take_while(|queued| **queued != number).map(ToString::to_string).collect();

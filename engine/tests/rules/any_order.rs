@@ -228,7 +228,7 @@ fn heal(world: &mut World) {
         }
     }
     let is_stopped = world.state().is_stopped();
-    assert!(is_stopped || world.state().open.is_none(), "I14: {:?}", world.state().open);
+    assert!(is_stopped || world.state().open.is_empty(), "I14: {:?}", world.state().open);
     assert!(world.core.durable().live.is_empty(), "I14: {:?}", world.core.durable().live);
 }
 

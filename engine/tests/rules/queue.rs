@@ -44,7 +44,7 @@ fn p5_i12_one_open_iteration_whose_parent_is_the_best() {
         world.finish(metric);
         assert_eq!(world.last_decision().1, status);
     }
-    assert!(world.state().open.is_none());
+    assert!(world.state().open.is_empty());
 }
 
 fn tree_of(world: &World, number: u32) -> Digest {
@@ -152,7 +152,7 @@ fn p7_an_anchor_is_looked_up_again_when_the_best_has_moved() {
         let (rule, detail) = stale_by(&world, b);
         assert_eq!(rule, "P7");
         assert!(detail.contains(says) && detail.contains("iteration 1 said 0.25"), "both values: {detail}");
-        assert!(world.state().open.is_none());
+        assert!(world.state().open.is_empty());
     }
 
     let (mut world, _) = second_turn("0.6", Look::FileMissing);
@@ -439,7 +439,7 @@ fn a_step_that_cannot_be_taken_rests_and_starves_nobody() {
     world.submit("urgent", &json!({"priority": 5})).expect("created");
     world.finish("0.5");
     let urgent = world.id();
-    let is_open = |world: &World| world.core.campaign(&urgent).expect("known").open.is_some();
+    let is_open = |world: &World| !world.core.campaign(&urgent).expect("known").open.is_empty();
     world.untakable = Some(urgent.clone());
     world.propose(lever("a")).expect("queued");
     assert!(!is_open(&world), "its step was not taken");

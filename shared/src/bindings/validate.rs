@@ -4,6 +4,10 @@ use super::{Bindings, ConclusionMode, Dial, GateKind, Overrun, Strategy};
 use crate::refusal::Refusal;
 use std::collections::BTreeSet;
 
+/// Iterations that one campaign may have open at once: a fleet's worth, and every one of them is looked at
+/// whenever something of the campaign changes.
+const LANES_MAX: u32 = 64;
+
 impl Bindings {
     /// Refuses, by key, what is missing, impossible, or not run by this version.
     pub fn validate(&self) -> Result<(), Refusal> {
@@ -28,8 +32,8 @@ impl Bindings {
         if budget <= 0.0 || budget > 60.0 * 24.0 * 365.0 {
             return wrong("budget", "give a positive number of minutes, at most a year");
         }
-        if self.windlass.lanes == 0 {
-            return wrong("windlass.lanes", "at least one lane is needed");
+        if !(1..=LANES_MAX).contains(&self.windlass.lanes) {
+            return wrong("windlass.lanes", "give at least one lane and at most 64");
         }
         if self.windlass.simplicity.lines < 1 {
             return wrong("windlass.simplicity.lines", "at least 1");
@@ -92,13 +96,12 @@ impl Bindings {
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
         let w = &self.windlass;
-        let given: [(&'static str, bool); 16] = [
+        let given: [(&'static str, bool); 15] = [
             ("gate: epochs", self.gate == GateKind::Epochs),
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
             ("windlass.conclusion: required", w.conclusion.mode == ConclusionMode::Required),
             ("windlass.overrun: measure", w.overrun.mode == Overrun::Measure),
-            ("windlass.lanes above 1", w.lanes > 1),
             ("windlass.weight other than 1", w.weight != 1),
             ("windlass.epochs", w.epochs.is_some()),
             ("windlass.noise", w.noise.is_some()),
@@ -167,5 +170,6 @@ mod tests {
         check(|b| b.editable_files.clear(), "editable_files");
         check(|b| b.budget = Decimal::parse("0").expect("zero"), "budget");
         check(|b| b.windlass.lanes = 0, "windlass.lanes");
+        check(|b| b.windlass.lanes = 65, "windlass.lanes");
     }
 }
