@@ -14,7 +14,9 @@ use windlass_shared::bindings::Direction;
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::{Arithmetic, Body, PauseReason, Record};
-use windlass_shared::view::{AttemptView, CampaignState, CampaignView, Counts, LeverState, LeverView};
+use windlass_shared::view::{
+    AttemptView, CampaignState, CampaignView, Counts, LeverState, LeverView, OpenIteration,
+};
 
 /// Decisions on the page; `results` has them all.
 const DECISIONS_MAX: usize = 5;
@@ -63,7 +65,7 @@ pub fn page(
 /// A campaign's state in a word or two; the page below says why.
 fn word(view: &CampaignView) -> &'static str {
     match &view.state {
-        CampaignState::Active if view.open.as_ref().is_some_and(|open| open.attempt.is_some()) => "running",
+        CampaignState::Active if lanes(view).any(|open| open.attempt.is_some()) => "running",
         CampaignState::Active if view.waits_for.is_some() => "waiting",
         CampaignState::Active => "active",
         CampaignState::Paused { .. } => "paused",
@@ -124,6 +126,12 @@ fn tests(direction: Direction, decided: &[Record]) -> Vec<Test> {
     decided.iter().filter_map(test).collect()
 }
 
+/// The open iterations; an older coordinator names the one that it can have.
+fn lanes(view: &CampaignView) -> impl Iterator<Item = &OpenIteration> {
+    let alone = view.open.as_ref().filter(|_| view.lanes.is_empty());
+    view.lanes.iter().chain(alone)
+}
+
 /// What runs, and why nothing does when nothing does.
 fn now(page: &mut Page, view: &CampaignView) {
     page.section("Now");
@@ -143,7 +151,7 @@ fn now(page: &mut Page, view: &CampaignView) {
         }
         CampaignState::Stopped { reason } => page.line("stopped", &neutral(&stop_reason(reason))),
     }
-    if let Some(open) = &view.open {
+    for open in lanes(view) {
         let lever = open.lever.map_or(String::new(), |lever| format!("{lever} "));
         page.line(&format!("iter {}", open.iteration), &format!("{lever}{}", neutral(&open.title)));
         match &open.attempt {

@@ -35,6 +35,7 @@ pub(crate) fn bindings(random: &mut Random) -> Bindings {
     if random.chance(50) {
         w.resources.labels = vec!["fast".to_owned()];
     }
+    w.lanes = random.range(1, 4) as u32;
     w.fixes = random.range(0, 3) as u32;
     w.passes = random.range(1, 4) as u32;
     w.analysis.time_limit = Span::from_secs(random.range(2, 20));

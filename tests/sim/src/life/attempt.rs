@@ -14,12 +14,12 @@ const INFRASTRUCTURE_TRIES: u32 = 3;
 impl CampaignLife {
     pub(super) fn leased(&mut self, order: &Order, worker: &WorkerId) -> Checked {
         let key = &order.key;
-        let is_over = self.is_stopped() || self.open.as_ref().is_some_and(|open| open.is_cancelled);
-        hold(!is_over, "I13", || format!("{key} is leased after the end"))?;
-        let Some(open) = &mut self.open else {
+        let is_stopped = self.is_stopped();
+        let Some(open) = self.open.get_mut(&key.id.iteration) else {
             return broken("I13", format!("{key} is leased for no open iteration"));
         };
-        hold(open.number == key.id.iteration && open.live.is_none() && !open.concluded, "I13", || {
+        hold(!is_stopped && !open.is_cancelled, "I13", || format!("{key} is leased after the end"))?;
+        hold(open.live.is_none() && !open.concluded, "I13", || {
             format!("{key} is leased beside {:?}", open.live)
         })?;
         hold(key.id.number == open.attempts + 1, "I13", || format!("{key} follows {}", open.attempts))?;
@@ -51,7 +51,8 @@ impl CampaignLife {
         outcome: &Outcome,
         truth: &Truth,
     ) -> Checked {
-        let live = self.open.as_mut().and_then(|open| open.live.take());
+        let open = self.open.get_mut(&key.id.iteration);
+        let live = open.and_then(|open| open.live.take());
         let Some(live) = live.filter(|live| live.key == *key) else {
             return broken("I5", format!("{key} ended without holding its lease"));
         };
@@ -65,7 +66,7 @@ impl CampaignLife {
             format!("{key} ended twice")
         })?;
         check_truth(key, outcome, truth)?;
-        let Some(open) = &mut self.open else { return Ok(()) };
+        let Some(open) = self.open.get_mut(&key.id.iteration) else { return Ok(()) };
         if outcome.ending.is_infrastructure() {
             open.infrastructure += 1;
             return Ok(());

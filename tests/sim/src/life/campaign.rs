@@ -49,11 +49,15 @@ pub(crate) struct CampaignLife {
     passes_max: u32,
     tree: Digest,
     levers: BTreeMap<LeverNumber, LeverLife>,
-    pub(crate) open: Option<OpenLife>,
+    pub(super) lanes: usize,
+    pub(crate) open: BTreeMap<IterationNumber, OpenLife>,
     last_opened: Option<IterationNumber>,
     pub(super) decided: BTreeMap<IterationNumber, Status>,
     pub(super) best: Option<(IterationNumber, Digest)>,
     pub(super) record: Option<Decimal>,
+    pub(super) best_metric: Option<Decimal>,
+    /// Levers that stand at the front again in this very batch (P39).
+    pub(super) owed: BTreeSet<LeverNumber>,
     /// Attempts that are over, and whether their lease ran out.
     pub(super) over: BTreeMap<AttemptKey, bool>,
     /// Levers whose iteration taught something: kept, discarded by the sum, or crashed by their own fault.
@@ -72,11 +76,14 @@ impl CampaignLife {
             passes_max: bindings.windlass.passes,
             tree,
             levers: BTreeMap::new(),
-            open: None,
+            lanes: bindings.windlass.lanes as usize,
+            open: BTreeMap::new(),
             last_opened: None,
             decided: BTreeMap::new(),
             best: None,
             record: None,
+            best_metric: None,
+            owed: BTreeSet::new(),
             over: BTreeMap::new(),
             judged: BTreeSet::new(),
             just_decided: None,
@@ -94,6 +101,10 @@ impl CampaignLife {
     /// `is_asked`: it answers a request.
     pub(super) fn take(&mut self, body: &Body, is_asked: bool, truth: &Truth) -> Checked {
         let just_decided = self.just_decided.take();
+        let is_requeue = matches!(body, Body::LeverRequeued { superseded_by: Some(_), .. });
+        hold(self.owed.is_empty() || is_requeue, "P39", || {
+            format!("{} while {:?} are to be run again", body.kind(), self.owed)
+        })?;
         match body {
             // A bad baseline pauses also what its owner had paused (P1): resuming is then refused.
             Body::CampaignPaused { reason: PauseReason::Baseline { .. } } => {
@@ -118,10 +129,12 @@ impl CampaignLife {
                 let outputs: BTreeSet<_> = plan.iter().map(|row| row.output.clone()).collect();
                 hold(outputs.len() == plan.len(), "I13", || format!("{iteration} plans an output twice"))?;
                 self.opened(*iteration, *lever, *parent, *tree)?;
-                self.open = Some(OpenLife {
+                let open = OpenLife {
                     number: *iteration,
                     lever: *lever,
                     tree: *tree,
+                    record: self.record.clone(),
+                    overtaken_by: Vec::new(),
                     net_lines: *net_lines,
                     plan: outputs,
                     attempts: 0,
@@ -134,7 +147,8 @@ impl CampaignLife {
                     accepted: BTreeSet::new(),
                     concluded: false,
                     is_cancelled: false,
-                });
+                };
+                self.open.insert(*iteration, open);
                 Ok(())
             }
             Body::IterationCancelled { iteration } => self.cancelled(*iteration),
@@ -142,7 +156,8 @@ impl CampaignLife {
                 hold(!self.is_stopped(), "I13", || "a stopped campaign is updated".to_owned())
             }
             Body::LeverMoved { lever, before } => self.moved(*lever, *before),
-            Body::LeverRequeued { lever, .. } => self.requeued(*lever),
+            Body::LeverRequeued { lever, superseded_by: None, .. } => self.requeued(*lever),
+            Body::LeverRequeued { lever, superseded_by: Some(_), .. } => self.superseded_lever(*lever),
             Body::AttemptLeased { order, worker, .. } => self.leased(order, worker),
             Body::AttemptEnded { attempt, fence, worker, devices, outcome, .. } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
@@ -151,11 +166,15 @@ impl CampaignLife {
             Body::ReportSuperseded { attempt, fence, .. } => {
                 self.superseded(&AttemptKey { id: attempt.clone(), fence: *fence }, truth)
             }
-            Body::FixApplied { fix, tree, net_lines, .. } => self.fixed(*fix, *tree, *net_lines),
-            Body::DeliverableAccepted { output, digest, .. } => self.accepted(output, *digest),
+            Body::FixApplied { iteration, fix, tree, net_lines } => {
+                self.fixed(*iteration, *fix, *tree, *net_lines)
+            }
+            Body::DeliverableAccepted { iteration, output, digest, .. } => {
+                self.accepted(*iteration, output, *digest)
+            }
             Body::ConclusionWritten { iteration, .. } => self.concluded(*iteration),
-            Body::IterationDecided { iteration, status, arithmetic, best, .. } => {
-                self.decided(*iteration, *status, arithmetic, *best, truth)
+            Body::IterationDecided { iteration, status, reason, arithmetic, best, .. } => {
+                self.decided(*iteration, *status, reason, arithmetic, *best, truth)
             }
             Body::EvidenceRemoved { iteration, .. } => {
                 let best = self.best.as_ref().map(|(best, _)| *best);
@@ -206,6 +225,20 @@ impl CampaignLife {
         Ok(())
     }
 
+    /// P39: run again on the new best, whatever was judged.
+    fn superseded_lever(&mut self, lever: LeverNumber) -> Checked {
+        hold(self.owed.remove(&lever), "P39", || format!("{lever} is run again and was not superseded"))?;
+        self.judged.remove(&lever);
+        for open in self.open.values_mut() {
+            open.overtaken_by.retain(|kept| *kept != lever);
+        }
+        self.move_lever(lever, &[Place::Decided], Place::Queued)?;
+        if let Some(entry) = self.levers.get_mut(&lever) {
+            (entry.passes, entry.passed_after) = (0, None);
+        }
+        Ok(())
+    }
+
     /// P9: one pass per opened iteration, and never as many as the limit.
     fn passed(&mut self, lever: LeverNumber, passes: u32) -> Checked {
         let last = self.last_opened;
@@ -248,8 +281,9 @@ impl CampaignLife {
     }
 
     fn may_open(&self, what: &str) -> Checked {
-        hold(self.standing == Standing::Active && self.open.is_none(), "I12", || {
-            format!("{what} while {:?} with {:?} open", self.standing, self.open.as_ref().map(|o| o.number))
+        let lanes = if self.best.is_none() { 1 } else { self.lanes };
+        hold(self.standing == Standing::Active && self.open.len() < lanes, "I12", || {
+            format!("{what} while {:?} with {:?} open", self.standing, self.open.keys())
         })
     }
 
