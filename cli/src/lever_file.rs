@@ -8,6 +8,7 @@ use crate::yaml::{self, Problem};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use windlass_shared::id::IterationNumber;
 use windlass_shared::lever::{Anchor, CarriedFix, Change, Edit, FixTrigger, Kind, Lever};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
@@ -36,6 +37,10 @@ struct Written {
     fixes: Vec<WrittenFix>,
     literature: Option<String>,
     architecture: Option<String>,
+    #[serde(default)]
+    parents: Vec<IterationNumber>,
+    #[serde(default)]
+    axes: Vec<String>,
     changed_assumption: Option<String>,
     #[serde(default)]
     analysis: Vec<Deliverable>,
@@ -86,6 +91,8 @@ pub fn read(path: &Path) -> Result<LeverFile, Error> {
         fixes,
         literature: written.literature,
         architecture: written.architecture,
+        parents: written.parents,
+        axes: written.axes,
         changed_assumption: written.changed_assumption,
         analysis: written.analysis,
     };

@@ -8,26 +8,40 @@ const NO_METRIC: &str = "0.000000";
 
 /// The whole file, header first.
 pub fn render(story: &Story) -> String {
-    let mut text = header(&story.bindings.metric);
+    let mut text = header(story);
     for (iteration, decision) in story.rows() {
-        text.push_str(&row(iteration, decision));
+        text.push_str(&row(story, iteration, decision));
     }
     text
 }
 
-/// The header, with the metric's name.
-pub fn header(metric: &str) -> String {
-    line(["iter", metric, "status", "analysis_summary", "description"])
+/// The header, with the metric's name; `move_type` exactly where moves are scheduled.
+fn header(story: &Story) -> String {
+    let moves = has_moves(story).then_some("move_type");
+    line([
+        Some("iter"),
+        Some(&story.bindings.metric),
+        Some("status"),
+        moves,
+        Some("analysis_summary"),
+        Some("description"),
+    ])
 }
 
-fn row(iteration: &Iteration, decision: &Decision) -> String {
+fn row(story: &Story, iteration: &Iteration, decision: &Decision) -> String {
+    let moves = has_moves(story).then(|| story.move_of(iteration));
     line([
-        &iteration.number.to_string(),
-        metric(decision),
-        decision.status.as_str(),
-        &decision.summary,
-        &decision.description,
+        Some(&iteration.number.to_string()),
+        Some(metric(decision)),
+        Some(decision.status.as_str()),
+        moves,
+        Some(&decision.summary),
+        Some(&decision.description),
     ])
+}
+
+fn has_moves(story: &Story) -> bool {
+    story.bindings.windlass.move_scheduler.is_some()
 }
 
 /// The metric's digits as printed, or zero where there is none.
@@ -38,8 +52,9 @@ pub fn metric(decision: &Decision) -> &str {
     }
 }
 
-fn line(fields: [&str; 5]) -> String {
-    let mut text = fields.map(field).join("\t");
+fn line(fields: [Option<&str>; 6]) -> String {
+    let columns: Vec<String> = fields.into_iter().flatten().map(field).collect();
+    let mut text = columns.join("\t");
     text.push('\n');
     text
 }
@@ -76,6 +91,17 @@ mod tests {
         for line in render(&story).lines() {
             assert_eq!(line.split('\t').count(), 5, "{line}");
         }
+    }
+
+    #[test]
+    fn p11_p29_the_column_of_moves_is_there_exactly_where_moves_are_scheduled() {
+        let mut story = crate::history::test_story();
+        story.bindings.windlass.move_scheduler = Some(windlass_shared::bindings::MoveScheduler::default());
+        let text = render(&story);
+        let columns: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+        let moves: Vec<&str> = columns.iter().map(|row| row[3]).collect();
+        assert_eq!(moves, ["move_type", "baseline", "exploit", "exploit"]);
+        assert!(columns.iter().all(|row| row.len() == 6), "{text}");
     }
 
     #[test]

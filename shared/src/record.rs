@@ -149,8 +149,27 @@ pub struct Arithmetic {
     pub gain: Option<Decimal>,
     /// Net lines of editable files, blank ones ignored.
     pub net_lines: i64,
+    /// Its replicates and the noise floor, where replicates are asked for (P27).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
     /// The sum as a sentence: `0.9712 > 0.9701 by 0.0011, +3 lines: keep`.
     pub sentence: String,
+}
+
+/// What replicates say of a metric (P27).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noise {
+    /// The metric under each seed, from seed 0; the iteration's metric is their mean.
+    pub replicates: Vec<Decimal>,
+    /// The standard deviation over the baseline's replicates, if there were two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Decimal>,
+    /// `sigmas` × floor: a gain below it is to be confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Decimal>,
+    /// Whether the gain reaches the threshold; for a gain alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_above: Option<bool>,
 }
 
 /// What happened. A new kind is a new variant; a ledger with an unknown one is not opened.

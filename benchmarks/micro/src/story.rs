@@ -246,6 +246,8 @@ fn lever(name: &str) -> Lever {
         fixes: Vec::new(),
         literature: None,
         architecture: Some("mlp".to_owned()),
+        parents: Vec::new(),
+        axes: Vec::new(),
         changed_assumption: None,
         analysis: vec![Deliverable {
             script,

@@ -7,6 +7,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use windlass_shared::conclusion::Verdict;
 use windlass_shared::digest::Digest;
+use windlass_shared::id::IterationNumber;
 use windlass_shared::lever::{Anchor, FixTrigger, Lever};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Compares, Deliverable, Script};
@@ -32,6 +33,10 @@ struct LeverDocument<'a> {
     literature: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     architecture: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[IterationNumber]>::is_empty")]
+    parents: &'a [IterationNumber],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    axes: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     changed_assumption: Option<&'a str>,
     analysis: Vec<PlanRow<'a>>,
@@ -77,6 +82,8 @@ pub fn lever(lever: &Lever, scripts: &ScriptNames) -> Result<String, Error> {
         fixes: fixes.collect(),
         literature: lever.literature.as_deref(),
         architecture: lever.architecture.as_deref(),
+        parents: &lever.parents,
+        axes: &lever.axes,
         changed_assumption: lever.changed_assumption.as_deref(),
         analysis: analysis.collect(),
     })

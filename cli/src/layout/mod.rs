@@ -31,6 +31,9 @@ pub async fn lay_out(client: &Client, story: &Story, dir: &Path) -> Result<Done,
     for (iteration, _) in story.rows() {
         iteration::lay_out(client, story, iteration, &bindings, &mut folder).await?;
     }
+    if let Some(approaches) = approaches::render(story) {
+        folder.put("approaches.md", approaches.as_bytes())?;
+    }
     // Last, so that a row's folder is there before the row.
     folder.put("results.tsv", results_tsv::render(story).as_bytes())?;
     Ok(folder.done())

@@ -87,6 +87,8 @@ mod tests {
             fixes: Vec::new(),
             literature: None,
             architecture: None,
+            parents: Vec::new(),
+            axes: Vec::new(),
             changed_assumption: None,
             analysis: Vec::new(),
         });

@@ -6,13 +6,13 @@ use super::lever::{LeverEntry, Past};
 use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason};
 use super::step::SUPERSEDED;
 use std::collections::{BTreeMap, BTreeSet};
-use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
+use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output, Reading};
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::Pin;
-use windlass_shared::record::{Body, HoldReason, Record};
+use windlass_shared::record::{Arithmetic, Body, HoldReason, Record};
 use windlass_shared::view::{CampaignState, IterationSummary, LeverState};
 
 /// Earlier iterations whose results an analysis sees (`WINDLASS_HISTORY`): the baseline and the latest. Every
@@ -83,6 +83,7 @@ impl Campaign {
                     open.tree = *tree;
                     open.net_lines = *net_lines;
                     open.run = None;
+                    open.replicates.clear();
                     open.results = None;
                     open.accepted.clear();
                     open.unrecorded.clear();
@@ -101,13 +102,7 @@ impl Campaign {
                 }
             }
             Body::IterationDecided { iteration, status, reason, arithmetic, .. } => {
-                self.iteration_decided(
-                    *iteration,
-                    *status,
-                    reason,
-                    arithmetic.metric.clone(),
-                    record.wall_ms,
-                );
+                self.iteration_decided(*iteration, *status, reason, arithmetic, record.wall_ms);
             }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
@@ -241,6 +236,7 @@ impl Campaign {
             self.leave_queue(*lever);
             if let Some(entry) = self.levers.get_mut(lever) {
                 entry.state = LeverState::Pulled { iteration: *iteration };
+                self.moves.pulled(entry.document.kind);
             }
         }
         self.last_opened = Some(*iteration);
@@ -259,6 +255,7 @@ impl Campaign {
             diff: *diff,
             attempts: 0,
             live: None,
+            replicates: Vec::new(),
             run: None,
             results: None,
             unrecorded: Vec::new(),
@@ -319,7 +316,10 @@ impl Campaign {
         open.unrecorded = delivered.cloned().collect();
         match kind {
             Kind::Run => {
-                open.run = Some(RunEnd { key, worker: worker.clone(), outcome: Box::new(outcome.clone()) });
+                let run = RunEnd { key, worker: worker.clone(), outcome: Box::new(outcome.clone()) };
+                let metric = outcome.reading.as_ref().and_then(Reading::value);
+                open.replicates.extend(metric.filter(|_| run.is_measured()).cloned());
+                open.run = Some(run);
             }
             Kind::Analysis => open.note_analysis(outcome),
         }
@@ -330,10 +330,11 @@ impl Campaign {
         number: IterationNumber,
         status: Status,
         reason: &str,
-        metric: Option<Decimal>,
+        arithmetic: &Arithmetic,
         wall_ms: i64,
     ) {
         let Some(open) = self.open.remove(&number) else { return };
+        let metric = arithmetic.metric.clone();
         let summary = IterationSummary {
             iteration: number,
             lever: open.lever,
@@ -354,6 +355,7 @@ impl Campaign {
         }
         if number == IterationNumber::BASELINE {
             self.baseline_metric = metric;
+            self.floor = arithmetic.noise.as_ref().and_then(|noise| noise.floor.clone());
             let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
             self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
@@ -368,6 +370,9 @@ impl Campaign {
         // One that the machinery failed, its owner cancelled or another lane superseded is held or queued
         // next, and may still have its turn.
         let is_over = !open.is_out_of_tries() && !open.is_cancelled && reason != SUPERSEDED;
+        if let Some(entry) = open.lever.filter(|_| !is_over).and_then(|lever| self.levers.get(&lever)) {
+            self.moves.not_tried(entry.document.kind);
+        }
         if let Some(lever) = open.lever.filter(|_| is_over) {
             let state = LeverState::Decided { iteration: number, status };
             if reason_kept == Reason::Unanalysed {

@@ -132,6 +132,8 @@ pub struct Iteration {
     pub attempts: u32,
     /// The live one.
     pub live: Option<Live>,
+    /// The metric of each measured run of this tree, by seed from 0 (P27).
+    pub replicates: Vec<Decimal>,
     /// The last run that ended, until a fix or a retry clears it.
     pub run: Option<RunEnd>,
     /// The results tree of the last attempt that made one.
@@ -171,8 +173,9 @@ impl Iteration {
         self.infrastructure_failures >= INFRASTRUCTURE_TRIES
     }
 
-    /// What it needs next. `fix` is the carried fix that answers the last run's failure, if one is left.
-    pub fn need(&self, fix: Option<u32>) -> Need {
+    /// What it needs next. `fix` is the carried fix that answers the last run's failure, if one is left;
+    /// `replicates` is how many measured runs it needs (P27).
+    pub fn need(&self, fix: Option<u32>, replicates: usize) -> Need {
         if self.live.is_some() {
             return Need::Attempt;
         }
@@ -182,6 +185,9 @@ impl Iteration {
         let Some(run) = &self.run else { return Need::Run };
         if !run.is_measured() {
             return fix.map_or(Need::Decide, Need::Fix);
+        }
+        if self.replicates.len() < replicates {
+            return Need::Run;
         }
         if !self.unrecorded.is_empty() {
             return Need::Accept;

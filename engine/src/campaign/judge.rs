@@ -1,7 +1,6 @@
 //! The end of an iteration: its conclusion, its decision, and what follows from them.
 
 use super::automatic::{self, conclude};
-use super::decision::{self, Case, Held};
 use super::iteration::Iteration;
 use super::overtaken::Verdict;
 use super::step::{CANCELLED, Context, Due, UNANALYSED};
@@ -49,7 +48,6 @@ impl Context<'_> {
 
     /// The decision by the iteration's own ground: the record of its start.
     fn judge(&self, open: &Iteration) -> Verdict {
-        let campaign = self.campaign;
         if open.is_cancelled {
             let sentence = "no metric: cancelled by its owner".to_owned();
             return Verdict::new(Status::Crash, CANCELLED, without_metric(open, sentence));
@@ -74,16 +72,7 @@ impl Context<'_> {
             let arithmetic = Arithmetic { metric: Some(metric.clone()), ..without_metric(open, sentence) };
             return Verdict::new(Status::Discard, UNANALYSED, arithmetic);
         }
-        let w = &campaign.bindings.windlass;
-        let held = Held {
-            record: open.record.as_ref(),
-            baseline: campaign.baseline_metric.as_ref(),
-            direction: campaign.bindings.metric_direction,
-            simplicity: &w.simplicity,
-        };
-        let entry = open.lever.and_then(|lever| campaign.levers.get(&lever));
-        let case = Case { metric, net_lines: open.net_lines, kind: entry.map(|entry| entry.document.kind) };
-        let decided = decision::decide(&case, &held);
+        let decided = self.decide_measured(open, metric);
         Verdict::new(decided.status, decided.reason, decided.arithmetic)
     }
 
@@ -126,5 +115,5 @@ impl Context<'_> {
 }
 
 fn without_metric(open: &Iteration, sentence: String) -> Arithmetic {
-    Arithmetic { metric: None, record: None, gain: None, net_lines: open.net_lines, sentence }
+    Arithmetic { metric: None, record: None, gain: None, net_lines: open.net_lines, noise: None, sentence }
 }

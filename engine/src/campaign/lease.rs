@@ -1,6 +1,6 @@
 //! What a campaign asks of the fleet for its next attempt.
 
-use super::iteration::{Iteration, Need};
+use super::iteration::Iteration;
 use super::step::Context;
 use crate::placement::{self, Ask, Scene};
 use windlass_shared::attempt::Kind;
@@ -14,18 +14,6 @@ pub fn room(context: &Context<'_>, asked: &Ask) -> Option<WorkerId> {
 }
 
 impl Context<'_> {
-    /// What an open iteration asks for whose next step is a lease that only devices hinder.
-    pub(super) fn asked(&self, open: &Iteration) -> Option<Ask> {
-        if self.soft.backoff_left(&self.campaign.id, open.number).is_some() {
-            return None;
-        }
-        match open.need(self.fix(open)) {
-            Need::Run => Some(self.ask(open, Kind::Run)),
-            Need::Analysis => Some(self.ask(open, Kind::Analysis)),
-            _ => None,
-        }
-    }
-
     pub(super) fn ask(&self, open: &Iteration, kind: Kind) -> Ask {
         let w = &self.campaign.bindings.windlass;
         let asked = match kind {

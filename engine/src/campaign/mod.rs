@@ -8,9 +8,11 @@ mod judge;
 mod lease;
 mod lever;
 mod limits;
+mod moves;
 mod order;
 mod overtaken;
 mod pull;
+mod replicates;
 mod state;
 mod step;
 
@@ -19,6 +21,7 @@ pub use decision::{Case, Decided, Held, decide, default_min_gain};
 pub use iteration::{Accepted, INFRASTRUCTURE_TRIES, Iteration, Need, RunEnd};
 pub use lease::room;
 pub use lever::{LeverEntry, Past};
+pub use moves::Moves;
 pub use state::{
     AttemptMark, Best, Campaign, Decided as DecidedMark, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason,
 };

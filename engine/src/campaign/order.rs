@@ -58,6 +58,7 @@ impl Context<'_> {
             command: bindings.command().to_owned(),
             soft_limit_ms,
             hard_limit_ms,
+            seed: (kind == Kind::Run && w.noise.is_some()).then_some(open.replicates.len() as u64),
             metric: (kind == Kind::Run).then(|| MetricSpec {
                 name: bindings.metric.clone(),
                 line: w.metric_line,

@@ -96,5 +96,5 @@ fn kept_instead(own: Verdict, open: &Iteration, best: IterationNumber, files: &[
 
 /// A decision's sum without what it comes to.
 fn without_status(sentence: &str) -> &str {
-    sentence.rsplit_once(": keep").map_or(sentence, |(sum, _)| sum)
+    sentence.split_once(": keep").map_or(sentence, |(sum, _)| sum)
 }

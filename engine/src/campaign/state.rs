@@ -2,6 +2,7 @@
 
 use super::iteration::{Iteration, Live};
 use super::lever::{LeverEntry, Past};
+use super::moves::Moves;
 use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
 use serde::{Deserialize, Serialize};
@@ -185,6 +186,8 @@ pub struct Campaign {
     pub record: Option<Decimal>,
     /// The baseline's metric, for the default of `min_gain` (P26).
     pub baseline_metric: Option<Decimal>,
+    /// The noise floor: how the baseline's replicates scatter, where there were two (P27).
+    pub floor: Option<Decimal>,
     /// The model of the devices that the baseline was measured on; time-gated runs are held to it.
     pub baseline_device_model: Option<String>,
     /// The latest iteration whose analysis is there: the default evidence of an anchor (P6).
@@ -198,6 +201,8 @@ pub struct Campaign {
     pub tried: BTreeMap<Hash, IterationNumber>,
     /// Every attempt ever leased: a worker may come back with one at any time (I15).
     pub attempts: Table<(IterationNumber, u32), AttemptMark>,
+    /// Moves pulled so far (P11).
+    pub moves: Moves,
     /// Levers in a row that were set aside because the machinery failed (P20).
     pub held_in_a_row: u32,
     /// Decided iterations by status.
@@ -228,12 +233,14 @@ impl Campaign {
             best: None,
             record: None,
             baseline_metric: None,
+            floor: None,
             baseline_device_model: None,
             latest_analysed: None,
             measured: BTreeSet::new(),
             history: Vec::new(),
             tried: BTreeMap::new(),
             attempts: Table::default(),
+            moves: Moves::default(),
             held_in_a_row: 0,
             counts: Counts::default(),
             gpu_ms: 0,

@@ -65,6 +65,8 @@ pub struct Lane {
     pub iteration: Option<IterationNumber>,
     /// What is due.
     pub due: Due,
+    /// The kind of attempt that it needs next, if it needs one.
+    pub kind: Option<Kind>,
     /// What it asks of the fleet, where only devices hinder its next lease.
     pub ask: Option<Ask>,
 }
@@ -107,7 +109,7 @@ pub fn due(context: &Context<'_>) -> Due {
 
 impl Lane {
     fn free(due: Due) -> Self {
-        Self { iteration: None, due, ask: None }
+        Self { iteration: None, due, kind: None, ask: None }
     }
 }
 
@@ -115,8 +117,15 @@ impl Context<'_> {
     /// What is due in an open iteration.
     pub fn lane(&self, open: &Iteration) -> Lane {
         let due = self.iteration(open);
-        let ask = if let Due::Device(_) = due { self.asked(open) } else { None };
-        Lane { iteration: Some(open.number), due, ask }
+        let kind = match open.need(self.fix(open), self.replicates(open)) {
+            Need::Run => Some(Kind::Run),
+            Need::Analysis => Some(Kind::Analysis),
+            _ => None,
+        };
+        let rests = self.soft.backoff_left(&self.campaign.id, open.number).is_some();
+        let is_waiting = matches!(due, Due::Device(_)) && !rests;
+        let ask = kind.filter(|_| is_waiting).map(|kind| self.ask(open, kind));
+        Lane { iteration: Some(open.number), due, kind, ask }
     }
 
     /// What is due in a lane where nothing is open, if there is one.
@@ -174,6 +183,10 @@ impl Context<'_> {
         let mut waits = Vec::new();
         for number in &campaign.queue {
             let Some(entry) = campaign.levers.get(number) else { continue };
+            if let Some(why) = campaign.waits_for_move(entry.document.kind) {
+                waits.push(format!("{number} {why}"));
+                continue;
+            }
             let wanted = campaign.pull_wanted(entry);
             let Some(facts) = self.soft.pull_facts(&wanted) else {
                 return Due::Facts(Wanted::Pull(Box::new(wanted)));
@@ -197,7 +210,7 @@ impl Context<'_> {
     }
 
     fn iteration(&self, open: &Iteration) -> Due {
-        match open.need(self.fix(open)) {
+        match open.need(self.fix(open), self.replicates(open)) {
             Need::Attempt => Due::Nothing("its attempt is under way".to_owned()),
             Need::Run => self.lease(open, Kind::Run),
             Need::Analysis => self.lease(open, Kind::Analysis),

@@ -175,6 +175,8 @@ impl Core {
             queued: campaign.queue.len() as u32,
             open: lanes.first().cloned(),
             lanes,
+            floor: campaign.floor.clone(),
+            moves: campaign.moves_view(),
             waits_for: self.waits_for(campaign),
             recent: campaign.recent.iter().rev().cloned().collect(),
         })
@@ -198,7 +200,7 @@ impl Core {
     }
 
     fn open_view(&self, now: Time, campaign: &Campaign, open: &Iteration) -> OpenIteration {
-        let stage = match (&open.live, open.need(None)) {
+        let stage = match (&open.live, open.need(None, 1)) {
             (Some(_), _) if open.is_cancelled => "being cancelled",
             (Some(live), _) if live.kind == Kind::Run => "running",
             (Some(_), _) => "analysing",

@@ -1,7 +1,7 @@
 //! What an open iteration does or waits for; a decided one is told from its records.
 
 use super::{Answer, decided, devices, order, seconds};
-use crate::campaign::{Campaign, Due, Iteration, Need};
+use crate::campaign::{Campaign, Due, Iteration};
 use crate::core::Core;
 use crate::gate::facts::Wanted;
 use windlass_shared::attempt::{Kind, Phase};
@@ -64,7 +64,7 @@ pub(super) fn tell_open(core: &Core, now: Time, campaign: &Campaign, open: &Iter
     let Some(lane) = core.lane(&campaign.id, open.number) else { return };
     match lane.due {
         Due::Device(wait) => {
-            let what = if open.need(None) == Need::Analysis { "analysis" } else { "run" };
+            let what = if lane.kind == Some(Kind::Analysis) { "analysis" } else { "run" };
             answer.say(format!("its {what} waits: {wait}"));
             if let Some(ask) = &lane.ask {
                 devices::tell_wait(core, now, campaign, ask, answer);

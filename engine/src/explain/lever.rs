@@ -22,6 +22,9 @@ pub(super) fn explain(core: &Core, campaign: &Campaign, number: LeverNumber) -> 
         LeverState::Queued => {
             tell_in_line(core, campaign, entry, &mut answer);
             tell_turn(campaign, number, &mut answer);
+            if let Some(why) = campaign.waits_for_move(entry.document.kind) {
+                answer.rule("P11", format!("its move waits {why}"));
+            }
             if let Some(facts) = core.soft().pull_facts(&campaign.pull_wanted(entry)) {
                 let (rule, text) = campaign.prospect(entry, facts);
                 answer.rule(rule, text);

@@ -32,6 +32,8 @@ fn lever() -> Lever {
         fixes: vec![],
         literature: None,
         architecture: Some("mlp".to_owned()),
+        parents: Vec::new(),
+        axes: Vec::new(),
         changed_assumption: None,
         analysis: vec![row],
     }

@@ -58,6 +58,8 @@ fn desk(change: impl FnOnce(&mut Lever)) -> Desk {
         fixes: Vec::new(),
         literature: None,
         architecture: None,
+        parents: Vec::new(),
+        axes: Vec::new(),
         changed_assumption: None,
         analysis: vec![row],
     };

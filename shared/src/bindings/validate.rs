@@ -8,6 +8,9 @@ use std::collections::BTreeSet;
 /// whenever something of the campaign changes.
 const LANES_MAX: u32 = 64;
 
+/// Replicates of one iteration: as many as anybody pays for, and a bound on one sentence.
+const REPLICATES_MAX: u32 = 32;
+
 impl Bindings {
     /// Refuses, by key, what is missing, impossible, or not run by this version.
     pub fn validate(&self) -> Result<(), Refusal> {
@@ -34,6 +37,21 @@ impl Bindings {
         }
         if !(1..=LANES_MAX).contains(&self.windlass.lanes) {
             return wrong("windlass.lanes", "give at least one lane and at most 64");
+        }
+        if let Some(noise) = &self.windlass.noise {
+            let counts = [noise.baseline_replicates, noise.confirm_replicates];
+            if counts.iter().any(|count| !(1..=REPLICATES_MAX).contains(count)) {
+                return wrong("windlass.noise", "give between 1 and 32 replicates");
+            }
+            if noise.sigmas.to_f64() < 0.0 {
+                return wrong(
+                    "windlass.noise.sigmas",
+                    "a gain is not confirmed by a negative number of floors",
+                );
+            }
+        }
+        if self.windlass.move_scheduler.as_ref().is_some_and(|moves| moves.stagnation_limit == 0) {
+            return wrong("windlass.move_scheduler.stagnation_limit", "at least 1");
         }
         if self.windlass.simplicity.lines < 1 {
             return wrong("windlass.simplicity.lines", "at least 1");
@@ -96,7 +114,7 @@ impl Bindings {
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
         let w = &self.windlass;
-        let given: [(&'static str, bool); 15] = [
+        let given: [(&'static str, bool); 13] = [
             ("gate: epochs", self.gate == GateKind::Epochs),
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
@@ -104,9 +122,7 @@ impl Bindings {
             ("windlass.overrun: measure", w.overrun.mode == Overrun::Measure),
             ("windlass.weight other than 1", w.weight != 1),
             ("windlass.epochs", w.epochs.is_some()),
-            ("windlass.noise", w.noise.is_some()),
             ("windlass.score", w.score.is_some()),
-            ("windlass.move_scheduler", w.move_scheduler.is_some()),
             ("windlass.setup", w.setup.is_some()),
             ("windlass.secrets", !w.secrets.is_empty()),
             ("windlass.data", !w.data.is_empty()),

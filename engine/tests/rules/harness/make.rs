@@ -55,6 +55,8 @@ pub fn lever(name: &str) -> Lever {
         fixes: Vec::new(),
         literature: None,
         architecture: None,
+        parents: Vec::new(),
+        axes: Vec::new(),
         changed_assumption: None,
         analysis: vec![row(name)],
     }

@@ -26,8 +26,12 @@ impl CampaignLife {
         hold(open.infrastructure < INFRASTRUCTURE_TRIES, "I13", || format!("{key} is a try too many"))?;
         hold(order.tree == open.tree, "I2", || format!("{key} runs another tree than its iteration's"))?;
         hold(!open.plan.is_empty(), "I13", || format!("{key} is leased without a plan (P14)"))?;
-        let wants_run = open.run.is_none();
-        hold(wants_run == (order.kind == Kind::Run), "I13", || format!("{key} is a {:?}", order.kind))?;
+        let is_replicate = self.noise.is_some() && open.is_measured() && open.analysis_failures == 0;
+        let may_run = open.run.is_none() || is_replicate;
+        let is_right = if order.kind == Kind::Run { may_run } else { open.run.is_some() };
+        hold(is_right, "I13", || format!("{key} is a {:?}", order.kind))?;
+        let seed = (self.noise.is_some() && order.kind == Kind::Run).then_some(open.replicates.len() as u64);
+        hold(order.seed == seed, "P27", || format!("{key} has seed {:?}, not {seed:?}", order.seed))?;
         if order.kind == Kind::Analysis {
             hold(open.is_measured() && !open.is_analysed(), "I13", || format!("{key} has nothing to read"))?;
             let run = open.run.as_ref().map(|(run, _)| run);
@@ -77,7 +81,11 @@ impl CampaignLife {
         }
         open.last_outputs = outcome.outputs.clone();
         match live.kind {
-            Kind::Run => open.run = Some((key.clone(), outcome.clone())),
+            Kind::Run => {
+                open.run = Some((key.clone(), outcome.clone()));
+                let value = outcome.reading.as_ref().and_then(|reading| reading.value());
+                open.replicates.extend(value.filter(|_| open.is_measured()).cloned());
+            }
             Kind::Analysis => open.analysed_once(outcome),
         }
         Ok(())

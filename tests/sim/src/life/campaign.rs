@@ -5,7 +5,7 @@ use super::truth::Truth;
 use crate::violation::{Checked, broken, hold};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::AttemptKey;
-use windlass_shared::bindings::{Bindings, Direction};
+use windlass_shared::bindings::{Bindings, Direction, MoveScheduler, Noise};
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
@@ -50,6 +50,12 @@ pub(crate) struct CampaignLife {
     tree: Digest,
     levers: BTreeMap<LeverNumber, LeverLife>,
     pub(super) lanes: usize,
+    pub(super) noise: Option<Noise>,
+    scheduler: Option<MoveScheduler>,
+    swings: u32,
+    /// Levers that were pulled and not tried.
+    not_tried: u32,
+    exploits_in_a_row: u32,
     pub(crate) open: BTreeMap<IterationNumber, OpenLife>,
     last_opened: Option<IterationNumber>,
     pub(super) decided: BTreeMap<IterationNumber, Status>,
@@ -76,6 +82,11 @@ impl CampaignLife {
             passes_max: bindings.windlass.passes,
             tree,
             levers: BTreeMap::new(),
+            scheduler: bindings.windlass.move_scheduler.clone(),
+            swings: 0,
+            not_tried: 0,
+            exploits_in_a_row: 0,
+            noise: bindings.windlass.noise.clone(),
             lanes: bindings.windlass.lanes as usize,
             open: BTreeMap::new(),
             last_opened: None,
@@ -140,6 +151,7 @@ impl CampaignLife {
                     attempts: 0,
                     live: None,
                     run: None,
+                    replicates: Vec::new(),
                     last_outputs: Vec::new(),
                     infrastructure: 0,
                     fixes: BTreeSet::new(),
@@ -229,6 +241,7 @@ impl CampaignLife {
     fn superseded_lever(&mut self, lever: LeverNumber) -> Checked {
         hold(self.owed.remove(&lever), "P39", || format!("{lever} is run again and was not superseded"))?;
         self.judged.remove(&lever);
+        self.not_tried += 1;
         for open in self.open.values_mut() {
             open.overtaken_by.retain(|kept| *kept != lever);
         }
@@ -302,6 +315,7 @@ impl CampaignLife {
         hold(parent == self.best.map(|(best, _)| best), "I12", || {
             format!("{iteration} builds on {parent:?}; the best is {:?}", self.best)
         })?;
+        self.pulled(lever)?;
         match lever {
             Some(lever) => self.move_lever(lever, &[Place::Queued], Place::Pulled)?,
             None => hold(tree == self.tree, "I12", || "the baseline is not the workspace".to_owned())?,
@@ -310,12 +324,29 @@ impl CampaignLife {
         Ok(())
     }
 
+    /// P11: swings first, and no more exploits in a row than the limit. What was not tried lowers the counts
+    /// elsewhere, so that these are at most too high by it.
+    fn pulled(&mut self, lever: Option<LeverNumber>) -> Checked {
+        let (Some(kind), Some(scheduler)) = (self.lever_kind(lever), &self.scheduler) else { return Ok(()) };
+        let is_swing = kind == LeverKind::Swing;
+        hold(is_swing || self.swings >= scheduler.swing_budget, "P11", || {
+            format!("a {} is pulled after {} swings", kind.as_str(), self.swings)
+        })?;
+        let is_bold = is_swing || kind == LeverKind::Merge;
+        self.swings += u32::from(is_swing);
+        self.exploits_in_a_row = if is_bold { 0 } else { self.exploits_in_a_row + 1 };
+        hold(self.exploits_in_a_row <= scheduler.stagnation_limit + self.not_tried, "P11", || {
+            format!("{} exploits are pulled in a row", self.exploits_in_a_row)
+        })
+    }
+
     pub(super) fn after_decision(&mut self, open: &OpenLife, status: Status) {
         if let Some(entry) = open.lever.and_then(|lever| self.levers.get_mut(&lever)) {
             entry.place = Place::Decided;
         }
         let is_blameless = status == Status::Crash && (open.infrastructure >= 3 || open.is_cancelled);
         self.just_decided = open.lever.filter(|_| is_blameless);
+        self.not_tried += u32::from(is_blameless);
         if !is_blameless && (status != Status::Discard || open.is_analysed()) {
             self.judged.extend(open.lever);
         }

@@ -38,6 +38,8 @@ pub(crate) struct OpenLife {
     pub(super) attempts: u32,
     pub(crate) live: Option<LiveLife>,
     pub(super) run: Option<(AttemptKey, Outcome)>,
+    /// The metric of each measured run of the present tree (P27).
+    pub(super) replicates: Vec<Decimal>,
     pub(super) last_outputs: Vec<Output>,
     pub(super) infrastructure: u32,
     pub(super) fixes: BTreeSet<u32>,
@@ -60,9 +62,13 @@ impl OpenLife {
         self.plan.iter().all(|path| self.accepted.contains(path))
     }
 
-    fn metric(&self) -> Option<&Decimal> {
-        let (_, outcome) = self.run.as_ref()?;
-        outcome.reading.as_ref().and_then(|reading| reading.value()).filter(|_| self.is_measured())
+    /// The mean over its replicates; the digits as printed where it ran once.
+    fn metric(&self) -> Option<Decimal> {
+        let (_, outcome) = self.run.as_ref().filter(|_| self.is_measured())?;
+        match self.replicates.len() {
+            0 | 1 => outcome.reading.as_ref().and_then(|reading| reading.value()).cloned(),
+            _ => Decimal::mean(&self.replicates),
+        }
     }
 }
 
@@ -84,6 +90,7 @@ impl CampaignLife {
         })?;
         (open.tree, open.net_lines) = (tree, net_lines);
         open.run = None;
+        open.replicates.clear();
         open.last_outputs.clear();
         open.accepted.clear();
         Ok(())
@@ -142,7 +149,20 @@ impl CampaignLife {
         hold(open.concluded && open.live.is_none(), "I13", || {
             format!("{iteration} is decided too early: {open:?}")
         })?;
-        let counts = open.metric().filter(|_| open.infrastructure < 3 && !open.is_cancelled);
+        let metric = open.metric().filter(|_| open.infrastructure < 3 && !open.is_cancelled);
+        let counts = metric.as_ref();
+        if let (Some(noise), Some(_)) = (&self.noise, counts) {
+            let is_baseline = iteration == IterationNumber::BASELINE;
+            let (least, most) = match is_baseline {
+                true => (noise.baseline_replicates, noise.baseline_replicates),
+                false => (1, noise.confirm_replicates),
+            };
+            let runs = open.replicates.len() as u32;
+            let is_counted = runs == least || runs == most;
+            hold(is_counted, "P27", || {
+                format!("{iteration} was measured {runs} times of {least} or {most}")
+            })?;
+        }
         hold(arithmetic.metric.as_ref().map(Decimal::text) == counts.map(Decimal::text), "I2", || {
             format!("{iteration} has {:?} and made {counts:?}", arithmetic.metric)
         })?;
