@@ -20,7 +20,8 @@ pub fn render(story: &Story) -> Option<String> {
     );
     let ablated = ablated(story);
     for (iteration, decision) in story.rows() {
-        let Some(lever) = story.lever_of(iteration).filter(|lever| lever.kind.as_move() != Move::Exploit) else {
+        let Some(lever) = story.lever_of(iteration).filter(|lever| lever.kind.as_move() != Move::Exploit)
+        else {
             continue;
         };
         let (strengths, weaknesses) = match decision.status {
@@ -62,9 +63,8 @@ fn learnt(iteration: &Iteration, sentence: &str) -> String {
 /// The approaches whose parts were taken away once: the swing or merge that was in force where a measured
 /// ablation began, found by going back over kept iterations.
 fn ablated(story: &Story) -> BTreeSet<IterationNumber> {
-    let is_ablation = |iteration: &Iteration| {
-        story.lever_of(iteration).is_some_and(|lever| lever.kind == Kind::Ablation)
-    };
+    let is_ablation =
+        |iteration: &Iteration| story.lever_of(iteration).is_some_and(|lever| lever.kind == Kind::Ablation);
     let measured = story.rows().filter(|(_, decision)| decision.status != Status::Crash);
     let ablations = measured.filter(|(iteration, _)| is_ablation(iteration));
     ablations.filter_map(|(iteration, _)| in_force(story, iteration)).collect()
@@ -98,7 +98,9 @@ mod tests {
         let mut story = crate::history::test_story();
         assert_eq!(render(&story), None, "only where moves are scheduled");
         story.bindings.windlass.move_scheduler = Some(MoveScheduler::default());
-        let rows = |story: &Story| render(story).expect("scheduled").lines().skip(6).map(str::to_owned).collect::<Vec<_>>();
+        let rows = |story: &Story| {
+            render(story).expect("scheduled").lines().skip(6).map(str::to_owned).collect::<Vec<_>>()
+        };
         assert_eq!(rows(&story), Vec::<String>::new(), "no swing yet");
         let lever = story.iterations[&IterationNumber(2)].lever.expect("a lever");
         let known = story.levers.get_mut(&lever).expect("known");
@@ -107,7 +109,10 @@ mod tests {
         known.lever.axes = vec!["family".to_owned(), "head".to_owned()];
         let shown = rows(&story);
         assert_eq!(shown.len(), 1, "{shown:?}");
-        assert!(shown[0].starts_with("| 2 | a \\| in a title | swing | family; head | 0.9025 | "), "{shown:?}");
+        assert!(
+            shown[0].starts_with("| 2 | a \\| in a title | swing | family; head | 0.9025 | "),
+            "{shown:?}"
+        );
         assert!(shown[0].ends_with("|  | n |"), "{shown:?}");
     }
 }

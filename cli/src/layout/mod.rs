@@ -1,10 +1,12 @@
 //! The user's copy (PROTOCOL, "Layout of the user's copy"): a projection of the ledger, which can be
 //! deleted and made again with the same bytes (P30). Never deletes anything, never reads it back.
 
+mod approaches;
 mod documents;
 mod files;
 mod iteration;
 
+pub use documents::yaml;
 pub use files::write_file;
 
 use crate::client::Client;

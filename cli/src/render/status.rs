@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use windlass_shared::attempt::Kind;
 use windlass_shared::bindings::Direction;
 use windlass_shared::conclusion::Status;
+use windlass_shared::decimal::Decimal;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::{Arithmetic, Body, PauseReason, Record};
 use windlass_shared::view::{
-    AttemptView, CampaignState, CampaignView, Counts, LeverState, LeverView, OpenIteration,
+    AttemptView, CampaignState, CampaignView, Counts, LeverState, LeverView, MovesView, OpenIteration,
 };
 
 /// Decisions on the page; `results` has them all.
@@ -36,6 +37,9 @@ pub fn page(
     page.line("created", &units::ago(view.created_wall_ms, now_ms));
     page.line("metric", &format!("{}, {}", neutral(&view.metric), super::chart::better(view.direction)));
     page.line("best", &best(view));
+    if view.priority != 0 {
+        page.line("priority", &format!("{}: before others that wait with less, 0 is usual", view.priority));
+    }
     let counts = &view.decided;
     let total = u64::from(counts.keep + counts.discard + counts.crash);
     page.line(
@@ -50,6 +54,12 @@ pub fn page(
         },
     );
     progress(&mut page, view, decided);
+    if let Some(floor) = &view.floor {
+        page.line("noise", &noise(floor, decided));
+    }
+    if let Some(moves) = &view.moves {
+        page.line("moves", &moves_line(moves));
+    }
     now(&mut page, view);
     if !view.recent.is_empty() {
         page.section("Decided");
@@ -80,6 +90,37 @@ fn best(view: &CampaignView) -> String {
     let record = view.record.as_ref().filter(|record| Some(*record) != best.metric.as_ref());
     let record = record.map_or(String::new(), |record| format!("; the record is {record}"));
     format!("{color}{metric}{color:#} in iteration {}: {}{record}", best.iteration, neutral(&best.title))
+}
+
+/// The floor, and which kept gains stand above it (P27).
+fn noise(floor: &Decimal, decided: &[Record]) -> String {
+    let gains = decided.iter().filter_map(|record| match &record.body {
+        Body::IterationDecided { iteration, status: Status::Keep, arithmetic, .. } => {
+            Some((*iteration, arithmetic.noise.as_ref()?.is_above?))
+        }
+        _ => None,
+    });
+    let (mut above, mut below) = (Vec::new(), Vec::new());
+    for (iteration, is_above) in gains {
+        if is_above { &mut above } else { &mut below }.push(iteration.to_string());
+    }
+    let mut text = format!("the floor is {floor}");
+    for (words, iterations) in [("above it", above), ("below it", below)] {
+        if !iterations.is_empty() {
+            text.push_str(&format!("; kept gains {words}: {}", iterations.join(", ")));
+        }
+    }
+    text
+}
+
+/// What was pulled, and what may be (P11).
+fn moves_line(moves: &MovesView) -> String {
+    let MovesView { swings, swing_budget, exploits_in_a_row, stagnation_limit, allowed } = moves;
+    format!(
+        "{swings} of the first {swing_budget} swings pulled, {exploits_in_a_row} of {stagnation_limit} exploits \
+         in a row; next: {}",
+        neutral(&allowed.join(" or "))
+    )
 }
 
 /// The staircase and the tests, where there is more than one.

@@ -58,6 +58,7 @@ impl Context<'_> {
         let Some(metric) = metric else {
             let reason = match (&open.run, &open.last_infrastructure) {
                 (Some(run), _) if !open.is_out_of_tries() => run.failure(),
+                (_, Some(detail)) if open.setup_failed => detail.trim_start_matches("infra: ").to_owned(),
                 (_, Some(detail)) => format!("infrastructure: {detail}"),
                 (_, None) => "no run".to_owned(),
             };
@@ -106,7 +107,8 @@ impl Context<'_> {
         if !open.is_out_of_tries() {
             return Vec::new();
         }
-        let mut records = vec![Body::LeverHeld { lever, reason: HoldReason::Infrastructure }];
+        let reason = if open.setup_failed { HoldReason::SetupFailed } else { HoldReason::Infrastructure };
+        let mut records = vec![Body::LeverHeld { lever, reason }];
         if self.campaign.held_in_a_row + 1 >= 2 && is_active {
             records.push(pause(PauseReason::Infrastructure));
         }

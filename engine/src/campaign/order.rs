@@ -16,7 +16,9 @@ impl Context<'_> {
     pub(super) fn lease(&self, open: &Iteration, kind: Kind) -> Due {
         let campaign = self.campaign;
         if let Some(seconds) = self.soft.backoff_left(&campaign.id, open.number) {
-            return Due::Device(format!("the machinery failed; the next try is in {seconds} s"));
+            let what = open.last_infrastructure.as_deref().filter(|_| open.setup_failed);
+            let what = what.map_or("the machinery failed", |detail| detail.trim_start_matches("infra: "));
+            return Due::Device(format!("{what}; the next try is in {seconds} s"));
         }
         let ask = self.ask(open, kind);
         match placement::place(&ask, &self.scene()) {
