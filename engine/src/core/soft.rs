@@ -264,8 +264,8 @@ impl Soft {
         self.gathering.remove(&key);
         self.resting.insert(key.clone());
         self.timers.insert((now_ms + RETRY_AFTER_GATHER_FAILED_MS, Timer::Gather(key)));
-        // What else has changed meanwhile is still to be looked at.
-        if !self.dirty.contains(&rank(campaign)) {
+        // What else has changed meanwhile is still to be looked at, and another lane may stand in line.
+        if !self.dirty.contains(&rank(campaign)) && !self.waiting.contains(&campaign.id) {
             self.wait(campaign, BTreeSet::new());
         }
     }

@@ -50,6 +50,11 @@ impl Waiting {
         Some(rank)
     }
 
+    /// Whether it waits, in line or not.
+    pub fn contains(&self, campaign: &CampaignId) -> bool {
+        self.places.contains_key(campaign)
+    }
+
     /// Takes the first of each line out, and those of `also` that stand in one.
     pub fn wake<'a>(&mut self, also: impl Iterator<Item = &'a CampaignId>) -> Vec<Rank> {
         let firsts = self.lines.values().filter_map(BTreeSet::first);

@@ -59,6 +59,21 @@ fn fix(trigger: FixTrigger) -> CarriedFix {
 }
 
 #[test]
+fn p11_only_a_merge_names_parents_two_at_least_and_axes_are_slugs() {
+    use windlass_shared::id::IterationNumber;
+    let joins = |lever: &mut Lever, kind, parents: &[u32]| {
+        lever.kind = kind;
+        lever.parents = parents.iter().map(|number| IterationNumber(*number)).collect();
+    };
+    assert_eq!(outcome(|lever| joins(lever, Kind::Merge, &[1, 2])), Ok(()));
+    assert_eq!(outcome(|lever| lever.axes = vec!["family".to_owned()]), Ok(()));
+    check("P11", "parents", |lever| joins(lever, Kind::Merge, &[1]));
+    check("P11", "parents", |lever| joins(lever, Kind::Merge, &[2, 2]));
+    check("P11", "parents", |lever| joins(lever, Kind::Swing, &[1, 2]));
+    check("P11", "axes[0]", |lever| lever.axes = vec!["Two Words".to_owned()]);
+}
+
+#[test]
 fn p5_a_lever_of_its_form_is_taken() {
     assert_eq!(outcome(|_| {}), Ok(()));
     assert_eq!(outcome(|lever| lever.files = vec![path("src/a.py"), path("train.py")]), Ok(()));

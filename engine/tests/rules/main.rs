@@ -8,6 +8,8 @@ mod explain;
 mod harness;
 mod lanes;
 mod memory;
+mod moves;
+mod noise;
 mod queue;
 mod runs;
 mod sessions;
