@@ -33,6 +33,7 @@ struct Written {
     tree: Option<String>,
     anchor: Option<Anchor>,
     prediction: String,
+    instrumentation: Option<String>,
     #[serde(default)]
     fixes: Vec<WrittenFix>,
     literature: Option<String>,
@@ -80,6 +81,10 @@ pub fn read(path: &Path) -> Result<LeverFile, Error> {
         .iter()
         .map(|fix| carried_fix(path, &text, fix, &mut blobs))
         .collect::<Result<_, _>>()?;
+    let instrumentation = match &written.instrumentation {
+        Some(patch) => Some(blobs.hold(read_part(path, &text, "instrumentation", patch)?)),
+        None => None,
+    };
     resolve_scripts(path, &text, "analysis", &mut written.analysis, &mut blobs)?;
     let lever = Lever {
         title: written.title,
@@ -88,6 +93,7 @@ pub fn read(path: &Path) -> Result<LeverFile, Error> {
         change,
         anchor: written.anchor,
         prediction: written.prediction,
+        instrumentation,
         fixes,
         literature: written.literature,
         architecture: written.architecture,

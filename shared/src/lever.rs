@@ -256,6 +256,9 @@ pub struct Lever {
     pub anchor: Option<Anchor>,
     /// What the researcher expects.
     pub prediction: String,
+    /// A unified diff on top of the change that only logs: neither a second lever nor counted in lines (P26).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instrumentation: Option<Digest>,
     /// Fixes tried in order when their trigger is met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixes: Vec<CarriedFix>,

@@ -14,6 +14,7 @@ use crate::path::TreePath;
 use crate::plan::Deliverable;
 use crate::reference::Evidence;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One row of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +116,53 @@ pub enum RetireReason {
     },
 }
 
+/// Where two changes conflict (P8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clash {
+    /// The file.
+    pub file: TreePath,
+    /// First and last line of the best's text that meets the lever's, from 1; none where the file as a whole
+    /// conflicts (a deletion, a binary content, a mode). An empty stretch ends before it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_lines: Option<(u64, u64)>,
+    /// The same of the lever's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lever_lines: Option<(u64, u64)>,
+}
+
+impl Clash {
+    /// Files that conflict, each with its lines where they are known.
+    pub fn tell(files: &[TreePath], clashes: &[Self]) -> String {
+        let of = |file: &TreePath| {
+            let clash = clashes.iter().find(|clash| clash.file == *file);
+            clash.map_or_else(|| file.to_string(), ToString::to_string)
+        };
+        files.iter().map(of).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl From<TreePath> for Clash {
+    fn from(file: TreePath) -> Self {
+        Self { file, best_lines: None, lever_lines: None }
+    }
+}
+
+impl fmt::Display for Clash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = |(first, last): (u64, u64)| match last.checked_sub(first) {
+            None => format!("nothing before line {first}"),
+            Some(0) => format!("line {first}"),
+            Some(_) => format!("lines {first} to {last}"),
+        };
+        match (self.best_lines, self.lever_lines) {
+            (Some(best), Some(lever)) => {
+                write!(f, "{} ({} of the best against {} of the lever)", self.file, lines(best), lines(lever))
+            }
+            _ => write!(f, "{}", self.file),
+        }
+    }
+}
+
 /// Why a lever stands still in the queue, blocking nobody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -123,6 +171,9 @@ pub enum HoldReason {
     NeedsRebase {
         /// The files.
         files: Vec<TreePath>,
+        /// The first conflict of each file; none in a ledger of an older version.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        clashes: Vec<Clash>,
     },
     /// No dimension of its plan is new and the catalogue is used up (P13).
     NeedsPlan,

@@ -246,6 +246,7 @@ fn lever(name: &str) -> Lever {
         fixes: Vec::new(),
         literature: None,
         architecture: Some("mlp".to_owned()),
+        instrumentation: None,
         parents: Vec::new(),
         axes: Vec::new(),
         changed_assumption: None,

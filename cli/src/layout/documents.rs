@@ -27,6 +27,8 @@ struct LeverDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     anchor: Option<&'a Anchor>,
     prediction: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instrumentation: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fixes: Vec<BTreeMap<&'static str, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +81,7 @@ pub fn lever(lever: &Lever, scripts: &ScriptNames) -> Result<String, Error> {
         patch: "change.patch",
         anchor: lever.anchor.as_ref(),
         prediction: &lever.prediction,
+        instrumentation: lever.instrumentation.map(|_| INSTRUMENTATION),
         fixes: fixes.collect(),
         literature: lever.literature.as_deref(),
         architecture: lever.architecture.as_deref(),
@@ -88,6 +91,9 @@ pub fn lever(lever: &Lever, scripts: &ScriptNames) -> Result<String, Error> {
         analysis: analysis.collect(),
     })
 }
+
+/// The file of a lever's separate instrumentation.
+pub const INSTRUMENTATION: &str = "instrumentation.patch";
 
 /// The file of a carried fix, by its index.
 pub fn fix_name(index: usize) -> String {

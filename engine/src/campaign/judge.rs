@@ -5,6 +5,7 @@ use super::iteration::Iteration;
 use super::overtaken::Verdict;
 use super::step::{CANCELLED, Context, Due, UNANALYSED};
 use windlass_shared::conclusion::Status;
+use windlass_shared::decimal::Decimal;
 use windlass_shared::record::{Arithmetic, Body, HoldReason, PauseReason};
 use windlass_shared::view::CampaignState;
 
@@ -66,6 +67,8 @@ impl Context<'_> {
                 if reason.starts_with("no metric") { reason.clone() } else { format!("no metric: {reason}") };
             return Verdict::new(Status::Crash, &reason, without_metric(open, sentence));
         };
+        let mean = Decimal::mean(&open.replicates).filter(|_| open.replicates.len() > 1);
+        let metric = mean.as_ref().unwrap_or(metric);
         if let Some(absent) = open.missing().next() {
             let problem = open.analysis_problem.clone();
             let problem = problem.unwrap_or_else(|| format!("results/{} is not there", absent.output));

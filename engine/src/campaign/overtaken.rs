@@ -7,8 +7,7 @@ use super::step::{Context, SUPERSEDED};
 use crate::gate::facts::{Merged, Wanted};
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::{IterationNumber, LeverNumber};
-use windlass_shared::path::TreePath;
-use windlass_shared::record::{Arithmetic, Body};
+use windlass_shared::record::{Arithmetic, Body, Clash};
 
 /// A decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +48,7 @@ impl Context<'_> {
             return Err(Box::new(Wanted::Pull(Box::new(wanted))));
         };
         match &facts.merged {
-            Merged::Conflict(files) => Ok(kept_instead(own, open, best.iteration, files)),
+            Merged::Conflict(clashes) => Ok(kept_instead(own, open, best.iteration, clashes)),
             Merged::Clean { .. } | Merged::Refused(_) => Ok(superseded(own, *by)),
         }
     }
@@ -85,9 +84,9 @@ fn superseded(own: Verdict, by: IterationNumber) -> Verdict {
     Verdict::new(Status::Discard, SUPERSEDED, arithmetic)
 }
 
-fn kept_instead(own: Verdict, open: &Iteration, best: IterationNumber, files: &[TreePath]) -> Verdict {
+fn kept_instead(own: Verdict, open: &Iteration, best: IterationNumber, clashes: &[Clash]) -> Verdict {
     let sum = without_status(&own.arithmetic.sentence);
-    let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
+    let files: Vec<&str> = clashes.iter().map(|clash| clash.file.as_str()).collect();
     let sentence =
         format!("{sum}, better than iteration {best} and in conflict with it in {}: keep", files.join(", "));
     let arithmetic = Arithmetic { sentence, ..own.arithmetic };

@@ -10,7 +10,7 @@ use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{AttemptId, IterationNumber};
 use windlass_shared::lever::Pin;
 use windlass_shared::plan::Deliverable;
-use windlass_shared::record::{Body, HoldReason, RetireReason};
+use windlass_shared::record::{Body, Clash, HoldReason, RetireReason};
 
 /// What became of a lever's turn.
 pub(super) enum Turn {
@@ -43,6 +43,7 @@ impl Campaign {
             best: self.best.as_ref().map(|best| best.iteration),
             base: entry.base,
             changed: entry.changed,
+            instrumentation: entry.document.instrumentation,
             files: entry.document.files.clone(),
             anchor: entry.document.anchor.clone(),
             editable: self.bindings.editable_files.clone(),
@@ -68,12 +69,9 @@ impl Campaign {
                 Body::LeverRetired { reason: RetireReason::Stale { rule, detail }, .. } => {
                     ("P7", format!("at its turn it is retired by {rule}: {detail}"))
                 }
-                Body::LeverHeld { reason: HoldReason::NeedsRebase { files }, .. } => {
-                    let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
-                    (
-                        "P8",
-                        format!("at its turn it is held: it conflicts with the best in {}", files.join(", ")),
-                    )
+                Body::LeverHeld { reason: HoldReason::NeedsRebase { files, clashes }, .. } => {
+                    let files = Clash::tell(&files, &clashes);
+                    ("P8", format!("at its turn it is held: it conflicts with the best in {files}"))
                 }
                 _ => ("P13", "at its turn it is held: nothing of its plan is new".to_owned()),
             },
@@ -84,7 +82,11 @@ impl Campaign {
     pub(super) fn turn(&self, entry: &LeverEntry, facts: &PullFacts) -> Turn {
         let held = |reason| Turn::Record(Box::new(Body::LeverHeld { lever: entry.number, reason }));
         let (tree, net_lines, diff) = match &facts.merged {
-            Merged::Conflict(files) => return held(HoldReason::NeedsRebase { files: files.clone() }),
+            Merged::Conflict(clashes) => {
+                let files = clashes.iter().map(|clash| clash.file.clone()).collect();
+                let clashes = clashes.iter().filter(|clash| clash.best_lines.is_some()).cloned().collect();
+                return held(HoldReason::NeedsRebase { files, clashes });
+            }
             Merged::Refused(refusal) => {
                 let rule = refusal.rule().unwrap_or("P2");
                 return stale(entry, rule, format!("on the present best {refusal}"));

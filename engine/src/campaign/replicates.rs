@@ -26,10 +26,9 @@ impl Context<'_> {
         }
     }
 
-    /// The decision of a measured iteration: by its one run, or by the mean over its replicates.
-    pub(super) fn decide_measured(&self, open: &Iteration, printed: &Decimal) -> Decided {
-        let mean = Decimal::mean(&open.replicates).filter(|_| open.replicates.len() > 1);
-        let mut decided = self.decide_by(open, mean.as_ref().unwrap_or(printed));
+    /// The decision of a measured iteration by its metric: of its one run, or the mean over its replicates.
+    pub(super) fn decide_measured(&self, open: &Iteration, metric: &Decimal) -> Decided {
+        let mut decided = self.decide_by(open, metric);
         if self.campaign.bindings.windlass.noise.is_none() {
             return decided;
         }

@@ -255,7 +255,7 @@ impl Context<'_> {
                 patch: carried.patch,
                 tree: open.tree,
                 written_on: entry.changed,
-                parent: open.parent_tree,
+                net_lines: open.net_lines,
                 editable: campaign.bindings.editable_files.clone(),
             })
         });

@@ -150,8 +150,8 @@ pub(super) fn retry(
     let tree = match facts.merged {
         Merged::Clean { tree, .. } => tree,
         Merged::Refused(refusal) => return Err(refusal),
-        Merged::Conflict(files) => {
-            let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
+        Merged::Conflict(clashes) => {
+            let files: Vec<String> = clashes.iter().map(ToString::to_string).collect();
             return Err(Refusal::Settled {
                 rule: "P8",
                 what: format!("lever {lever}"),

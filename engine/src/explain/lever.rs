@@ -6,7 +6,7 @@ use crate::core::Core;
 use crate::gate::facts::Look;
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::{IterationNumber, LeverNumber};
-use windlass_shared::record::{HoldReason, RetireReason};
+use windlass_shared::record::{Clash, HoldReason, RetireReason};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::view::{CampaignState, Explanation, LeverState};
 
@@ -124,9 +124,9 @@ fn tell_turn(campaign: &Campaign, number: LeverNumber, answer: &mut Answer) {
 
 fn tell_held(reason: &HoldReason, answer: &mut Answer) {
     match reason {
-        HoldReason::NeedsRebase { files } => {
-            let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
-            answer.rule("P8", format!("it is held: its change conflicts with the best in {}; write it against the best's files and add it anew", files.join(", ")))
+        HoldReason::NeedsRebase { files, clashes } => {
+            let files = Clash::tell(files, clashes);
+            answer.rule("P8", format!("it is held: its change conflicts with the best in {files}; write it against the best's files and add it anew"))
         }
         HoldReason::NeedsPlan => answer.rule("P13", "it is held: its plan measures nothing new and `diagnostics` is used up; add it anew with a new dimension"),
         HoldReason::Infrastructure => answer.rule("P20", "it is held and not blamed: the machinery failed it three times; `windlass lever retry C L` puts it in line again"),

@@ -32,6 +32,7 @@ fn lever() -> Lever {
         fixes: vec![],
         literature: None,
         architecture: Some("mlp".to_owned()),
+        instrumentation: None,
         parents: Vec::new(),
         axes: Vec::new(),
         changed_assumption: None,

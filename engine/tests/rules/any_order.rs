@@ -183,7 +183,7 @@ fn perform(world: &mut World, deed: Deed, sent: &mut Vec<Report>) {
         }
         Deed::Propose(which) => drop(world.propose(a_lever(which))),
         Deed::Conflict(lever) => {
-            let conflict = Merged::Conflict(vec![path("train.py")]);
+            let conflict = Merged::Conflict(vec![path("train.py").into()]);
             world.merges.insert(LeverNumber(lever.into()), conflict);
         }
         Deed::Missing(lever) => drop(world.looks.insert(LeverNumber(lever.into()), Look::FileMissing)),

@@ -118,7 +118,7 @@ fn p26_p31_a_simplification_within_the_tolerance_moves_the_best_and_not_the_reco
 #[test]
 fn only_a_lever_that_waits_can_be_retired() {
     let mut world = World::based(&json!({}));
-    world.merges.insert(LeverNumber(3), Merged::Conflict(vec![path("train.py")]));
+    world.merges.insert(LeverNumber(3), Merged::Conflict(vec![path("train.py").into()]));
     for name in ["a", "b", "c", "d"] {
         world.propose(lever(name)).expect("queued");
     }

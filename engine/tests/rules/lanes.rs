@@ -130,7 +130,7 @@ fn p25_p39_a_sibling_that_does_not_beat_its_own_parent_is_what_it_is() {
 #[test]
 fn p39_in_conflict_the_better_metric_is_kept_and_the_other_lever_goes_to_the_front() {
     let mut world = with(&json!({"lanes": 2}), &["a", "b", "c", "d"]);
-    let conflict = Merged::Conflict(vec![path("train.py")]);
+    let conflict = Merged::Conflict(vec![path("train.py").into()]);
     world.merges.insert(LeverNumber(2), conflict);
     world.finish_of(2, "0.6");
     assert_eq!(open(&world), [(3, 2), (4, 3)]);
@@ -153,18 +153,18 @@ fn p39_in_conflict_the_better_metric_is_kept_and_the_other_lever_goes_to_the_fro
 #[test]
 fn p39_in_conflict_the_worse_metric_is_superseded_and_then_waits_for_its_researcher() {
     let mut world = with(&json!({"lanes": 2}), &["a", "b"]);
-    world.merges.insert(LeverNumber(2), Merged::Conflict(vec![path("train.py")]));
+    world.merges.insert(LeverNumber(2), Merged::Conflict(vec![path("train.py").into()]));
     world.finish_of(2, "0.6");
     world.finish_of(3, "0.55");
     assert_eq!(world.decisions()[2], (3, Status::Discard, "superseded".to_owned()));
-    let reason = HoldReason::NeedsRebase { files: vec![path("train.py")] };
+    let reason = HoldReason::NeedsRebase { files: vec![path("train.py")], clashes: Vec::new() };
     assert_eq!(world.lever_state(LeverNumber(2)), LeverState::Held { reason });
 }
 
 #[test]
 fn p39_all_that_was_kept_meanwhile_goes_to_the_front_in_its_order() {
     let mut world = with(&json!({"lanes": 2}), &["slow", "a", "b"]);
-    world.merges.insert(LeverNumber(1), Merged::Conflict(vec![path("train.py")]));
+    world.merges.insert(LeverNumber(1), Merged::Conflict(vec![path("train.py").into()]));
     world.finish_of(3, "0.6");
     world.finish_of(4, "0.7");
     assert_eq!((best(&world), open(&world)), (4, vec![(2, 1)]));
@@ -276,7 +276,7 @@ fn p32_p39_a_limit_of_iterations_counts_those_that_are_open() {
 #[test]
 fn p39_a_restart_between_two_decisions_loses_nothing() {
     let mut world = with(&json!({"lanes": 2}), &["a", "b", "c"]);
-    world.merges.insert(LeverNumber(2), Merged::Conflict(vec![path("train.py")]));
+    world.merges.insert(LeverNumber(2), Merged::Conflict(vec![path("train.py").into()]));
     world.finish_of(2, "0.6");
     world.restart();
     world.all_report();

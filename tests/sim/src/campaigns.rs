@@ -89,6 +89,7 @@ pub(crate) fn lever(random: &mut Random, title: String) -> Lever {
         fixes: fixes(random),
         literature: None,
         architecture: None,
+        instrumentation: None,
         parents: Vec::new(),
         axes: Vec::new(),
         changed_assumption: random.chance(200).then(|| "more data".to_owned()),
