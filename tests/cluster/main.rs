@@ -17,6 +17,7 @@ mod gate;
 mod interrupt;
 mod lost;
 mod outage;
+mod research;
 mod restore;
 mod steer;
 mod worker;

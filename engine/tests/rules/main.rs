@@ -12,6 +12,7 @@ mod moves;
 mod noise;
 mod queue;
 mod runs;
+mod score;
 mod sessions;
 mod setup;
 mod steer;

@@ -53,6 +53,16 @@ impl Bindings {
                 );
             }
         }
+        if self.windlass.score.as_ref().is_some_and(|score| score.run.trim().is_empty()) {
+            return wrong("windlass.score.run", "give the command that prints the metric");
+        }
+        let artifact = self.windlass.score.as_ref().map(|score| globset::Glob::new(score.artifact.as_str()));
+        if artifact.is_some_and(|glob| glob.is_err()) {
+            return wrong(
+                "windlass.score.artifact",
+                "give it a name without brackets and braces that do not close",
+            );
+        }
         if self.windlass.move_scheduler.as_ref().is_some_and(|moves| moves.stagnation_limit == 0) {
             return wrong("windlass.move_scheduler.stagnation_limit", "at least 1");
         }
@@ -125,7 +135,7 @@ impl Bindings {
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
         let w = &self.windlass;
-        let given: [(&'static str, bool); 8] = [
+        let given: [(&'static str, bool); 7] = [
             ("gate: epochs", self.gate == GateKind::Epochs),
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
@@ -133,7 +143,6 @@ impl Bindings {
             ("windlass.overrun: measure", w.overrun.mode == Overrun::Measure),
             ("windlass.weight other than 1", w.weight != 1),
             ("windlass.epochs", w.epochs.is_some()),
-            ("windlass.score", w.score.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(Refusal::Unsupported { key }),
@@ -144,11 +153,9 @@ impl Bindings {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Score;
     use super::*;
     use crate::decimal::Decimal;
     use crate::machine::Data;
-    use crate::path::TreePath;
 
     fn minimal() -> Bindings {
         serde_json::from_str(
@@ -181,9 +188,8 @@ mod tests {
     #[test]
     fn what_is_not_run_yet_is_refused_by_name_never_ignored() {
         let mut bindings = minimal();
-        let artifact = TreePath::parse("preds.csv").expect("a path");
-        bindings.windlass.score = Some(Score { run: "python3 score.py".to_owned(), artifact });
-        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "windlass.score" }));
+        bindings.literature = Dial::On;
+        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "literature: on" }));
         let mut bindings = minimal();
         bindings.gate = GateKind::Epochs;
         assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "gate: epochs" }));
