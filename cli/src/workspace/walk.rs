@@ -119,7 +119,7 @@ impl Found {
             return Ok(Node::Link { target: target.to_owned() });
         }
         if kind.is_file() {
-            let bytes = entry.metadata().map_err(|error| unreadable(error.into()))?.len();
+            let bytes = std::fs::symlink_metadata(entry.path()).map_err(unreadable)?.len();
             if bytes > FILE_MAX_BYTES {
                 let (size, most) = (Size { bytes }, Size { bytes: FILE_MAX_BYTES });
                 let problem =

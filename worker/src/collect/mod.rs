@@ -15,7 +15,7 @@ use crate::shim::{self, Exit};
 use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
 use crate::telemetry::{Summary, gpus};
-use crate::workspace::{Below, Gathered, artifacts, frozen_touched, gather, read_back};
+use crate::workspace::{Below, artifacts, frozen_touched, gather, read_back};
 use rustix::io::Errno;
 use std::sync::Arc;
 use windlass_engine::attempt::{ExitRecord, classify};
