@@ -211,7 +211,7 @@ pub struct Arithmetic {
     pub net_lines: i64,
     /// Its replicates and the noise floor, where replicates are asked for (P27).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub noise: Option<Noise>,
+    pub noise: Option<Box<Noise>>,
     /// The sum as a sentence: `0.9712 > 0.9701 by 0.0011, +3 lines: keep`.
     pub sentence: String,
 }

@@ -204,6 +204,7 @@ pub(crate) mod tests {
             setup: None,
             secrets: Vec::new(),
             artifacts: Vec::new(),
+            seed: None,
             score_artifact: None,
             run_artifacts: None,
         }

@@ -90,7 +90,7 @@ fn with_noise(arithmetic: Arithmetic, noise: Noise, status: Status) -> Arithmeti
         let stands = if is_above { "above" } else { "below" };
         sentence.push_str(&format!("; {stands} {threshold}, the noise floor times sigmas"));
     }
-    Arithmetic { sentence, noise: Some(noise), ..arithmetic }
+    Arithmetic { sentence, noise: Some(Box::new(noise)), ..arithmetic }
 }
 
 fn zero() -> Decimal {

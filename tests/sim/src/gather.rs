@@ -128,7 +128,7 @@ pub(crate) fn merged(
     match random.below(20) {
         0..2 => conflict(),
         // Every fourth history is full of changes that interfere (P39).
-        3..12 if seed % 4 == 0 => conflict(),
+        3..12 if seed.is_multiple_of(4) => conflict(),
         2 => Merged::Refused(Refusal::NoChange),
         3..9 if Ambush::of(seed).is_for("lever_held") => conflict(),
         _ => Merged::Clean {

@@ -203,6 +203,8 @@ pub fn order(
     files: &[(&str, &str, bool)],
 ) -> Order {
     Order {
+        seed: None,
+        score_artifact: None,
         key: key(name),
         kind: Kind::Run,
         tree: coordinator.tree(files),
