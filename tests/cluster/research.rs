@@ -72,10 +72,14 @@ fn the_scorer_prints_the_metric_from_what_the_run_made() {
     let score = ". ./params.sh\necho \"frozen $VALUE\"\necho \"val: $(cat made.txt)\"\n";
     std::fs::write(project.join("score.sh"), score).expect("written");
     Project::lever(&project, "a", "0.75");
-    Project::lever(&project, "b", "0.9");
     let _coordinator = fleet.coordinator();
     let _worker = fleet.worker("one");
     let campaign = fleet.submit(&project, true);
+    fleet.wait_decided(&campaign, 2);
+    // Written against the new best, so that it fits.
+    Project::lever(&project, "b", "0.9");
+    let lever = project.join("levers/b.yaml");
+    fleet.ok(&["lever", "add", &campaign, lever.to_str().expect("UTF-8")]);
     fleet.wait_decided(&campaign, 3);
     let decided = fleet.decided(&campaign);
     assert_eq!(decided[0], (1, "keep".to_owned(), "0.5".to_owned()));
