@@ -193,6 +193,13 @@ impl Fleet {
         verified["records"].as_u64().expect("a number of records")
     }
 
+    /// What `ledger export` prints, a document for each line.
+    pub fn exported(&self, args: &[&str]) -> Vec<Value> {
+        let text = self.ok(&[&["ledger", "export"], args].concat());
+        let read = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+        text.lines().map(read).collect()
+    }
+
     /// Processes of this fleet that run campaign code or hold it: shims and what is below them.
     pub fn processes(&self) -> Vec<(u32, String)> {
         let mark = self.dir.path().to_str().expect("a UTF-8 path").to_owned();

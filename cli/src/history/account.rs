@@ -1,7 +1,7 @@
 //! One iteration as a document: what `show --output json` tells beside the records.
 
 use super::gates::{Gate, gates};
-use super::story::{Attempt, Iteration, Story};
+use super::story::{Attempt, Iteration, Removed, Story};
 use serde::Serialize;
 use windlass_shared::attempt::Reading;
 use windlass_shared::conclusion::{Conclusion, Verdict};
@@ -31,6 +31,7 @@ pub struct Account<'a> {
     conclusion: Option<Learnt<'a>>,
     decision: Option<Decided<'a>>,
     results: &'a [String],
+    removed: &'a [Removed],
 }
 
 #[derive(Debug, Serialize)]
@@ -138,6 +139,7 @@ impl<'a> Account<'a> {
             }),
             decision: decided(iteration),
             results,
+            removed: &iteration.removed,
         }
     }
 }

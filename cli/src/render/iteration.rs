@@ -48,6 +48,12 @@ pub fn page(story: &Story, iteration: &Iteration, evidence: &[String], now_ms: i
         page.section("Evidence that an anchor can cite");
         page.sentence(&neutral(&evidence_line(story, iteration, evidence)));
     }
+    if !iteration.removed.is_empty() {
+        page.section("Evidence that is gone");
+        for removed in &iteration.removed {
+            page.sentence(&super::files::removed(removed));
+        }
+    }
     page.finish()
 }
 

@@ -61,6 +61,28 @@ pub fn lay_out(cache: &Cache, tree: &Manifest, root: &Path, access: Access<'_>) 
     Ok(())
 }
 
+/// Lays files over what is there, each in place of what stands at its path.
+pub fn lay_over(cache: &Cache, files: &Manifest, root: &Path) -> Result<(), Error> {
+    for (path, node) in &files.entries {
+        let to = root.join(path.as_str());
+        let folder = to.parent().unwrap_or(root);
+        fs::create_dir_all(folder).map_err(Error::file("create", folder))?;
+        let removed = match fs::symlink_metadata(&to) {
+            Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(&to),
+            Ok(_) => fs::remove_file(&to),
+            Err(_) => Ok(()),
+        };
+        removed.map_err(Error::file("replace", &to))?;
+        match node {
+            Node::File { digest, executable } => {
+                cache.place(digest, &to, if *executable { 0o755 } else { 0o644 })?;
+            }
+            Node::Link { target } => symlink(target, &to).map_err(Error::file("link", &to))?,
+        }
+    }
+    Ok(())
+}
+
 /// Why a folder of a tree could not be made.
 fn unlaid(folder: &str, path: &Path, source: io::Error) -> Error {
     match source.kind() {

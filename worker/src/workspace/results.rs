@@ -11,9 +11,9 @@ use windlass_shared::path::TreePath;
 use windlass_shared::tree::{Manifest, Node};
 
 /// Files of one results folder: an analysis writes dozens.
-const FILES_MAX: usize = 10_000;
+pub(super) const FILES_MAX: usize = 10_000;
 /// Bytes of one results folder, 4 GiB: plots and tables, not checkpoints of every epoch.
-const TOTAL_MAX_BYTES: u64 = 4 << 30;
+pub(super) const TOTAL_MAX_BYTES: u64 = 4 << 30;
 /// How deep folders may lie.
 const DEPTH_MAX: usize = 32;
 
@@ -44,7 +44,7 @@ impl Gathered {
         said
     }
 
-    fn skip(&mut self, reason: String) {
+    pub(super) fn skip(&mut self, reason: String) {
         self.skipped_count += 1;
         if self.skipped.len() < SKIPPED_MAX {
             self.skipped.push(reason);

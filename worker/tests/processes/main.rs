@@ -3,6 +3,8 @@
 
 mod coordinator;
 mod ending;
+mod environment;
+mod given;
 mod gpu;
 mod harm;
 mod isolation;
@@ -12,6 +14,7 @@ mod outage;
 mod shim;
 mod spool;
 mod support;
+mod work_folder;
 mod worker;
 
 use std::panic::catch_unwind;
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         outage::TESTS,
     ]
     .concat();
+    let together = [together, [environment::TESTS, given::TESTS, work_folder::TESTS].concat()].concat();
     // Storms of processes use up the machine's numbers: who is looked for by number must not be there.
     let alone = [kills::TESTS, harm::ALONE, ending::STORMS].concat();
     let mut failed = Vec::new();
