@@ -117,6 +117,10 @@ pub fn beside(path: &Path, name: &str) -> PathBuf {
 }
 
 #[cfg(test)]
+#[path = "bindings_tests.rs"]
+mod bindings_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -148,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_this_version_does_not_run_is_refused_at_its_place() {
-        let (_dir, read) = with(&GOOD.replace("gate: time", "gate: epochs"));
+        let (_dir, read) = with(&GOOD.replace("gate: time\nbudget: 0.2", "gate: epochs\nbudget: 5"));
         let report = read.expect_err("refused").to_report();
         assert!(
             report.message.contains("loop.run.yaml:5:1: `gate: epochs` is not run"),
