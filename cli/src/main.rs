@@ -20,6 +20,7 @@ mod nearest;
 mod notice;
 mod process;
 mod render;
+mod resolved;
 mod results_tsv;
 mod session;
 mod tree_diff;

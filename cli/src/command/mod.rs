@@ -11,6 +11,7 @@ pub mod device;
 pub mod diff;
 pub mod doctor;
 pub mod drain;
+mod dry_run;
 pub mod explain;
 pub mod files;
 pub mod gc;
