@@ -24,6 +24,9 @@ pub enum Error {
     /// A campaign or lever file that cannot be read.
     #[error("{0}")]
     Document(Box<Problem>),
+    /// Bindings that could not be inferred.
+    #[error("{0}")]
+    Infer(crate::infer::Problem),
     /// Nobody listens in the data folder.
     #[error("no coordinator is running in {}", data_dir.display())]
     NoCoordinator {
@@ -290,7 +293,9 @@ impl Error {
             Self::Interrupted { .. } => return 130,
             Self::ChildSaid { code, .. } => return *code,
             Self::Refused(refusal) => refusal.exit_code(),
-            Self::Document(_) | Self::Address { .. } | Self::BeyondThisMachine { .. } => Code::Usage,
+            Self::Infer(_) | Self::Document(_) | Self::Address { .. } | Self::BeyondThisMachine { .. } => {
+                Code::Usage
+            }
             Self::NoCoordinator { .. } | Self::Unreachable { .. } | Self::Changed { .. } => Code::Unavailable,
             Self::NoIteration { .. } | Self::NoFile { .. } | Self::NothingKept { .. } => Code::NotFound,
             Self::Exists { .. } | Self::NoText { .. } | Self::TooLarge { .. } => Code::Usage,
@@ -312,6 +317,7 @@ impl Error {
             Self::Refused(refusal) => refusal.reason(),
             Self::Received(received) => return received.reason.clone(),
             Self::Document(_) => "FILE",
+            Self::Infer(_) => "NOT_INFERRED",
             Self::NoCoordinator { .. } | Self::Unreachable { .. } => "NO_COORDINATOR",
             Self::Address { .. } | Self::BeyondThisMachine { .. } => "ADDRESS",
             Self::Token { .. } => "TOKEN",
@@ -359,6 +365,7 @@ impl Error {
                     .then(|| "try again; `windlass status` shows when the coordinator is back".to_owned())
             }),
             Self::Document(problem) => problem.remedy(),
+            Self::Infer(problem) => Some(problem.remedy()),
             Self::NoCoordinator { data_dir } => Some(format!("windlass up --data-dir {}", quote(data_dir))),
             Self::Unreachable { .. } => Some("start it there, or correct --coordinator".to_owned()),
             Self::Address { .. } | Self::BeyondThisMachine { .. } => {

@@ -13,6 +13,7 @@ mod example;
 mod extract;
 mod follow;
 mod history;
+mod infer;
 mod layout;
 mod lever_file;
 mod listing;

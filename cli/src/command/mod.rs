@@ -16,6 +16,7 @@ pub mod explain;
 pub mod files;
 pub mod gc;
 pub mod get;
+pub mod init;
 pub mod ledger;
 pub mod lever;
 pub mod logs;
@@ -54,6 +55,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Up(args) => Box::pin(up::run(args, session)).await,
         Command::Coordinator(args) => Box::pin(coordinator::run(args, session)).await,
         Command::Worker(args) => Box::pin(worker::run(args, session)).await,
+        Command::Init(args) => init::run(&args, session),
         Command::Submit(args) => submit::run(args, session).await,
         Command::Campaigns(args) => campaigns::run(args, session).await,
         Command::Status(args) => status::run(args, session).await,
