@@ -14,5 +14,6 @@ mod docs;
 mod gate;
 mod interrupt;
 mod lost;
+mod replay;
 mod steer;
 mod worker;

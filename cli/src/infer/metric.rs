@@ -105,11 +105,11 @@ fn parts(name: &str) -> Vec<String> {
 
 /// The metrics that the project's scripts print, the likeliest first.
 pub fn metrics(project: &Project, is_editable: impl Fn(&str) -> bool) -> Vec<Guess<Metric>> {
-    // A literal that begins with the name, then one placeholder or nothing, then its end.
-    let literal = r#"["'](?:\\n)?([A-Za-z][A-Za-z0-9_.@/-]{0,63}): *(?:\{[^{}]*\}|%[-+0-9.]*[a-zA-Z]|\$\{?\w+\}?|)(?:\\n)?["']"#;
+    // A literal that begins with the name, then one placeholder, a number or nothing, then its end.
+    let literal = r#"["'](?:\\n)?([A-Za-z][A-Za-z0-9_.@/-]{0,63}): *(?:\{[^{}]*\}|%[-+0-9.]*[a-zA-Z]|\$\{?\w+\}?|[-+0-9.eE]+|)(?:\\n)?["']"#;
     let Ok(literal) = Regex::new(literal) else { return Vec::new() };
     let mut found: BTreeMap<String, (i32, Guess<Metric>)> = BTreeMap::new();
-    for file in project.files.iter().filter(|file| is_code(file)) {
+    for file in project.files.iter().filter(|file| is_code(file) && !is_test(file)) {
         let lines: Vec<&str> = file.text.iter().flat_map(|text| text.lines()).collect();
         for (index, line) in lines.iter().enumerate() {
             if !["print", "echo", "write", "puts", "cat("].iter().any(|verb| line.contains(verb)) {
@@ -144,6 +144,11 @@ pub fn metrics(project: &Project, is_editable: impl Fn(&str) -> bool) -> Vec<Gue
     let mut found: Vec<(i32, Guess<Metric>)> = found.into_values().collect();
     found.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.value.name.cmp(&b.1.value.name)));
     found.into_iter().take(SHOWN_MAX).map(|(_, metric)| metric).collect()
+}
+
+/// What a test prints is no experiment's metric.
+fn is_test(file: &File) -> bool {
+    file.name().starts_with("test_") || file.path.split('/').any(|part| part == "tests" || part == "test")
 }
 
 fn by_name(name: &str) -> Option<(Direction, String)> {
