@@ -9,6 +9,7 @@ pub mod driver;
 pub mod blobs;
 pub mod ledger;
 pub mod logs;
+pub mod snapshot;
 
 pub mod grpc;
 pub mod identity;

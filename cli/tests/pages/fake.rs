@@ -151,7 +151,7 @@ impl CampaignService for Fake {
 
     async fn list_levers(&self, _: Request<ListLeversRequest>) -> Answer<ListLeversResponse> {
         let view_documents = self.0.levers().iter().map(document::write).collect();
-        Ok(Response::new(ListLeversResponse { view_documents }))
+        Ok(Response::new(ListLeversResponse { view_documents, next_page_token: String::new() }))
     }
 
     async fn get_lever(&self, request: Request<GetLeverRequest>) -> Answer<GetLeverResponse> {
@@ -177,7 +177,8 @@ impl CampaignService for Fake {
         let asked = request.into_inner();
         let of_it = |record: &&Record| iteration_of(record) == Some(asked.iteration);
         let record_documents = self.0.records().iter().filter(of_it).map(document::write).collect();
-        Ok(Response::new(GetIterationResponse { campaign: asked.campaign, record_documents }))
+        let campaign = asked.campaign;
+        Ok(Response::new(GetIterationResponse { campaign, record_documents, next_page_token: String::new() }))
     }
 
     async fn list_iterations(
@@ -186,7 +187,12 @@ impl CampaignService for Fake {
     ) -> Answer<ListIterationsResponse> {
         let campaign = request.into_inner().campaign;
         let record_documents = self.0.decisions().iter().map(document::write).collect();
-        Ok(Response::new(ListIterationsResponse { campaign, metric: self.0.view().metric, record_documents }))
+        Ok(Response::new(ListIterationsResponse {
+            campaign,
+            metric: self.0.view().metric,
+            record_documents,
+            next_page_token: String::new(),
+        }))
     }
 
     type WatchStream = Listed<WatchResponse>;

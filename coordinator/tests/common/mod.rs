@@ -375,7 +375,8 @@ impl FakeWorker {
         metric: &str,
     ) -> Option<Record> {
         loop {
-            let request = v1::ListIterationsRequest { campaign: campaign.to_owned() };
+            let request =
+                v1::ListIterationsRequest { campaign: campaign.to_owned(), page_token: String::new() };
             let listed = client.campaigns().list_iterations(request).await.ok()?.into_inner();
             if let Some(bytes) = listed.record_documents.first() {
                 self.has_decided = true;

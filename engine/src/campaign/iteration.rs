@@ -6,7 +6,7 @@
 //!              └───────────────────┴─ infrastructure, tries left ◄───────────┘
 //! ```
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Kind, Outcome};
 use windlass_shared::conclusion::Conclusion;
@@ -22,7 +22,7 @@ pub const INFRASTRUCTURE_TRIES: u32 = 3;
 pub const ANALYSIS_TRIES: u32 = 2;
 
 /// A live attempt.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Live {
     /// Attempt and fence.
     pub key: AttemptKey,
@@ -41,7 +41,7 @@ pub struct Live {
 }
 
 /// A run that is over.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunEnd {
     /// Which attempt.
     pub key: AttemptKey,
@@ -75,7 +75,7 @@ impl RunEnd {
 }
 
 /// A deliverable that is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// What it measures.
     pub dimension: String,
@@ -101,7 +101,7 @@ pub enum Need {
 }
 
 /// The open iteration.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Iteration {
     /// Its number.
     pub number: IterationNumber,

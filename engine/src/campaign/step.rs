@@ -312,7 +312,7 @@ impl Context<'_> {
                 arithmetic,
                 best,
                 summary,
-                description: self.title(open),
+                description: campaign.title(open.lever).to_owned(),
             },
         ];
         records.extend(self.aftermath(open, status, &reason));
@@ -393,11 +393,6 @@ impl Context<'_> {
             records.push(pause(PauseReason::Infrastructure));
         }
         records
-    }
-
-    fn title(&self, open: &Iteration) -> String {
-        let entry = open.lever.and_then(|lever| self.campaign.levers.get(&lever));
-        entry.map_or_else(|| "baseline".to_owned(), |entry| entry.document.title.clone())
     }
 }
 

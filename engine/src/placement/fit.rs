@@ -93,6 +93,9 @@ fn suits(ask: &Ask, kind: DeviceKind, count: usize, device: &Device) -> bool {
 
 /// The tightest: those with the least memory that suffices, of one NUMA node where one has enough.
 fn choose(free: Vec<&Device>, count: usize) -> Vec<DeviceId> {
+    if let [only] = free.as_slice() {
+        return vec![only.id.clone()];
+    }
     let on = |node: Option<u32>| free.iter().filter(move |device| device.numa_node == node);
     let nodes = free.iter().map(|device| device.numa_node);
     let enough = nodes.map(|node| (on(node).count(), node)).filter(|(there, _)| *there >= count).min();

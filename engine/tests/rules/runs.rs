@@ -21,7 +21,7 @@ fn check_ending(change: impl FnOnce(Outcome) -> Outcome, want: (Status, &str)) {
     assert_eq!((iteration, status, reason.as_str()), (2, want.0, want.1));
     let best = if status == Status::Keep { 2 } else { 1 };
     assert_eq!(world.state().best.as_ref().map(|best| best.iteration.0), Some(best), "P28");
-    let metric = world.state().decided.values().last().expect("decided").metric.is_some();
+    let metric = world.state().recent.back().expect("decided").metric.is_some();
     assert_eq!(metric, status != Status::Crash, "a crash has no metric");
     if status == Status::Crash {
         assert!(!world.state().measured.contains("a"), "P13: a crash uses no dimension up");
@@ -215,7 +215,7 @@ fn p20_after_three_the_lever_is_held_and_not_blamed() {
     assert_eq!(world.last_decision().1, Status::Crash);
     assert!(world.last_decision().2.starts_with("infrastructure"), "{:?}", world.last_decision());
     let held = LeverState::Held { reason: HoldReason::Infrastructure };
-    assert_eq!(world.core.lever_view(&world.id(), a).expect("known").state, held);
+    assert_eq!(world.lever_state(a), held);
     assert_eq!(world.state().state, CampaignState::Active, "one lever is no pattern");
     world.finish("0.9");
     assert_eq!(world.state().held_in_a_row, 0, "a sound iteration ends the row");
@@ -432,7 +432,7 @@ fn p28_after_discard_or_crash_the_next_parent_is_still_the_best() {
         let (parent, tree) = if status == Status::Keep { (2, tried) } else { (1, best) };
         assert_eq!(world.open().parent.map(|parent| parent.0), Some(parent), "{status:?}");
         assert_eq!(world.state().parent_tree(), tree, "{status:?}");
-        assert!(world.state().tried_trees.contains_key(&tried), "the losing tree stays in the ledger");
+        assert!(world.state().tried.contains_key(&tried.hash), "the losing tree stays in the ledger");
         world.finish("0.2");
     }
 }
