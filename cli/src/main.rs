@@ -12,6 +12,7 @@ mod error;
 mod example;
 mod extract;
 mod follow;
+mod foreign;
 mod history;
 mod infer;
 mod layout;

@@ -52,6 +52,15 @@ pub enum Way {
     Maximize,
 }
 
+impl From<Way> for Direction {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Minimize => Self::Minimize,
+            Way::Maximize => Self::Maximize,
+        }
+    }
+}
+
 /// What was found and taken: `windlass.bindings/1`.
 #[derive(Debug, Serialize)]
 struct Written {
@@ -214,10 +223,7 @@ fn take(args: &Args, inferred: &Inferred, voice: &mut Voice<'_>) -> Result<Taken
         Some(way) => vec![guess(word(way.value).to_owned(), way.reason)],
         None => Vec::new(),
     };
-    let given = args.direction.map(|way| match way {
-        Way::Minimize => word(Direction::Minimize).to_owned(),
-        Way::Maximize => word(Direction::Maximize).to_owned(),
-    });
+    let given = args.direction.map(|way| word(way.into()).to_owned());
     let what = ("metric_direction", "which way is better, minimize or maximize");
     let direction = voice.pick(what, given.as_ref(), "--direction", &ways)?;
     let what = ("entrypoint", "the command of one experiment");

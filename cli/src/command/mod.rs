@@ -85,7 +85,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => completions::man(&args, session),
         Command::Device(command) => device::run(command, session).await,
-        Command::Ledger(command) => ledger::run(command, session),
+        Command::Ledger(command) => ledger::run(command, session).await,
         Command::Gc(args) => gc::run(args, session).await,
     }
 }

@@ -20,10 +20,7 @@ impl Bindings {
     pub fn validate(&self) -> Result<(), Refusal> {
         let wrong =
             |key: &'static str, problem: &str| Err(Refusal::Binding { key, problem: problem.to_owned() });
-        let name_ok = |c: char| c.is_ascii_alphanumeric() || "_-./@".contains(c);
-        if self.metric.is_empty() || self.metric.len() > 100 || !self.metric.chars().all(name_ok) {
-            return wrong("metric", "write the name as the log prints it: letters, digits and _-./@");
-        }
+        self.check_metric()?;
         if self.command().trim().is_empty() {
             return wrong("entrypoint", "give the command of one experiment here or in run_cmd");
         }
@@ -58,6 +55,16 @@ impl Bindings {
         self.check_rules()?;
         self.check_machine()?;
         self.refuse_what_comes_later()
+    }
+
+    /// The metric's name.
+    pub(crate) fn check_metric(&self) -> Result<(), Refusal> {
+        let name_ok = |c: char| c.is_ascii_alphanumeric() || "_-./@".contains(c);
+        if self.metric.is_empty() || self.metric.len() > 100 || !self.metric.chars().all(name_ok) {
+            let problem = "write the name as the log prints it: letters, digits and _-./@".to_owned();
+            return Err(Refusal::Binding { key: "metric", problem });
+        }
+        Ok(())
     }
 
     /// Where the user's copy goes.
