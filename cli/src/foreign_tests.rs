@@ -135,7 +135,7 @@ impl Draw {
 fn exported(seed: u64) -> String {
     let mut draw = Draw(seed);
     let words = ["lr", "ε→δ", "50 %", "\"so\"", "a;b", "x=1", "|", "#", "'", "\\n", "=1+1", "  two"];
-    let mut text = |draw: &mut Draw| {
+    let text = |draw: &mut Draw| {
         let count = draw.below(6);
         (0..count).map(|_| words[draw.below(words.len() as u64) as usize]).collect::<Vec<_>>().join(" ")
     };
@@ -176,6 +176,48 @@ fn p29_import_after_export_is_the_identity() {
         results_tsv::render(&crate::history::test_story()),
     ] {
         assert_eq!(results_tsv::render(&story(good(&text))), text);
+    }
+}
+
+/// Texts that could break a table, a page or a terminal.
+const HOSTILE: [&str; 9] = [
+    "a\tb",
+    "two\nlines\r\nthree",
+    "nul\0and\u{1b}[31mred",
+    "commas, and; semicolons",
+    "| bars | `code` <b>",
+    "\u{2028}\u{85}\u{b}breaks",
+    "",
+    "  ",
+    "crash\t0.000000\tkeep",
+];
+
+#[test]
+fn p29_p30_every_row_of_a_ledger_parses_back_and_every_render_is_the_same_bytes() {
+    for seed in 0..100 {
+        let mut draw = Draw(seed);
+        let mut ledger = good(&exported(seed));
+        for row in &mut ledger.rows {
+            row.summary = HOSTILE[draw.below(HOSTILE.len() as u64) as usize].to_owned();
+            row.description = HOSTILE[draw.below(HOSTILE.len() as u64) as usize].to_owned();
+        }
+        let records = imported(ledger);
+        let tell = || Story::project(records.iter().skip(1)).expect("a campaign");
+        let (one, two) = (tell(), tell());
+        let text = results_tsv::render(&one);
+        assert_eq!(text, results_tsv::render(&two), "seed {seed}");
+        let report = crate::render::report::markdown(&one);
+        assert_eq!(report, crate::render::report::markdown(&two), "seed {seed}");
+        assert!(!report.contains(['\0', '\u{1b}']), "seed {seed}");
+        let back = good(&text);
+        assert_eq!(back.rows.len(), one.decided.len(), "seed {seed}");
+        for (row, (iteration, decision)) in back.rows.iter().zip(one.rows()) {
+            assert_eq!((row.iteration, row.status), (iteration.number, decision.status), "seed {seed}");
+            assert_eq!(
+                row.metric.as_ref().map(Decimal::text),
+                decision.arithmetic.metric.as_ref().map(Decimal::text)
+            );
+        }
     }
 }
 
