@@ -24,9 +24,6 @@ pub enum Error {
     /// A campaign or lever file that cannot be read.
     #[error("{0}")]
     Document(Box<Problem>),
-    /// Bindings that could not be inferred.
-    #[error("{0}")]
-    Infer(crate::infer::Problem),
     /// Nobody listens in the data folder.
     #[error("no coordinator is running in {}", data_dir.display())]
     NoCoordinator {
@@ -293,9 +290,7 @@ impl Error {
             Self::Interrupted { .. } => return 130,
             Self::ChildSaid { code, .. } => return *code,
             Self::Refused(refusal) => refusal.exit_code(),
-            Self::Infer(_) | Self::Document(_) | Self::Address { .. } | Self::BeyondThisMachine { .. } => {
-                Code::Usage
-            }
+            Self::Document(_) | Self::Address { .. } | Self::BeyondThisMachine { .. } => Code::Usage,
             Self::NoCoordinator { .. } | Self::Unreachable { .. } | Self::Changed { .. } => Code::Unavailable,
             Self::NoIteration { .. } | Self::NoFile { .. } | Self::NothingKept { .. } => Code::NotFound,
             Self::Exists { .. } | Self::NoText { .. } | Self::TooLarge { .. } => Code::Usage,
@@ -317,7 +312,6 @@ impl Error {
             Self::Refused(refusal) => refusal.reason(),
             Self::Received(received) => return received.reason.clone(),
             Self::Document(_) => "FILE",
-            Self::Infer(_) => "NOT_INFERRED",
             Self::NoCoordinator { .. } | Self::Unreachable { .. } => "NO_COORDINATOR",
             Self::Address { .. } | Self::BeyondThisMachine { .. } => "ADDRESS",
             Self::Token { .. } => "TOKEN",
@@ -365,7 +359,6 @@ impl Error {
                     .then(|| "try again; `windlass status` shows when the coordinator is back".to_owned())
             }),
             Self::Document(problem) => problem.remedy(),
-            Self::Infer(problem) => Some(problem.remedy()),
             Self::NoCoordinator { data_dir } => Some(format!("windlass up --data-dir {}", quote(data_dir))),
             Self::Unreachable { .. } => Some("start it there, or correct --coordinator".to_owned()),
             Self::Address { .. } | Self::BeyondThisMachine { .. } => {
@@ -374,8 +367,14 @@ impl Error {
             Self::AlreadyRunning { .. } => {
                 Some("use it as it is, or stop it first, or give another --data-dir".to_owned())
             }
-            Self::Coordinator(source) | Self::Worker(source) if is_folder_trouble(source.as_ref()) => {
+            Self::Coordinator(source) if is_folder_trouble(source.as_ref()) => {
                 Some("give a folder that you may write to with --data-dir".to_owned())
+            }
+            Self::Worker(source) if is_folder_trouble(source.as_ref()) => {
+                Some("give a folder that you may write to with --work-dir".to_owned())
+            }
+            Self::Worker(source) if is_disk_full(source.as_ref()) => {
+                Some("free some of that disk, or give a folder on another with --work-dir".to_owned())
             }
             Self::NoIteration { latest: Some(latest), campaign, .. } => {
                 Some(format!("its latest is iteration {latest}; `windlass results {campaign}` lists them"))
@@ -446,17 +445,20 @@ fn upkeep_remedy(problem: &windlass_coordinator::upkeep::Error) -> Option<&'stat
 
 /// Whether the system refused a folder or file, somewhere down the chain of an error.
 fn is_folder_trouble(error: &(dyn std::error::Error + 'static)) -> bool {
+    use ErrorKind::{AlreadyExists, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    is_of(error, &[PermissionDenied, NotFound, NotADirectory, AlreadyExists, ReadOnlyFilesystem])
+}
+
+fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    is_of(error, &[ErrorKind::StorageFull, ErrorKind::QuotaExceeded])
+}
+
+/// Whether a link of the chain is an error of the system of one of these kinds.
+fn is_of(error: &(dyn std::error::Error + 'static), kinds: &[ErrorKind]) -> bool {
     let mut link = Some(error);
     while let Some(error) = link {
         let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        if let Some(
-            ErrorKind::PermissionDenied
-            | ErrorKind::NotFound
-            | ErrorKind::NotADirectory
-            | ErrorKind::AlreadyExists
-            | ErrorKind::ReadOnlyFilesystem,
-        ) = kind
-        {
+        if kind.is_some_and(|kind| kinds.contains(&kind)) {
             return true;
         }
         link = error.source();

@@ -95,7 +95,7 @@ pub fn parse(path: &Path, bytes: &[u8], given: &Given) -> Result<(Foreign, Vec<M
     let unknown = Infer::Unknown { what: "which way is better", option: "--direction" };
     let ledger = Foreign {
         name: given.name.clone().unwrap_or_else(|| name_of(path)),
-        direction: direction.ok_or(Error::Infer(unknown))?,
+        direction: direction.ok_or_else(|| unknown.of(path))?,
         metric: header.metric,
         columns: header.columns,
         source: path.display().to_string().chars().take(1000).collect(),

@@ -350,6 +350,7 @@ impl Refusal {
             Self::Several { problems, .. } => return problems.first().and_then(Self::rule),
             Self::AbsentBlob { .. } => "I16",
             Self::NoRoom { .. } | Self::ReadOnly { .. } => "I17",
+            Self::TooMuch { .. } => "I18",
             _ => return None,
         })
     }
@@ -406,6 +407,9 @@ impl Refusal {
             Self::DuplicateQueued { .. } => "retire one of the two",
             Self::Settled { remedy, .. } => remedy,
             Self::Several { .. } => "repair each of them and ask again",
+            Self::Removed { .. } => {
+                "a backup that was taken before that day has it; rows and changes are kept for ever"
+            }
             Self::RequestReused { .. } => "use a new request id for a new request",
             Self::Unsupported { .. } => "leave it out for now",
             Self::Ambiguous { .. } => "write more of the name",
@@ -419,7 +423,12 @@ impl Refusal {
             Self::Version { caller_is_older: true, caller: "worker", .. } => "upgrade windlass on the worker",
             Self::Version { caller_is_older: true, .. } => "upgrade this windlass",
             Self::Version { .. } => "upgrade the coordinator",
-            Self::Tree { .. } => "take it out of the workspace, or name it under windlass.exclude",
+            Self::Tree { .. } => "take it out of the workspace, or name it under windlass.ignore",
+            Self::Path { .. } => "give it another name, or leave it out (windlass.ignore, in a workspace)",
+            Self::TooMuch { .. } => {
+                "send less: split it, or leave out what is not needed (windlass.ignore, in a workspace)"
+            }
+            Self::Malformed { .. } => "use the client of the coordinator's own version",
             Self::NotFound { what: "campaign", .. } => "`windlass campaigns` lists them",
             Self::NotFound { what: "campaign or worker", .. } => {
                 "`windlass campaigns` and `windlass workers` list them"

@@ -103,7 +103,7 @@ pub fn run(args: &Args, session: &Session) -> Result<(), Error> {
     let project = Project::read(&args.dir)?;
     let inferred = Inferred::of(&project);
     let asks = !args.yes && !session.is_json() && std::io::stdin().is_terminal();
-    let mut voice = Voice { asks, session };
+    let mut voice = Voice { asks, session, dir: &args.dir };
     let taken = take(args, &inferred, &mut voice)?;
     let text = compose(&taken, &inferred);
     check(args, session, &path, &text)?;
@@ -119,7 +119,7 @@ pub fn run(args: &Args, session: &Session) -> Result<(), Error> {
         session.print(&text)?;
     }
     if !is_written {
-        return Err(Error::Infer(Problem::NobodyAsked));
+        return Err(Problem::NobodyAsked.of(&args.dir));
     }
     session.say(&format!(
         "wrote {}; `windlass submit {} --dry-run` shows what follows from it",
@@ -133,6 +133,7 @@ pub fn run(args: &Args, session: &Session) -> Result<(), Error> {
 struct Voice<'a> {
     asks: bool,
     session: &'a Session,
+    dir: &'a Path,
 }
 
 impl Voice<'_> {
@@ -155,7 +156,7 @@ impl Voice<'_> {
             }
             let hint = if guesses.is_empty() { String::new() } else { " [1]".to_owned() };
             self.session.say(&format!("{key}{hint}:"));
-            let answer = answer()?;
+            let answer = answer(self.dir)?;
             let picked = answer.parse::<usize>().ok().and_then(|n| guesses.get(n.checked_sub(1)?));
             match (picked, answer.as_str()) {
                 (Some(found), _) => return Ok(found.clone()),
@@ -163,7 +164,7 @@ impl Voice<'_> {
                 (None, own) => return Ok(guess(own.to_owned(), "as answered")),
             }
         }
-        guesses.first().cloned().ok_or(Error::Infer(Problem::Unknown { what, option }))
+        guesses.first().cloned().ok_or_else(|| Problem::Unknown { what, option }.of(self.dir))
     }
 
     /// The editable files: as given, as answered, or all that were found.
@@ -183,29 +184,30 @@ impl Voice<'_> {
                 self.session.say(&format!("  frozen: {path}   ({reason})"));
             }
             self.session.say("editable_files [as listed; or paths with blanks between]:");
-            let own: Vec<String> = answer()?.split_whitespace().map(str::to_owned).collect();
+            let own: Vec<String> = answer(self.dir)?.split_whitespace().map(str::to_owned).collect();
             if !own.is_empty() {
                 return Ok(as_said(own, "as answered"));
             }
         }
         match found.is_empty() {
-            true => Err(Error::Infer(Problem::Unknown {
-                what: "which files a lever may touch",
-                option: "--editable",
-            })),
+            true => {
+                let unknown =
+                    Problem::Unknown { what: "which files a lever may touch", option: "--editable" };
+                Err(unknown.of(self.dir))
+            }
             false => Ok(found),
         }
     }
 }
 
 /// A line of the terminal; an end is no answer.
-fn answer() -> Result<String, Error> {
+fn answer(dir: &Path) -> Result<String, Error> {
     /// Longer than any command or list of files that somebody types.
     const ANSWER_MAX_BYTES: u64 = 16 << 10;
     let mut line = String::new();
     let read = std::io::stdin().lock().take(ANSWER_MAX_BYTES).read_line(&mut line);
     match read.map_err(|source| Error::System { operation: "read the answer", source })? {
-        0 => Err(Error::Infer(Problem::NobodyAsked)),
+        0 => Err(Problem::NobodyAsked.of(dir)),
         _ => Ok(line.trim().to_owned()),
     }
 }

@@ -9,7 +9,6 @@ use crate::session::Session;
 use serde::Serialize;
 use windlass_proto::document;
 use windlass_proto::v1::GetIterationRequest;
-use windlass_shared::attempt::Kind;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::Record;
 use windlass_shared::tree::Node;
@@ -71,7 +70,7 @@ async fn records(client: &Client, story: &Story, iteration: u32) -> Result<Vec<R
 
 /// The files that an anchor can cite.
 async fn evidence(client: &Client, iteration: &Iteration) -> Result<Vec<String>, Error> {
-    let log = iteration.last_ended(Kind::Run).map(|_| "run.log".to_owned());
+    let log = iteration.logged().map(|_| "run.log".to_owned());
     let Some(results) = iteration.results() else { return Ok(log.into_iter().collect()) };
     let manifest = download::manifest(client, results).await?;
     let is_file = |node: &Node| matches!(node, Node::File { .. });

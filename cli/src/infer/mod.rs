@@ -14,6 +14,9 @@ pub use gate::Limit;
 pub use metric::Metric;
 pub use project::Project;
 
+use crate::error::Error;
+use crate::yaml;
+use std::path::Path;
 use windlass_shared::bindings::Direction;
 
 /// A likely value, and what it rests on.
@@ -47,8 +50,12 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// What to do.
-    pub fn remedy(&self) -> String {
+    /// As the problem of a folder or file.
+    pub fn of(self, path: &Path) -> Error {
+        yaml::Problem::whole(path, self.to_string()).with_remedy(&self.remedy()).into()
+    }
+
+    fn remedy(&self) -> String {
         match self {
             Self::Unknown { option, .. } => format!("give it with {option}"),
             Self::NobodyAsked => "take them with --yes, or run init on a terminal".to_owned(),

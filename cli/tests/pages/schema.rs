@@ -92,6 +92,7 @@ fn kept_up() -> Vec<Value> {
         std::thread::sleep(Duration::from_millis(50));
     }
     let mut all = printed(&desk, &["gc", "--dry-run"]);
+    all.extend(printed(&desk, &["ledger", "export"]));
     let elsewhere = Desk::unattended();
     let copy = elsewhere.dir.path().join("copy");
     let copy = copy.to_str().unwrap();

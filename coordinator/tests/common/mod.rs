@@ -1,6 +1,8 @@
 //! A coordinator in this process, a client of any, and a worker made of messages.
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
+pub mod process;
+
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;

@@ -163,6 +163,7 @@ impl Core {
             name: campaign.name.clone(),
             created_wall_ms: campaign.created_wall_ms,
             state: campaign.state.clone(),
+            priority: campaign.bindings.windlass.priority,
             metric: campaign.bindings.metric.clone(),
             direction: campaign.bindings.metric_direction,
             tree: campaign.tree,
