@@ -84,6 +84,8 @@ pub enum Command {
     Coordinator(command::coordinator::Args),
     /// Run a worker: carries out attempts on this machine's devices
     Worker(command::worker::Args),
+    /// Infer a project's bindings, ask, and write its loop.run.yaml
+    Init(command::init::Args),
     /// Create a campaign from a workspace, and queue levers
     Submit(command::submit::Args),
     /// List campaigns

@@ -6,8 +6,11 @@ use windlass_shared::conclusion::Status;
 /// What stands for the metric of an iteration that has none.
 const NO_METRIC: &str = "0.000000";
 
-/// The whole file, header first.
+/// The whole file, header first; an imported ledger has its own columns again.
 pub fn render(story: &Story) -> String {
+    if let Some(imported) = &story.imported {
+        return foreign(story, &imported.columns);
+    }
     let mut text = header(&story.bindings.metric);
     for (iteration, decision) in story.rows() {
         text.push_str(&row(iteration, decision));
@@ -15,13 +18,30 @@ pub fn render(story: &Story) -> String {
     text
 }
 
+fn foreign(story: &Story, columns: &[String]) -> String {
+    let mut text = line(columns);
+    for (iteration, decision) in story.rows() {
+        let number = iteration.number.to_string();
+        let cells = columns.iter().map(|column| match column.as_str() {
+            name if name == story.bindings.metric => metric(decision),
+            "iter" | "iteration" => &number,
+            "status" => decision.status.as_str(),
+            "analysis_summary" => &decision.summary,
+            "description" => &decision.description,
+            name => decision.notes.get(name).map_or("", String::as_str),
+        });
+        text.push_str(&line(&cells.collect::<Vec<_>>()));
+    }
+    text
+}
+
 /// The header, with the metric's name.
 pub fn header(metric: &str) -> String {
-    line(["iter", metric, "status", "analysis_summary", "description"])
+    line(&["iter", metric, "status", "analysis_summary", "description"])
 }
 
 fn row(iteration: &Iteration, decision: &Decision) -> String {
-    line([
+    line(&[
         &iteration.number.to_string(),
         metric(decision),
         decision.status.as_str(),
@@ -38,8 +58,8 @@ pub fn metric(decision: &Decision) -> &str {
     }
 }
 
-fn line(fields: [&str; 5]) -> String {
-    let mut text = fields.map(field).join("\t");
+fn line<T: AsRef<str>>(fields: &[T]) -> String {
+    let mut text = fields.iter().map(|text| field(text.as_ref())).collect::<Vec<_>>().join("\t");
     text.push('\n');
     text
 }

@@ -9,6 +9,7 @@ use crate::core::Soft;
 use crate::gate::facts::{FixWanted, Wanted};
 use crate::gate::plan::{Completed, complete};
 use crate::placement;
+use std::collections::BTreeMap;
 use windlass_shared::attempt::{AttemptKey, Kind, MetricSpec, Order, ScriptOrder};
 use windlass_shared::conclusion::Status;
 use windlass_shared::digest::{Digest, Hash};
@@ -315,6 +316,7 @@ impl Context<'_> {
                 best,
                 summary,
                 description: campaign.title(open.lever).to_owned(),
+                notes: BTreeMap::new(),
             },
         ];
         records.extend(self.aftermath(open, status, &reason));

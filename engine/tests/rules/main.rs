@@ -8,6 +8,7 @@ mod explain;
 mod harness;
 mod memory;
 mod queue;
+mod replay;
 mod runs;
 mod sessions;
 mod setup;

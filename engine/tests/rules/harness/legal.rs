@@ -42,7 +42,7 @@ impl Legal {
             assert!(self.fences.insert(order.key.fence), "I15: {} was given twice", order.key.fence);
         }
         let Some(id) = &record.campaign else { return };
-        if let Body::CampaignCreated { .. } = record.body {
+        if let Body::CampaignCreated { .. } | Body::LedgerImported { .. } = record.body {
             assert!(self.campaigns.insert(id.clone(), Model::default()).is_none(), "{id} exists");
             return;
         }
