@@ -12,6 +12,7 @@ mod demo;
 mod device;
 mod docs;
 mod gate;
+mod hostile;
 mod interrupt;
 mod lost;
 mod steer;

@@ -7,6 +7,7 @@ mod fleet;
 mod guard;
 pub mod listen;
 mod log;
+mod malformed;
 pub(crate) mod serve;
 mod upkeep;
 mod version;
