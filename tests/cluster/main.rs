@@ -14,6 +14,7 @@ mod docs;
 mod environment;
 mod garbage;
 mod gate;
+mod hostile;
 mod import;
 mod interrupt;
 mod lost;
