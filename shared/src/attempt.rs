@@ -79,6 +79,9 @@ pub struct Order {
     pub soft_limit_ms: u64,
     /// See `soft_limit_ms`.
     pub hard_limit_ms: u64,
+    /// For a run: its `WINDLASS_SEED`; none: 0. Replicates have the same seeds in every iteration (P27).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// For a run: how its metric is read.
     pub metric: Option<MetricSpec>,
     /// Paths or globs that a run may change; everything else in the tree is frozen (P2).

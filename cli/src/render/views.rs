@@ -13,6 +13,10 @@ use windlass_shared::view::{CampaignState, CampaignView, LeverState, LeverView};
 pub fn state(view: &CampaignView) -> String {
     match &view.state {
         CampaignState::Active => match (&view.open, &view.waits_for) {
+            (Some(open), _) if view.lanes.len() > 1 => {
+                let others = view.lanes.len() - 1;
+                format!("iteration {}: {}, and {others} more", open.iteration, neutral(&open.stage))
+            }
             (Some(open), _) => format!("iteration {}: {}", open.iteration, neutral(&open.stage)),
             (None, Some(what)) => format!("waits for {}", neutral(what)),
             (None, None) => "active".to_owned(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Kind, Outcome};
 use windlass_shared::conclusion::Conclusion;
+use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{DeviceId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::Pin;
@@ -107,8 +108,14 @@ pub struct Iteration {
     pub number: IterationNumber,
     /// Its lever; none for the baseline.
     pub lever: Option<LeverNumber>,
-    /// The best it builds on.
+    /// The best it builds on: that of its start (P39).
     pub parent: Option<IterationNumber>,
+    /// The best's tree, or the workspace for the baseline.
+    pub parent_tree: Digest,
+    /// The record at its start, which it is held against (P25).
+    pub record: Option<Decimal>,
+    /// Iterations of other lanes that were kept since, and whose levers have not left the best again (P39).
+    pub overtaken_by: Vec<(IterationNumber, LeverNumber)>,
     /// The tree that is run, fixes included.
     pub tree: Digest,
     /// The tree as pulled, before any fix.
@@ -125,6 +132,8 @@ pub struct Iteration {
     pub attempts: u32,
     /// The live one.
     pub live: Option<Live>,
+    /// The metric of each measured run of this tree, by seed from 0 (P27).
+    pub replicates: Vec<Decimal>,
     /// The last run that ended, until a fix or a retry clears it.
     pub run: Option<RunEnd>,
     /// The results tree of the last attempt that made one.
@@ -166,8 +175,9 @@ impl Iteration {
         self.infrastructure_failures >= INFRASTRUCTURE_TRIES
     }
 
-    /// What it needs next. `fix` is the carried fix that answers the last run's failure, if one is left.
-    pub fn need(&self, fix: Option<u32>) -> Need {
+    /// What it needs next. `fix` is the carried fix that answers the last run's failure, if one is left;
+    /// `replicates` is how many measured runs it needs (P27).
+    pub fn need(&self, fix: Option<u32>, replicates: usize) -> Need {
         if self.live.is_some() {
             return Need::Attempt;
         }
@@ -177,6 +187,9 @@ impl Iteration {
         let Some(run) = &self.run else { return Need::Run };
         if !run.is_measured() {
             return fix.map_or(Need::Decide, Need::Fix);
+        }
+        if self.replicates.len() < replicates {
+            return Need::Run;
         }
         if !self.unrecorded.is_empty() {
             return Need::Accept;

@@ -1,6 +1,6 @@
 //! What a campaign asks of the fleet for its next attempt.
 
-use super::iteration::{Iteration, Need};
+use super::iteration::Iteration;
 use super::step::Context;
 use crate::placement::{self, Ask, Scene};
 use windlass_shared::attempt::Kind;
@@ -11,19 +11,6 @@ use windlass_shared::machine::Comparable;
 /// The worker to keep for a campaign that waits for several devices at once.
 pub fn room(context: &Context<'_>, asked: &Ask) -> Option<WorkerId> {
     placement::room(asked, &context.scene())
-}
-
-/// What a campaign asks for whose next step is a lease that only devices hinder.
-pub fn asked(context: &Context<'_>) -> Option<Ask> {
-    let open = context.campaign.open.as_ref()?;
-    if context.soft.backoff_left(&context.campaign.id).is_some() {
-        return None;
-    }
-    match open.need(context.fix(open)) {
-        Need::Run => Some(context.ask(open, Kind::Run)),
-        Need::Analysis => Some(context.ask(open, Kind::Analysis)),
-        _ => None,
-    }
 }
 
 impl Context<'_> {

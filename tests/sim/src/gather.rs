@@ -124,7 +124,7 @@ pub(crate) fn merged(
     best: Option<IterationNumber>,
 ) -> Merged {
     let mut random = fixed(seed, &format!("{campaign} {lever} {parent} {best:?}"));
-    let conflict = || Merged::Conflict(vec![TreePath::parse("train.py").expect("a plain path")]);
+    let conflict = || Merged::Conflict(vec![TreePath::parse("train.py").expect("a plain path").into()]);
     match random.below(20) {
         0..2 => conflict(),
         2 => Merged::Refused(Refusal::NoChange),

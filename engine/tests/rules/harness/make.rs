@@ -55,6 +55,9 @@ pub fn lever(name: &str) -> Lever {
         fixes: Vec::new(),
         literature: None,
         architecture: None,
+        instrumentation: None,
+        parents: Vec::new(),
+        axes: Vec::new(),
         changed_assumption: None,
         analysis: vec![row(name)],
     }
