@@ -3,9 +3,10 @@
 use crate::command;
 use crate::config::Layers;
 use crate::error::Error;
+use crate::reference::command_line;
 use crate::session;
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// A fleet pulls one lever at a time; a pawl keeps every gain.
@@ -172,7 +173,7 @@ pub enum Unread {
 
 /// Reads the command line, over the environment, over the configuration files.
 pub fn read() -> Result<Read, Unread> {
-    let first = Cli::command().try_get_matches().map_err(Unread::Usage)?;
+    let first = command_line().try_get_matches().map_err(Unread::Usage)?;
     if first.get_flag("no_config") {
         let cli = Cli::from_arg_matches(&first).map_err(Unread::Usage)?;
         return Ok(Read { cli, layers: Layers::default(), given: Vec::new() });
@@ -187,7 +188,7 @@ pub fn read() -> Result<Read, Unread> {
     .map_err(Unread::Config)?;
     let matches = match layers.is_empty() {
         true => first,
-        false => layers.apply(Cli::command(), &first).try_get_matches().map_err(Unread::Usage)?,
+        false => layers.apply(command_line(), &first).try_get_matches().map_err(Unread::Usage)?,
     };
     let given = ["coordinator", "data_dir", "output", "color"].into_iter().filter_map(|arg| {
         let is_given = matches.value_source(arg) == Some(ValueSource::CommandLine);

@@ -11,6 +11,7 @@ use windlass_engine::gate::editable::Editable;
 use windlass_shared::attempt::Kind;
 use windlass_shared::digest::Digest;
 use windlass_shared::path::TreePath;
+use windlass_shared::reference::Evidence;
 use windlass_shared::tree::{Manifest, Node};
 
 /// Where a file belongs.
@@ -110,12 +111,12 @@ pub async fn of(client: &Client, story: &Story, iteration: &Iteration) -> Result
         let manifest = download::manifest(client, results).await?;
         items.extend(of_folder(&manifest, "results", Place::Results));
     }
-    let run = iteration.last_ended(Kind::Run);
-    if let Some(artifacts) = run.and_then(|(_, outcome)| outcome.artifacts) {
+    if let Some(artifacts) = iteration.artifacts() {
         let manifest = download::manifest(client, artifacts).await?;
         items.extend(of_folder(&manifest, "artifacts", Place::Artifacts));
     }
-    let runs = iteration.attempts.iter().rev().filter(|attempt| attempt.order.kind == Kind::Run);
+    let has_log = iteration.removal(Evidence::Logs).is_none();
+    let runs = iteration.attempts.iter().rev().filter(|attempt| has_log && attempt.order.kind == Kind::Run);
     items.extend(runs.take(1).map(|attempt| Item {
         path: "run.log".to_owned(),
         place: Place::Log,
@@ -124,6 +125,19 @@ pub async fn of(client: &Client, story: &Story, iteration: &Iteration) -> Result
         content: Some(Content::Log { attempt: attempt.order.key.id.number }),
     }));
     Ok(items)
+}
+
+/// Refuses a path to evidence whose retention is over, with the day and the rule: it is not unknown, it is
+/// gone.
+pub fn refuse_removed(iteration: &Iteration, path: &str) -> Result<(), Error> {
+    let Ok(path) = TreePath::parse(path) else { return Ok(()) };
+    let part = match path.as_str().split('/').next() {
+        Some("results") => Evidence::Outputs,
+        Some("artifacts") => Evidence::Artifacts,
+        Some("run.log") => Evidence::Logs,
+        _ => return Ok(()),
+    };
+    iteration.removal(part).map_or(Ok(()), |refusal| Err(refusal.into()))
 }
 
 /// The files of a tree alone, as they are.

@@ -9,10 +9,12 @@ pub mod driver;
 pub mod blobs;
 pub mod ledger;
 pub mod logs;
+pub mod snapshot;
 
 pub mod grpc;
 pub mod identity;
 
+pub mod secrets;
 pub mod space;
 pub mod upkeep;
 

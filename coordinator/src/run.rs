@@ -5,13 +5,15 @@ use crate::driver::{self, Driver, Ended, Stores, Tasks, blocking};
 use crate::grpc::listen::{self, Endpoint, Listeners};
 use crate::grpc::serve::{self, ReflectionError};
 use crate::identity::{self, Token};
-use crate::ledger;
+use crate::ledger::{self, Ledger, Opening};
 use crate::logs::{Logs, keep_sealing};
+use crate::secrets;
+use crate::snapshot::{self, EVERY_RECORDS};
 use crate::space;
 use crate::upkeep::{self, Retention, Upkeep};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::core::Core;
@@ -19,6 +21,11 @@ use windlass_shared::space::Marks;
 
 /// How long open connections are given at shutdown.
 const GRACE: Duration = Duration::from_secs(2);
+/// A shutdown takes a snapshot when the next start would otherwise replay at least this many records; fewer
+/// take it a hundredth of a second.
+const LAST_SNAPSHOT_MIN_RECORDS: u64 = 1_000;
+/// How long that snapshot may take before the coordinator ends without it.
+const LAST_SNAPSHOT_MAX: Duration = Duration::from_secs(5);
 
 /// What a coordinator needs to know.
 #[derive(Clone, Debug)]
@@ -57,6 +64,9 @@ pub enum Error {
     /// The blobs.
     #[error(transparent)]
     Blobs(#[from] blobs::Error),
+    /// The secrets.
+    #[error(transparent)]
+    Secrets(#[from] secrets::Error),
     /// The token.
     #[error(transparent)]
     Identity(#[from] identity::Error),
@@ -119,22 +129,21 @@ async fn serve_once(
     upkeep::refuse_unfinished(&data_dir)?;
     let lease_period_ms = u64::try_from(settings.worker_lost_after.as_millis()).unwrap_or(u64::MAX / 4);
     let folder = data_dir.clone();
-    let (ledger, core) = blocking(move || {
-        let mut core = Core::with_lease_period_ms(lease_period_ms);
-        ledger::open(&folder, |record| core.apply(&record)).map(|ledger| (ledger, core))
-    })
-    .await?;
+    let Opened { ledger, core, snapshot_seq } =
+        blocking(move || open(&folder, Core::with_lease_period_ms(lease_period_ms))).await?;
     let ledger::Ledger { writer, readers, head, lock } = ledger;
-    tracing::info!(records = head.seq, head = %head.hash, "ledger open");
+    tracing::info!(records = head.seq, head = %head.hash, snapshot = snapshot_seq, "ledger open");
     let token = Token::ensure(&data_dir)?;
     let blobs = Blobs::open(&data_dir.join("blobs"), readers.clone(), writer.blob_writer())?;
-    let stores = Stores { readers, blobs, logs: Logs::new(data_dir.join("logs")) };
+    let secrets = secrets::Store::open(&data_dir)?;
+    let stores = Stores { readers, blobs, logs: Logs::new(data_dir.join("logs")), secrets };
     let space = space::look(&data_dir, settings.marks)
         .map_err(|source| Error::Space { folder: data_dir.clone(), source })?;
     let (looks, space) = watch::channel(space);
     // The loop may end by itself; what is served then ends with it.
     let stop = shutdown.child_token();
     let tasks = Tasks::new(stop.clone());
+    tasks.start(snapshot::keep(data_dir.clone(), writer.durable(), snapshot_seq, stop.clone()));
     let (mut driver, handle) = Driver::new(core, writer, stores, tasks.clone(), space);
     let incarnation = driver.begin().await?;
     let listeners = Listeners::bind(&data_dir, settings.listen).await?;
@@ -161,6 +170,47 @@ async fn serve_once(
             tracing::warn!(path = %trace.display(), error = &error as &dyn std::error::Error, "left behind");
         }
     }
+    if ran.is_ok() {
+        blocking(move || take_last_snapshot(&data_dir)).await;
+    }
     drop(lock);
     Ok((ran?, tcp))
+}
+
+/// A ledger with the state that its records fold to.
+struct Opened {
+    ledger: Ledger,
+    core: Core,
+    /// The last record that the snapshot beside it rests on; 0 without one.
+    snapshot_seq: u64,
+}
+
+/// Opens the ledger and replays what is after the snapshot. After a long replay the next start is spared it.
+fn open(data_dir: &Path, core: Core) -> Result<Opened, ledger::Error> {
+    let opening = Opening::begin(data_dir)?;
+    let (state, from) = snapshot::load(data_dir, |head| opening.holds(head))?;
+    let mut core = core.resumed(state);
+    let ledger = opening.finish(from, |record| core.apply(&record))?;
+    let mut snapshot_seq = from.seq;
+    if ledger.head.seq >= snapshot_seq + EVERY_RECORDS {
+        match snapshot::write(data_dir, ledger.head, core.durable()) {
+            Ok(()) => snapshot_seq = ledger.head.seq,
+            Err(error) => note_no_snapshot(&error),
+        }
+    }
+    Ok(Opened { ledger, core, snapshot_seq })
+}
+
+/// Leaves a snapshot behind that the next start can go on from at once.
+fn take_last_snapshot(data_dir: &Path) {
+    let began = Instant::now();
+    match snapshot::take(data_dir, LAST_SNAPSHOT_MIN_RECORDS, || began.elapsed() > LAST_SNAPSHOT_MAX) {
+        Ok(_) => {}
+        Err(error) => note_no_snapshot(&error),
+    }
+}
+
+fn note_no_snapshot(error: &snapshot::Error) {
+    let error = error as &dyn std::error::Error;
+    tracing::warn!(error, "no snapshot was taken; the next start replays more records");
 }

@@ -18,6 +18,12 @@ pub fn look(folder: &Path, marks: Marks) -> std::io::Result<Space> {
     Ok(Space::new(folder.display().to_string(), free_bytes, total_bytes, marks))
 }
 
+/// Bytes that this user may still write there.
+pub(crate) fn free_bytes(folder: &Path) -> std::io::Result<u64> {
+    let stat = rustix::fs::statvfs(folder)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
 /// Looks again and again, and tells who listens when the figure has changed.
 pub(crate) async fn watch(folder: PathBuf, marks: Marks, told: watch::Sender<Space>) {
     let mut timer = tokio::time::interval(LOOK_EVERY);

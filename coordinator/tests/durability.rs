@@ -1,96 +1,20 @@
 //! What a coordinator in a process of its own promises of its disk: nothing leaves before its sync, a
-//! kill loses and doubles nothing, a ledger that cannot be written ends all writing and no reading.
+//! kill loses and doubles nothing.
 
 mod common;
 
+use common::process::{self, Process, records};
 use common::{Client, FakeWorker, request_id};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
-use tokio_util::sync::CancellationToken;
-use windlass_coordinator::{Settings, ledger, run};
-use windlass_proto::refusal::from_status;
-use windlass_proto::{document, v1};
-use windlass_shared::record::{Body, Record};
-use windlass_shared::view::CampaignView;
+use std::path::Path;
+use std::time::Duration;
+use windlass_coordinator::ledger;
+use windlass_proto::v1;
 
-const DATA_DIR: &str = "WINDLASS_TEST_DATA_DIR";
-
-/// Not a test but the process under test: the others start this executable again with [`DATA_DIR`] set.
+/// Not a test but the process under test: the others start this executable again.
 #[test]
 fn child_coordinator() {
-    let Some(data_dir) = std::env::var_os(DATA_DIR) else { return };
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let settings = Settings::new(data_dir.into());
-    let ended = runtime.block_on(run(settings, |_| {}, CancellationToken::new()));
-    std::process::exit(i32::from(ended.is_err()));
-}
-
-/// A coordinator in a process of its own, killed when it is dropped.
-struct Process {
-    child: Child,
-    data_dir: PathBuf,
-}
-
-impl Process {
-    /// Starts one; `wrap` goes before its command.
-    fn start(data_dir: &Path, wrap: &[&str], failpoint: Option<&str>) -> Self {
-        let this = std::env::current_exe().expect("this executable");
-        let mut words: Vec<String> = wrap.iter().map(|word| (*word).to_owned()).collect();
-        words.push(this.display().to_string());
-        words.extend(["--exact", "child_coordinator", "--nocapture"].map(str::to_owned));
-        let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).env(DATA_DIR, data_dir).stdout(Stdio::null()).stderr(Stdio::null());
-        if let Some(failpoint) = failpoint {
-            command.env("WINDLASS_FAILPOINT", failpoint);
-        }
-        let child = command.spawn().unwrap_or_else(|error| panic!("{} is needed: {error}", words[0]));
-        Self { child, data_dir: data_dir.to_owned() }
-    }
-
-    /// Connects once it listens; none when it has ended before.
-    async fn client(&mut self) -> Option<Client> {
-        let until = Instant::now() + Duration::from_secs(20);
-        loop {
-            if let Some(client) = Client::connect(&self.data_dir.join("windlass.sock")).await {
-                return Some(client);
-            }
-            if self.child.try_wait().expect("wait").is_some() {
-                return None;
-            }
-            assert!(Instant::now() < until, "it never listened");
-            tokio::task::yield_now().await;
-        }
-    }
-
-    async fn end(&mut self) -> ExitStatus {
-        let until = Instant::now() + Duration::from_secs(20);
-        loop {
-            if let Some(status) = self.child.try_wait().expect("wait") {
-                return status;
-            }
-            assert!(Instant::now() < until, "it never ended");
-            tokio::task::yield_now().await;
-        }
-    }
-
-    fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn records(data_dir: &Path) -> Vec<Record> {
-    let mut records = Vec::new();
-    drop(ledger::open(data_dir, |record| records.push(record)).expect("a whole ledger"));
-    records
+    process::become_the_coordinator();
 }
 
 /// I3, I4: at both sides of the commit of every kind that a first campaign writes, the process dies, and
@@ -203,77 +127,6 @@ async fn i3_no_answer_leaves_before_its_sync() {
     trace.assert_synced_before("iteration_decided", "iteration_decided");
 }
 
-fn acknowledged_are_there(data_dir: &Path, acknowledged: &[String]) {
-    let mut created = Vec::new();
-    for record in records(data_dir) {
-        if let (Some(campaign), Body::CampaignCreated { .. }) = (record.campaign, record.body) {
-            created.push(campaign.0);
-        }
-    }
-    for campaign in acknowledged {
-        assert!(created.contains(campaign), "{campaign} was acknowledged");
-    }
-}
-
-/// Creates campaigns until one is refused; what was acknowledged, and the refusal.
-async fn create_until_refused(client: &Client) -> (Vec<String>, tonic::Status) {
-    let mut acknowledged = Vec::new();
-    // Sent while there is room: what fails is then the record, not a blob before it.
-    let request = client.try_create_request("digits").await.expect("sent");
-    loop {
-        let request = v1::CreateRequest { request_id: request_id(), ..request.clone() };
-        match client.campaigns().create(request).await {
-            Ok(created) => acknowledged.push(created.into_inner().campaign),
-            Err(status) => return (acknowledged, status),
-        }
-        assert!(acknowledged.len() < 20_000, "the disk never filled up");
-    }
-}
-
-/// Reads are answered from what is durable, and every change is refused with the reason.
-async fn only_reads(client: &Client, acknowledged: &[String]) {
-    let listed = client.campaigns().list(v1::ListRequest {}).await.expect("reads go on").into_inner();
-    let views: Vec<CampaignView> =
-        listed.view_documents.iter().map(|bytes| document::read("view", bytes).expect("a view")).collect();
-    let mut shown: Vec<&str> = views.iter().map(|view| view.campaign.as_str()).collect();
-    let mut wanted: Vec<&str> = acknowledged.iter().map(String::as_str).collect();
-    shown.sort_unstable();
-    wanted.sort_unstable();
-    assert_eq!(shown, wanted, "what was never acknowledged is not believed");
-    let watch = v1::WatchRequest { follow: false, ..v1::WatchRequest::default() };
-    let mut watched = client.campaigns().watch(watch).await.expect("watches go on").into_inner();
-    assert!(watched.message().await.expect("a record").is_some());
-    let campaign = acknowledged.first().expect("one was acknowledged").clone();
-    let pause = v1::PauseRequest { request_id: request_id(), campaign };
-    let refused = client.campaigns().pause(pause).await.expect_err("no change is taken");
-    let refused = from_status(&refused);
-    assert_eq!((refused.reason.as_str(), refused.exit_code), ("READ_ONLY", 5), "{refused:?}");
-    assert_eq!(refused.rule.as_deref(), Some("I17"));
-    let health = client.health().await;
-    assert!(health.read_only.is_some() && health.notice.is_some(), "{health:?}");
-    assert!(client.try_send_blobs(&[vec![7; 40_000]]).await.is_none(), "no blob is taken");
-    assert!(FakeWorker::try_new(client).await.is_none(), "no report is taken");
-}
-
-/// I17: a ledger that cannot be written ends acknowledgement at once; reads go on, a restart recovers.
-#[tokio::test(flavor = "multi_thread")]
-async fn i17_a_ledger_that_cannot_be_written_is_read_on_and_loses_nothing() {
-    let folder = tempfile::tempdir().expect("tempdir");
-    // Past this many 512-byte blocks every write of a file fails.
-    let wrap = ["sh", "-c", "trap '' XFSZ; ulimit -f 600; exec \"$0\" \"$@\""];
-    let mut process = Process::start(folder.path(), &wrap, None);
-    let client = process.client().await.expect("it starts");
-    let (acknowledged, status) = create_until_refused(&client).await;
-    assert_eq!(from_status(&status).reason, "READ_ONLY", "{status}");
-    assert!(!acknowledged.is_empty());
-    only_reads(&client, &acknowledged).await;
-    process.kill();
-    acknowledged_are_there(folder.path(), &acknowledged);
-    let mut process = Process::start(folder.path(), &[], None);
-    let client = process.client().await.expect("it starts again");
-    client.create("more").await;
-}
-
 /// Two coordinators on one folder: the second ends and says whose folder it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_is_kept_out() {
@@ -284,6 +137,6 @@ async fn a_second_process_is_kept_out() {
     assert_eq!(second.end().await.code(), Some(1));
     client.campaigns().list(v1::ListRequest {}).await.expect("the first is untouched");
     let error = ledger::open(folder.path(), drop).expect_err("locked");
-    let pid = first.child.id();
+    let pid = first.id();
     assert!(matches!(error, ledger::Error::Locked { pid: Some(found), .. } if found == pid), "{error}");
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
-use windlass_coordinator::ledger::{self, Batch, Blob, Error, Ledger, VerifyError, verify};
+use windlass_coordinator::ledger::{self, Batch, Blob, Error, Ledger, Page, VerifyError, verify};
 use windlass_shared::conclusion::Status;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, IterationNumber};
@@ -82,10 +82,31 @@ async fn records_come_back_in_order_and_go_on_where_they_ended() {
     assert_eq!(ledger.readers.after(None, 2, 10).expect("read"), [resumed(3), decided(4, 1)]);
     assert_eq!(ledger.readers.after(Some(&campaign), 0, 2).expect("read"), [resumed(1), resumed(2)]);
     assert_eq!(ledger.readers.after(Some(&"other".into()), 0, 2).expect("read"), []);
-    assert_eq!(ledger.readers.iteration(&campaign, IterationNumber(1)).expect("read"), [decided(4, 1)]);
-    assert_eq!(ledger.readers.decisions(&campaign).expect("read"), [decided(4, 1)]);
+    let page = Page { records: vec![decided(4, 1)], next_after: None };
+    assert_eq!(ledger.readers.iteration_page(&campaign, IterationNumber(1), 0).expect("read"), page);
+    assert_eq!(ledger.readers.decisions_page(&campaign, 3).expect("read"), page);
+    assert_eq!(ledger.readers.decisions_page(&campaign, 4).expect("read").records, []);
     drop(ledger);
     assert_eq!(verify(folder.path()).expect("verify").records, 4);
+}
+
+#[tokio::test]
+async fn a_long_answer_comes_page_by_page_and_whole() {
+    let folder = tempfile::tempdir().expect("tempdir");
+    let (ledger, _) = open(folder.path());
+    let decisions: Vec<Record> = (1..=2_500).map(|seq| decided(seq, seq as u32)).collect();
+    append(&ledger, decisions.clone()).await.expect("append");
+    let campaign = CampaignId::from("digits-1a2b3c");
+    let (mut found, mut pages, mut after) = (Vec::new(), 0, Some(0));
+    while let Some(after_seq) = after {
+        let page = ledger.readers.decisions_page(&campaign, after_seq).expect("read");
+        assert!(page.records.len() <= 1_000);
+        found.extend(page.records);
+        after = page.next_after;
+        pages += 1;
+    }
+    assert_eq!((pages, found.len()), (3, 2_500));
+    assert_eq!(found, decisions);
 }
 
 #[tokio::test]

@@ -21,7 +21,8 @@ async fn a_baseline_is_leased_run_reported_and_decided() {
     let mut worker = FakeWorker::new(&coordinator).await;
     let decided = worker.run_until_decided(&coordinator, &campaign, "0.5").await;
     assert!(matches!(&decided.body, Body::IterationDecided { iteration, .. } if iteration.0 == 1));
-    let iteration = v1::GetIterationRequest { campaign: campaign.clone(), iteration: 1 };
+    let iteration =
+        v1::GetIterationRequest { campaign: campaign.clone(), iteration: 1, page_token: String::new() };
     let records = coordinator.campaigns().await.get_iteration(iteration).await.expect("get").into_inner();
     let kinds: Vec<&str> = records
         .record_documents
@@ -31,9 +32,16 @@ async fn a_baseline_is_leased_run_reported_and_decided() {
     for kind in ["iteration_opened", "attempt_leased", "attempt_ended", "iteration_decided"] {
         assert!(kinds.contains(&kind), "{kinds:?}");
     }
-    let absent = v1::GetIterationRequest { campaign, iteration: 9 };
+    let absent = v1::GetIterationRequest { campaign, iteration: 9, page_token: String::new() };
     let status = coordinator.campaigns().await.get_iteration(absent).await.expect_err("absent");
     assert_eq!(status.code(), Code::NotFound);
+    for page_token in ["x", "-1", "99999999999999999999"] {
+        let page_token = page_token.to_owned();
+        let request = v1::ListIterationsRequest { campaign: records.campaign.clone(), page_token };
+        let status =
+            coordinator.campaigns().await.list_iterations(request).await.expect_err("no token of ours");
+        assert_eq!(from_status(&status).reason, "MALFORMED");
+    }
     coordinator.stop().await;
 }
 

@@ -407,6 +407,9 @@ impl Refusal {
             Self::DuplicateQueued { .. } => "retire one of the two",
             Self::Settled { remedy, .. } => remedy,
             Self::Several { .. } => "repair each of them and ask again",
+            Self::Removed { .. } => {
+                "a backup that was taken before that day has it; rows and changes are kept for ever"
+            }
             Self::RequestReused { .. } => "use a new request id for a new request",
             Self::Unsupported { .. } => "leave it out for now",
             Self::Ambiguous { .. } => "write more of the name",

@@ -51,6 +51,8 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.ms {
             0 => f.write_str("0"),
+            // One day is 24 h, as people say it of a limit; a retention is many.
+            ms if ms % 86_400_000 == 0 && ms > 86_400_000 => write!(f, "{} d", ms / 86_400_000),
             ms if ms % 3_600_000 == 0 => write!(f, "{} h", ms / 3_600_000),
             ms if ms % 60_000 == 0 => write!(f, "{} min", ms / 60_000),
             ms if ms % 1000 == 0 => write!(f, "{} s", ms / 1000),

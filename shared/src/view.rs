@@ -41,6 +41,9 @@ pub struct CampaignView {
     pub created_wall_ms: i64,
     /// Whether it moves.
     pub state: CampaignState,
+    /// Who is served first where campaigns wait for the same device: the higher, then the older.
+    #[serde(default)]
+    pub priority: i32,
     /// The metric's name.
     pub metric: String,
     /// Which way is better.

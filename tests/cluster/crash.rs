@@ -10,7 +10,7 @@ use windlass_shared::record::Body;
 
 /// What the campaign below leaves in the ledger, whoever was killed meanwhile. `incarnation_started` is
 /// one more per start; `report_superseded` takes a worker that was lost and `device_released` a GPU that was
-/// quarantined: each has its own test. `evidence_removed` takes a retention whose time is over.
+/// quarantined, `evidence_removed` a retention whose time is over: each has its own test.
 const LEFT: [(&str, i64); 22] = [
     ("campaign_created", 1),
     ("lever_queued", 6),

@@ -76,7 +76,7 @@ fn check(page: &str) {
     let start = "trap 'status=$?; [ $status = 0 ] || echo \"stopped at line $LINE\" >&2; \
                  for job in $(jobs -p); do kill -INT $job || true; done; wait; exit $status' EXIT\nLINE=0\n";
     let up = format!("windlass --quiet up 2> up.log &\n{UNTIL_READY}");
-    let up = if body.contains("windlass up") { String::new() } else { up };
+    let up = if body.contains("windlass up ") { String::new() } else { up };
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
     let output = Command::new("bash")
         .arg("-c")

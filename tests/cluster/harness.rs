@@ -101,6 +101,19 @@ impl Fleet {
         self.daemon(&["worker", "--name", name, "--work-dir", work_dir], &format!("{name}.log"), env)
     }
 
+    /// Starts a worker by another program, which gets the whole command line; waits until it is ready.
+    pub fn worker_under(&self, name: &str, mut program: Command) -> Daemon {
+        let log = self.path(&format!("{name}.log"));
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a log");
+        let work_dir = self.path(name);
+        let work_dir = work_dir.to_str().expect("a UTF-8 path");
+        let inner = self.command(&["worker", "--name", name, "--work-dir", work_dir, "--cpu-slots", "1"]);
+        program.args(inner.get_args()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let daemon = Daemon { child: program.spawn().expect("the program starts") };
+        self.wait_until("the worker is ready", || self.worker_is_ready(name));
+        daemon
+    }
+
     fn worker_is_ready(&self, name: &str) -> bool {
         let output = self.client(&["--output", "json", "workers"]);
         let Ok(list) = serde_json::from_slice::<Value>(&output.stdout) else { return false };
@@ -178,6 +191,13 @@ impl Fleet {
     pub fn verify(&self) -> u64 {
         let verified = self.json(&["ledger", "verify"]);
         verified["records"].as_u64().expect("a number of records")
+    }
+
+    /// What `ledger export` prints, a document for each line.
+    pub fn exported(&self, args: &[&str]) -> Vec<Value> {
+        let text = self.ok(&[&["ledger", "export"], args].concat());
+        let read = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+        text.lines().map(read).collect()
     }
 
     /// Processes of this fleet that run campaign code or hold it: shims and what is below them.

@@ -69,6 +69,36 @@ pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
     sync_folder(path.parent().unwrap_or(Path::new("/")))
 }
 
+/// Sets `bytes` of the disk aside at `path`, for a document that must be written when it is full. Where the
+/// file system cannot do that, there is no such comfort.
+pub fn reserve(path: &Path, bytes: u64) -> Result<(), Error> {
+    let file = File::create(path).map_err(Error::file("create", path))?;
+    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        Err(errno @ (rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)) => {
+            Err(Error::file("reserve room in", path)(errno.into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes as [`write`] does; on a full disk once more, when all but `left_bytes` of the reserve at `reserve`
+/// are given back.
+pub fn write_from_reserve<T: Serialize>(
+    path: &Path,
+    value: &T,
+    reserve: &Path,
+    left_bytes: u64,
+) -> Result<(), Error> {
+    match write(path, value) {
+        Err(error) if error.is_disk_full() => {
+            let file = File::options().write(true).open(reserve).map_err(Error::file("open", reserve))?;
+            file.set_len(left_bytes).map_err(Error::file("give back", reserve))?;
+            write(path, value)
+        }
+        result => result,
+    }
+}
+
 /// Reads a document; `None` when there is none.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     match fs::read(path) {

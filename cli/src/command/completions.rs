@@ -1,9 +1,8 @@
 //! `windlass completions SHELL` and `windlass man`: what shells and man read, made from what clap reads.
 
-use crate::args::Cli;
 use crate::error::Error;
+use crate::reference::command_line;
 use crate::session::Session;
-use clap::CommandFactory;
 use std::path::{Path, PathBuf};
 
 /// For which shell.
@@ -25,13 +24,13 @@ pub struct ManArgs {
 /// Prints the script.
 pub fn run(args: &Args, session: &Session) -> Result<(), Error> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "windlass", &mut script);
+    clap_complete::generate(args.shell, &mut command_line(), "windlass", &mut script);
     session.raw(&script)
 }
 
 /// Prints or writes the pages.
 pub fn man(args: &ManArgs, session: &Session) -> Result<(), Error> {
-    let mut root = Cli::command();
+    let mut root = command_line();
     root.build();
     let Some(dir) = &args.dir else { return session.raw(&render(&root, "windlass")?) };
     let failed = |source| Error::File { operation: "write", path: dir.clone(), source };

@@ -3,13 +3,16 @@
 use crate::client::{Client, socket_of};
 use crate::config::Setting;
 use crate::error::Error;
+use crate::notice;
 use crate::render::page::Page;
 use crate::render::text::neutral;
 use crate::render::{style, units};
 use crate::session::Session;
 use serde::Serialize;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use windlass_proto::v1::{AboutRequest, AboutResponse};
+use windlass_shared::size::Size;
 use windlass_shared::view::{Finding, Level, WorkerView};
 
 /// Clocks that differ by more than this are a warning, milliseconds: wall times in the ledger mislead.
@@ -19,9 +22,20 @@ const FILES_WARN: u64 = 4_096;
 /// How long `git --version` may take.
 const GIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Nothing to say.
+/// What to look at.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Only print the fingerprint of this data set, for `windlass.data` of a campaign
+    #[arg(long, value_name = "PATH")]
+    pub fingerprint: Option<PathBuf>,
+}
+
+/// `windlass.fingerprint/1`.
+#[derive(Serialize)]
+struct Fingerprint {
+    path: String,
+    fingerprint: String,
+}
 
 #[derive(Serialize)]
 struct Report {
@@ -31,7 +45,10 @@ struct Report {
 }
 
 /// Looks, prints, and fails when something failed.
-pub async fn run(_args: Args, session: &Session) -> Result<(), Error> {
+pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    if let Some(path) = &args.fingerprint {
+        return fingerprint(path, session);
+    }
     let given = |key: &crate::config::Key| {
         let is_general = key.section == "client";
         let found = session.given.iter().find(|(arg, _)| *arg == key.arg && is_general);
@@ -45,14 +62,7 @@ pub async fn run(_args: Args, session: &Session) -> Result<(), Error> {
     }
     findings.push(open_files());
     findings.push(git().await);
-    let work_dir =
-        settings.iter().find(|setting| setting.key == "worker.work_dir" && setting.from != "default");
-    let work_dir =
-        work_dir.map_or_else(|| session.data_dir.join("worker"), |setting| setting.value.clone().into());
-    if let Ok(worker) = windlass_worker::settings::Settings::new(work_dir, super::worker::endpoint(session)?)
-    {
-        findings.extend(windlass_worker::doctor::findings(&worker));
-    }
+    findings.extend(as_a_worker(session, &settings)?);
     let failed = findings.iter().filter(|finding| finding.level == Level::Fail).count();
     let report = Report { version: env!("CARGO_PKG_VERSION"), settings, findings };
     if session.is_json() {
@@ -61,6 +71,30 @@ pub async fn run(_args: Args, session: &Session) -> Result<(), Error> {
         session.print(&page(&report, session.width()))?;
     }
     if failed == 0 { Ok(()) } else { Err(Error::Unwell { failed }) }
+}
+
+fn fingerprint(path: &Path, session: &Session) -> Result<(), Error> {
+    let fingerprint =
+        windlass_worker::data::fingerprint(path).map_err(|problem| Error::Worker(Box::new(problem)))?;
+    if session.is_json() {
+        let path = path.display().to_string();
+        return session.json("windlass.fingerprint/1", &Fingerprint { path, fingerprint });
+    }
+    session.print(&format!("{fingerprint}\n"))
+}
+
+/// This machine as a worker with what is set for one here.
+fn as_a_worker(session: &Session, settings: &[Setting]) -> Result<Vec<Finding>, Error> {
+    let set = |key: &str| {
+        let found = settings.iter().find(|setting| setting.key == key && setting.from != "default");
+        found.map(|setting| setting.value.as_str())
+    };
+    let work_dir = set("worker.work_dir").map_or_else(|| session.data_dir.join("worker"), PathBuf::from);
+    let mut worker = windlass_worker::settings::Settings::new(work_dir, super::worker::endpoint(session)?)
+        .map_err(|source| Error::System { operation: "find this program's own file", source })?;
+    let stop_below = set("worker.work_disk_stop_below").and_then(|size| Size::parse(size).ok());
+    worker.marks.stop_bytes = stop_below.map(|size| size.bytes);
+    Ok(windlass_worker::doctor::findings(&worker))
 }
 
 fn page(report: &Report, width: u16) -> String {
@@ -121,6 +155,7 @@ async fn reach(session: &Session, findings: &mut Vec<Finding>) {
         }
     };
     findings.push(Finding::ok(CHECK, format!("it answers at {}", address(session))));
+    findings.push(health(&client).await);
     findings.push(clock(&about, i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX)));
     match super::workers::list(&client).await {
         Ok(workers) => versions(&about, &workers, findings),
@@ -128,6 +163,37 @@ async fn reach(session: &Session, findings: &mut Vec<Finding>) {
             let text = format!("the workers cannot be listed: {}", problem.to_report().message);
             findings.push(Finding::fail("workers", text, "try again"));
         }
+    }
+}
+
+/// What the coordinator says of its own ledger and disk: it may serve a folder that this machine cannot see.
+async fn health(client: &Client) -> Finding {
+    const CHECK: &str = "ledger";
+    let health = match notice::health(client).await {
+        Ok(health) => health,
+        Err(problem) => {
+            let text = format!("the coordinator does not say how it is: {}", problem.to_report().message);
+            return Finding::warn(CHECK, text, "run the same version of windlass everywhere");
+        }
+    };
+    let text = format!(
+        "{} in {}; {} of {} are free on its disk, and below {} it takes nothing new",
+        units::count(health.records, "durable record"),
+        health.data_dir,
+        units::bytes(health.free_bytes),
+        units::bytes(health.total_bytes),
+        units::bytes(health.stop_bytes),
+    );
+    match (&health.read_only, health.notice) {
+        (Some(why), _) => {
+            let remedy = "free space on its disk, or look after it, then start the coordinator again";
+            Finding::fail(CHECK, format!("{why}; {text}"), remedy)
+        }
+        (None, Some(notice)) => {
+            let remedy = "free space there, or let `windlass gc` do it; the coordinator goes on by itself";
+            Finding::fail(CHECK, notice, remedy)
+        }
+        (None, None) => Finding::ok(CHECK, text),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::show;
 use crate::client::Client;
 use crate::error::Error;
-use crate::history;
+use crate::history::{self, Removed};
 use crate::listing::{self, Content, Item, Place, Standing};
 use crate::render::files;
 use crate::session::Session;
@@ -32,6 +32,7 @@ struct Listing {
     campaign: String,
     iteration: u32,
     files: Vec<File>,
+    removed: Vec<Removed>,
 }
 
 #[derive(Serialize)]
@@ -59,11 +60,17 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     }
     if session.is_json() {
         let files = items.into_iter().map(document).collect();
-        let (campaign, iteration) = (story.campaign.to_string(), args.iteration);
-        return session.json("windlass.files/1", &Listing { campaign, iteration, files });
+        let (campaign, number) = (story.campaign.to_string(), args.iteration);
+        return session.json(
+            "windlass.files/1",
+            &Listing { campaign, iteration: number, files, removed: iteration.removed.clone() },
+        );
     }
     session.print(&files::table(&items, session.line_width()))?;
     session.say(&files::sum(&items));
+    for removed in &iteration.removed {
+        session.say(&files::removed(removed));
+    }
     Ok(())
 }
 

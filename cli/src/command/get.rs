@@ -53,6 +53,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let client = Client::connect(session).await?;
     let story = history::fetch(&client, &args.campaign).await?;
     let iteration = show::find(&story, args.iteration)?;
+    listing::refuse_removed(iteration, &args.path)?;
     let items = listing::of(&client, &story, iteration).await?;
     let whose = Whose { campaign: story.campaign.to_string(), iteration: args.iteration };
     let existing = if args.force { Existing::Replace } else { Existing::Keep };

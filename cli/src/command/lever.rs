@@ -192,12 +192,21 @@ async fn add(client: &Client, session: &Session, campaign: &str, files: &[PathBu
     }
 }
 
-/// All levers of a campaign.
+/// All levers of a campaign, page after page.
 pub async fn list(client: &Client, campaign: &str) -> Result<Vec<LeverView>, Error> {
-    let request = ListLeversRequest { campaign: campaign.to_owned() };
-    let answer = client.campaigns().list_levers(request).await?.into_inner();
-    let read = |bytes: &_| document::read("view_documents", bytes).map_err(Error::from);
-    answer.view_documents.iter().map(|bytes| read(bytes)).collect()
+    let mut levers = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListLeversRequest { campaign: campaign.to_owned(), page_size: 0, page_token };
+        let answer = client.campaigns().list_levers(request).await?.into_inner();
+        for bytes in &answer.view_documents {
+            levers.push(document::read("view_documents", bytes)?);
+        }
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            return Ok(levers);
+        }
+    }
 }
 
 async fn show(client: &Client, session: &Session, one: One) -> Result<(), Error> {

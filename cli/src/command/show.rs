@@ -7,9 +7,8 @@ use crate::history::{self, Account, Iteration, Story};
 use crate::render::{iteration, units};
 use crate::session::Session;
 use serde::Serialize;
+use windlass_proto::document;
 use windlass_proto::v1::GetIterationRequest;
-use windlass_proto::{document, v1};
-use windlass_shared::attempt::Kind;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::Record;
 use windlass_shared::tree::Node;
@@ -46,17 +45,32 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         let page = iteration::page(&story, found, &evidence, units::now_ms(), session.width());
         return session.print(&page);
     }
-    let request = GetIterationRequest { campaign: story.campaign.to_string(), iteration: args.iteration };
-    let answer: v1::GetIterationResponse = client.campaigns().get_iteration(request).await?.into_inner();
-    let read = |bytes: &_| document::read("record_documents", bytes).map_err(Error::from);
-    let records = answer.record_documents.iter().map(|bytes| read(bytes)).collect::<Result<_, _>>()?;
+    let records = records(&client, &story, args.iteration).await?;
     let whole = Whole { account: Account::of(&story, found, &evidence), records };
     session.json("windlass.iteration/1", &whole)
 }
 
+/// Every record of one iteration, page after page.
+async fn records(client: &Client, story: &Story, iteration: u32) -> Result<Vec<Record>, Error> {
+    let mut records = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let campaign = story.campaign.to_string();
+        let request = GetIterationRequest { campaign, iteration, page_token };
+        let answer = client.campaigns().get_iteration(request).await?.into_inner();
+        for bytes in &answer.record_documents {
+            records.push(document::read("record_documents", bytes)?);
+        }
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            return Ok(records);
+        }
+    }
+}
+
 /// The files that an anchor can cite.
 async fn evidence(client: &Client, iteration: &Iteration) -> Result<Vec<String>, Error> {
-    let log = iteration.last_ended(Kind::Run).map(|_| "run.log".to_owned());
+    let log = iteration.logged().map(|_| "run.log".to_owned());
     let Some(results) = iteration.results() else { return Ok(log.into_iter().collect()) };
     let manifest = download::manifest(client, results).await?;
     let is_file = |node: &Node| matches!(node, Node::File { .. });

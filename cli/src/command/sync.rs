@@ -4,6 +4,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::history;
 use crate::layout;
+use crate::render::units;
 use crate::session::Session;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ struct Synced {
     iterations: usize,
     files: usize,
     written: usize,
+    removed: usize,
 }
 
 /// Lays it out.
@@ -35,6 +37,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let dir = args.dir.unwrap_or_else(|| PathBuf::from(&story.bindings.sandbox_root));
     let done = layout::lay_out(&client, &story, &dir).await?;
     let folder = dir.display().to_string();
+    let removed = story.rows().map(|(iteration, _)| iteration.removed.len()).sum();
     if session.is_json() {
         let synced = Synced {
             campaign: story.campaign.to_string(),
@@ -42,9 +45,16 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
             iterations: story.decided.len(),
             files: done.files,
             written: done.written,
+            removed,
         };
         return session.json("windlass.sync/1", &synced);
     }
     session.say(&format!("{folder}: {} files, {} of them new or changed", done.files, done.written));
+    if removed > 0 {
+        let parts = units::count(removed as u64, "part");
+        session.say(&format!(
+            "left out: {parts} of evidence whose time was over; `windlass show C N` names them"
+        ));
+    }
     Ok(())
 }

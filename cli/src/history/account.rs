@@ -1,7 +1,7 @@
 //! One iteration as a document: what `show --output json` tells beside the records.
 
 use super::gates::{Gate, gates};
-use super::story::{Attempt, Iteration, Story};
+use super::story::{Attempt, Iteration, Removed, Story};
 use serde::Serialize;
 use windlass_shared::attempt::Reading;
 use windlass_shared::conclusion::{Conclusion, Verdict};
@@ -31,6 +31,7 @@ pub struct Account<'a> {
     conclusion: Option<Learnt<'a>>,
     decision: Option<Decided<'a>>,
     results: &'a [String],
+    removed: &'a [Removed],
 }
 
 #[derive(Debug, Serialize)]
@@ -79,6 +80,7 @@ struct Ended<'a> {
     log_bytes: u64,
     log_cut_bytes: u64,
     setup_failed: bool,
+    left_out: &'a [String],
     frozen_changed: Option<&'a TreePath>,
 }
 
@@ -137,6 +139,7 @@ impl<'a> Account<'a> {
             }),
             decision: decided(iteration),
             results,
+            removed: &iteration.removed,
         }
     }
 }
@@ -191,6 +194,7 @@ fn execution(attempt: &Attempt) -> Execution<'_> {
             log_bytes: outcome.log_bytes,
             log_cut_bytes: outcome.log_cut_bytes,
             setup_failed: outcome.setup_failed,
+            left_out: &outcome.left_out,
             frozen_changed: outcome.frozen_changed.as_ref(),
         }),
     }

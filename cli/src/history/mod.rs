@@ -13,7 +13,7 @@ pub use account::Account;
 pub use fetch::{fetch, follow_on};
 pub use gates::gates;
 pub use rows::decisions;
-pub use story::{Attempt, Decision, Iteration, Story};
+pub use story::{Attempt, Decision, Iteration, Removed, Story};
 
 #[cfg(test)]
 pub use project::tests::{records as test_records, story as test_story};

@@ -1,6 +1,6 @@
 //! The fold of records into a story.
 
-use super::story::{Attempt, Decision, Fate, Iteration, LeverStory, Story};
+use super::story::{Attempt, Decision, Fate, Iteration, LeverStory, Removed, Story};
 use std::collections::BTreeMap;
 use windlass_shared::attempt::Order;
 use windlass_shared::id::IterationNumber;
@@ -63,6 +63,12 @@ impl Story {
                 }
             }
             Body::IterationDecided { .. } => self.decide(record),
+            Body::EvidenceRemoved { iteration, evidence, bytes, why } => {
+                if let Some(iteration) = self.iterations.get_mut(iteration) {
+                    let (evidence, bytes, why) = (*evidence, *bytes, why.clone());
+                    iteration.removed.push(Removed { evidence, wall_ms: record.wall_ms, bytes, why });
+                }
+            }
             _ => {}
         }
     }
@@ -129,6 +135,7 @@ impl Story {
             accepted: BTreeMap::new(),
             conclusion: None,
             decision: None,
+            removed: Vec::new(),
         };
         self.iterations.insert(*iteration, opened);
     }

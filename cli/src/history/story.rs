@@ -1,5 +1,6 @@
 //! The shape of a story.
 
+use serde::Serialize;
 use std::collections::BTreeMap;
 use windlass_shared::attempt::{Kind, Order, Outcome};
 use windlass_shared::bindings::Bindings;
@@ -10,6 +11,8 @@ use windlass_shared::lever::{Lever, Pin};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
 use windlass_shared::record::{Arithmetic, HoldReason, RetireReason};
+use windlass_shared::reference::Evidence;
+use windlass_shared::refusal::Refusal;
 
 /// One campaign, from its records.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +102,21 @@ pub struct Iteration {
     pub conclusion: Option<Conclusion>,
     /// The decision.
     pub decision: Option<Decision>,
+    /// Parts of its evidence whose time was over.
+    pub removed: Vec<Removed>,
+}
+
+/// A part of an iteration's evidence that was removed when its retention was over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Removed {
+    /// Which part.
+    pub evidence: Evidence,
+    /// When, milliseconds since the epoch.
+    pub wall_ms: i64,
+    /// How much it was.
+    pub bytes: u64,
+    /// The rule that removed it: `outputs are kept for 30 d`.
+    pub why: String,
 }
 
 /// One execution.
@@ -161,8 +179,33 @@ impl Iteration {
         of_kind.filter_map(|attempt| Some((attempt, attempt.outcome.as_ref()?))).next()
     }
 
-    /// The results tree, the analysis included where there was one.
+    /// Why a part of its evidence is not there any more.
+    pub fn removal(&self, evidence: Evidence) -> Option<Refusal> {
+        let removed = self.removed.iter().find(|removed| removed.evidence == evidence)?;
+        Some(Refusal::Removed {
+            evidence: evidence.as_str(),
+            iteration: self.number.0,
+            wall_ms: removed.wall_ms,
+            why: removed.why.clone(),
+        })
+    }
+
+    /// The last run whose log is kept.
+    pub fn logged(&self) -> Option<(&Attempt, &Outcome)> {
+        self.last_ended(Kind::Run).filter(|_| self.removal(Evidence::Logs).is_none())
+    }
+
+    /// The kept files of the last run's workspace; none where they were removed.
+    pub fn artifacts(&self) -> Option<Digest> {
+        let run = self.last_ended(Kind::Run).filter(|_| self.removal(Evidence::Artifacts).is_none());
+        run.and_then(|(_, outcome)| outcome.artifacts)
+    }
+
+    /// The results tree, the analysis included where there was one; none where it was removed.
     pub fn results(&self) -> Option<Digest> {
+        if self.removal(Evidence::Outputs).is_some() {
+            return None;
+        }
         let last = |kind| self.last_ended(kind).and_then(|(_, outcome)| outcome.results);
         let (run, analysis) = (last(Kind::Run), last(Kind::Analysis));
         // An analysis belongs to the run before it; a later run (a fix) has made it moot.

@@ -10,7 +10,6 @@ use crate::tree_diff;
 use std::collections::BTreeMap;
 use windlass_engine::gate::editable::Editable;
 use windlass_proto::v1::ReadLogRequest;
-use windlass_shared::attempt::Kind;
 use windlass_shared::digest::Digest;
 use windlass_shared::tree::{Manifest, Node};
 
@@ -108,7 +107,7 @@ async fn log(
     home: &str,
     folder: &mut Folder,
 ) -> Result<(), Error> {
-    let Some((attempt, outcome)) = iteration.last_ended(Kind::Run) else { return Ok(()) };
+    let Some((attempt, outcome)) = iteration.logged() else { return Ok(()) };
     let relative = format!("{home}/run.log");
     let digest = outcome.log_hash.map(|hash| Digest { hash, size_bytes: outcome.log_bytes });
     if digest.is_some_and(|digest| folder.has(&relative, &digest)) {

@@ -2,7 +2,9 @@
 
 use super::style::{self, FAINT};
 use super::table::{Cell, Column, Table};
+use super::text::neutral;
 use super::units;
+use crate::history::Removed;
 use crate::listing::{Content, Item, Place, Standing};
 use anstyle::Style;
 use windlass_shared::conclusion::Status;
@@ -37,6 +39,13 @@ fn what(item: &Item) -> (&'static str, Style) {
         (Place::Log, None) => ("log", Style::new()),
         (Place::Tree, None) => ("file", Style::new()),
     }
+}
+
+/// What is not listed because its time was over.
+pub fn removed(removed: &Removed) -> String {
+    let (what, size) = (removed.evidence.as_str(), units::bytes(removed.bytes));
+    let (when, why) = (units::day(removed.wall_ms), neutral(&removed.why));
+    format!("{what} ({size}) were removed on {when}: {why}")
 }
 
 /// How many files, how many bytes, how many changed.

@@ -48,6 +48,12 @@ pub fn page(story: &Story, iteration: &Iteration, evidence: &[String], now_ms: i
         page.section("Evidence that an anchor can cite");
         page.sentence(&neutral(&evidence_line(story, iteration, evidence)));
     }
+    if !iteration.removed.is_empty() {
+        page.section("Evidence that is gone");
+        for removed in &iteration.removed {
+            page.sentence(&super::files::removed(removed));
+        }
+    }
     page.finish()
 }
 
@@ -121,6 +127,9 @@ fn attempt(page: &mut Page, attempt: &Attempt, now_ms: i64) {
     for output in outcome.outputs.iter().filter(|output| output.digest.is_none()) {
         let problem = output.problem.as_deref().unwrap_or("was not made");
         page.line("missing", &neutral(&format!("{}: {problem}", output.path)));
+    }
+    for reason in &outcome.left_out {
+        page.line("not kept", &neutral(reason));
     }
     last_lines(page, &outcome.log_tail);
 }

@@ -34,6 +34,9 @@ pub fn page(
     page.line("created", &units::ago(view.created_wall_ms, now_ms));
     page.line("metric", &format!("{}, {}", neutral(&view.metric), super::chart::better(view.direction)));
     page.line("best", &best(view));
+    if view.priority != 0 {
+        page.line("priority", &format!("{}: before others that wait with less, 0 is usual", view.priority));
+    }
     let counts = &view.decided;
     let total = u64::from(counts.keep + counts.discard + counts.crash);
     page.line(

@@ -83,3 +83,9 @@ fn a_long_campaign_stays_one_page() {
         assert!(text.contains("staircase  …"), "what does not fit is marked: {text}");
     }
 }
+
+#[test]
+fn a_priority_is_told_where_it_is_not_the_usual_one() {
+    let told = |priority| shown(&CampaignView { priority, ..view() }, &[], &[], 80).contains("  priority ");
+    assert_eq!([told(0), told(3), told(-2)], [false, true, true]);
+}

@@ -1,5 +1,11 @@
 //! Times and sizes as people read them.
 
+/// A moment's day, in UTC, as the ledger's rules count it.
+pub fn day(wall_ms: i64) -> String {
+    let moment = jiff::Timestamp::from_millisecond(wall_ms);
+    moment.map_or_else(|_| format!("{wall_ms} ms"), |moment| moment.strftime("%Y-%m-%d").to_string())
+}
+
 /// A length of time: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`.
 pub fn duration(ms: u64) -> String {
     let seconds = ms / 1000;

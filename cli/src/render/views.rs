@@ -35,18 +35,21 @@ pub fn campaigns(views: &[CampaignView], now_ms: i64, width: u16) -> String {
             Column::new("best").right(),
             Column::new("decided").right().rank(1),
             Column::new("queued").right().rank(2),
+            Column::new("priority").right().rank(5).hides(),
             Column::new("state").wraps(),
             Column::new("created").rank(4),
         ],
     );
     for view in views {
         let best = view.best.as_ref().and_then(|best| best.metric.as_ref());
+        let priority = if view.priority == 0 { String::new() } else { view.priority.to_string() };
         table.row([
             (&view.campaign.0).into(),
             (&view.metric).into(),
             best.map_or("-", |metric| metric.text()).into(),
             (view.decided.keep + view.decided.discard + view.decided.crash).to_string().into(),
             view.queued.to_string().into(),
+            priority.into(),
             state(view).into(),
             units::ago(view.created_wall_ms, now_ms).into(),
         ]);

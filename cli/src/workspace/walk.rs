@@ -119,11 +119,12 @@ impl Found {
             return Ok(Node::Link { target: target.to_owned() });
         }
         if kind.is_file() {
-            let bytes = entry.metadata().map_err(|error| unreadable(error.into()))?.len();
+            let bytes = std::fs::symlink_metadata(entry.path()).map_err(unreadable)?.len();
             if bytes > FILE_MAX_BYTES {
                 let (size, most) = (Size { bytes }, Size { bytes: FILE_MAX_BYTES });
-                let problem =
-                    format!("has {size}, and at most {most} of one file are sent; data stays on the workers");
+                let problem = format!(
+                    "has {size}, and at most {most} of one file are sent; keep it on the workers (windlass.data)"
+                );
                 return Err(refuse(relative, &problem));
             }
             self.total_bytes += bytes;

@@ -12,12 +12,14 @@ use windlass_proto::v1::artifact_service_server::{ArtifactService, ArtifactServi
 use windlass_proto::v1::campaign_service_server::{CampaignService, CampaignServiceServer};
 use windlass_proto::v1::fleet_service_server::{FleetService, FleetServiceServer};
 use windlass_proto::v1::log_service_server::{LogService, LogServiceServer};
+use windlass_proto::v1::upkeep_service_server::{UpkeepService, UpkeepServiceServer};
 use windlass_proto::v1::watch_response::Event;
 use windlass_proto::v1::*;
 use windlass_proto::{document, refusal};
 use windlass_shared::digest::Digest;
 use windlass_shared::record::{Body, Record};
 use windlass_shared::refusal::Refusal;
+use windlass_shared::upkeep::Health;
 use windlass_shared::view::Explanation;
 
 /// What every run wrote.
@@ -32,7 +34,8 @@ pub fn serve(data_dir: &Path, scene: Scene) -> Runtime {
         .add_service(CampaignServiceServer::new(Fake(scene)))
         .add_service(ArtifactServiceServer::new(Fake(scene)))
         .add_service(LogServiceServer::new(Fake(scene)))
-        .add_service(FleetServiceServer::new(Fake(scene)));
+        .add_service(FleetServiceServer::new(Fake(scene)))
+        .add_service(UpkeepServiceServer::new(Fake(scene)));
     runtime.spawn(server.serve_with_incoming(UnixListenerStream::new(listener)));
     runtime
 }
@@ -73,6 +76,10 @@ fn iteration_of(record: &Record) -> Option<u32> {
 #[tonic::async_trait]
 impl CampaignService for Fake {
     async fn create(&self, _: Request<CreateRequest>) -> Answer<CreateResponse> {
+        not_here()
+    }
+
+    async fn give_secrets(&self, _: Request<GiveSecretsRequest>) -> Answer<GiveSecretsResponse> {
         not_here()
     }
 
@@ -151,7 +158,7 @@ impl CampaignService for Fake {
 
     async fn list_levers(&self, _: Request<ListLeversRequest>) -> Answer<ListLeversResponse> {
         let view_documents = self.0.levers().iter().map(document::write).collect();
-        Ok(Response::new(ListLeversResponse { view_documents }))
+        Ok(Response::new(ListLeversResponse { view_documents, next_page_token: String::new() }))
     }
 
     async fn get_lever(&self, request: Request<GetLeverRequest>) -> Answer<GetLeverResponse> {
@@ -177,7 +184,8 @@ impl CampaignService for Fake {
         let asked = request.into_inner();
         let of_it = |record: &&Record| iteration_of(record) == Some(asked.iteration);
         let record_documents = self.0.records().iter().filter(of_it).map(document::write).collect();
-        Ok(Response::new(GetIterationResponse { campaign: asked.campaign, record_documents }))
+        let campaign = asked.campaign;
+        Ok(Response::new(GetIterationResponse { campaign, record_documents, next_page_token: String::new() }))
     }
 
     async fn list_iterations(
@@ -186,7 +194,12 @@ impl CampaignService for Fake {
     ) -> Answer<ListIterationsResponse> {
         let campaign = request.into_inner().campaign;
         let record_documents = self.0.decisions().iter().map(document::write).collect();
-        Ok(Response::new(ListIterationsResponse { campaign, metric: self.0.view().metric, record_documents }))
+        Ok(Response::new(ListIterationsResponse {
+            campaign,
+            metric: self.0.view().metric,
+            record_documents,
+            next_page_token: String::new(),
+        }))
     }
 
     type WatchStream = Listed<WatchResponse>;
@@ -293,5 +306,28 @@ impl FleetService for Fake {
 
     async fn release_device(&self, _: Request<ReleaseDeviceRequest>) -> Answer<ReleaseDeviceResponse> {
         Ok(Response::new(ReleaseDeviceResponse {}))
+    }
+}
+
+#[tonic::async_trait]
+impl UpkeepService for Fake {
+    async fn collect_garbage(&self, _: Request<CollectGarbageRequest>) -> Answer<CollectGarbageResponse> {
+        not_here()
+    }
+
+    async fn get_health(&self, _: Request<GetHealthRequest>) -> Answer<GetHealthResponse> {
+        let notice =
+            "the disk of /data has 1.5 GiB left, and below 2.0 GiB the coordinator takes nothing new";
+        let health = Health {
+            version: "0.0.9".to_owned(),
+            data_dir: "/data".to_owned(),
+            records: 31,
+            free_bytes: if self.0 == Scene::Every { 3 << 29 } else { 60 << 30 },
+            total_bytes: 100 << 30,
+            stop_bytes: 2 << 30,
+            read_only: None,
+            notice: (self.0 == Scene::Every).then(|| notice.to_owned()),
+        };
+        Ok(Response::new(GetHealthResponse { health_document: document::write(&health) }))
     }
 }

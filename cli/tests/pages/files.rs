@@ -1,6 +1,7 @@
 //! `get` and `best --tree`: what lands on the user's disk, and what stays as it is.
 
-use super::Desk;
+use super::fixture::Scene;
+use super::{Desk, check};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -84,4 +85,22 @@ fn a_report_is_made_again_over_its_own_and_over_nothing_else() {
     let refused = desk.say(&report);
     assert!(refused.contains("is there already"), "{refused}");
     assert_eq!(read(&path), "mine");
+}
+
+#[test]
+fn what_was_removed_is_said_to_be_gone_with_the_day_and_the_rule() {
+    // There the logs of iteration 2 are gone, and nothing else.
+    let desk = Desk::in_scene(Scene::Every);
+    let said = desk.all(&[
+        &["get", "digits", "2", "run.log"],
+        &["get", "digits", "2", "run.lgo"],
+        &["get", "digits", "2", "results/loss.tsv"],
+        &["files", "digits", "2", "--results"],
+        &["show", "digits", "2"],
+        &["sync", "digits", "copy"],
+    ]);
+    check("removed", &said);
+    assert!(!desk.dir.path().join("copy/iter2/run.log").exists());
+    assert!(desk.dir.path().join("copy/iter2/results/loss.tsv").is_file());
+    assert!(desk.dir.path().join("copy/iter3/run.log").is_file());
 }

@@ -99,6 +99,7 @@ impl Scene {
         let ended = |view| CampaignView { state: CampaignState::Stopped { reason: limit }, ..view };
         match self {
             Self::Every => vec![self.view(), ended(self.view())],
+            Self::Hostile => vec![self.view(), CampaignView { priority: -3, ..self.view() }],
             _ => vec![self.view()],
         }
     }

@@ -11,6 +11,7 @@ mod pipes;
 mod schema;
 mod store;
 mod terminal;
+mod troubleshooting;
 mod types;
 mod upkeep;
 

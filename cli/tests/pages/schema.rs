@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use windlass_coordinator::snapshot;
 use windlass_shared::record::Body;
 
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
@@ -85,14 +86,20 @@ fn kept_up() -> Vec<Value> {
         std::thread::sleep(Duration::from_millis(50));
     }
     let mut all = printed(&desk, &["gc", "--dry-run"]);
+    all.extend(printed(&desk, &["ledger", "export"]));
     let elsewhere = Desk::unattended();
     let copy = elsewhere.dir.path().join("copy");
     let copy = copy.to_str().unwrap();
     all.extend(printed(&desk, &["ledger", "backup", copy]));
     coordinator.kill().unwrap();
     coordinator.wait().unwrap();
-    all.extend(printed(&desk, &["ledger", "restore", copy, &format!("{copy}-restored")]));
+    let restored = format!("{copy}-restored");
+    all.extend(printed(&desk, &["ledger", "restore", copy, &restored]));
+    let taken = snapshot::take(desk.dir.path(), 1, || false).unwrap();
+    assert!(taken.is_some(), "there are records to take a snapshot of");
     all.extend(printed(&desk, &["ledger", "verify"]));
+    std::fs::write(snapshot::file_in(Path::new(&restored)), "no snapshot").unwrap();
+    all.extend(printed(&desk, &["ledger", "verify", "--data-dir", &restored]));
     all.extend(printed(&desk, &["ledger", "verify", "--data-dir", copy]));
     all
 }

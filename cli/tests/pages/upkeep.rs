@@ -1,6 +1,7 @@
 //! What needs no campaign: settings, doctor, completions, manual pages, and how a command that cannot even
 //! begin says so.
 
+use crate::fixture::Scene;
 use crate::{Desk, check};
 use serde_json::Value;
 use std::path::Path;
@@ -17,7 +18,7 @@ fn doctor_tells_each_finding_with_its_remedy_and_each_setting_with_its_source() 
     let report: Value = serde_json::from_str(said.lines().nth(1).unwrap()).unwrap();
     let findings = report["findings"].as_array().unwrap();
     let of = |check: &str| findings.iter().find(|finding| finding["check"] == check).unwrap();
-    for check in ["coordinator", "clock", "data folder", "file system", "workers", "work folder"] {
+    for check in ["coordinator", "ledger", "clock", "data folder", "file system", "workers", "work folder"] {
         assert_eq!(of(check)["level"], "ok", "{check}: {said}");
         assert_eq!(of(check)["remedy"], Value::Null);
     }
@@ -26,6 +27,24 @@ fn doctor_tells_each_finding_with_its_remedy_and_each_setting_with_its_source() 
     assert!(of("versions")["remedy"].as_str().unwrap().contains("same version"));
     for check in ["open files", "git", "disk"] {
         assert!(of(check)["text"].is_string());
+    }
+    assert!(of("ledger")["text"].as_str().unwrap().contains("31 durable records in /data"), "{said}");
+    // What a machine lacks depends on the machine, and each of it has a remedy.
+    for check in [
+        "work sync",
+        "work disk",
+        "GPU driver",
+        "cgroup",
+        "namespaces",
+        "containment",
+        "isolation guarded",
+        "isolation sealed",
+        "overlay",
+        "time service",
+    ] {
+        let finding = of(check);
+        assert!(!finding["text"].as_str().unwrap().is_empty(), "{check}");
+        assert_eq!(finding["remedy"].is_null(), finding["level"] == "ok", "{finding}");
     }
     let settings = report["settings"].as_array().unwrap();
     let from = |key: &str| settings.iter().find(|setting| setting["key"] == key).unwrap()["from"].clone();
@@ -36,6 +55,14 @@ fn doctor_tells_each_finding_with_its_remedy_and_each_setting_with_its_source() 
     let said = desk.say(&["doctor"]);
     assert!(said.contains("ok         coordinator: it answers at"), "{said}");
     assert!(said.contains("a100 (DIR/windlass.toml:2)"), "{said}");
+}
+
+#[test]
+fn doctor_says_when_the_coordinator_takes_nothing_new() {
+    let said = Desk::in_scene(Scene::Every).say(&["doctor"]);
+    assert!(said.contains("fail       ledger: the disk of /data has 1.5 GiB left"), "{said}");
+    assert!(said.contains("or let `windlass gc` do it"), "{said}");
+    assert!(said.ends_with("--- exit 1\n"), "{said}");
 }
 
 #[test]

@@ -84,7 +84,7 @@ impl Driver {
         if let Some(answered) = self.core.durable().requests.get(&request.id) {
             let same = answered.body == request.body;
             let reused = || Refusal::RequestReused { id: request.id.0.clone() };
-            return Some(if same { Ok(answered.answer.clone()) } else { Err(reused()) });
+            return Some(if same { Ok(answered.answer()) } else { Err(reused()) });
         }
         let refused = || Err(Refusal::RequestId { id: request.id.0.clone() });
         if is_remembered(&request.id.0, now.wall_ms) { None } else { Some(refused()) }
@@ -138,13 +138,17 @@ impl Driver {
     }
 }
 
-/// Whether a request id is a UUIDv7 of the days that keys are remembered. A client's clock may be ahead.
+/// How far a client's clock may be ahead: its requests are remembered that much longer, so it is bounded.
+const AHEAD_MAX_MS: i64 = 24 * 3_600_000;
+
+/// Whether a request id is a UUIDv7 of the days that keys are remembered. A client's clock may be ahead by a
+/// day.
 fn is_remembered(id: &str, now_wall_ms: i64) -> bool {
     let Ok(uuid) = Uuid::parse_str(id) else { return false };
     let Some(timestamp) = uuid.get_timestamp().filter(|_| uuid.get_version_num() == 7) else { return false };
     let (secs, nanos) = timestamp.to_unix();
     let made_ms = i64::try_from(secs).unwrap_or(i64::MAX).saturating_mul(1000) + i64::from(nanos / 1_000_000);
-    now_wall_ms.saturating_sub(made_ms) < REQUEST_MEMORY_MS
+    (-AHEAD_MAX_MS..REQUEST_MEMORY_MS).contains(&now_wall_ms.saturating_sub(made_ms))
 }
 
 #[cfg(test)]
@@ -158,6 +162,7 @@ mod tests {
         let now_ms = i64::try_from(secs).expect("this millennium") * 1000;
         assert!(is_remembered(&id.to_string(), now_ms));
         assert!(is_remembered(&id.to_string(), now_ms - 60_000), "a client's clock may be ahead");
+        assert!(!is_remembered(&id.to_string(), now_ms - AHEAD_MAX_MS - 1000), "but not by years");
         assert!(is_remembered(&id.to_string(), now_ms + REQUEST_MEMORY_MS - 1000));
         assert!(!is_remembered(&id.to_string(), now_ms + REQUEST_MEMORY_MS + 1000));
         for text in ["", "7", &Uuid::new_v4().to_string()] {

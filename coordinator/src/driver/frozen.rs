@@ -5,6 +5,7 @@
 use super::event::Event;
 use super::{Driver, Error, blocking};
 use crate::ledger::{self, Readers};
+use std::path::Path;
 use std::sync::Arc;
 use windlass_engine::core::{Core, Observation};
 use windlass_shared::refusal::Refusal;
@@ -35,7 +36,9 @@ impl Driver {
             "THE COORDINATOR ONLY READS from here on; nothing is acknowledged"
         );
         let space = self.space.borrow().clone();
-        let enough_bytes = space.stop_bytes.max(space.free_bytes.saturating_add(ROOM_MIN_BYTES));
+        // What was seen last may be a second old, and from before it was full.
+        let free_bytes = crate::space::free_bytes(Path::new(&space.folder)).unwrap_or(space.free_bytes);
+        let enough_bytes = space.stop_bytes.max(free_bytes.saturating_add(ROOM_MIN_BYTES));
         let reopens_at_bytes = waits_for_room.then_some(enough_bytes);
         let frozen = Frozen { refusal: refusal.clone(), reopens_at_bytes };
         // Whoever writes blobs or logs is told before anything else.
@@ -71,6 +74,9 @@ impl Driver {
             Event::Report { reply, .. } => {
                 let _ = reply.send(Err(refusal.clone()));
             }
+            Event::SecretsGiven { reply, .. } => {
+                let _ = reply.send(Err(refusal.clone()));
+            }
             Event::HungUp { .. }
             | Event::Gathered(_)
             | Event::Durable(_)
@@ -81,11 +87,15 @@ impl Driver {
         }
     }
 
-    /// Whether there is room again for a ledger that found none.
+    /// Whether there is room again for a ledger that found none. It looks for itself: what was seen last may
+    /// be from before the disk was full.
     pub(super) fn may_reopen(&self) -> bool {
         let frozen = self.frozen.borrow();
         let at_bytes = frozen.as_ref().and_then(|frozen| frozen.reopens_at_bytes);
-        at_bytes.is_some_and(|bytes| self.space.borrow().free_bytes >= bytes)
+        at_bytes.is_some_and(|at_bytes| {
+            let space = self.space.borrow();
+            crate::space::free_bytes(Path::new(&space.folder)).is_ok_and(|free_bytes| free_bytes >= at_bytes)
+        })
     }
 
     /// Tells the core whether the disk has room; without it nothing new is leased.

@@ -18,6 +18,9 @@ use windlass_engine::gate::guard;
 use windlass_engine::gate::proposal::gather_proposal;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::digest::Digest;
+use windlass_shared::id::{CampaignId, IterationNumber};
+use windlass_shared::record::Body;
+use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::tree::Manifest;
 
@@ -146,13 +149,50 @@ fn refused(wanted: &Wanted, refusal: Refusal) -> Observation {
 /// Gathers a proposal's facts. What its researcher can repair is a refusal, a store that fails too: it
 /// names the blob.
 pub(super) async fn proposal(stores: Stores, wanted: ProposalWanted) -> Gathered {
+    let cited = Cited::of(&wanted);
     let facts = rounds(&stores, move |fetched| gather_proposal(&wanted, fetched)).await;
+    let removed = match (&facts, cited) {
+        (Err(_), Some(cited)) => cited.removal(&stores).await,
+        _ => None,
+    };
     let (facts, blobs) = match facts {
         Ok((facts, blobs)) => (Ok(Box::new(facts)), blobs),
+        Err(_) if let Some(refusal) = removed => (Err(Box::new(refusal.into())), Vec::new()),
         Err(Failure::Rejected(rejected)) => (Err(rejected), Vec::new()),
         Err(failure) => (Err(Box::new(refusal(failure).into())), Vec::new()),
     };
     Gathered { finding: Finding::Proposal(facts), blobs }
+}
+
+/// The evidence that a proposal's anchor cites.
+struct Cited {
+    campaign: CampaignId,
+    iteration: IterationNumber,
+    part: Evidence,
+}
+
+impl Cited {
+    fn of(wanted: &ProposalWanted) -> Option<Self> {
+        let (anchor, evidence) = (wanted.lever.anchor.as_ref()?, wanted.evidence.as_ref()?);
+        let part = if anchor.file.as_str() == "run.log" { Evidence::Logs } else { Evidence::Outputs };
+        Some(Self { campaign: wanted.campaign.clone(), iteration: evidence.iteration, part })
+    }
+
+    /// Where it is gone because its time was over, that is what is wrong: not a blob, nor a line too few.
+    async fn removal(self, stores: &Stores) -> Option<Refusal> {
+        let readers = stores.readers.clone();
+        let (campaign, iteration) = (self.campaign, self.iteration);
+        let records = blocking(move || readers.iteration(&campaign, iteration)).await.ok()?;
+        records.into_iter().find_map(|record| match record.body {
+            Body::EvidenceRemoved { evidence, why, .. } if evidence == self.part => Some(Refusal::Removed {
+                evidence: evidence.as_str(),
+                iteration: iteration.0,
+                wall_ms: record.wall_ms,
+                why,
+            }),
+            _ => None,
+        })
+    }
 }
 
 /// Gathers the facts of a lever that is to be put back.

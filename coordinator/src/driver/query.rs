@@ -3,7 +3,7 @@
 
 use super::event::Reply;
 use super::outbox::Outbox;
-use windlass_engine::core::Core;
+use windlass_engine::core::{Core, Listed};
 use windlass_engine::explain::{Subject, explain};
 use windlass_engine::session::{Known, known};
 use windlass_shared::attempt::AttemptKey;
@@ -11,7 +11,7 @@ use windlass_shared::bindings::Bindings;
 use windlass_shared::id::{CampaignId, Incarnation, LeverNumber};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
-use windlass_shared::view::{CampaignView, Explanation, LeverView, WorkerView};
+use windlass_shared::view::{CampaignView, Explanation, WorkerView};
 
 /// One question, names as the client wrote them.
 pub(crate) enum Query {
@@ -21,10 +21,10 @@ pub(crate) enum Query {
     Campaigns { reply: Reply<Vec<CampaignView>> },
     /// A campaign's id and the name of its metric.
     Resolve { name: String, reply: Reply<(CampaignId, String)> },
-    /// A campaign's levers.
-    Levers { name: String, reply: Reply<Vec<LeverView>> },
+    /// A page of a campaign's levers.
+    Levers { name: String, skip: usize, limit: usize, reply: Reply<(CampaignId, Vec<Listed>)> },
     /// One lever.
-    Lever { name: String, lever: LeverNumber, reply: Reply<(CampaignId, LeverView)> },
+    Lever { name: String, lever: LeverNumber, reply: Reply<(CampaignId, Listed)> },
     /// The fleet.
     Workers { reply: Reply<Vec<WorkerView>> },
     /// Why something is, or is not, running.
@@ -75,14 +75,16 @@ impl Query {
             Self::Campaign { name, reply } => outbox.push(seq, reply, campaign(core, now, &name)),
             Self::Campaigns { reply } => outbox.push(seq, reply, views(core, now, None)),
             Self::Resolve { name, reply } => outbox.push(seq, reply, resolve(core, &name)),
-            Self::Levers { name, reply } => {
-                let levers = core.resolve_campaign(&name).and_then(|id| core.lever_views(&id));
+            Self::Levers { name, skip, limit, reply } => {
+                let levers = core
+                    .resolve_campaign(&name)
+                    .and_then(|id| core.levers(&id, skip, limit).map(|levers| (id, levers)));
                 outbox.push(seq, reply, levers);
             }
             Self::Lever { name, lever, reply } => {
                 let found = core
                     .resolve_campaign(&name)
-                    .and_then(|id| core.lever_view(&id, lever).map(|view| (id, view)));
+                    .and_then(|id| core.lever(&id, lever).map(|listed| (id, listed)));
                 outbox.push(seq, reply, found);
             }
             Self::Workers { reply } => outbox.push(seq, reply, Ok(core.worker_views(now))),

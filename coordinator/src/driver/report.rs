@@ -17,7 +17,7 @@ impl Driver {
     /// the same, its other attempts go on, and it reports that one again until the blobs have come.
     /// One that is older than what its worker said since changes nothing and is told so at once.
     pub(super) fn report(&mut self, now: Time, report: Report, reply: Reply<Answer>) -> Result<(), Error> {
-        let member = self.core.soft().fleet.member(&report.worker.id);
+        let member = self.core.soft().fleet().member(&report.worker.id);
         if member.is_some_and(|member| member.session == report.session && report.number < member.number) {
             let _ = reply.send(Err(superseded()));
             return Ok(());

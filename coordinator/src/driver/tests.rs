@@ -15,7 +15,8 @@ use windlass_shared::space::Marks;
 fn stores(folder: &Path, writer: &Writer) -> Stores {
     let readers = ledger::open(folder, |_| {}).expect("open").readers;
     let blobs = Blobs::open(&folder.join("blobs"), readers.clone(), writer.blob_writer()).expect("open");
-    Stores { readers, blobs, logs: Logs::new(folder.join("logs")) }
+    let secrets = crate::secrets::Store::open(folder).expect("open");
+    Stores { readers, blobs, logs: Logs::new(folder.join("logs")), secrets }
 }
 
 #[tokio::test]

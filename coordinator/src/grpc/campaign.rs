@@ -1,8 +1,11 @@
 //! CampaignService: campaigns, their levers, their iterations.
 
-use super::convert::{answered, digest, documents, ledger_failure, name, request_key};
-use super::watch;
+use super::convert::{
+    answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key,
+};
+use super::{levers, watch};
 use crate::driver::{Asked, Call, Event, Handle, Query, blocking};
+use crate::secrets;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use windlass_engine::core::{Place, RequestKey};
@@ -68,6 +71,34 @@ impl CampaignService for Campaigns {
             }
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// The values never reach the loop: it is told their names.
+    async fn give_secrets(
+        &self,
+        request: Request<v1::GiveSecretsRequest>,
+    ) -> Result<Response<v1::GiveSecretsResponse>, Status> {
+        let message = request.into_inner();
+        self.handle.writes().map_err(|refusal| to_status(&refusal))?;
+        let (campaign, _) = self.resolve(message.campaign).await?;
+        let (store, id) = (self.handle.stores.secrets.clone(), campaign.clone());
+        let given = message.secrets.into_iter().collect();
+        match blocking(move || store.give(&id, given)).await {
+            Ok(()) => {}
+            Err(secrets::Error::Secret(error)) => {
+                let problem = error.to_string();
+                return Err(to_status(&Refusal::Malformed { field: "secrets", problem }));
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "failed to keep secrets");
+                return Err(Status::unavailable(
+                    "the coordinator could not keep the secrets; its log says why",
+                ));
+            }
+        }
+        let names = self.handle.stores.secrets.names_of(&campaign);
+        answered(self.handle.ask(|reply| Event::SecretsGiven { campaign, names, reply }).await)?;
+        Ok(Response::new(v1::GiveSecretsResponse {}))
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
@@ -154,10 +185,22 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::ListLeversRequest>,
     ) -> Result<Response<v1::ListLeversResponse>, Status> {
-        let name = name("campaign", request.into_inner().campaign)?;
-        let views = answered(self.handle.ask(|reply| Event::Query(Query::Levers { name, reply })).await)?;
+        let message = request.into_inner();
+        let name = name("campaign", message.campaign)?;
+        let skip = page_token(&message.page_token)? as usize;
+        let limit = match message.page_size as usize {
+            0 => levers::PAGE_MAX,
+            wanted => wanted.min(levers::PAGE_MAX),
+        };
+        let found = self.handle.ask(|reply| Event::Query(Query::Levers { name, skip, limit, reply })).await;
+        let (campaign, page) = answered(found)?;
+        let next = (page.len() == limit).then_some((skip + limit) as u64);
+        let readers = self.handle.stores.readers.clone();
+        let views = blocking(move || levers::views(&readers, &campaign, page))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
         let view_documents = views.iter().map(document::write).collect();
-        Ok(Response::new(v1::ListLeversResponse { view_documents }))
+        Ok(Response::new(v1::ListLeversResponse { view_documents, next_page_token: next_page_token(next) }))
     }
 
     async fn get_lever(
@@ -168,14 +211,14 @@ impl CampaignService for Campaigns {
         let name = name("campaign", message.campaign)?;
         let lever = LeverNumber(message.lever);
         let found = self.handle.ask(|reply| Event::Query(Query::Lever { name, lever, reply })).await;
-        let (campaign, view) = answered(found)?;
+        let (campaign, listed) = answered(found)?;
         let readers = self.handle.stores.readers.clone();
-        let record = {
-            let campaign = campaign.clone();
-            blocking(move || readers.lever(&campaign, lever)).await.map_err(|error| ledger_failure(&error))?
-        };
+        let asked = campaign.clone();
+        let found = blocking(move || levers::whole(&readers, &asked, listed))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
         let missing = || Refusal::NotFound { what: "lever", name: format!("{lever} of {campaign}") };
-        let record = record.ok_or_else(|| to_status(&missing()))?;
+        let (view, record) = found.ok_or_else(|| to_status(&missing()))?;
         Ok(Response::new(v1::GetLeverResponse {
             view_document: document::write(&view),
             record_document: document::write(&record),
@@ -275,29 +318,40 @@ impl CampaignService for Campaigns {
         let (campaign, _) = self.resolve(message.campaign).await?;
         let iteration = IterationNumber(message.iteration);
         let readers = self.handle.stores.readers.clone();
+        let after_seq = page_token(&message.page_token)?;
         let asked = campaign.clone();
-        let records = blocking(move || readers.iteration(&asked, iteration))
+        let page = blocking(move || readers.iteration_page(&asked, iteration, after_seq))
             .await
             .map_err(|error| ledger_failure(&error))?;
-        if records.is_empty() {
+        if page.records.is_empty() && after_seq == 0 {
             let name = format!("{iteration} of {campaign}");
             return Err(to_status(&Refusal::NotFound { what: "iteration", name }));
         }
-        let record_documents = documents(&records);
-        Ok(Response::new(v1::GetIterationResponse { campaign: campaign.0, record_documents }))
+        Ok(Response::new(v1::GetIterationResponse {
+            campaign: campaign.0,
+            record_documents: documents(&page.records),
+            next_page_token: next_page_token(page.next_after),
+        }))
     }
 
     async fn list_iterations(
         &self,
         request: Request<v1::ListIterationsRequest>,
     ) -> Result<Response<v1::ListIterationsResponse>, Status> {
-        let (campaign, metric) = self.resolve(request.into_inner().campaign).await?;
+        let message = request.into_inner();
+        let (campaign, metric) = self.resolve(message.campaign).await?;
+        let after_seq = page_token(&message.page_token)?;
         let readers = self.handle.stores.readers.clone();
         let asked = campaign.clone();
-        let records =
-            blocking(move || readers.decisions(&asked)).await.map_err(|error| ledger_failure(&error))?;
-        let record_documents = documents(&records);
-        Ok(Response::new(v1::ListIterationsResponse { campaign: campaign.0, metric, record_documents }))
+        let page = blocking(move || readers.decisions_page(&asked, after_seq))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
+        Ok(Response::new(v1::ListIterationsResponse {
+            campaign: campaign.0,
+            metric,
+            record_documents: documents(&page.records),
+            next_page_token: next_page_token(page.next_after),
+        }))
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

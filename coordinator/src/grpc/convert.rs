@@ -49,6 +49,23 @@ pub(super) fn digest(field: &'static str, text: &str) -> Result<Digest, Status> 
     Digest::parse(text).ok_or_else(|| to_status(&Refusal::Malformed { field, problem }))
 }
 
+/// Where a page begins: the number that the page before gave, 0 for the first.
+pub(super) fn page_token(token: &str) -> Result<u64, Status> {
+    if token.is_empty() {
+        return Ok(0);
+    }
+    let shown: String = token.chars().take(80).collect();
+    let problem = format!("{shown:?} is none that this coordinator gave");
+    let malformed = || to_status(&Refusal::Malformed { field: "page_token", problem });
+    // No ledger has more records than SQLite has row numbers.
+    token.parse::<u64>().ok().filter(|after| *after <= i64::MAX as u64).ok_or_else(malformed)
+}
+
+/// What the next page is asked for by; empty when this was the last.
+pub(super) fn next_page_token(next: Option<u64>) -> String {
+    next.map_or_else(String::new, |next| next.to_string())
+}
+
 /// Records as documents.
 pub(super) fn documents(records: &[Record]) -> Vec<Bytes> {
     records.iter().map(document::write).collect()

@@ -5,6 +5,7 @@ mod campaign;
 mod convert;
 mod fleet;
 mod guard;
+mod levers;
 pub mod listen;
 mod log;
 mod malformed;

@@ -14,6 +14,21 @@ use windlass_shared::record::Record;
 /// Idle connections that are kept: as many as reads run at once on a small machine.
 const IDLE_MAX: usize = 8;
 
+/// Records on one page at most.
+const PAGE_MAX_RECORDS: usize = 1_000;
+/// Bytes of records after which a page is full: with the last record on top it stays below the 4 MiB that a
+/// message may have.
+const PAGE_MAX_BYTES: usize = 1 << 20;
+
+/// A part of an answer that may be long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// In order.
+    pub records: Vec<Record>,
+    /// There may be more, after this record.
+    pub next_after: Option<u64>,
+}
+
 /// A pool of read-only connections. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Readers {
@@ -43,23 +58,37 @@ impl Readers {
         }
     }
 
-    /// Every record of one iteration, in order.
+    /// Every record of one iteration, in order. For look-ups; what is sent to a client goes page by page.
     pub fn iteration(&self, campaign: &CampaignId, iteration: IterationNumber) -> Result<Vec<Record>, Error> {
         self.select("campaign = ?1 AND iteration = ?2 ORDER BY seq", params![campaign.0, iteration.0])
     }
 
-    /// The decisions of a campaign in the order in which they fell: the rows of `results.tsv` (P29).
-    pub fn decisions(&self, campaign: &CampaignId) -> Result<Vec<Record>, Error> {
-        self.select("campaign = ?1 AND kind = 'iteration_decided' ORDER BY seq", params![campaign.0])
+    /// A page of the records of one iteration after `after_seq`, in order.
+    pub fn iteration_page(
+        &self,
+        campaign: &CampaignId,
+        iteration: IterationNumber,
+        after_seq: u64,
+    ) -> Result<Page, Error> {
+        self.page(
+            "campaign = ?1 AND iteration = ?2 AND seq > ?3 ORDER BY seq",
+            params![campaign.0, iteration.0, after_seq.cast_signed()],
+        )
     }
 
-    /// The record that queued a lever.
-    pub fn lever(&self, campaign: &CampaignId, lever: LeverNumber) -> Result<Option<Record>, Error> {
-        let found = self.select(
-            "campaign = ?1 AND lever = ?2 AND kind = 'lever_queued' ORDER BY seq LIMIT 1",
-            params![campaign.0, lever.0],
-        )?;
-        Ok(found.into_iter().next())
+    /// A page of the decisions of a campaign after `after_seq`, in the order in which they fell: the rows of
+    /// `results.tsv` (P29).
+    pub fn decisions_page(&self, campaign: &CampaignId, after_seq: u64) -> Result<Page, Error> {
+        self.page(
+            "campaign = ?1 AND kind = 'iteration_decided' AND seq > ?2 ORDER BY seq",
+            params![campaign.0, after_seq.cast_signed()],
+        )
+    }
+
+    /// The records that name a lever, in order: how it was queued, what became of it. Few, since a lever is
+    /// passed over, held and pulled a bounded number of times.
+    pub fn lever(&self, campaign: &CampaignId, lever: LeverNumber) -> Result<Vec<Record>, Error> {
+        self.select("campaign = ?1 AND lever = ?2 ORDER BY seq", params![campaign.0, lever.0])
     }
 
     /// A small blob's bytes as they are stored, unchecked.
@@ -122,6 +151,30 @@ impl Readers {
             })
             .map_err(Error::sqlite("read records"))?;
         rows.into_iter().map(|row| record(&row)).collect()
+    }
+
+    /// Reads until a page is full.
+    fn page(&self, condition: &str, parameters: impl Params) -> Result<Page, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM records WHERE {condition}");
+        let (rows, is_full) = self
+            .with(|connection| {
+                let mut statement = connection.prepare_cached(&sql)?;
+                let mut found = statement.query(parameters)?;
+                let (mut rows, mut bytes) = (Vec::new(), 0);
+                while let Some(row) = found.next()? {
+                    if rows.len() >= PAGE_MAX_RECORDS || bytes >= PAGE_MAX_BYTES {
+                        return Ok((rows, true));
+                    }
+                    let row = Row::read(row)?;
+                    bytes += row.body.len();
+                    rows.push(row);
+                }
+                Ok((rows, false))
+            })
+            .map_err(Error::sqlite("read records"))?;
+        let next_after = rows.last().filter(|_| is_full).map(|row| row.seq);
+        let records = rows.iter().map(record).collect::<Result<_, _>>()?;
+        Ok(Page { records, next_after })
     }
 
     /// Runs a read on an idle connection, or a new one.

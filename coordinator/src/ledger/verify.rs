@@ -2,8 +2,10 @@
 //! repairing.
 
 use super::{Error, Head, file_in, open::walk, schema};
+use crate::snapshot::{self, Snapshot};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::path::{Path, PathBuf};
+use windlass_engine::core::Durable;
 use windlass_shared::digest::{Digest, Hash};
 
 /// A ledger whose every record is what was written. A cut tail leaves a whole chain behind: only a
@@ -16,6 +18,25 @@ pub struct Verified {
     pub head: Hash,
     /// Small blobs checked against their digests (I16).
     pub blobs: u64,
+    /// The snapshot beside it.
+    pub snapshot: Found,
+}
+
+/// What a ledger's snapshot is worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// There is none.
+    None,
+    /// It is what a replay of the records up to this one gives, byte for byte.
+    Agrees {
+        /// The last record that it rests on.
+        seq: u64,
+    },
+    /// A start would not believe it and replay every record; harmless.
+    Unused {
+        /// Why.
+        why: String,
+    },
 }
 
 /// Why a ledger does not verify.
@@ -36,6 +57,14 @@ pub enum VerifyError {
         /// Which.
         digest: Digest,
     },
+    /// A start would believe a snapshot that is not what the records say.
+    #[error("the snapshot after record {seq} is not what a replay gives; remove {path}")]
+    Snapshot {
+        /// The last record that it rests on.
+        seq: u64,
+        /// The file.
+        path: PathBuf,
+    },
     /// SQLite's own check found something.
     #[error("the ledger's file is damaged: {finding}")]
     File {
@@ -52,10 +81,34 @@ pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
     }
     let connection = open_read_only(&path)?;
     schema::refuse_newer(&connection, &path)?;
-    let Head { seq, hash } = walk(&connection, drop)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let (head, snapshot) = check_records(&connection, folder)?;
     let blobs = check_blobs(&connection)?;
     check_file(&connection)?;
-    Ok(Verified { records: seq, head: hash, blobs })
+    Ok(Verified { records: head.seq, head: head.hash, blobs, snapshot })
+}
+
+/// Every record, and the snapshot against a fold of them.
+fn check_records(connection: &Connection, folder: &Path) -> Result<(Head, Found), VerifyError> {
+    let unused = |why: &dyn std::error::Error| Found::Unused { why: why.to_string() };
+    let snapshot = match Snapshot::open(folder) {
+        Ok(snapshot) => snapshot,
+        Err(refused) => return Ok((walk(connection, Head::EMPTY, None, drop)?, unused(&refused))),
+    };
+    let Some(snapshot) = snapshot else {
+        return Ok((walk(connection, Head::EMPTY, None, drop)?, Found::None));
+    };
+    let mut fold = Durable::default();
+    let there = walk(connection, Head::EMPTY, Some(snapshot.head.seq), |record| fold.apply(&record))?;
+    let found = if there != snapshot.head {
+        unused(&snapshot::Refused::Unchained { seq: snapshot.head.seq })
+    } else if snapshot.is_of(&fold) {
+        Found::Agrees { seq: there.seq }
+    } else {
+        let path = snapshot::file_in(folder);
+        return Err(VerifyError::Snapshot { seq: there.seq, path });
+    };
+    Ok((walk(connection, there, None, drop)?, found))
 }
 
 /// A reader of a WAL file wants to make the shared-memory file beside it; where the folder cannot be

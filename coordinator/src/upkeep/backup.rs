@@ -49,7 +49,7 @@ pub fn backup(data_dir: &Path, dest: &Path, logs: LogFiles) -> Result<Taken, Err
     copy_ledger(&source, &copied)?;
     let connection = ledger::open_read_only(&copied)?;
     let mut needs = Needs::default();
-    let head = ledger::walk(&connection, |record| needs.take(&record))?;
+    let head = ledger::walk(&connection, Head::EMPTY, None, |record| needs.take(&record))?;
     refuse_foreign(&connection, dest, head)?;
     let mut taken = Counts::default();
     let (blobs, blob_bytes) = copy_blobs(&connection, &needs, data_dir, dest, &mut taken)?;

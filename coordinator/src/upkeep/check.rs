@@ -4,7 +4,7 @@
 use super::backup::read;
 use super::needs::Needs;
 use super::{Error, Manifest};
-use crate::ledger::{self, VerifyError};
+use crate::ledger::{self, Head, VerifyError};
 use std::path::Path;
 
 /// Checks a backup and everything in it; returns its manifest, none where the folder is no backup.
@@ -15,7 +15,7 @@ pub fn check(folder: &Path) -> Result<Option<Manifest>, Error> {
     let manifest = Manifest::of(folder)?;
     let connection = ledger::open_read_only(&ledger::file_in(folder)).map_err(VerifyError::from)?;
     let mut needs = Needs::default();
-    ledger::walk(&connection, |record| needs.take(&record))?;
+    ledger::walk(&connection, Head::EMPTY, None, |record| needs.take(&record))?;
     let blobs = folder.join("blobs");
     for digest in needs.blobs(|digest| read(&connection, &blobs, digest))? {
         read(&connection, &blobs, digest)?;

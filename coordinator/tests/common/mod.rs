@@ -1,6 +1,8 @@
 //! A coordinator in this process, a client of any, and a worker made of messages.
 #![allow(dead_code, reason = "each test file is a crate of its own and uses a part")]
 
+pub mod process;
+
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use std::collections::BTreeMap;
@@ -375,7 +377,8 @@ impl FakeWorker {
         metric: &str,
     ) -> Option<Record> {
         loop {
-            let request = v1::ListIterationsRequest { campaign: campaign.to_owned() };
+            let request =
+                v1::ListIterationsRequest { campaign: campaign.to_owned(), page_token: String::new() };
             let listed = client.campaigns().list_iterations(request).await.ok()?.into_inner();
             if let Some(bytes) = listed.record_documents.first() {
                 self.has_decided = true;

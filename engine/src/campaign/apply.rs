@@ -2,8 +2,8 @@
 //! does not fit (a ledger edited by hand) leaves what it cannot touch.
 
 use super::iteration::{Accepted, Iteration, Live, RunEnd};
-use super::lever::LeverEntry;
-use super::state::{AttemptMark, Best, Campaign, MarkState, Summary};
+use super::lever::{LeverEntry, Past};
+use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
 use windlass_shared::conclusion::Status;
@@ -12,7 +12,7 @@ use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::Pin;
 use windlass_shared::record::{Body, HoldReason, Record};
-use windlass_shared::view::{CampaignState, LeverState};
+use windlass_shared::view::{CampaignState, IterationSummary, LeverState};
 
 /// Earlier iterations whose results an analysis sees (`WINDLASS_HISTORY`): the baseline and the latest. Every
 /// order names them all and every analysis lays them out, so their number must not grow with the campaign.
@@ -45,7 +45,8 @@ impl Campaign {
             }
             Body::LeverHeld { lever, reason } => self.lever_held(*lever, reason),
             Body::LeverRetired { lever, reason } => {
-                self.leave_queue(*lever, LeverState::Retired { reason: reason.clone() });
+                self.leave_queue(*lever);
+                self.keep_retriable(*lever, LeverState::Retired { reason: reason.clone() });
             }
             Body::LeverMoved { lever, before } => self.lever_moved(*lever, *before),
             Body::LeverRequeued { lever, pin } => self.lever_requeued(*lever, pin.as_ref()),
@@ -134,8 +135,11 @@ impl Campaign {
     }
 
     fn lever_held(&mut self, lever: LeverNumber, reason: &HoldReason) {
-        self.leave_queue(lever, LeverState::Held { reason: reason.clone() });
-        if *reason == HoldReason::Infrastructure {
+        self.leave_queue(lever);
+        if let Some(entry) = self.levers.get_mut(&lever) {
+            entry.state = LeverState::Held { reason: reason.clone() };
+        }
+        if reason.is_infrastructure() {
             self.held_in_a_row += 1;
         }
     }
@@ -156,15 +160,36 @@ impl Campaign {
         (entry.passes, entry.passed_after, entry.missing) = (0, None, None);
         self.queued_diffs.insert(entry.diff, lever);
         self.queue.push(lever);
+        self.retriable.retain(|kept| *kept != lever);
     }
 
-    fn leave_queue(&mut self, lever: LeverNumber, state: LeverState) {
+    fn leave_queue(&mut self, lever: LeverNumber) {
         self.queue.retain(|queued| *queued != lever);
-        if let Some(entry) = self.levers.get_mut(&lever) {
-            entry.state = state;
-            if self.queued_diffs.get(&entry.diff) == Some(&lever) {
-                self.queued_diffs.remove(&entry.diff);
-            }
+        if let Some(entry) = self.levers.get(&lever)
+            && self.queued_diffs.get(&entry.diff) == Some(&lever)
+        {
+            self.queued_diffs.remove(&entry.diff);
+        }
+    }
+
+    /// Keeps a lever whole that may be put in line again; of the one that has waited longest for that no more
+    /// than where it stands.
+    fn keep_retriable(&mut self, lever: LeverNumber, state: LeverState) {
+        let Some(entry) = self.levers.get_mut(&lever) else { return };
+        entry.state = state;
+        self.retriable.retain(|kept| *kept != lever);
+        self.retriable.push_back(lever);
+        if self.retriable.len() > RETRIABLE_MAX
+            && let Some(oldest) = self.retriable.pop_front()
+        {
+            self.let_go(oldest);
+        }
+    }
+
+    /// Keeps of a lever no more than where it stands.
+    fn let_go(&mut self, lever: LeverNumber) {
+        if let Some(entry) = self.levers.remove(&lever) {
+            self.past_levers.insert(lever, Past::of(&entry.state));
         }
     }
 
@@ -174,7 +199,10 @@ impl Campaign {
             return;
         };
         if let Some(lever) = lever {
-            self.leave_queue(*lever, LeverState::Pulled { iteration: *iteration });
+            self.leave_queue(*lever);
+            if let Some(entry) = self.levers.get_mut(lever) {
+                entry.state = LeverState::Pulled { iteration: *iteration };
+            }
         }
         self.last_opened = Some(*iteration);
         self.open = Some(Iteration {
@@ -194,6 +222,7 @@ impl Campaign {
             unrecorded: Vec::new(),
             infrastructure_failures: 0,
             last_infrastructure: None,
+            setup_failed: false,
             failed_on: BTreeSet::new(),
             fixes_tried: BTreeSet::new(),
             fixes_applied: 0,
@@ -235,6 +264,7 @@ impl Campaign {
         if outcome.ending.is_infrastructure() {
             open.infrastructure_failures += 1;
             open.last_infrastructure = Some(outcome.ending.to_string());
+            open.setup_failed = outcome.setup_failed;
             open.failed_on.insert(worker.clone());
             return;
         }
@@ -263,36 +293,47 @@ impl Campaign {
         wall_ms: i64,
     ) {
         let Some(open) = self.open.take() else { return };
+        let summary = IterationSummary {
+            iteration: number,
+            lever: open.lever,
+            title: self.title(open.lever).to_owned(),
+            status,
+            metric: metric.clone(),
+            reason: reason.to_owned(),
+            wall_ms,
+        };
         match status {
             Status::Keep => {
                 self.counts.keep += 1;
-                self.best = Some(Best { iteration: number, tree: open.tree });
+                self.best = Some(Best { iteration: number, tree: open.tree, summary: summary.clone() });
                 self.raise_record(metric.as_ref());
             }
             Status::Discard => self.counts.discard += 1,
             Status::Crash => self.counts.crash += 1,
         }
         if number == IterationNumber::BASELINE {
-            self.baseline_metric = metric.clone();
+            self.baseline_metric = metric;
             let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
             self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
-        if let Some(entry) = open.lever.and_then(|lever| self.levers.get_mut(&lever))
-            && matches!(entry.state, LeverState::Pulled { .. })
-        {
-            entry.state = LeverState::Decided { iteration: number, status };
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(summary);
+        let reason_kept = Reason::of(reason);
+        // One that the machinery failed or its owner cancelled is held next, and may still have its turn.
+        if let Some(lever) = open.lever.filter(|_| !open.is_out_of_tries() && !open.is_cancelled) {
+            let state = LeverState::Decided { iteration: number, status };
+            if reason_kept == Reason::Unanalysed {
+                self.keep_retriable(lever, state);
+            } else if let Some(entry) = self.levers.get_mut(&lever) {
+                entry.state = state;
+                self.let_go(lever);
+            }
         }
         self.remember(&open, number, reason);
-        let summary = Summary {
-            lever: open.lever,
-            status,
-            metric,
-            reason: reason.to_owned(),
-            wall_ms,
-            results: open.results,
-            run: open.run.map(|run| run.key.id.number),
-        };
-        self.decided.insert(number, summary);
+        let run = open.run.map(|run| run.key.id.number);
+        self.decided.insert(number, Decided { status, reason: reason_kept, run, results: open.results });
     }
 
     fn raise_record(&mut self, metric: Option<&Decimal>) {
@@ -330,9 +371,9 @@ impl Campaign {
             self.held_in_a_row = 0;
         }
         if !open.is_out_of_tries() && reason != super::step::UNANALYSED {
-            self.tried_diffs.insert(open.diff, number);
-            self.tried_trees.insert(open.pulled_tree, number);
-            self.tried_trees.insert(open.tree, number);
+            for tried in [open.diff, open.pulled_tree.hash, open.tree.hash] {
+                self.tried.insert(tried, number);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 //!              └───────────────────┴─ infrastructure, tries left ◄───────────┘
 //! ```
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Kind, Outcome};
 use windlass_shared::conclusion::Conclusion;
@@ -22,7 +22,7 @@ pub const INFRASTRUCTURE_TRIES: u32 = 3;
 pub const ANALYSIS_TRIES: u32 = 2;
 
 /// A live attempt.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Live {
     /// Attempt and fence.
     pub key: AttemptKey,
@@ -41,7 +41,7 @@ pub struct Live {
 }
 
 /// A run that is over.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunEnd {
     /// Which attempt.
     pub key: AttemptKey,
@@ -75,7 +75,7 @@ impl RunEnd {
 }
 
 /// A deliverable that is there.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// What it measures.
     pub dimension: String,
@@ -101,7 +101,7 @@ pub enum Need {
 }
 
 /// The open iteration.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Iteration {
     /// Its number.
     pub number: IterationNumber,
@@ -135,6 +135,8 @@ pub struct Iteration {
     pub infrastructure_failures: u32,
     /// The last of them.
     pub last_infrastructure: Option<String>,
+    /// Whether that was the campaign's own setup.
+    pub setup_failed: bool,
     /// Where they happened: it is run again elsewhere, if there is an elsewhere.
     pub failed_on: BTreeSet<WorkerId>,
     /// Carried fixes tried, and those that did not apply (P19).

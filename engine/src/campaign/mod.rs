@@ -15,6 +15,8 @@ pub use automatic::{Facts as ConclusionFacts, conclude};
 pub use decision::{Case, Decided, Held, decide, default_min_gain};
 pub use iteration::{Accepted, INFRASTRUCTURE_TRIES, Iteration, Need, RunEnd};
 pub use lease::{asked, room};
-pub use lever::LeverEntry;
-pub use state::{AttemptMark, Best, Campaign, MarkState, Summary};
+pub use lever::{LeverEntry, Past};
+pub use state::{
+    AttemptMark, Best, Campaign, Decided as DecidedMark, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason,
+};
 pub use step::{CANCELLED, Context, Due, Say, UNANALYSED, due};

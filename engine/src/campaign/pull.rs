@@ -20,13 +20,13 @@ pub(super) enum Turn {
 impl Campaign {
     /// The evidence of an iteration.
     pub fn evidence_of(&self, iteration: IterationNumber) -> Option<Evidence> {
-        let summary = self.decided.get(&iteration)?;
-        let log = summary.run.and_then(|number| {
+        let decided = self.decided.get(&iteration)?;
+        let log = decided.run.and_then(|number| {
             let mark = self.attempts.get(&(iteration, number))?;
             let id = AttemptId { campaign: self.id.clone(), iteration, number };
             Some(AttemptKey { id, fence: mark.fence })
         });
-        Some(Evidence { iteration, results: summary.results, log })
+        Some(Evidence { iteration, results: decided.results, log })
     }
 
     /// What must be known before this lever can have its turn.
@@ -61,7 +61,7 @@ impl Campaign {
             Err(turn) => return *turn,
         };
         if entry.document.changed_assumption.is_none()
-            && let Some(tried) = self.tried_trees.get(&tree).or_else(|| self.tried_diffs.get(&diff))
+            && let Some(tried) = self.tried.get(&tree.hash).or_else(|| self.tried.get(&diff))
         {
             return stale(entry, "P10", format!("on the present best this is what iteration {tried} tried"));
         }

@@ -1,42 +1,104 @@
 //! The durable state of one campaign.
 
 use super::iteration::Iteration;
-use super::lever::LeverEntry;
-use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use super::lever::{LeverEntry, Past};
+use super::step::{CANCELLED, UNANALYSED};
+use crate::core::{Field, Table};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, FencingNumber, IterationNumber, LeverNumber};
-use windlass_shared::view::{CampaignState, Counts};
+use windlass_shared::view::{CampaignState, Counts, IterationSummary, LeverState};
+
+/// Decisions that are kept as one page shows them.
+pub const RECENT_MAX: usize = 10;
+
+/// Levers that are kept whole because they may be put in line again: retired ones and those whose analysis never
+/// came. An older one is proposed anew.
+pub const RETRIABLE_MAX: usize = 256;
 
 /// The last kept iteration: its tree is the parent of the next lever.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Best {
     /// Its number.
     pub iteration: IterationNumber,
     /// Its tree.
     pub tree: Digest,
+    /// As one page shows it.
+    pub summary: IterationSummary,
 }
 
-/// What stays in memory of a decided iteration; its texts are in the ledger.
-#[derive(Clone, Debug, Serialize)]
-pub struct Summary {
-    /// Its lever.
-    pub lever: Option<LeverNumber>,
+/// What stays in memory of every decided iteration: where its evidence is. Its texts are in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Decided {
     /// How it was decided.
     pub status: Status,
-    /// Its metric.
-    pub metric: Option<Decimal>,
-    /// The finer reason.
-    pub reason: String,
-    /// When, wall time.
-    pub wall_ms: i64,
-    /// Its evidence: the results tree of its last attempt.
-    pub results: Option<Digest>,
+    /// Why, as far as anything later rests on it.
+    pub reason: Reason,
     /// The run attempt whose log is evidence.
     pub run: Option<u32>,
+    /// The results tree of its last attempt.
+    pub results: Option<Digest>,
+}
+
+impl Field for Decided {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.status.put(out);
+        self.reason.put(out);
+        self.run.put(out);
+        self.results.put(out);
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            status: Field::take(bytes)?,
+            reason: Field::take(bytes)?,
+            run: Field::take(bytes)?,
+            results: Field::take(bytes)?,
+        })
+    }
+}
+
+/// A decision's reason in one byte; its words are in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Reason {
+    /// Its metric, or that there was none.
+    Judged,
+    /// Its analysis never came (P21).
+    Unanalysed,
+    /// Its owner ended it.
+    Cancelled,
+}
+
+impl Reason {
+    pub(super) fn of(words: &str) -> Self {
+        match words {
+            UNANALYSED => Self::Unanalysed,
+            CANCELLED => Self::Cancelled,
+            _ => Self::Judged,
+        }
+    }
+}
+
+impl Field for Reason {
+    fn put(&self, out: &mut Vec<u8>) {
+        let code: u8 = match self {
+            Self::Judged => 0,
+            Self::Unanalysed => 1,
+            Self::Cancelled => 2,
+        };
+        code.put(out);
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        match u8::take(bytes)? {
+            0 => Some(Self::Judged),
+            1 => Some(Self::Unanalysed),
+            2 => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
 }
 
 /// What the ledger knows of one attempt, also after its iteration is decided.
@@ -61,8 +123,31 @@ pub enum MarkState {
     Superseded,
 }
 
-/// One campaign.
-#[derive(Clone, Debug, Serialize)]
+impl Field for AttemptMark {
+    fn put(&self, out: &mut Vec<u8>) {
+        let state: u8 = match self.state {
+            MarkState::Live => 0,
+            MarkState::Ended => 1,
+            MarkState::Lost => 2,
+            MarkState::Superseded => 3,
+        };
+        state.put(out);
+        self.fence.put(out);
+    }
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        let state = match u8::take(bytes)? {
+            0 => MarkState::Live,
+            1 => MarkState::Ended,
+            2 => MarkState::Lost,
+            3 => MarkState::Superseded,
+            _ => return None,
+        };
+        Some(Self { fence: Field::take(bytes)?, state })
+    }
+}
+
+/// One campaign. What grows with every iteration stands in tables of small rows.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Campaign {
     /// Its id.
     pub id: CampaignId,
@@ -76,14 +161,20 @@ pub struct Campaign {
     pub tree: Digest,
     /// Whether it moves.
     pub state: CampaignState,
-    /// Every lever ever queued.
+    /// Levers in line, held, being tested, or kept to be put in line again.
     pub levers: BTreeMap<LeverNumber, LeverEntry>,
+    /// The last of these, longest kept first, at most [`RETRIABLE_MAX`].
+    pub retriable: VecDeque<LeverNumber>,
+    /// Every other lever: where it stands and no more.
+    pub past_levers: Table<LeverNumber, Past>,
     /// Levers in line, in order.
     pub queue: Vec<LeverNumber>,
     /// Normalised diffs in line (P10).
     pub queued_diffs: BTreeMap<Hash, LeverNumber>,
     /// Decided iterations.
-    pub decided: BTreeMap<IterationNumber, Summary>,
+    pub decided: Table<IterationNumber, Decided>,
+    /// The latest decisions, oldest first, at most [`RECENT_MAX`].
+    pub recent: VecDeque<IterationSummary>,
     /// The open iteration: one lane, one lever (P5, I12).
     pub open: Option<Iteration>,
     /// The number of the last opened iteration.
@@ -102,13 +193,11 @@ pub struct Campaign {
     pub measured: BTreeSet<String>,
     /// Results trees of analysed iterations, in order (`WINDLASS_HISTORY`).
     pub history: Vec<(IterationNumber, Digest)>,
-    /// Decided diffs and trees (P10).
-    pub tried_diffs: BTreeMap<Hash, IterationNumber>,
-    /// See `tried_diffs`.
-    pub tried_trees: BTreeMap<Digest, IterationNumber>,
-    /// Every attempt ever leased.
-    #[serde(serialize_with = "crate::core::canonical::entries")]
-    pub attempts: BTreeMap<(IterationNumber, u32), AttemptMark>,
+    /// Decided diffs, and the hashes of decided trees (P10).
+    #[serde(serialize_with = "crate::core::packed::map", deserialize_with = "crate::core::packed::read_map")]
+    pub tried: BTreeMap<Hash, IterationNumber>,
+    /// Every attempt ever leased: a worker may come back with one at any time (I15).
+    pub attempts: Table<(IterationNumber, u32), AttemptMark>,
     /// Levers in a row that were set aside because the machinery failed (P20).
     pub held_in_a_row: u32,
     /// Decided iterations by status.
@@ -128,9 +217,12 @@ impl Campaign {
             tree,
             state: CampaignState::Active,
             levers: BTreeMap::new(),
+            retriable: VecDeque::new(),
+            past_levers: Table::default(),
             queue: Vec::new(),
             queued_diffs: BTreeMap::new(),
-            decided: BTreeMap::new(),
+            decided: Table::default(),
+            recent: VecDeque::new(),
             open: None,
             last_opened: None,
             best: None,
@@ -140,9 +232,8 @@ impl Campaign {
             latest_analysed: None,
             measured: BTreeSet::new(),
             history: Vec::new(),
-            tried_diffs: BTreeMap::new(),
-            tried_trees: BTreeMap::new(),
-            attempts: BTreeMap::new(),
+            tried: BTreeMap::new(),
+            attempts: Table::default(),
             held_in_a_row: 0,
             counts: Counts::default(),
             gpu_ms: 0,
@@ -154,6 +245,34 @@ impl Campaign {
         self.best.as_ref().map_or(self.tree, |best| best.tree)
     }
 
+    /// Where a lever stands that is over, whether it is still kept whole or not.
+    pub fn past(&self, lever: LeverNumber) -> Option<Past> {
+        let kept = self.levers.get(&lever).map(|entry| &entry.state);
+        match kept {
+            Some(state @ (LeverState::Decided { .. } | LeverState::Retired { .. })) => Some(Past::of(state)),
+            Some(_) => None,
+            None => self.past_levers.get(&lever).copied(),
+        }
+    }
+
+    /// The words of a decision's reason, where they are still at hand; the ledger has them all.
+    pub fn reason_of(&self, iteration: IterationNumber) -> Option<&str> {
+        let best = self.best.as_ref().map(|best| &best.summary);
+        let shown = self.recent.iter().chain(best).find(|summary| summary.iteration == iteration);
+        match (shown, self.decided.get(&iteration)?.reason) {
+            (Some(summary), _) => Some(&summary.reason),
+            (None, Reason::Unanalysed) => Some(UNANALYSED),
+            (None, Reason::Cancelled) => Some(CANCELLED),
+            (None, Reason::Judged) => None,
+        }
+    }
+
+    /// The title of a lever that may still be pulled or is being tested; without a lever, the baseline's.
+    pub fn title(&self, lever: Option<LeverNumber>) -> &str {
+        let entry = lever.and_then(|lever| self.levers.get(&lever));
+        entry.map_or("baseline", |entry| entry.document.title.as_str())
+    }
+
     /// Whether it has ended for good.
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, CampaignState::Stopped { .. })
@@ -161,6 +280,8 @@ impl Campaign {
 
     /// The number of the next lever.
     pub fn next_lever(&self) -> LeverNumber {
-        LeverNumber(self.levers.last_key_value().map_or(1, |(number, _)| number.0 + 1))
+        let last = self.levers.last_key_value().map(|(number, _)| *number);
+        let last_past = self.past_levers.last().map(|(number, _)| *number);
+        LeverNumber(last.max(last_past).map_or(1, |number| number.0 + 1))
     }
 }

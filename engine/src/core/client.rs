@@ -1,7 +1,7 @@
 //! What clients ask for: each request becomes records and an answer, or a refusal.
 
 use super::{Ask, Durable, Removal, RequestKey, steer};
-use crate::campaign::Campaign;
+use crate::campaign::{Campaign, Past};
 use crate::gate::facts::{Look, ProposalFacts, Rejected};
 use crate::gate::plan;
 use crate::session::Fleet;
@@ -15,7 +15,7 @@ use windlass_shared::record::{Answer, Body, PauseReason, RetireReason, StopReaso
 use windlass_shared::refusal::Refusal;
 use windlass_shared::view::{CampaignState, LeverState};
 
-/// Levers that may stand in one queue: a researcher's year, and a bound on memory.
+/// Levers that one campaign keeps whole, in line or set aside: a researcher's year, and a bound on memory.
 pub(super) const QUEUE_MAX: usize = 10_000;
 
 pub(super) type Decided = (Answer, Vec<(Option<CampaignId>, Body)>);
@@ -138,8 +138,8 @@ fn propose(
     if facts.parent != campaign.parent_tree() || facts.evidence != evidence {
         return Err(Refusal::FactsMoved);
     }
-    if campaign.queue.len() >= QUEUE_MAX {
-        let figure = campaign.queue.len() as u64 + 1;
+    if campaign.levers.len() >= QUEUE_MAX {
+        let figure = campaign.levers.len() as u64 + 1;
         return Err(Refusal::TooMuch { what: "the queue".to_owned(), figure, limit: QUEUE_MAX as u64 });
     }
     let repeat = repeat(campaign, &lever, Some(facts.diff), facts.merged);
@@ -197,8 +197,8 @@ pub(super) fn repeat(
     if lever.changed_assumption.is_some() {
         return None;
     }
-    let by_tree = merged.and_then(|tree| campaign.tried_trees.get(&tree));
-    let by_diff = diff.and_then(|diff| campaign.tried_diffs.get(&diff));
+    let by_tree = merged.and_then(|tree| campaign.tried.get(&tree.hash));
+    let by_diff = diff.and_then(|diff| campaign.tried.get(&diff));
     if let Some(iteration) = by_diff.or(by_tree) {
         return Some(Refusal::Duplicate { iteration: iteration.0 });
     }
@@ -256,18 +256,19 @@ fn warnings(campaign: &Campaign, lever: &Lever) -> Vec<String> {
 
 fn retire(campaign: &Campaign, lever: LeverNumber) -> Result<Decided, Refusal> {
     let missing = || Refusal::NotFound { what: "lever", name: format!("{lever} of {}", campaign.id) };
-    let entry = campaign.levers.get(&lever).ok_or_else(missing)?;
-    let state = match &entry.state {
-        LeverState::Queued | LeverState::Held { .. } => {
-            let body = Body::LeverRetired { lever, reason: RetireReason::Owner };
-            return Ok((Answer::Done, vec![(Some(campaign.id.clone()), body)]));
-        }
-        LeverState::Retired { reason: RetireReason::Owner } => return Ok((Answer::Done, Vec::new())),
-        LeverState::Retired { .. } => "retired already".to_owned(),
-        LeverState::Pulled { iteration } => format!("being tested by iteration {iteration}"),
-        LeverState::Decided { iteration, status } => match status {
-            Status::Keep => format!("kept by iteration {iteration}"),
-            Status::Discard | Status::Crash => format!("decided by iteration {iteration}"),
+    let entry = campaign.levers.get(&lever);
+    if entry.is_some_and(|entry| matches!(entry.state, LeverState::Queued | LeverState::Held { .. })) {
+        let body = Body::LeverRetired { lever, reason: RetireReason::Owner };
+        return Ok((Answer::Done, vec![(Some(campaign.id.clone()), body)]));
+    }
+    let state = match campaign.past(lever) {
+        Some(Past::TakenBack) => return Ok((Answer::Done, Vec::new())),
+        Some(Past::Stale) => "retired already".to_owned(),
+        Some(Past::Decided { iteration, status: Status::Keep }) => format!("kept by iteration {iteration}"),
+        Some(Past::Decided { iteration, .. }) => format!("decided by iteration {iteration}"),
+        None => match entry.map(|entry| &entry.state) {
+            Some(LeverState::Pulled { iteration }) => format!("being tested by iteration {iteration}"),
+            _ => return Err(missing()),
         },
     };
     Err(Refusal::State {

@@ -1,28 +1,14 @@
 //! The durable state: the fold of the ledger's records, and nothing else.
 
+use super::Requests;
 use crate::campaign::Campaign;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use windlass_shared::digest::Hash;
-use windlass_shared::id::{AttemptId, CampaignId, DeviceId, FencingNumber, Incarnation, RequestId, WorkerId};
-use windlass_shared::record::{Answer, Body, Record};
-
-/// How long a request id is remembered: 7 days, milliseconds.
-pub const REQUEST_MEMORY_MS: i64 = 7 * 24 * 3_600_000;
-
-/// A request that was answered (I4).
-#[derive(Clone, Debug, Serialize)]
-pub struct Answered {
-    /// Hash of what was asked.
-    pub body: Hash,
-    /// What was answered.
-    pub answer: Answer,
-    /// When, wall time.
-    pub wall_ms: i64,
-}
+use windlass_shared::id::{AttemptId, CampaignId, DeviceId, FencingNumber, Incarnation, WorkerId};
+use windlass_shared::record::{Body, Record};
 
 /// The fold of the records. Two folds of the same records serialise to the same bytes.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Durable {
     /// The sequence number of the last record; 0 before the first.
     pub seq: u64,
@@ -33,12 +19,9 @@ pub struct Durable {
     /// Every campaign.
     pub campaigns: BTreeMap<CampaignId, Campaign>,
     /// Answered requests of the last 7 days.
-    pub requests: BTreeMap<RequestId, Answered>,
-    /// The same by age, so that forgetting costs in proportion to what is forgotten.
-    #[serde(skip)]
-    by_age: BTreeMap<(i64, RequestId), ()>,
+    pub requests: Requests,
     /// Live attempts by worker.
-    #[serde(serialize_with = "super::canonical::nested")]
+    #[serde(serialize_with = "super::canonical::nested", deserialize_with = "super::canonical::read_nested")]
     pub live: BTreeMap<WorkerId, BTreeMap<AttemptId, FencingNumber>>,
     /// Workers that take nothing new, with the reason.
     pub drained: BTreeMap<WorkerId, String>,
@@ -61,11 +44,7 @@ impl Durable {
     pub fn apply(&mut self, record: &Record) {
         self.seq = record.seq;
         if let Some(request) = &record.request {
-            let answered =
-                Answered { body: request.body, answer: request.answer.clone(), wall_ms: record.wall_ms };
-            self.by_age.insert((record.wall_ms, request.id.clone()), ());
-            self.requests.insert(request.id.clone(), answered);
-            self.forget_old_requests(record.wall_ms);
+            self.requests.note(request, record.wall_ms);
         }
         match &record.body {
             Body::IncarnationStarted { incarnation, .. } => {
@@ -95,7 +74,9 @@ impl Durable {
                         self.live.remove(worker);
                     }
                 }
-                if outcome.ending.is_infrastructure() {
+                if outcome.setup_failed {
+                    // Its campaign's doing: it neither adds to the row nor ends it.
+                } else if outcome.ending.is_infrastructure() {
                     *self.failures_in_a_row.entry(worker.clone()).or_default() += 1;
                 } else {
                     self.failures_in_a_row.remove(worker);
@@ -109,17 +90,6 @@ impl Durable {
             self.campaigns.insert(id.clone(), campaign);
         } else if let Some(campaign) = self.campaigns.get_mut(id) {
             campaign.apply(record);
-        }
-    }
-
-    fn forget_old_requests(&mut self, now_wall_ms: i64) {
-        while let Some(((wall_ms, _), ())) = self.by_age.first_key_value() {
-            if *wall_ms >= now_wall_ms - REQUEST_MEMORY_MS {
-                return;
-            }
-            if let Some(((_, id), ())) = self.by_age.pop_first() {
-                self.requests.remove(&id);
-            }
         }
     }
 }

@@ -34,6 +34,21 @@ impl Core {
         core
     }
 
+    /// This core going on from a state that was folded earlier, as if it had been fed the records itself.
+    /// What was observed is not in it: that comes anew.
+    #[must_use]
+    pub fn resumed(mut self, durable: Durable) -> Self {
+        for live in durable.campaigns.values().filter_map(|campaign| campaign.open.as_ref()?.live.as_ref()) {
+            self.soft.fleet.hold(&live.worker, &live.order);
+            self.soft.dirty_workers.insert(live.worker.clone());
+        }
+        for campaign in durable.campaigns.values() {
+            self.soft.touch(campaign);
+        }
+        self.durable = durable;
+        self
+    }
+
     /// The fold of the records so far.
     pub fn durable(&self) -> &Durable {
         &self.durable
@@ -132,6 +147,10 @@ impl Core {
             Observation::Fix(facts) => {
                 let campaign = facts.campaign.clone();
                 self.soft.take_fix(*facts);
+                self.touch(&campaign);
+            }
+            Observation::Secrets(campaign, names) => {
+                self.soft.note_given(campaign.clone(), names);
                 self.touch(&campaign);
             }
             Observation::GatherFailed(key) => {
@@ -375,6 +394,10 @@ impl Core {
         let mut failed = false;
         for body in bodies {
             if let Body::AttemptEnded { outcome, .. } = body {
+                // A setup that fails is its campaign's doing: it says nothing of the worker.
+                if outcome.setup_failed {
+                    continue;
+                }
                 failed = outcome.ending.is_infrastructure();
                 in_a_row = if failed { in_a_row + 1 } else { 0 };
             }
@@ -410,7 +433,7 @@ impl Core {
     /// What a request was answered, once its records are applied. A request that changed nothing is
     /// [`Answer::Done`].
     pub fn answered(&self, request: &RequestKey) -> Answer {
-        self.durable.requests.get(&request.id).map_or(Answer::Done, |answered| answered.answer.clone())
+        self.durable.requests.get(&request.id).map_or(Answer::Done, |answered| answered.answer())
     }
 
     fn number(&self, now: Time, bodies: impl IntoIterator<Item = (Option<CampaignId>, Body)>) -> Vec<Record> {

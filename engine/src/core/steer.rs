@@ -3,8 +3,9 @@
 
 use super::client::{self, Decided, QUEUE_MAX, refuse_stopped};
 use super::input::Place;
-use crate::campaign::{CANCELLED, Campaign, LeverEntry, UNANALYSED};
+use crate::campaign::{Campaign, LeverEntry, Past, Reason};
 use crate::gate::facts::{Merged, PullFacts, PullWanted};
+use windlass_shared::conclusion::Status;
 use windlass_shared::id::{IterationNumber, LeverNumber};
 use windlass_shared::record::{Answer, Body};
 use windlass_shared::refusal::Refusal;
@@ -12,14 +13,15 @@ use windlass_shared::view::LeverState;
 
 /// The open iteration ends by its owner's word. Twice is once; what is decided stays decided (I1).
 pub(super) fn cancel(campaign: &Campaign, iteration: IterationNumber) -> Result<Decided, Refusal> {
-    if let Some(summary) = campaign.decided.get(&iteration) {
-        if summary.reason == CANCELLED {
+    if let Some(decided) = campaign.decided.get(&iteration) {
+        if decided.reason == Reason::Cancelled {
             return Ok((Answer::Done, Vec::new()));
         }
+        let reason = in_brackets(campaign.reason_of(iteration));
         return Err(Refusal::Settled {
             rule: "I1",
             what: format!("iteration {iteration} of {}", campaign.id),
-            state: format!("is decided already: {} ({})", summary.status.as_str(), summary.reason),
+            state: format!("is decided already: {}{reason}", decided.status.as_str()),
             remedy: "a decision is final; propose another lever, or look at it with `windlass show C N`",
         });
     }
@@ -93,26 +95,26 @@ pub(super) fn move_lever(campaign: &Campaign, lever: LeverNumber, place: Place) 
 
 /// Only what stands in line has a place there.
 fn refuse_absent(campaign: &Campaign, lever: LeverNumber) -> Result<(), Refusal> {
-    let entry = find(campaign, lever)?;
-    if entry.is_queued() {
-        return Ok(());
-    }
-    let (state, remedy) = match &entry.state {
-        LeverState::Pulled { iteration } => {
+    const RETRY: &str = "`windlass lever retry C L` puts it in line again, then move it";
+    let entry = campaign.levers.get(&lever);
+    let (state, remedy) = match (entry.map(|entry| &entry.state), campaign.past(lever)) {
+        (Some(LeverState::Queued), _) => return Ok(()),
+        (Some(LeverState::Pulled { iteration }), _) => {
             (format!("is being tested by iteration {iteration}"), "move one that stands in line")
         }
-        LeverState::Decided { iteration, .. } => {
+        (Some(LeverState::Held { .. }), _) => ("is held".to_owned(), RETRY),
+        (_, Some(Past::Decided { iteration, .. })) => {
             (format!("was tested by iteration {iteration}"), "move one that stands in line")
         }
-        LeverState::Held { .. } => {
-            ("is held".to_owned(), "`windlass lever retry C L` puts it in line again, then move it")
-        }
-        LeverState::Retired { .. } | LeverState::Queued => {
-            ("is retired".to_owned(), "`windlass lever retry C L` puts it in line again, then move it")
-        }
+        (Some(_), _) => ("is retired".to_owned(), RETRY),
+        (None, Some(_)) => ("is retired".to_owned(), ADD_ANEW),
+        (None, None) => return Err(missing(campaign, lever)),
     };
     Err(Refusal::Settled { rule: "P9", what: format!("lever {lever}"), state, remedy })
 }
+
+/// For a lever of which no more is kept than where it stands.
+const ADD_ANEW: &str = "its document is no longer kept at hand: add it anew with `windlass lever add`";
 
 /// What must be known before a lever is put back: its change on the present best, and its anchor where a
 /// proposal's would be looked up (P6).
@@ -175,22 +177,54 @@ fn may_retry(campaign: &Campaign, entry: &LeverEntry) -> Result<(), Refusal> {
             "wait for its decision, or end it with `windlass cancel C N`",
         ),
         LeverState::Decided { iteration, status } => {
-            let reason = campaign.decided.get(iteration).map(|summary| summary.reason.as_str());
-            if reason == Some(UNANALYSED) {
-                return Ok(());
-            }
-            let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-            (
-                "P10",
-                format!("was tried by iteration {iteration}: {}{reason}", status.as_str()),
-                "propose it again with `changed_assumption` if something is different now",
-            )
+            return refuse_tried(campaign, entry.number, *iteration, *status);
         }
     };
     Err(Refusal::Settled { rule, what: format!("lever {}", entry.number), state, remedy })
 }
 
+/// What its iteration judged is not tried twice (P10); one that was never analysed was not judged (P21).
+fn refuse_tried(
+    campaign: &Campaign,
+    lever: LeverNumber,
+    iteration: IterationNumber,
+    status: Status,
+) -> Result<(), Refusal> {
+    if campaign.decided.get(&iteration).is_some_and(|decided| decided.reason == Reason::Unanalysed) {
+        return Ok(());
+    }
+    let reason = in_brackets(campaign.reason_of(iteration));
+    Err(Refusal::Settled {
+        rule: "P10",
+        what: format!("lever {lever}"),
+        state: format!("was tried by iteration {iteration}: {}{reason}", status.as_str()),
+        remedy: "propose it again with `changed_assumption` if something is different now",
+    })
+}
+
+fn in_brackets(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| format!(" ({reason})"))
+}
+
+/// A lever that is kept whole.
 fn find(campaign: &Campaign, lever: LeverNumber) -> Result<&LeverEntry, Refusal> {
-    let missing = || Refusal::NotFound { what: "lever", name: format!("{lever} of {}", campaign.id) };
-    campaign.levers.get(&lever).ok_or_else(missing)
+    if let Some(entry) = campaign.levers.get(&lever) {
+        return Ok(entry);
+    }
+    if let Some(Past::Decided { iteration, status }) = campaign.past(lever) {
+        refuse_tried(campaign, lever, iteration, status)?;
+    }
+    match campaign.past(lever) {
+        None => Err(missing(campaign, lever)),
+        Some(_) => Err(Refusal::Settled {
+            rule: "P9",
+            what: format!("lever {lever}"),
+            state: "has been out of line for long".to_owned(),
+            remedy: ADD_ANEW,
+        }),
+    }
+}
+
+fn missing(campaign: &Campaign, lever: LeverNumber) -> Refusal {
+    Refusal::NotFound { what: "lever", name: format!("{lever} of {}", campaign.id) }
 }

@@ -3,22 +3,37 @@
 use super::client::evidence_for;
 use super::machine::Core;
 use super::steer;
-use crate::campaign::{Campaign, Due, Iteration, Need, Summary};
+use crate::campaign::{Campaign, Due, Iteration, LeverEntry, Need, Past};
 use crate::gate::facts::{ProposalWanted, PullWanted};
 use crate::session::{Member, Presence};
 use windlass_shared::attempt::{Kind, Phase};
-use windlass_shared::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::id::{AttemptId, CampaignId, DeviceId, LeverNumber, WorkerId};
 use windlass_shared::lever::Lever;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
-use windlass_shared::view::{
-    AttemptView, CampaignView, IterationSummary, LeverState, LeverView, OpenIteration, WorkerView,
-};
+use windlass_shared::view::{AttemptView, CampaignView, LeverView, OpenIteration, WorkerView};
 
-/// Decisions shown on one page.
-const RECENT_MAX: usize = 10;
 /// Candidates named when a prefix is ambiguous.
 const CANDIDATES_MAX: usize = 8;
+
+/// A lever in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// It may still be pulled, or is being tested.
+    Whole(LeverView),
+    /// It is over: its title and the words of its end are in the ledger.
+    Past(LeverNumber, Past),
+}
+
+impl Listed {
+    /// Its number.
+    pub fn number(&self) -> LeverNumber {
+        match self {
+            Self::Whole(view) => view.lever,
+            Self::Past(number, _) => *number,
+        }
+    }
+}
 
 impl Core {
     /// A campaign by its id, its name, or a unique prefix of either.
@@ -143,32 +158,23 @@ impl Core {
     /// One page about a campaign.
     pub fn campaign_view(&self, now: Time, id: &CampaignId) -> Result<CampaignView, Refusal> {
         let campaign = self.campaign(id)?;
-        let summaries =
-            |number: &IterationNumber, summary: &Summary| summary_view(campaign, *number, summary);
         Ok(CampaignView {
             campaign: campaign.id.clone(),
             name: campaign.name.clone(),
             created_wall_ms: campaign.created_wall_ms,
             state: campaign.state.clone(),
+            priority: campaign.bindings.windlass.priority,
             metric: campaign.bindings.metric.clone(),
             direction: campaign.bindings.metric_direction,
             tree: campaign.tree,
             best_tree: campaign.parent_tree(),
-            best: campaign.best.as_ref().and_then(|best| {
-                campaign.decided.get(&best.iteration).map(|summary| summaries(&best.iteration, summary))
-            }),
+            best: campaign.best.as_ref().map(|best| best.summary.clone()),
             record: campaign.record.clone(),
             decided: campaign.counts,
             queued: campaign.queue.len() as u32,
             open: campaign.open.as_ref().map(|open| self.open_view(now, campaign, open)),
             waits_for: self.waits_for(campaign),
-            recent: campaign
-                .decided
-                .iter()
-                .rev()
-                .take(RECENT_MAX)
-                .map(|(number, summary)| summaries(number, summary))
-                .collect(),
+            recent: campaign.recent.iter().rev().cloned().collect(),
         })
     }
 
@@ -201,7 +207,7 @@ impl Core {
         OpenIteration {
             iteration: open.number,
             lever: open.lever,
-            title: title(campaign, open.lever),
+            title: campaign.title(open.lever).to_owned(),
             stage: stage.to_owned(),
             attempt: open.live.as_ref().map(|live| {
                 let member = self.soft().fleet().member(&live.worker);
@@ -231,19 +237,35 @@ impl Core {
         }
     }
 
-    /// A campaign's levers: the queue in order, then the rest, newest first.
-    pub fn lever_views(&self, id: &CampaignId) -> Result<Vec<LeverView>, Refusal> {
+    /// A page of a campaign's levers: the queue in order, then the rest, newest first. `skip` counts from the
+    /// beginning of that list.
+    pub fn levers(&self, id: &CampaignId, skip: usize, limit: usize) -> Result<Vec<Listed>, Refusal> {
         let campaign = self.campaign(id)?;
-        let queued = campaign.queue.iter().copied();
-        let rest =
-            campaign.levers.iter().rev().filter(|(_, entry)| !entry.is_queued()).map(|(number, _)| *number);
-        Ok(queued.chain(rest).filter_map(|number| lever_view(campaign, number)).collect())
+        let queued = campaign.queue.iter().filter_map(|number| listed(campaign, *number));
+        let mut page: Vec<Listed> = queued.skip(skip).take(limit).collect();
+        // Both are in order; of two that are at hand the newer comes next.
+        let mut aside = campaign.levers.values().rev().filter(|entry| !entry.is_queued()).peekable();
+        let mut past = campaign.past_levers.rows().iter().rev().peekable();
+        let mut to_skip = skip.saturating_sub(campaign.queue.len());
+        while page.len() < limit {
+            let newer = match (aside.peek(), past.peek()) {
+                (Some(entry), Some((number, _))) if entry.number > *number => aside.next().map(whole),
+                (Some(_), None) => aside.next().map(whole),
+                _ => past.next().map(|(number, past)| Listed::Past(*number, *past)),
+            };
+            match newer {
+                None => break,
+                Some(_) if to_skip > 0 => to_skip -= 1,
+                Some(lever) => page.push(lever),
+            }
+        }
+        Ok(page)
     }
 
     /// One lever.
-    pub fn lever_view(&self, id: &CampaignId, lever: LeverNumber) -> Result<LeverView, Refusal> {
+    pub fn lever(&self, id: &CampaignId, lever: LeverNumber) -> Result<Listed, Refusal> {
         let missing = || Refusal::NotFound { what: "lever", name: format!("{lever} of {id}") };
-        lever_view(self.campaign(id)?, lever).ok_or_else(missing)
+        listed(self.campaign(id)?, lever).ok_or_else(missing)
     }
 
     /// The fleet.
@@ -271,31 +293,17 @@ impl Core {
     }
 }
 
-fn title(campaign: &Campaign, lever: Option<LeverNumber>) -> String {
-    let entry = lever.and_then(|lever| campaign.levers.get(&lever));
-    entry.map_or_else(|| "baseline".to_owned(), |entry| entry.document.title.clone())
+fn listed(campaign: &Campaign, number: LeverNumber) -> Option<Listed> {
+    let past = campaign.past_levers.get(&number).map(|past| Listed::Past(number, *past));
+    past.or_else(|| campaign.levers.get(&number).map(whole))
 }
 
-fn summary_view(campaign: &Campaign, iteration: IterationNumber, summary: &Summary) -> IterationSummary {
-    IterationSummary {
-        iteration,
-        lever: summary.lever,
-        title: title(campaign, summary.lever),
-        status: summary.status,
-        metric: summary.metric.clone(),
-        reason: summary.reason.clone(),
-        wall_ms: summary.wall_ms,
-    }
-}
-
-fn lever_view(campaign: &Campaign, number: LeverNumber) -> Option<LeverView> {
-    let entry = campaign.levers.get(&number)?;
-    let state: LeverState = entry.state.clone();
-    Some(LeverView {
-        lever: number,
+fn whole(entry: &LeverEntry) -> Listed {
+    Listed::Whole(LeverView {
+        lever: entry.number,
         title: entry.document.title.clone(),
         lever_kind: entry.document.kind.as_str().to_owned(),
-        state,
+        state: entry.state.clone(),
         passes: entry.passes,
         queued_wall_ms: entry.queued_wall_ms,
     })

@@ -1,6 +1,6 @@
 //! Why a campaign moves, or what it waits for.
 
-use super::{Answer, count, iteration, lever, title};
+use super::{Answer, count, iteration, lever};
 use crate::campaign::{Campaign, Due};
 use crate::core::Core;
 use crate::gate::facts::Wanted;
@@ -19,7 +19,7 @@ pub(super) fn explain(core: &Core, now: Time, campaign: &Campaign) -> Explanatio
         match &campaign.open {
             Some(open) => {
                 let pulls = match open.lever {
-                    Some(lever) => format!("it tests {lever}, {}", title(campaign, open.lever)),
+                    Some(lever) => format!("it tests {lever}, {}", campaign.title(open.lever)),
                     None => "it runs the baseline".to_owned(),
                 };
                 answer.rule("P5", format!("iteration {} is open: {pulls}", open.number));

@@ -40,6 +40,15 @@ pub(super) fn tell(campaign: &Campaign, records: &[Record], answer: &mut Answer)
     }
 }
 
+/// What it tested: a lever's title, or the baseline.
+pub(super) fn title(records: &[Record]) -> &str {
+    let decision = records.iter().find_map(|record| match &record.body {
+        Body::IterationDecided { description, .. } => Some(description.as_str()),
+        _ => None,
+    });
+    decision.unwrap_or("baseline")
+}
+
 fn tell_decision(
     campaign: &Campaign,
     status: Status,

@@ -1,6 +1,6 @@
 //! What an open iteration does or waits for; a decided one is told from its records.
 
-use super::{Answer, decided, devices, order, seconds, title};
+use super::{Answer, decided, devices, order, seconds};
 use crate::campaign::{Campaign, Due, Iteration, Need};
 use crate::core::Core;
 use windlass_shared::attempt::{Kind, Phase};
@@ -19,21 +19,21 @@ pub(super) fn explain(
     records: &[Record],
 ) -> Result<Explanation, Refusal> {
     let mut answer = Answer::default();
-    let lever = match (&campaign.open, campaign.decided.get(&number)) {
+    let title = match (&campaign.open, campaign.decided.get(&number)) {
         (Some(open), _) if open.number == number => {
             tell_open(core, now, campaign, open, &mut answer);
-            open.lever
+            campaign.title(open.lever)
         }
-        (_, Some(summary)) => {
+        (_, Some(_)) => {
             decided::tell(campaign, records, &mut answer);
-            summary.lever
+            decided::title(records)
         }
         _ => {
             let name = format!("{number} of {}", campaign.id);
             return Err(Refusal::NotFound { what: "iteration", name });
         }
     };
-    Ok(answer.about(format!("iteration {number} of {} ({})", campaign.id, title(campaign, lever))))
+    Ok(answer.about(format!("iteration {number} of {} ({})", campaign.id, title)))
 }
 
 /// Tells what an open iteration does or waits for.

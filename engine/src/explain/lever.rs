@@ -1,10 +1,11 @@
 //! Why a lever is where it is.
 
 use super::Answer;
-use crate::campaign::{Campaign, LeverEntry};
+use crate::campaign::{Campaign, LeverEntry, Past};
 use crate::core::Core;
 use crate::gate::facts::Look;
-use windlass_shared::id::LeverNumber;
+use windlass_shared::conclusion::Status;
+use windlass_shared::id::{IterationNumber, LeverNumber};
 use windlass_shared::record::{HoldReason, RetireReason};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::view::{CampaignState, Explanation, LeverState};
@@ -12,8 +13,11 @@ use windlass_shared::view::{CampaignState, Explanation, LeverState};
 /// Explains a lever.
 pub(super) fn explain(core: &Core, campaign: &Campaign, number: LeverNumber) -> Result<Explanation, Refusal> {
     let missing = || Refusal::NotFound { what: "lever", name: format!("{number} of {}", campaign.id) };
-    let entry = campaign.levers.get(&number).ok_or_else(missing)?;
     let mut answer = Answer::default();
+    let Some(entry) = campaign.levers.get(&number) else {
+        tell_past(campaign, campaign.past(number).ok_or_else(missing)?, &mut answer);
+        return Ok(answer.about(format!("lever {number} of {}", campaign.id)));
+    };
     match &entry.state {
         LeverState::Queued => {
             tell_in_line(core, campaign, entry, &mut answer);
@@ -30,15 +34,32 @@ pub(super) fn explain(core: &Core, campaign: &Campaign, number: LeverNumber) -> 
             );
         }
         LeverState::Decided { iteration, status } => {
-            let reason = campaign.decided.get(iteration).map_or("", |summary| summary.reason.as_str());
-            answer.rule("P25", format!("iteration {iteration} tested it: {} ({reason})", status.as_str()));
-            answer.say(format!("`windlass explain C {iteration}` tells why"));
+            tell_tested(campaign, *iteration, *status, &mut answer);
         }
     }
     if entry.is_queued() || matches!(entry.state, LeverState::Held { .. }) {
         tell_anchor(core, campaign, entry, &mut answer);
     }
     Ok(answer.about(format!("lever {number} of {} ({})", campaign.id, entry.document.title)))
+}
+
+/// One that is over and not kept whole: the rest of it is in the ledger.
+fn tell_past(campaign: &Campaign, past: Past, answer: &mut Answer) {
+    match past {
+        Past::Decided { iteration, status } => tell_tested(campaign, iteration, status, answer),
+        Past::TakenBack => {
+            answer.say("it was taken back; add it anew with `windlass lever add`");
+        }
+        Past::Stale => {
+            answer.rule("P9", "it is retired as stale: `windlass lever show C L` says why");
+        }
+    }
+}
+
+fn tell_tested(campaign: &Campaign, iteration: IterationNumber, status: Status, answer: &mut Answer) {
+    let reason = campaign.reason_of(iteration).map_or_else(String::new, |reason| format!(" ({reason})"));
+    answer.rule("P25", format!("iteration {iteration} tested it: {}{reason}", status.as_str()));
+    answer.say(format!("`windlass explain C {iteration}` tells why"));
 }
 
 /// Where a queued lever stands.
@@ -94,6 +115,7 @@ fn tell_held(reason: &HoldReason, answer: &mut Answer) {
         }
         HoldReason::NeedsPlan => answer.rule("P13", "it is held: its plan measures nothing new and `diagnostics` is used up; add it anew with a new dimension"),
         HoldReason::Infrastructure => answer.rule("P20", "it is held and not blamed: the machinery failed it three times; `windlass lever retry C L` puts it in line again"),
+        HoldReason::SetupFailed => answer.rule("P20", "it is held and not blamed: the campaign's `setup` failed, and the log of its last attempt says why; once that is mended `windlass lever retry C L` puts it in line again"),
         HoldReason::Cancelled { iteration } => answer.rule("P10", format!("it is held: iteration {iteration} was cancelled, which does not count as tried; `windlass lever retry C L` puts it in line again")),
     };
 }

@@ -9,7 +9,6 @@ mod lever;
 mod order;
 mod worker;
 
-use crate::campaign::Campaign;
 use crate::core::Core;
 use std::collections::BTreeMap;
 use windlass_shared::id::{IterationNumber, LeverNumber};
@@ -82,12 +81,6 @@ impl Answer {
     fn about(self, subject: String) -> Explanation {
         Explanation { subject, sentences: self.0 }
     }
-}
-
-/// A lever's title, or `baseline`.
-fn title(campaign: &Campaign, lever: Option<LeverNumber>) -> &str {
-    let entry = lever.and_then(|lever| campaign.levers.get(&lever));
-    entry.map_or("baseline", |entry| entry.document.title.as_str())
 }
 
 /// Milliseconds as `12.3 s`.

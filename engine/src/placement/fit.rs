@@ -11,6 +11,8 @@ use windlass_shared::id::DeviceId;
 pub(super) enum Lack {
     /// A label.
     Label,
+    /// A secret.
+    Secret,
     /// The isolation level.
     Isolation,
     /// As many devices of the kind, model and memory, in whatever state.
@@ -54,6 +56,9 @@ fn unfit(ask: &Ask, kind: DeviceKind, count: usize, member: &Member) -> Option<L
     if !ask.labels.iter().all(|label| member.info.labels.contains(label)) {
         return Some(Lack::Label);
     }
+    if !ask.secrets_suit(member) {
+        return Some(Lack::Secret);
+    }
     if !ask.isolation_suits(member) {
         return Some(Lack::Isolation);
     }
@@ -93,6 +98,9 @@ fn suits(ask: &Ask, kind: DeviceKind, count: usize, device: &Device) -> bool {
 
 /// The tightest: those with the least memory that suffices, of one NUMA node where one has enough.
 fn choose(free: Vec<&Device>, count: usize) -> Vec<DeviceId> {
+    if let [only] = free.as_slice() {
+        return vec![only.id.clone()];
+    }
     let on = |node: Option<u32>| free.iter().filter(move |device| device.numa_node == node);
     let nodes = free.iter().map(|device| device.numa_node);
     let enough = nodes.map(|node| (on(node).count(), node)).filter(|(there, _)| *there >= count).min();

@@ -66,6 +66,9 @@ pub struct Member {
     pub told_releases: BTreeMap<DeviceId, (FencingNumber, u64)>,
     /// Devices that a lease of the ledger holds, whatever its reports say.
     held: BTreeMap<DeviceId, AttemptId>,
+    /// Which of its devices are free by its word and held by no lease, in their order: asked far more often
+    /// than it changes.
+    is_free: Vec<bool>,
     /// What those leases set aside beside devices.
     claims: BTreeMap<AttemptId, Claim>,
     /// Its latest closed sessions, oldest first.
@@ -80,9 +83,8 @@ impl Member {
 
     /// Devices that are free by the host's word and held by no lease (I6).
     pub fn free_devices(&self, kind: DeviceKind) -> impl Iterator<Item = &Device> {
-        self.devices.iter().filter(move |device| {
-            device.kind == kind && device.state == DeviceState::Free && !self.held.contains_key(&device.id)
-        })
+        let free = self.devices.iter().zip(&self.is_free).filter(|(_, is_free)| **is_free);
+        free.map(|(device, _)| device).filter(move |device| device.kind == kind)
     }
 
     /// The attempt whose lease holds a device, whatever the host says of it.
@@ -109,8 +111,18 @@ impl Member {
         Some(self.info.cpus).filter(|&cpus| cpus > 0).map(|cpus| cpus.saturating_sub(claimed))
     }
 
-    fn free_count(&self, kind: DeviceKind) -> usize {
-        if self.is_ready() { self.free_devices(kind).count() } else { 0 }
+    /// How many devices are free: GPUs and CPU slots.
+    fn free_counts(&self) -> (usize, usize) {
+        (self.free_devices(DeviceKind::Gpu).count(), self.free_devices(DeviceKind::Cpu).count())
+    }
+
+    /// Looks up again which devices are free: after a report, and after a lease began or ended.
+    fn note_free(&mut self) {
+        let Self { devices, held, is_free, .. } = self;
+        is_free.clear();
+        is_free.extend(
+            devices.iter().map(|device| device.state == DeviceState::Free && !held.contains_key(&device.id)),
+        );
     }
 }
 
@@ -121,9 +133,9 @@ pub struct Fleet {
     members: BTreeMap<WorkerId, Member>,
     /// Leases of workers that have not spoken yet in this life.
     held_unheard: BTreeMap<WorkerId, Held>,
-    /// Ready workers by kind and number of free devices: best fit is a range query.
-    free: BTreeSet<(DeviceKind, usize, WorkerId)>,
-    /// What stands in `free`, by worker.
+    /// Ready workers by kind and number of free devices: best fit is a range query. None is empty.
+    free: BTreeMap<(DeviceKind, usize), BTreeSet<WorkerId>>,
+    /// Where they stand in `free`: GPUs and CPU slots.
     counted: BTreeMap<WorkerId, (usize, usize)>,
     /// Workers with any GPU at all, leased or not, that are not lost.
     with_gpus: BTreeSet<WorkerId>,
@@ -145,7 +157,7 @@ impl Fleet {
             lease_period_ms,
             members: BTreeMap::new(),
             held_unheard: BTreeMap::new(),
-            free: BTreeSet::new(),
+            free: BTreeMap::new(),
             counted: BTreeMap::new(),
             with_gpus: BTreeSet::new(),
             deadlines: BTreeSet::new(),
@@ -207,26 +219,25 @@ impl Fleet {
         kind: DeviceKind,
         count: usize,
     ) -> impl Iterator<Item = (usize, &WorkerId)> {
-        let from = (kind, count, WorkerId(String::new()));
-        self.free
-            .range(from..)
-            .take_while(move |(k, _, _)| *k == kind)
-            .map(|(_, free, worker)| (*free, worker))
+        let with = self.free.range((kind, count)..=(kind, usize::MAX));
+        with.flat_map(|((_, free), workers)| workers.iter().map(move |worker| (*free, worker)))
     }
 
     /// Ready workers, those with the most free devices first.
     pub fn by_most_free_devices(&self, kind: DeviceKind) -> impl Iterator<Item = &WorkerId> {
-        self.of_kind(kind).rev().map(|(_, _, worker)| worker)
+        self.of_kind(kind).rev().flat_map(|(_, workers)| workers.iter().rev())
     }
 
     /// The most free devices on one worker.
     pub fn most_free_devices(&self, kind: DeviceKind) -> usize {
-        self.of_kind(kind).next_back().map_or(0, |(_, free, _)| *free)
+        self.of_kind(kind).next_back().map_or(0, |((_, free), _)| *free)
     }
 
-    fn of_kind(&self, kind: DeviceKind) -> impl DoubleEndedIterator<Item = &(DeviceKind, usize, WorkerId)> {
-        let least = |count| (kind, count, WorkerId(String::new()));
-        self.free.range(least(0)..least(usize::MAX))
+    fn of_kind(
+        &self,
+        kind: DeviceKind,
+    ) -> impl DoubleEndedIterator<Item = (&(DeviceKind, usize), &BTreeSet<WorkerId>)> {
+        self.free.range((kind, 0)..=(kind, usize::MAX))
     }
 
     /// Whether a report counts: a session that is not closed, and a number that is newer than the newest.
@@ -282,6 +293,7 @@ impl Fleet {
             told,
             told_releases,
             held,
+            is_free: Vec::new(),
             claims,
             closed,
         };
@@ -362,25 +374,53 @@ impl Fleet {
         self.count(worker);
     }
 
-    /// Brings the index up to date for one worker.
+    /// Brings the index up to date for one worker: what has not changed is not touched.
     fn count(&mut self, worker: &WorkerId) {
-        if let Some((gpus, cpus)) = self.counted.remove(worker) {
-            self.free.remove(&(DeviceKind::Gpu, gpus, worker.clone()));
-            self.free.remove(&(DeviceKind::Cpu, cpus, worker.clone()));
+        if let Some(member) = self.members.get_mut(worker) {
+            member.note_free();
         }
-        self.with_gpus.remove(worker);
-        let Some(member) = self.members.get(worker) else { return };
-        let has_gpu = member.devices.iter().any(|device| device.kind == DeviceKind::Gpu);
-        if has_gpu && member.presence != Presence::Lost {
-            self.with_gpus.insert(worker.clone());
+        let member = self.members.get(worker);
+        let has_gpu = member.is_some_and(|member| {
+            member.presence != Presence::Lost
+                && member.devices.iter().any(|device| device.kind == DeviceKind::Gpu)
+        });
+        match (has_gpu, self.with_gpus.contains(worker)) {
+            (true, false) => _ = self.with_gpus.insert(worker.clone()),
+            (false, true) => _ = self.with_gpus.remove(worker),
+            _ => {}
         }
-        if !member.is_ready() {
+        let now = member.filter(|member| member.is_ready()).map(Member::free_counts);
+        let before = self.counted.get(worker).copied();
+        if now == before {
             return;
         }
-        let (gpus, cpus) = (member.free_count(DeviceKind::Gpu), member.free_count(DeviceKind::Cpu));
-        self.free.insert((DeviceKind::Gpu, gpus, worker.clone()));
-        self.free.insert((DeviceKind::Cpu, cpus, worker.clone()));
-        self.counted.insert(worker.clone(), (gpus, cpus));
+        match (now, self.counted.get_mut(worker)) {
+            (Some(now), Some(counts)) => *counts = now,
+            (Some(now), None) => _ = self.counted.insert(worker.clone(), now),
+            (None, _) => _ = self.counted.remove(worker),
+        }
+        self.stand(DeviceKind::Gpu, before.map(|(gpus, _)| gpus), now.map(|(gpus, _)| gpus), worker);
+        self.stand(DeviceKind::Cpu, before.map(|(_, cpus)| cpus), now.map(|(_, cpus)| cpus), worker);
+    }
+
+    /// Puts a worker where it stands now among those with free devices of one kind.
+    fn stand(&mut self, kind: DeviceKind, before: Option<usize>, now: Option<usize>, worker: &WorkerId) {
+        if before == now {
+            return;
+        }
+        let mut id = None;
+        if let Some(place) = before.map(|free| (kind, free))
+            && let Some(workers) = self.free.get_mut(&place)
+        {
+            id = workers.take(worker);
+            if workers.is_empty() {
+                self.free.remove(&place);
+            }
+        }
+        if let Some(free) = now {
+            let id = id.unwrap_or_else(|| worker.clone());
+            self.free.entry((kind, free)).or_default().insert(id);
+        }
     }
 }
 

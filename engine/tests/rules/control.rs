@@ -136,7 +136,7 @@ fn only_a_lever_that_waits_can_be_retired() {
     assert_eq!(world.open().lever, Some(LeverNumber(4)), "its turn came at once");
     world.finish("0.6");
     for lever in [2, 3] {
-        let state = world.core.lever_view(&world.id(), LeverNumber(lever)).expect("known").state;
+        let state = world.lever_state(LeverNumber(lever));
         assert_eq!(state, LeverState::Retired { reason: RetireReason::Owner });
     }
     world.propose(lever("b")).expect("what was retired untested may come again");

@@ -6,6 +6,7 @@ mod control;
 mod devices;
 mod explain;
 mod harness;
+mod memory;
 mod queue;
 mod runs;
 mod sessions;

@@ -31,7 +31,7 @@ fn retry(world: &mut World, lever: u32) -> Result<Answer, Refusal> {
 }
 
 fn state_of(world: &World, lever: u32) -> LeverState {
-    world.core.lever_view(&world.id(), LeverNumber(lever)).expect("known").state
+    world.lever_state(LeverNumber(lever))
 }
 
 fn held(iteration: u32) -> LeverState {
@@ -364,11 +364,14 @@ fn a_refused_proposal_is_told_everything_at_once() {
     assert_eq!(rules, ["P6", "P10"]);
 
     let frozen = Refusal::Frozen { path: "evaluate.py".to_owned() };
-    let entry = &world.state().levers[&LeverNumber(1)];
+    let queued = world.bodies().find_map(|body| match body {
+        windlass_shared::record::Body::LeverQueued { lever: LeverNumber(1), diff, .. } => Some(*diff),
+        _ => None,
+    });
     let rejected = Rejected {
         problems: vec![frozen.clone()],
         evidence: world.state().latest_analysed,
-        diff: Some(entry.diff),
+        diff: queued,
         merged: None,
         look: Look::Contradicted { line: 3, value: "7".to_owned() },
     };

@@ -1,6 +1,7 @@
 //! The `windlass:` block of a campaign file: every key of PROTOCOL.md's second table, with its default.
 
-use super::{ConclusionMode, MetricLine, Overrun};
+use super::MetricLine;
+use super::research::{ConclusionRule, Epochs, MoveScheduler, Noise, OverrunRule, Score};
 use crate::decimal::Decimal;
 use crate::machine::{Cache, Comparable, Data, Isolation, Limits, Setup};
 use crate::plan::Deliverable;
@@ -37,13 +38,13 @@ pub struct Extension {
     /// Limits of the analysis.
     pub analysis: Analysis,
     /// Who writes conclusions.
-    pub conclusion: ConclusionMode,
+    pub conclusion: ConclusionRule,
     /// Attempts after a failed run (P19).
     pub fixes: u32,
     /// How long a failed iteration waits for a fix; 0 when nobody is there to fix.
     pub fix_wait: Span,
     /// What passing the budget means.
-    pub overrun: Overrun,
+    pub overrun: OverrunRule,
     /// Which metric line counts.
     pub metric_line: MetricLine,
     /// Lowest and highest plausible metric.
@@ -76,18 +77,18 @@ pub struct Extension {
     pub artifacts: Vec<String>,
     /// When the campaign stops by itself (P32).
     pub stop: Stop,
-    /// Known, and refused by [`Bindings::validate`]: this version does not run it.
+    /// The epoch gate (P17).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub epochs: Option<serde_json::Value>,
-    /// Known, and refused by [`Bindings::validate`]: this version does not run it.
+    pub epochs: Option<Epochs>,
+    /// Replicates and the noise floor (P27).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub noise: Option<serde_json::Value>,
-    /// Known, and refused by [`Bindings::validate`]: this version does not run it.
+    pub noise: Option<Noise>,
+    /// An independent scorer.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub score: Option<serde_json::Value>,
-    /// Known, and refused by [`Bindings::validate`]: this version does not run it.
+    pub score: Option<Score>,
+    /// When which sort of move may be pulled (P11).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub move_scheduler: Option<serde_json::Value>,
+    pub move_scheduler: Option<MoveScheduler>,
 }
 
 impl Default for Extension {
@@ -105,10 +106,10 @@ impl Default for Extension {
             always: Vec::new(),
             diagnostics: Vec::new(),
             analysis: Analysis::default(),
-            conclusion: ConclusionMode::Automatic,
+            conclusion: ConclusionRule::default(),
             fixes: 1,
             fix_wait: Span::from_secs(30 * 60),
-            overrun: Overrun::Crash,
+            overrun: OverrunRule::default(),
             metric_line: MetricLine::ExactlyOne,
             metric_range: None,
             simplicity: Simplicity::default(),

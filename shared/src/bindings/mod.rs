@@ -2,9 +2,11 @@
 //! [`Bindings::validate`] refuses, by name, what is wrong or what this version does not run yet.
 
 mod extension;
+mod research;
 mod validate;
 
 pub use extension::{Analysis, Extension, Resources, Simplicity, Stop};
+pub use research::{ConclusionRule, Epochs, MoveScheduler, Noise, OverrunRule, Score};
 
 use crate::decimal::Decimal;
 use serde::{Deserialize, Serialize};

@@ -142,7 +142,7 @@ impl World {
         let Some(core) = &self.coordinator.core else { return Ok(()) };
         for (id, recorded) in &self.coordinator.ledger.requests {
             let known = core.durable().requests.get(id);
-            hold(known.is_some_and(|known| known.answer == recorded.answer), "I3", || {
+            hold(known.is_some_and(|known| known.answer() == recorded.answer), "I3", || {
                 format!("request {id} was acknowledged and is lost")
             })?;
         }

@@ -232,7 +232,7 @@ impl World {
         if is_other_body {
             request.body = Hash::of(b"another body");
         }
-        let is_known = core.durable().requests.contains_key(&request.id);
+        let is_known = core.durable().requests.get(&request.id).is_some();
         let ask = match self.client.calls[call].what.clone() {
             What::Propose { .. } if !is_known && is_other_body => return Ok(()),
             What::Propose { .. } if !is_known => {

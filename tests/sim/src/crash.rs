@@ -4,8 +4,11 @@ use crate::coverage::Fault;
 use crate::life::Life;
 use crate::violation::{Checked, hold};
 use crate::world::{Event, World};
-use windlass_engine::core::{Core, Input};
+use windlass_engine::core::{Core, Durable, Input};
 use windlass_shared::id::Incarnation;
+
+/// How often, in a thousand starts, the coordinator goes on from a snapshot.
+const SNAPSHOT_IN_A_THOUSAND: u64 = 500;
 
 impl World {
     /// Kills the coordinator where it stands.
@@ -65,10 +68,24 @@ impl World {
         self.pursue()
     }
 
-    /// A replay gives the same bytes as the fold that was kept alongside.
-    pub(crate) fn replay(&self) -> Checked<Core> {
-        let mut core = Core::new();
-        for record in self.coordinator.ledger.records() {
+    /// A replay gives the same bytes as the fold that was kept alongside, from the beginning as well as from
+    /// a snapshot of some earlier moment.
+    pub(crate) fn replay(&mut self) -> Checked<Core> {
+        let rows = self.coordinator.ledger.seq();
+        let cut = if self.random.chance(SNAPSHOT_IN_A_THOUSAND) { self.random.range(0, rows) } else { 0 };
+        let mut durable = Durable::default();
+        for record in self.coordinator.ledger.records().take(cut as usize) {
+            durable.apply(&record);
+        }
+        let mut bytes = Vec::new();
+        durable.write_to(&mut bytes).expect("a state is representable");
+        let snapshot = Durable::read_from(bytes.as_slice()).expect("a state reads back");
+        // Debug names every field, also one that is left out of what is written.
+        hold(format!("{snapshot:?}") == format!("{durable:?}"), "replay", || {
+            "a snapshot reads back as another state than it was written from".to_owned()
+        })?;
+        let mut core = Core::new().resumed(snapshot);
+        for record in self.coordinator.ledger.records().skip(cut as usize) {
             core.apply(&record);
         }
         let bytes = |durable| serde_json::to_vec(durable).expect("the state is representable");

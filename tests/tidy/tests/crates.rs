@@ -18,8 +18,17 @@ const TABLE: [(&str, &[&str], &[&str]); 6] = [
 ];
 
 /// What the pure crates may use at all.
-const ENGINE_USES: [&str; 8] =
-    ["windlass-shared", "thiserror", "regex", "similar", "serde", "serde_json", "blake3", "globset"];
+const ENGINE_USES: [&str; 9] = [
+    "windlass-shared",
+    "thiserror",
+    "regex",
+    "rmp-serde",
+    "similar",
+    "serde",
+    "serde_json",
+    "blake3",
+    "globset",
+];
 
 fn metadata() -> Metadata {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.toml");

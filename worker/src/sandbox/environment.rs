@@ -36,6 +36,15 @@ pub fn analysis(order: &Order, dir: &AttemptDir, run_log: &Path) -> BTreeMap<Str
     env
 }
 
+/// Sends what compilers would keep below the user's home to the run's own folder: a run that is shut in
+/// cannot write there, and some of them fail for it. What the campaign says itself stands.
+pub fn keep_within(env: &mut BTreeMap<String, String>, dir: &AttemptDir) {
+    for (name, folder) in [("TRITON_CACHE_DIR", "triton"), ("CUDA_CACHE_PATH", "nv"), ("MPLCONFIGDIR", "mpl")]
+    {
+        env.entry(name.to_owned()).or_insert_with(|| dir.temporary().join(folder).display().to_string());
+    }
+}
+
 fn common(order: &Order, dir: &AttemptDir) -> BTreeMap<String, String> {
     let passed = PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
     let mut env: BTreeMap<String, String> = passed.collect();

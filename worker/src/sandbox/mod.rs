@@ -11,7 +11,7 @@ mod seal;
 mod walls;
 
 pub use cgroup::{Cgroup, Held, in_a_service, leave_service, sweep};
-pub use environment::{analysis, run};
+pub use environment::{analysis, keep_within, run};
 pub use ground::Ground;
 pub use landlock::shut_in;
 pub use machine::Machine;

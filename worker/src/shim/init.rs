@@ -7,7 +7,7 @@ use crate::error::Error;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, FromRawFd, OwnedFd};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
-use rustix::process::{Pid, WaitOptions, wait};
+use rustix::process::{self, Pid, WaitOptions, wait};
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -75,6 +75,11 @@ impl Word {
 
 /// Lives as the first process of a namespace; `begin` turns a child into the command, or says why not.
 pub fn live(lines: &Lines, begin: impl FnOnce() -> Error) -> ! {
+    if process::getpid().as_raw_nonzero().get() != 1 {
+        // It ends everybody in its namespace, so that it must be the first in one.
+        say(lines, &Word::Failed("the run has no pid namespace of its own".to_owned()));
+        clone::exit(1)
+    }
     let (command, pidfd) = match begin::spawn(None, begin) {
         Ok(started) => started,
         Err(error) => {

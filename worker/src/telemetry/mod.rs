@@ -9,7 +9,7 @@ mod tree;
 
 pub use row::{GpuRow, Row, header};
 pub use sampler::Telemetry;
-pub(crate) use sampler::gpus;
+pub(crate) use sampler::{Spent, gpus};
 pub use series::{Series, Summary};
 
 /// The file's name, in the attempt's folder while it grows, below `results/` at the end.

@@ -9,6 +9,7 @@ use crate::procfs;
 use crate::shim;
 use crate::spool::AttemptDir;
 use rustix::process::Pid;
+use rustix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,9 +24,11 @@ const TICK: Duration = Duration::from_secs(2);
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause, however dear a look is.
 const TICK_MAX: Duration = Duration::from_secs(60);
-/// A pause is at least so many times as long as the look before it took: half a per cent of a core, were all
-/// of that time the CPU's.
-const PAUSE_FACTOR: u32 = 200;
+/// A pause is at least so many times as long as the CPU time of the look before it: half a per cent of a core.
+const CPU_FACTOR: u32 = 200;
+/// And so many times as long as it took: a driver that answers slowly, or a machine that is busy with other
+/// things, is not asked all the time.
+const WALL_FACTOR: u32 = 4;
 /// CPUs are contended when so much of all is busy, per cent …
 const BUSY_PERCENT: u64 = 90;
 /// … and so much of all is kept busy by processes that are no run of ours.
@@ -37,6 +40,15 @@ pub struct Telemetry {
     wanted: Arc<Mutex<BTreeMap<AttemptKey, Wanted>>>,
     changed: Arc<Notify>,
     sampler: Arc<Mutex<Sampler>>,
+}
+
+/// What a look took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// Of a CPU.
+    cpu: Duration,
+    /// From its beginning to its end.
+    wall: Duration,
 }
 
 /// A run that is to be looked at.
@@ -77,7 +89,7 @@ impl Telemetry {
     }
 
     /// How long to wait before the next look; none while there is nothing to look at.
-    pub(crate) fn pause(&self, spent: Duration, is_first: bool) -> Option<Duration> {
+    pub(crate) fn pause(&self, spent: Spent, is_first: bool) -> Option<Duration> {
         (!self.wanted().is_empty()).then(|| pause_after(spent, is_first))
     }
 
@@ -86,17 +98,24 @@ impl Telemetry {
         self.changed.notified().await;
     }
 
-    /// One look at every run; blocks. Says how long it took.
-    pub(crate) fn look(&self) -> Duration {
-        let began = Instant::now();
+    /// One look at every run; blocks. Says what it took.
+    pub(crate) fn look(&self) -> Spent {
+        let (began, cpu) = (Instant::now(), cpu_time());
         let wanted = self.wanted().clone();
         self.sampler.lock().unwrap_or_else(PoisonError::into_inner).look(&wanted);
-        began.elapsed()
+        Spent { cpu: cpu_time().saturating_sub(cpu), wall: began.elapsed() }
     }
 }
 
-fn pause_after(spent: Duration, is_first: bool) -> Duration {
-    (spent * PAUSE_FACTOR).clamp(if is_first { FIRST } else { TICK }, TICK_MAX)
+/// The CPU time of this thread.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+fn pause_after(spent: Spent, is_first: bool) -> Duration {
+    let least = if is_first { FIRST } else { TICK };
+    (spent.cpu * CPU_FACTOR).max(spent.wall * WALL_FACTOR).clamp(least, TICK_MAX)
 }
 
 #[derive(Debug)]
@@ -230,17 +249,19 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_takes_long_is_taken_seldom() {
-        for (spent_ms, is_first, pause_ms) in [
-            (0, true, 1_000),
-            (0, false, 2_000),
-            (5, false, 2_000),
-            (50, false, 10_000),
-            (5_000, false, 60_000),
+    fn a_look_that_costs_much_or_takes_long_is_taken_seldom() {
+        for (cpu_ms, wall_ms, is_first, pause_ms) in [
+            (0, 0, true, 1_000),
+            (0, 0, false, 2_000),
+            (5, 400, false, 2_000),
+            (5, 3_000, false, 12_000),
+            (50, 50, false, 10_000),
+            (5_000, 5_000, false, 60_000),
         ] {
-            let pause = pause_after(Duration::from_millis(spent_ms), is_first);
+            let spent = Spent { cpu: Duration::from_millis(cpu_ms), wall: Duration::from_millis(wall_ms) };
+            let pause = pause_after(spent, is_first);
             assert_eq!(pause, Duration::from_millis(pause_ms));
         }
-        assert_eq!(Telemetry::new(None).pause(Duration::ZERO, true), None, "nothing runs");
+        assert_eq!(Telemetry::new(None).pause(Spent::default(), true), None, "nothing runs");
     }
 }

@@ -32,6 +32,12 @@ pub struct State {
     pub report: Option<Report>,
     pub reads: Vec<String>,
     pub changes: u64,
+    /// Values to send beside an order.
+    pub secrets: BTreeMap<AttemptKey, Vec<(String, String)>>,
+    /// Counts its lives: each is another incarnation.
+    pub lives: u64,
+    /// Every outcome that was ever told, as often as it was told with another text.
+    pub told: BTreeMap<AttemptKey, Vec<Outcome>>,
 }
 
 /// The coordinator, listening.
@@ -39,31 +45,67 @@ pub struct State {
 pub struct Coordinator {
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
+    life: Arc<Mutex<Option<Life>>>,
     pub socket: PathBuf,
+}
+
+/// A life of it: a thread with all of its connections, ended by the word.
+struct Life {
+    end: tokio::sync::oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<()>,
 }
 
 impl Coordinator {
     /// Listens in `dir`; the server ends with its runtime.
     pub fn start(dir: &Path) -> Self {
         let socket = dir.join("coordinator.sock");
-        let coordinator =
-            Self { state: Arc::default(), changed: Arc::new(Notify::new()), socket: socket.clone() };
-        let services = coordinator.clone();
-        std::thread::spawn(move || {
+        let coordinator = Self {
+            state: Arc::default(),
+            changed: Arc::new(Notify::new()),
+            life: Arc::default(),
+            socket: socket.clone(),
+        };
+        coordinator.come_back();
+        coordinator
+    }
+
+    /// Begins to listen. What it knew it knows again; its sessions are new ones.
+    pub fn come_back(&self) {
+        let mut life = self.life.lock().expect("no test panics with it");
+        assert!(life.is_none(), "it is here");
+        let mut state = self.state();
+        (state.lives, state.report) = (state.lives + 1, None);
+        drop(state);
+        let (services, socket) = (self.clone(), self.socket.clone());
+        drop(std::fs::remove_file(&socket));
+        let (end, ended) = tokio::sync::oneshot::channel();
+        let thread = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async move {
                 let listener = tokio::net::UnixListener::bind(socket).expect("a socket");
-                tonic::transport::Server::builder()
+                let serving = tonic::transport::Server::builder()
                     .add_service(WorkerServiceServer::new(services.clone()))
                     .add_service(LogServiceServer::new(services.clone()))
                     .add_service(ArtifactServiceServer::new(services))
-                    .serve_with_incoming(tokio_stream::wrappers::UnixListenerStream::new(listener))
-                    .await
-                    .expect("it serves");
+                    .serve_with_incoming(tokio_stream::wrappers::UnixListenerStream::new(listener));
+                tokio::select! {
+                    served = serving => served.expect("it serves"),
+                    // Also when the test is over and nobody can say so any more.
+                    _ = ended => {}
+                }
             });
+            // With the runtime go all connections, in the middle of whatever they were saying.
         });
-        coordinator
+        *life = Some(Life { end, thread });
+    }
+
+    /// Goes without a word, in the middle of every call.
+    pub fn go_away(&self) {
+        let life = self.life.lock().expect("no test panics with it").take();
+        let Life { end, thread } = life.expect("it is here");
+        end.send(()).expect("it listens");
+        thread.join().expect("it ends");
     }
 
     pub fn state(&self) -> MutexGuard<'_, State> {
@@ -129,7 +171,17 @@ impl WorkerService for Coordinator {
         let report = Report::try_from(request.into_inner()).expect("a whole report");
         let (session, number) = (report.session.clone(), report.number);
         let seen = self.state().changes;
-        self.state().report = Some(report.clone());
+        {
+            let mut state = self.state();
+            for attempt in &report.attempts {
+                let Phase::Ended(outcome) = &attempt.phase else { continue };
+                let told = state.told.entry(attempt.key.clone()).or_default();
+                if !told.contains(outcome) {
+                    told.push((**outcome).clone());
+                }
+            }
+            state.report = Some(report.clone());
+        }
         loop {
             let changed = self.changed.notified();
             let answer = {
@@ -140,7 +192,7 @@ impl WorkerService for Coordinator {
                     || state.stop.iter().any(|stop| has(&stop.key) && state.changes != seen)
                     || state.changes != seen;
                 news.then(|| Answer {
-                    incarnation: Incarnation(7),
+                    incarnation: Incarnation(6 + state.lives),
                     session: session.clone(),
                     number,
                     standing: Standing::Current,
@@ -151,7 +203,14 @@ impl WorkerService for Coordinator {
                 })
             };
             if let Some(answer) = answer {
-                return Ok(Response::new(v1::SyncResponse::from(&answer)));
+                let kept = self.state().secrets.clone();
+                let of = |order: &Order| kept.get(&order.key).cloned().map(|all| (order.key.clone(), all));
+                let beside = answer.orders.iter().filter_map(of).flat_map(|(key, all)| {
+                    let one = move |(name, value)| v1::Secret { key: Some((&key).into()), name, value };
+                    all.into_iter().map(one)
+                });
+                let secrets = beside.collect();
+                return Ok(Response::new(v1::SyncResponse { secrets, ..v1::SyncResponse::from(&answer) }));
             }
             // The time is only a bound for the hanging call.
             drop(tokio::time::timeout(Duration::from_secs(20), changed).await);

@@ -27,16 +27,16 @@ pub const TESTS: &[Test] = &[
 
 const CLEAN: &str = "driver 570.1\ngpu GPU-a 81920 600 NVIDIA H100\ngpu GPU-b 81920 600 NVIDIA H100\n";
 /// Says that it runs and goes on until it is told.
-const UNTIL_TOLD: &str = "echo $$ > $MARKS/pid-$NAME; while ! [ -e $MARKS/go ]; do sleep 0.01; done";
+pub const UNTIL_TOLD: &str = "echo $$ > $MARKS/pid-$NAME; while ! [ -e $MARKS/go ]; do sleep 0.01; done";
 
-struct Machine {
-    folder: tempfile::TempDir,
-    coordinator: Coordinator,
+pub struct Machine {
+    pub folder: tempfile::TempDir,
+    pub coordinator: Coordinator,
     worker: Child,
 }
 
 impl Machine {
-    fn new(text: &str) -> Self {
+    pub fn new(text: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let coordinator = Coordinator::start(folder.path());
         wait_for("the socket", || coordinator.socket.exists().then_some(()));
@@ -53,7 +53,7 @@ impl Machine {
     }
 
     /// Kills the daemon and starts another.
-    fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.worker.kill().expect("it is ours");
         self.worker.wait().expect("it is ours");
         self.coordinator.state().report = None;
@@ -70,7 +70,7 @@ impl Machine {
     }
 
     /// Waits until these devices, and no others, are free.
-    fn wait_free(&self, ids: &[&str]) -> Vec<Device> {
+    pub fn wait_free(&self, ids: &[&str]) -> Vec<Device> {
         self.wait(&format!("{ids:?} to be free"), |devices| {
             let free = devices.iter().filter(|device| device.state == DeviceState::Free);
             let free: Vec<&str> = free.map(|device| device.id.as_str()).collect();
@@ -98,26 +98,32 @@ impl Machine {
         })
     }
 
-    /// Leases a run on these devices.
-    fn lease(&self, name: &str, devices: &[&str], command: &str) -> Order {
+    /// An order for a run on these devices.
+    pub fn order(&self, name: &str, devices: &[&str], command: &str) -> Order {
         let mut order =
             worker::order(&self.coordinator, self.folder.path(), name, command, &[("train.py", "", false)]);
         order.devices = devices.iter().map(|&id| id.into()).collect();
         order.env.insert("NAME".to_owned(), name.to_owned());
+        order
+    }
+
+    /// Leases a run on these devices.
+    fn lease(&self, name: &str, devices: &[&str], command: &str) -> Order {
+        let order = self.order(name, devices, command);
         self.coordinator.want(|state| state.orders.push(order.clone()));
         order
     }
 
-    fn pid(&self, name: &str) -> i32 {
+    pub fn pid(&self, name: &str) -> i32 {
         let path = self.folder.path().join(format!("pid-{name}"));
         wait_for("a pid", || std::fs::read_to_string(&path).ok()?.trim().parse().ok())
     }
 
-    fn go(&self) {
+    pub fn go(&self) {
         std::fs::write(self.folder.path().join("go"), "").expect("a mark");
     }
 
-    fn outcome(&self, key: &AttemptKey) -> Outcome {
+    pub fn outcome(&self, key: &AttemptKey) -> Outcome {
         wait_for("an outcome", || self.coordinator.outcome(key))
     }
 

@@ -40,6 +40,11 @@ const TRIALS: &[Trial] = &[
     ("make a file beside frozen ones", "echo x > made.txt", NOT_SEALED),
     ("throw output away", "echo x > /dev/null", EVERYWHERE),
     ("share memory", "echo x > /dev/shm/windlass-test-$$ && rm /dev/shm/windlass-test-$$", EVERYWHERE),
+    (
+        "keep what a compiler makes",
+        "mkdir -p ${TRITON_CACHE_DIR:-$TMPDIR} && touch ${TRITON_CACHE_DIR:-$TMPDIR}/x",
+        EVERYWHERE,
+    ),
     ("read the system's programs", "python3 -S -c 'import json'", EVERYWHERE),
     ("write beside the run's folders", "echo x > $MARKS/out", NONE_ONLY),
     ("remove beside the run's folders", "touch $MARKS/gone; rm $MARKS/gone", NONE_ONLY),

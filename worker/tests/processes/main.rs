@@ -3,12 +3,18 @@
 
 mod coordinator;
 mod ending;
+mod environment;
+mod given;
 mod gpu;
+mod harm;
 mod isolation;
 mod kills;
+mod logs;
+mod outage;
 mod shim;
 mod spool;
 mod support;
+mod work_folder;
 mod worker;
 
 use std::panic::catch_unwind;
@@ -29,10 +35,21 @@ fn main() -> ExitCode {
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()));
-    let together =
-        [shim::TESTS, ending::TESTS, isolation::TESTS, spool::TESTS, worker::TESTS, gpu::TESTS].concat();
+    let together = [
+        shim::TESTS,
+        ending::TESTS,
+        isolation::TESTS,
+        spool::TESTS,
+        worker::TESTS,
+        gpu::TESTS,
+        logs::TESTS,
+        harm::TESTS,
+        outage::TESTS,
+    ]
+    .concat();
+    let together = [together, [environment::TESTS, given::TESTS, work_folder::TESTS].concat()].concat();
     // Storms of processes use up the machine's numbers: who is looked for by number must not be there.
-    let alone = [kills::TESTS, ending::STORMS].concat();
+    let alone = [kills::TESTS, harm::ALONE, ending::STORMS].concat();
     let mut failed = Vec::new();
     let (mut count, mut note) = (0, |name, passed| {
         say(&format!("test {name} ... {}", if passed { "ok" } else { "FAILED" }));

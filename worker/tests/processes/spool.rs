@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use windlass_shared::attempt::{Ending, Order, Outcome};
-use windlass_worker::shim::{Exit, Identity};
+use windlass_worker::shim::{Exit, Identity, Spec};
 use windlass_worker::spool::{State, WorkDir, decode, encode, recover};
 
 pub const TESTS: &[Test] = &[
@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("i16_a_log_that_is_damaged_on_the_disk_is_not_scored", a_damaged_log_is_not_scored),
     ("a_forged_record_that_points_at_a_stranger_touches_nobody", a_stranger_is_not_touched),
     ("a_spool_of_an_older_version_is_understood", an_older_spool_is_understood),
+    ("what_a_start_finds_unstarted_gets_cpus_that_nobody_has", found_orders_share_the_cpus),
     ("a_spool_of_a_newer_version_stops_the_start_and_is_kept", a_newer_spool_is_kept),
 ];
 
@@ -131,6 +132,40 @@ fn a_damaged_log_is_not_scored() {
     ended.scene.coordinator.state().report = None;
     ended.scene.start();
     assert_eq!(ended.scene.outcome(&ended.order.key), ended.outcome);
+}
+
+/// The CPUs that an attempt's shim was told.
+fn cpus(scene: &Scene, order: &Order) -> Option<Vec<u32>> {
+    let work = scene.work().join("attempts");
+    let name = scene.spool("attempts").into_iter().find(|name| name.starts_with(&order.key.id.campaign.0))?;
+    let path = work.join(name).join(Spec::FILE);
+    Some(decode::<Spec>(&path, &fs::read(&path).ok()?).expect("whole").cpus)
+}
+
+fn found_orders_share_the_cpus() {
+    let mut scene = Scene::new();
+    let begun = |name: &str| format!("touch $MARKS/{name}; while ! [ -e $MARKS/go ]; do sleep 0.02; done");
+    let files = &[("train.py", "train\n", false)];
+    let first = scene.order("first", &begun("first"), files);
+    let second = Order { devices: vec!["cpu-1".into()], ..scene.order("second", &begun("second"), files) };
+    scene.lease(&first);
+    wait_for("the first", || scene.mark("first").exists().then_some(()));
+    scene.end(Signal::KILL);
+    // Leased and kept, but killed before its shim was started.
+    let work = WorkDir::open(&scene.work()).expect("nobody has it");
+    work.attempt(&second.key).expect("a name").begin(&second).expect("an order");
+    drop(work);
+    scene.coordinator.want(|state| (state.report, _) = (None, state.orders.push(second.clone())));
+    scene.start();
+    wait_for("the second", || scene.mark("second").exists().then_some(()));
+    let (of_first, of_second) = (cpus(&scene, &first).expect("told"), cpus(&scene, &second).expect("told"));
+    let all = std::thread::available_parallelism().expect("a number").get();
+    assert_eq!(of_second.len(), (all / 2).max(1), "its part of the machine and not all of it");
+    assert!(all < 2 || of_first.iter().all(|cpu| !of_second.contains(cpu)), "{of_first:?} {of_second:?}");
+    fs::write(scene.mark("go"), "").expect("a mark");
+    for order in [&first, &second] {
+        assert_eq!(scene.outcome(&order.key).ending, Ending::Finished);
+    }
 }
 
 fn stranger(nonce: &str) -> Child {

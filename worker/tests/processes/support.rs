@@ -3,24 +3,26 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use windlass_engine::attempt::ExitRecord;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{AttemptId, CampaignId, FencingNumber, Incarnation, IterationNumber};
 use windlass_shared::machine::{Containment, Isolation};
+use windlass_shared::secret::Secrets;
 use windlass_worker::sandbox::{Machine, Walls};
 use windlass_worker::shim::{self, Exit, Identity, Launched, LogLimits, Spec};
 use windlass_worker::spool::decode;
 
 /// Far beyond what any condition here needs on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An attempt's folder that goes when it is dropped.
 pub struct Attempt {
     pub folder: tempfile::TempDir,
     pub spec: Spec,
+    pub secrets: Secrets,
 }
 
 impl Attempt {
@@ -29,7 +31,8 @@ impl Attempt {
         let folder = tempfile::tempdir().expect("a folder");
         // Its own among all of this process, so that its processes are told from those of others.
         static STARTS: AtomicU64 = AtomicU64::new(1);
-        let mut key = key(name);
+        // No worker's order has this name, so that none of its runs is taken for a survivor of ours.
+        let mut key = key(&format!("{name}-of-a-shim"));
         key.fence.n = STARTS.fetch_add(1, Ordering::Relaxed);
         let path = std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".to_owned());
         let env = BTreeMap::from([
@@ -48,10 +51,12 @@ impl Attempt {
             hard_limit_ms: 40_000,
             locks: Vec::new(),
             log: LogLimits::default(),
+            mounts: Default::default(),
+            secrets: Vec::new(),
             device_model: String::new(),
             walls: Walls::default(),
         };
-        Self { folder, spec }
+        Self { folder, spec, secrets: Secrets::new() }
     }
 
     pub fn limits(mut self, soft_limit_ms: u64, hard_limit_ms: u64) -> Self {
@@ -86,6 +91,11 @@ impl Attempt {
 
     /// How many of its processes live, wherever they have gone: all have its name in their environment.
     pub fn survivors(&self) -> usize {
+        self.living().len()
+    }
+
+    /// Their command lines and states.
+    pub fn living(&self) -> Vec<String> {
         let entry = format!("WINDLASS_ATTEMPT={}", self.spec.key).into_bytes();
         let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
         let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -93,12 +103,17 @@ impl Attempt {
             let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environ.split(|&byte| byte == 0).any(|one| one == entry) && lives(*pid)
         };
-        pids.filter(is_ours).count()
+        let shown = |pid| {
+            let read = |what| std::fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+            let text = [read("stat"), read("cmdline"), read("cgroup")].concat();
+            String::from_utf8_lossy(&text).replace('\0', " ")
+        };
+        pids.filter(is_ours).map(shown).collect()
     }
 
     pub fn launch(&self) -> Launched {
         let exe = std::env::current_exe().expect("our own path");
-        shim::launch(&exe, self.folder.path(), &self.spec).expect("the shim starts")
+        shim::launch(&exe, self.folder.path(), &self.spec, &self.secrets).expect("the shim starts")
     }
 
     /// Starts, waits for the end, gives the exit record.
@@ -133,6 +148,37 @@ impl Attempt {
     pub fn pid(&self, name: &str) -> i32 {
         let read = || std::fs::read_to_string(self.path(name)).ok()?.trim().parse().ok();
         wait_for("a pid in a file", read)
+    }
+}
+
+/// How late this machine is with what is due, as long as this lives: bounds of time are the product's, and what
+/// a machine that is busy with other things takes away comes on top of them.
+pub struct Lateness {
+    longest_us: Arc<AtomicU64>,
+}
+
+impl Lateness {
+    /// Begins to look, a hundred times a second.
+    pub fn watch() -> Self {
+        const NAP: Duration = Duration::from_millis(10);
+        let longest_us = Arc::new(AtomicU64::new(0));
+        let told = Arc::downgrade(&longest_us);
+        std::thread::spawn(move || {
+            loop {
+                let began = Instant::now();
+                std::thread::sleep(NAP);
+                let Some(longest_us) = told.upgrade() else { return };
+                let late = began.elapsed().saturating_sub(NAP);
+                longest_us.fetch_max(u64::try_from(late.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            }
+        });
+        Self { longest_us }
+    }
+
+    /// What may come on top of a bound, milliseconds: a kill has some ten processes wait for a CPU, one after
+    /// the other.
+    pub fn slack_ms(&self) -> u64 {
+        self.longest_us.load(Ordering::Relaxed) / 100
     }
 }
 

@@ -32,6 +32,7 @@ pub const TESTS: &[Test] = &[
     ("a_cancelled_run_ends_and_says_so", a_cancelled_run_ends),
     ("i15_an_unknown_attempt_is_stopped_and_its_spool_kept", an_unknown_attempt_is_kept),
     ("torn_and_foreign_folders_do_not_stop_a_start", torn_folders_do_not_stop_a_start),
+    ("i7_the_gate_holds_when_the_daemon_is_killed", the_gate_holds_without_a_daemon),
     ("two_daemons_do_not_share_a_work_folder", two_daemons_do_not_share),
     ("a_worker_without_devices_says_so", a_worker_without_devices_says_so),
     ("a_tree_that_cannot_be_had_is_infrastructure", a_missing_tree_is_infrastructure),
@@ -51,7 +52,7 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
                 Some(slots.map_or(2, |slots| slots.parse().expect("a number")))
             }
         };
-        let settings = Settings { cpu_slots, ..settings };
+        let settings = Settings { cpu_slots, copies: is_set("WINDLASS_TEST_COPIES"), ..settings };
         let shutdown = tokio_util::sync::CancellationToken::new();
         let told = shutdown.clone();
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
@@ -67,19 +68,36 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
     })
 }
 
+/// How a scene's worker lays workspaces out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Workspaces {
+    Any,
+    Copies,
+}
+
 /// A folder, a coordinator, and a worker that dies with it.
 pub(crate) struct Scene {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) coordinator: Coordinator,
     pub(crate) worker: Option<Child>,
+    workspaces: Workspaces,
 }
 
 impl Scene {
     pub(crate) fn new() -> Self {
+        Self::with(Workspaces::Any)
+    }
+
+    /// One whose worker copies every workspace.
+    pub(crate) fn copying() -> Self {
+        Self::with(Workspaces::Copies)
+    }
+
+    fn with(workspaces: Workspaces) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let coordinator = Coordinator::start(folder.path());
         wait_for("the socket", || coordinator.socket.exists().then_some(()));
-        let mut scene = Self { folder, coordinator, worker: None };
+        let mut scene = Self { folder, coordinator, worker: None, workspaces };
         scene.start();
         scene
     }
@@ -89,7 +107,16 @@ impl Scene {
     }
 
     pub(crate) fn start(&mut self) {
-        self.worker = Some(spawn(&self.work(), &self.coordinator.socket));
+        let mut command = command(&self.work(), &self.coordinator.socket);
+        if self.workspaces == Workspaces::Copies {
+            command.env("WINDLASS_TEST_COPIES", "1");
+        }
+        self.worker = Some(command.spawn().expect("a worker"));
+    }
+
+    /// Whether its workspaces may be overlays.
+    pub(crate) fn is_layered(&self) -> bool {
+        self.workspaces == Workspaces::Any
     }
 
     /// Ends the daemon and waits for that.
@@ -238,7 +265,7 @@ pub(crate) fn command(work: &Path, socket: &Path) -> Command {
 const RUN: &str =
     "cat lib/data.txt train.py; echo \"$GREETING [$LEAK] $WINDLASS_ITERATION [$CUDA_VISIBLE_DEVICES]\";
     echo curve > $WINDLASS_RESULTS/loss.tsv; echo weights > model.bin; echo val_acc: 0.875";
-const FILES: &[(&str, &str, bool)] = &[("lib/data.txt", "data\n", false), ("train.py", "train\n", false)];
+pub const FILES: &[(&str, &str, bool)] = &[("lib/data.txt", "data\n", false), ("train.py", "train\n", false)];
 
 fn a_run_and_its_analysis() {
     let scene = Scene::new();
@@ -494,6 +521,23 @@ fn torn_folders_do_not_stop_a_start() {
     assert_eq!(scene.outcome(&order.key).ending, Ending::Lost);
     assert!(!lives(pid));
     assert_eq!(scene.spool("aside").len(), 4);
+}
+
+fn the_gate_holds_without_a_daemon() {
+    let mut scene = Scene::new();
+    let command = "trap '' TERM; echo $$ > $MARKS/pid; while :; do sleep 1; done";
+    let order = Order { soft_limit_ms: 4000, hard_limit_ms: 8000, ..scene.order("gate", command, FILES) };
+    scene.lease(&order);
+    let pid = scene.pid("pid");
+    scene.end(Signal::KILL);
+    assert!(lives(pid), "the run outlives its daemon");
+    wait_for("its end by its own shim", || (!lives(pid)).then_some(()));
+    scene.coordinator.state().report = None;
+    scene.start();
+    let outcome = scene.outcome(&order.key);
+    assert_eq!(outcome.ending, Ending::HardTimeout);
+    // The bound of a tree that only a subreaper contains.
+    assert!((8000..13_000).contains(&outcome.duration_ms), "{outcome:?}");
 }
 
 fn two_daemons_do_not_share() {

@@ -5,7 +5,7 @@ use super::{absent, failed};
 use crate::error::Error;
 use crate::session::Session;
 use serde::Serialize;
-use windlass_coordinator::ledger::VerifyError;
+use windlass_coordinator::ledger::{Found, VerifyError};
 use windlass_coordinator::upkeep::{self, Manifest};
 
 #[derive(Serialize)]
@@ -14,7 +14,27 @@ struct Verified {
     records: u64,
     blobs: u64,
     head: String,
+    snapshot: Snapshot,
     backup: Option<Manifest>,
+}
+
+/// What the snapshot beside the ledger is worth.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+enum Snapshot {
+    None,
+    Agrees { seq: u64 },
+    Unused { why: String },
+}
+
+impl From<Found> for Snapshot {
+    fn from(found: Found) -> Self {
+        match found {
+            Found::None => Self::None,
+            Found::Agrees { seq } => Self::Agrees { seq },
+            Found::Unused { why } => Self::Unused { why },
+        }
+    }
 }
 
 /// Checks.
@@ -35,6 +55,7 @@ pub fn run(session: &Session) -> Result<(), Error> {
         records: found.records,
         blobs: found.blobs,
         head: found.head.to_string(),
+        snapshot: found.snapshot.into(),
         backup,
     };
     if session.is_json() {
@@ -42,6 +63,15 @@ pub fn run(session: &Session) -> Result<(), Error> {
     }
     if let Some(backup) = &verified.backup {
         session.say(&format!("a whole backup: its records need {} blobs, and each is there", backup.blobs));
+    }
+    match &verified.snapshot {
+        Snapshot::None => {}
+        Snapshot::Agrees { seq } => {
+            session.say(&format!("the snapshot after record {seq} is what a replay gives"));
+        }
+        Snapshot::Unused { why } => {
+            session.say(&format!("the snapshot is not used, the next start replays every record: {why}"));
+        }
     }
     session.say(&format!("{} records and {} blobs are whole; the head is", found.records, found.blobs));
     session.print(&format!("{}\n", verified.head))

@@ -3,8 +3,8 @@
 use super::{Fake, Legal, Said, bindings, clean, diff_of, digest, good, holds, merged_tree, workspace};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
-use windlass_engine::campaign::{Campaign, Iteration};
-use windlass_engine::core::{Ask, Command, Core, Durable, Input, Observation, RequestKey};
+use windlass_engine::campaign::{Campaign, Iteration, Past};
+use windlass_engine::core::{Ask, Command, Core, Durable, Input, Listed, Observation, RequestKey};
 use windlass_engine::gate::facts::{
     FixFacts, Look, Merged, ProposalFacts, PullFacts, PullWanted, Wanted, WantedKey,
 };
@@ -14,10 +14,11 @@ use windlass_shared::device::Device;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, Incarnation, LeverNumber, RequestId, WorkerId};
 use windlass_shared::lever::Lever;
-use windlass_shared::record::{Answer, Body, Record};
+use windlass_shared::record::{Answer, Body, Record, RetireReason};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
 use windlass_shared::time::Time;
+use windlass_shared::view::LeverState;
 
 /// Inputs that one input may cause before the core must be quiet.
 const STEPS_MAX: usize = 10_000;
@@ -94,14 +95,38 @@ impl World {
         self.input(input).expect("a start is not refused");
     }
 
-    /// The coordinator dies and starts again on what it has recorded; its clock begins anew.
+    /// The coordinator dies and starts again on what it has recorded, every other time from a snapshot of
+    /// some earlier moment; its clock begins anew.
     pub fn restart(&mut self) {
-        self.core = Core::new();
-        for record in &self.records {
+        let cut = if self.incarnation.is_multiple_of(2) { self.records.len() / 2 } else { 0 };
+        let (before, after) = self.records.split_at(cut);
+        self.core = Core::new().resumed(through_bytes(&fold(before)));
+        for record in after {
             self.core.apply(record);
         }
         self.now.mono_ms = 70;
         self.start();
+    }
+
+    /// Where a lever stands; the words of a retirement are the ledger's.
+    pub fn lever_state(&self, lever: LeverNumber) -> LeverState {
+        match self.core.lever(&self.id(), lever).expect("known") {
+            Listed::Whole(view) => view.state,
+            Listed::Past(_, Past::Decided { iteration, status }) => LeverState::Decided { iteration, status },
+            Listed::Past(_, past @ (Past::TakenBack | Past::Stale)) => {
+                let retired = self.records.iter().rev().find_map(|record| match &record.body {
+                    Body::LeverRetired { lever: retired, reason }
+                        if *retired == lever && record.campaign.as_ref() == Some(&self.id()) =>
+                    {
+                        Some(reason.clone())
+                    }
+                    _ => None,
+                });
+                let reason = retired.expect("its retirement is recorded");
+                assert_eq!(past == Past::TakenBack, reason == RetireReason::Owner, "{lever}: {reason:?}");
+                LeverState::Retired { reason }
+            }
+        }
     }
 
     // ---- inputs
@@ -412,13 +437,43 @@ impl World {
     }
 }
 
-/// The bytes of a fold of these records.
-pub fn replay(records: &[Record]) -> Vec<u8> {
+/// A fold of these records.
+fn fold(records: &[Record]) -> Durable {
     let mut durable = Durable::default();
     for record in records {
         durable.apply(record);
     }
-    serde_json::to_vec(&durable).expect("durable state serialises")
+    durable
+}
+
+/// A state as a snapshot gives it back.
+fn through_bytes(durable: &Durable) -> Durable {
+    let mut bytes = Vec::new();
+    durable.write_to(&mut bytes).expect("a state is representable");
+    Durable::read_from(bytes.as_slice()).expect("a state reads back")
+}
+
+fn text(durable: &Durable) -> String {
+    serde_json::to_string(durable).expect("durable state serialises")
+}
+
+/// The bytes of a fold of these records.
+pub fn replay(records: &[Record]) -> Vec<u8> {
+    text(&fold(records)).into_bytes()
+}
+
+/// A snapshot of any moment and the records after it are the whole ledger, byte for byte.
+fn snapshots_agree(records: &[Record]) {
+    let whole = text(&fold(records));
+    let length = records.len();
+    for cut in [1, length / 3, length / 2, length.saturating_sub(1), length] {
+        let (before, after) = records.split_at(cut.min(length));
+        let mut durable = through_bytes(&fold(before));
+        for record in after {
+            durable.apply(record);
+        }
+        assert!(text(&durable) == whole, "a snapshot after {cut} of {length} records and its tail differ");
+    }
 }
 
 impl Drop for World {
@@ -427,7 +482,10 @@ impl Drop for World {
             return;
         }
         assert!(self.said.is_empty(), "left over: {:?}", self.said);
-        let live = serde_json::to_vec(self.core.durable()).expect("durable state serialises");
-        assert!(live == replay(&self.records), "a replay gives other bytes");
+        assert!(
+            text(self.core.durable()).into_bytes() == replay(&self.records),
+            "a replay gives other bytes"
+        );
+        snapshots_agree(&self.records);
     }
 }
