@@ -190,7 +190,7 @@ async fn i1_i4_i5_what_comes_again_or_too_late_happens_once() {
     let body = whole(&v1::SyncRequest::from(&again).encode_to_vec());
     assert!(call(&client, "WorkerService/Sync", body).await.is_none(), "it is acknowledged once more");
     worker.report.number = again.number;
-    let request = v1::GetIterationRequest { campaign: campaign.clone(), iteration: 1 };
+    let request = v1::GetIterationRequest { campaign: campaign.clone(), iteration: 1, ..Default::default() };
     let story = coordinator.campaigns().await.get_iteration(request).await.expect("it").into_inner();
     let ended = |bytes: &Bytes| String::from_utf8_lossy(bytes).contains("\"kind\":\"attempt_ended\"");
     assert_eq!(story.record_documents.iter().filter(|bytes| ended(bytes)).count(), 1, "one end, once");
