@@ -5,7 +5,7 @@ mod documents;
 mod files;
 mod iteration;
 
-pub use files::write_file;
+pub use files::{place, write_file};
 
 use crate::client::Client;
 use crate::error::Error;
