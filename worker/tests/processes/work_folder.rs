@@ -49,6 +49,8 @@ fn on_tmpfs(scene: &mut Scene, options: &str) -> bool {
         return false;
     }
     scene.end(Signal::KILL);
+    // The worker that was ended may not have come so far as to make it.
+    fs::create_dir_all(scene.work()).expect("a folder");
     let (work, exe) = (scene.work(), std::env::current_exe().expect("our own path"));
     let (work, exe, socket) = (work.display(), exe.display(), scene.coordinator.socket.display());
     let script = format!("mount -t tmpfs -o {options} none {work} && exec {exe} worker {work} {socket}");
