@@ -133,7 +133,6 @@ pub fn beside(path: &Path, name: &str) -> PathBuf {
 }
 
 #[cfg(test)]
-#[path = "bindings_tests.rs"]
 mod bindings_tests;
 
 #[cfg(test)]

@@ -233,5 +233,4 @@ fn name_of(path: &Path) -> String {
 }
 
 #[cfg(test)]
-#[path = "foreign_tests.rs"]
 mod tests;

@@ -65,7 +65,9 @@ fn decision(page: &mut Page, iteration: &Iteration, now_ms: i64) {
             let when = units::ago(decision.wall_ms, now_ms);
             page.line("decision", &format!("{color}{status}{color:#}: {reason}, {when}"));
             page.line("sum", &neutral(&decision.arithmetic.sentence));
-            if !decision.notes.is_empty() && !decision.summary.is_empty() {
+            // Of one that was imported its summary is all that is known.
+            if iteration.attempts.is_empty() && iteration.conclusion.is_none() && !decision.summary.is_empty()
+            {
                 page.line("summary", &neutral(&decision.summary));
             }
             for (name, text) in &decision.notes {

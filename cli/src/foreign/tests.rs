@@ -42,7 +42,7 @@ fn story(ledger: Foreign) -> Story {
 
 #[test]
 fn the_founding_loops_columns_and_the_five_are_read() {
-    let ledger = good(include_str!("../../tests/data/showcase-ml-autoresearch.results.tsv"));
+    let ledger = good(include_str!("../../../tests/data/showcase-ml-autoresearch.results.tsv"));
     assert_eq!((ledger.metric.as_str(), ledger.direction), ("val_acc", Direction::Maximize));
     assert_eq!((ledger.rows.len(), ledger.name.as_str()), (10, "old"));
     let row = &ledger.rows[3];
@@ -170,8 +170,8 @@ fn p29_import_after_export_is_the_identity() {
         assert_eq!(results_tsv::render(&story), again, "seed {seed}: two renders");
     }
     for text in [
-        include_str!("../../tests/data/showcase-ml-autoresearch.results.tsv").to_owned(),
-        include_str!("../../tests/data/showcase-tournament.results.tsv").replace(',', ";"),
+        include_str!("../../../tests/data/showcase-ml-autoresearch.results.tsv").to_owned(),
+        include_str!("../../../tests/data/showcase-tournament.results.tsv").replace(',', ";"),
         "commit\tval_bpb\tmemory_gb\tstatus\tdescription\na1\t0.9\t44.0\tkeep\tbaseline\n".to_owned(),
         results_tsv::render(&crate::history::test_story()),
     ] {
@@ -223,7 +223,7 @@ fn p29_p30_every_row_of_a_ledger_parses_back_and_every_render_is_the_same_bytes(
 
 #[test]
 fn i13_an_imported_campaign_is_finished_and_takes_nothing() {
-    let ledger = good(include_str!("../../tests/data/showcase-ml-autoresearch.results.tsv"));
+    let ledger = good(include_str!("../../../tests/data/showcase-ml-autoresearch.results.tsv"));
     let records = imported(ledger);
     let mut core = Core::new();
     records.iter().for_each(|record| core.apply(record));
@@ -238,7 +238,7 @@ fn i13_an_imported_campaign_is_finished_and_takes_nothing() {
         let refused = core.decide(now, Input::Client { request, ask }).expect_err(name);
         assert!(refused.to_string().contains("stopped"), "{name}: {refused}");
     }
-    let best = story(good(include_str!("../../tests/data/showcase-ml-autoresearch.results.tsv")));
+    let best = story(good(include_str!("../../../tests/data/showcase-ml-autoresearch.results.tsv")));
     let steps: Vec<u32> = best.steps().map(|(iteration, _)| iteration.number.0).collect();
     assert_eq!(steps, [1, 2, 3, 5, 6, 9]);
 }

@@ -186,7 +186,7 @@ fn an_unknown_key_is_refused_at_its_place_with_the_nearest_at_every_depth() {
 
 #[test]
 fn the_founding_loops_own_file_is_read_whole() {
-    let text = include_str!("../../tests/data/loop.run.example.yaml");
+    let text = include_str!("../../../tests/data/loop.run.example.yaml");
     let bindings = parse(text);
     assert_eq!(bindings.command(), "/path/to/venv/bin/python train.py");
     assert_eq!(bindings.python(), "/path/to/venv/bin/python");
