@@ -20,6 +20,7 @@ mod interrupt;
 mod lost;
 mod outage;
 mod replay;
+mod research;
 mod restore;
 mod steer;
 mod worker;

@@ -205,6 +205,7 @@ pub(crate) mod tests {
             setup: None,
             secrets: Vec::new(),
             artifacts: Vec::new(),
+            score_artifact: None,
             run_artifacts: None,
         }
     }

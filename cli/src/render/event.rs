@@ -114,6 +114,7 @@ pub fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Run => "run",
         Kind::Analysis => "analysis",
+        Kind::Score => "scorer",
     }
 }
 

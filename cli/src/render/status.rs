@@ -222,6 +222,7 @@ fn running(page: &mut Page, attempt: &AttemptView) {
     let name = match attempt.kind {
         Kind::Run => "run",
         Kind::Analysis => "analysis",
+        Kind::Score => "scorer",
     };
     let place = on(&attempt.worker_name, &devices);
     if attempt.phase == "running" {

@@ -6,7 +6,7 @@ use super::lever::{LeverEntry, Past};
 use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason};
 use super::step::SUPERSEDED;
 use std::collections::{BTreeMap, BTreeSet};
-use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output, Reading};
+use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
@@ -82,7 +82,7 @@ impl Campaign {
                     open.fixes_applied += 1;
                     open.tree = *tree;
                     open.net_lines = *net_lines;
-                    open.run = None;
+                    (open.run, open.score) = (None, None);
                     open.replicates.clear();
                     open.results = None;
                     open.accepted.clear();
@@ -259,6 +259,8 @@ impl Campaign {
             live: None,
             replicates: Vec::new(),
             run: None,
+            artifact: self.bindings.windlass.score.as_ref().map(|score| score.artifact.clone()),
+            score: None,
             results: None,
             unrecorded: Vec::new(),
             infrastructure_failures: 0,
@@ -314,6 +316,13 @@ impl Campaign {
             // Its owner or its machine's ended it: that says nothing of the lever, which is run again.
             return;
         }
+        if kind == Kind::Score {
+            // It leaves no evidence: the metric alone counts.
+            let score = RunEnd { key, worker: worker.clone(), outcome: Box::new(outcome.clone()) };
+            open.score = Some(score);
+            open.replicates.extend(open.metric().cloned());
+            return;
+        }
         open.results = outcome.results.or(open.results);
         let planned = |path| open.missing().any(|row| &row.output == path);
         let delivered = outcome.outputs.iter().filter(|output| is_there(output) && planned(&output.path));
@@ -321,11 +330,10 @@ impl Campaign {
         match kind {
             Kind::Run => {
                 let run = RunEnd { key, worker: worker.clone(), outcome: Box::new(outcome.clone()) };
-                let metric = outcome.reading.as_ref().and_then(Reading::value);
-                open.replicates.extend(metric.filter(|_| run.is_measured()).cloned());
-                open.run = Some(run);
+                (open.run, open.score) = (Some(run), None);
+                open.replicates.extend(open.metric().cloned());
             }
-            Kind::Analysis => open.note_analysis(outcome),
+            Kind::Analysis | Kind::Score => open.note_analysis(outcome),
         }
     }
 
@@ -443,7 +451,7 @@ impl Campaign {
     /// dimension up (P13); an iteration that its owner, the machinery or the analysis ended was not tried
     /// (P10, P20, P21).
     fn remember(&mut self, open: &Iteration, number: IterationNumber, reason: &str) {
-        let measured = !open.is_cancelled && open.run.as_ref().is_some_and(RunEnd::is_measured);
+        let measured = !open.is_cancelled && open.metric().is_some();
         let analysed = measured && open.missing().next().is_none();
         if analysed {
             self.measured.extend(open.accepted.values().map(|accepted| accepted.dimension.clone()));

@@ -55,12 +55,9 @@ impl Context<'_> {
             let sentence = "no metric: cancelled by its owner".to_owned();
             return Verdict::new(Status::Crash, CANCELLED, without_metric(open, sentence));
         }
-        let measured = open.run.as_ref().filter(|run| run.is_measured() && !open.is_out_of_tries());
-        let metric =
-            measured.and_then(|run| run.outcome.reading.as_ref()).and_then(|reading| reading.value());
-        let Some(metric) = metric else {
-            let reason = match (&open.run, &open.last_infrastructure) {
-                (Some(run), _) if !open.is_out_of_tries() => run.failure(),
+        let Some(metric) = open.metric().filter(|_| !open.is_out_of_tries()) else {
+            let reason = match (open.failure(), &open.last_infrastructure) {
+                (Some(failure), _) if !open.is_out_of_tries() => failure,
                 (_, Some(detail)) if open.setup_failed => detail.trim_start_matches("infra: ").to_owned(),
                 (_, Some(detail)) => format!("infrastructure: {detail}"),
                 (_, None) => "no run".to_owned(),

@@ -18,7 +18,9 @@ impl Context<'_> {
         let w = &self.campaign.bindings.windlass;
         let asked = match kind {
             Kind::Run => Ask { device_model: self.pin(open), ..Ask::run(&w.resources) },
-            Kind::Analysis => Ask::analysis(w.analysis.gpus, open.run.as_ref().map(|run| &run.worker)),
+            Kind::Analysis | Kind::Score => {
+                Ask::analysis(w.analysis.gpus, open.run.as_ref().map(|run| &run.worker))
+            }
         };
         let secrets = self.soft.secrets_not_given(&self.campaign.id, &w.secrets);
         Ask { avoid: open.failed_on.clone(), isolation: w.sandbox, secrets, ..asked }

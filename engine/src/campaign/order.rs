@@ -47,21 +47,33 @@ impl Context<'_> {
         let budget_ms = bindings.budget_ms();
         let (soft_limit_ms, hard_limit_ms) = match kind {
             Kind::Run => (budget_ms, budget_ms.saturating_mul(2)),
-            Kind::Analysis => (w.analysis.time_limit.ms, w.analysis.time_limit.ms + ANALYSIS_GRACE_MS),
+            Kind::Analysis | Kind::Score => {
+                (w.analysis.time_limit.ms, w.analysis.time_limit.ms + ANALYSIS_GRACE_MS)
+            }
         };
-        let scripts = open.missing().filter(|row| kind == Kind::Analysis || row.script.is_builtin());
+        let scripts = open.missing().filter(|row| match kind {
+            Kind::Run => row.script.is_builtin(),
+            Kind::Analysis => true,
+            Kind::Score => false,
+        });
+        let run = open.run.as_ref().filter(|_| kind != Kind::Run);
+        // The scorer's ground is the workspace as it was submitted: nothing of a lever is in it.
+        let (tree, command) = match (kind, &w.score) {
+            (Kind::Score, Some(score)) => (self.campaign.tree, score.run.as_str()),
+            _ => (open.tree, bindings.command()),
+        };
         Order {
             key: AttemptKey { id, fence: self.fence },
             kind,
-            tree: open.tree,
+            tree,
             devices,
             cpus: (kind == Kind::Run).then_some(w.resources.cpus).flatten(),
             memory_bytes: if kind == Kind::Run { w.resources.memory.unwrap_or(0) } else { 0 },
-            command: bindings.command().to_owned(),
+            command: command.to_owned(),
             soft_limit_ms,
             hard_limit_ms,
             seed: (kind == Kind::Run && w.noise.is_some()).then_some(open.replicates.len() as u64),
-            metric: (kind == Kind::Run).then(|| MetricSpec {
+            metric: (kind != Kind::Analysis).then(|| MetricSpec {
                 name: bindings.metric.clone(),
                 line: w.metric_line,
                 range: w.metric_range.clone(),
@@ -72,10 +84,10 @@ impl Context<'_> {
                 .map(|row| ScriptOrder { script: row.script.clone(), output: row.output.clone() })
                 .collect(),
             python: bindings.python(),
-            run: open.run.as_ref().filter(|_| kind == Kind::Analysis).map(|run| run.key.clone()),
+            run: run.map(|run| run.key.clone()),
             results: open.results.filter(|_| kind == Kind::Analysis),
             history: if kind == Kind::Analysis { self.campaign.history.clone() } else { Vec::new() },
-            fix_patterns: self.fix_patterns(open),
+            fix_patterns: if kind == Kind::Run { self.fix_patterns(open) } else { Vec::new() },
             isolation: w.sandbox,
             limits: w.limits,
             data: w.data.clone(),
@@ -83,11 +95,11 @@ impl Context<'_> {
             setup: w.setup.clone(),
             secrets: w.secrets.clone(),
             artifacts: if kind == Kind::Run { w.artifacts.clone() } else { Vec::new() },
-            run_artifacts: open
-                .run
-                .as_ref()
-                .filter(|_| kind == Kind::Analysis)
-                .and_then(|run| run.outcome.artifacts),
+            score_artifact: open.artifact.clone().filter(|_| kind == Kind::Run),
+            run_artifacts: run.and_then(|run| match kind {
+                Kind::Score => run.outcome.score_artifact,
+                Kind::Run | Kind::Analysis => run.outcome.artifacts,
+            }),
         }
     }
 

@@ -120,6 +120,7 @@ impl Context<'_> {
         let kind = match open.need(self.fix(open), self.replicates(open)) {
             Need::Run => Some(Kind::Run),
             Need::Analysis => Some(Kind::Analysis),
+            Need::Score => Some(Kind::Score),
             _ => None,
         };
         let rests = self.soft.backoff_left(&self.campaign.id, open.number).is_some();
@@ -214,6 +215,7 @@ impl Context<'_> {
             Need::Attempt => Due::Nothing("its attempt is under way".to_owned()),
             Need::Run => self.lease(open, Kind::Run),
             Need::Analysis => self.lease(open, Kind::Analysis),
+            Need::Score => self.lease(open, Kind::Score),
             Need::Fix(fix) => self.apply_fix(open, fix),
             Need::Accept => Due::Records(accept(open)),
             Need::Decide => self.decide(open),
@@ -223,7 +225,7 @@ impl Context<'_> {
     /// The first carried fix that answers the last run's failure and was not tried (P19).
     pub(super) fn fix(&self, open: &Iteration) -> Option<u32> {
         let run = open.run.as_ref()?;
-        if run.is_measured() || open.fixes_applied >= self.campaign.bindings.windlass.fixes {
+        if open.has_run() || open.fixes_applied >= self.campaign.bindings.windlass.fixes {
             return None;
         }
         let entry = self.campaign.levers.get(&open.lever?)?;

@@ -204,8 +204,9 @@ impl Core {
         let stage = match (&open.live, open.need(None, 1)) {
             (Some(_), _) if open.is_cancelled => "being cancelled",
             (Some(live), _) if live.kind == Kind::Run => "running",
+            (Some(live), _) if live.kind == Kind::Score => "scoring",
             (Some(_), _) => "analysing",
-            (None, Need::Run | Need::Analysis) => "waiting for a device",
+            (None, Need::Run | Need::Score | Need::Analysis) => "waiting for a device",
             (None, Need::Fix(_)) => "taking up its fix",
             (None, _) => "concluding",
         };

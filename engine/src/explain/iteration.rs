@@ -64,7 +64,7 @@ pub(super) fn tell_open(core: &Core, now: Time, campaign: &Campaign, open: &Iter
     let Some(lane) = core.lane(&campaign.id, open.number) else { return };
     match lane.due {
         Due::Device(wait) => {
-            let what = if lane.kind == Some(Kind::Analysis) { "analysis" } else { "run" };
+            let what = lane.kind.map_or("run", kind_word);
             answer.say(format!("its {what} waits: {wait}"));
             if let Some(ask) = &lane.ask {
                 devices::tell_wait(core, now, campaign, ask, answer);
@@ -98,6 +98,14 @@ pub(super) fn tell_open(core: &Core, now: Time, campaign: &Campaign, open: &Iter
     }
 }
 
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Run => "run",
+        Kind::Analysis => "analysis",
+        Kind::Score => "scorer",
+    }
+}
+
 fn tell_live(core: &Core, now: Time, open: &Iteration, answer: &mut Answer) {
     let Some(live) = &open.live else { return };
     let member = core.soft().fleet().member(&live.worker);
@@ -111,10 +119,7 @@ fn tell_live(core: &Core, now: Time, open: &Iteration, answer: &mut Answer) {
     };
     let devices: Vec<&str> = live.devices.iter().map(|device| device.as_str()).collect();
     let on = if devices.is_empty() { String::new() } else { format!(" [{}]", devices.join(" ")) };
-    let kind = match live.kind {
-        Kind::Run => "run",
-        Kind::Analysis => "analysis",
-    };
+    let kind = kind_word(live.kind);
     let number = live.key.id.number;
     answer.say(format!("attempt {number}, its {kind}, {doing} {}{on}: {}", live.worker_name, live.why));
     answer.rule("P16", "its gate ends it, whoever else is gone");

@@ -13,6 +13,7 @@ mod noise;
 mod queue;
 mod replay;
 mod runs;
+mod score;
 mod sessions;
 mod setup;
 mod steer;

@@ -119,7 +119,7 @@ impl Bindings {
         let w = &self.windlass;
         let none = Decimal::from_value(0.into());
         let noise = w.noise.as_ref();
-        let least: [(&'static str, bool, &str); 10] = [
+        let least: [(&'static str, bool, &str); 11] = [
             ("windlass.weight", w.weight == 0, "at least 1"),
             ("windlass.lanes", !(1..=LANES_MAX).contains(&w.lanes), "give at least one lane and at most 64"),
             ("windlass.passes", w.passes == 0, "at least 1"),
@@ -146,7 +146,12 @@ impl Bindings {
             (
                 "windlass.score.run",
                 w.score.as_ref().is_some_and(|score| score.run.trim().is_empty()),
-                "give the scorer's command",
+                "give the command that prints the metric",
+            ),
+            (
+                "windlass.score.artifact",
+                w.score.as_ref().is_some_and(|score| globset::Glob::new(score.artifact.as_str()).is_err()),
+                "give it a name without brackets and braces that do not close",
             ),
         ];
         if let Some((key, _, problem)) = least.iter().find(|(_, is_wrong, _)| *is_wrong) {
@@ -207,7 +212,7 @@ impl Bindings {
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
         let w = &self.windlass;
-        let given: [(&'static str, bool); 8] = [
+        let given: [(&'static str, bool); 7] = [
             ("gate: epochs", self.gate == GateKind::Epochs),
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
@@ -215,7 +220,6 @@ impl Bindings {
             ("windlass.overrun: measure", w.overrun.mode == Overrun::Measure),
             ("windlass.weight other than 1", w.weight != 1),
             ("windlass.epochs", w.epochs.is_some()),
-            ("windlass.score", w.score.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(Refusal::Unsupported { key }),
@@ -271,8 +275,8 @@ mod tests {
     #[test]
     fn what_is_not_run_yet_is_refused_by_name_never_ignored() {
         let mut bindings = minimal();
-        bindings.windlass.score = score("python3 score.py");
-        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "windlass.score" }));
+        bindings.literature = Dial::On;
+        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "literature: on" }));
         let mut bindings = minimal();
         (bindings.gate, bindings.budget) = (GateKind::Epochs, decimal("5"));
         assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "gate: epochs" }));

@@ -1,7 +1,7 @@
 //! Campaigns and levers, made up within what their owners may write.
 
 use crate::random::Random;
-use windlass_shared::bindings::{Bindings, Direction, MoveScheduler, Noise};
+use windlass_shared::bindings::{Bindings, Direction, MoveScheduler, Noise, Score};
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::IterationNumber;
@@ -38,6 +38,9 @@ pub(crate) fn bindings(random: &mut Random) -> Bindings {
     if random.chance(150) {
         let (swing_budget, stagnation_limit) = (random.range(0, 1) as u32, random.range(1, 3) as u32);
         w.move_scheduler = Some(MoveScheduler { swing_budget, stagnation_limit });
+    }
+    if random.chance(150) {
+        w.score = Some(Score { run: "python3 score.py".to_owned(), artifact: path("preds.csv") });
     }
     if random.chance(250) {
         let (baseline, confirm) = (random.range(1, 3) as u32, random.range(1, 3) as u32);

@@ -127,6 +127,8 @@ pub(crate) fn merged(
     let conflict = || Merged::Conflict(vec![TreePath::parse("train.py").expect("a plain path").into()]);
     match random.below(20) {
         0..2 => conflict(),
+        // Every fourth history is full of changes that interfere (P39).
+        3..12 if seed % 4 == 0 => conflict(),
         2 => Merged::Refused(Refusal::NoChange),
         3..9 if Ambush::of(seed).is_for("lever_held") => conflict(),
         _ => Merged::Clean {

@@ -43,6 +43,7 @@ pub(crate) fn order(number: u32, device: &str) -> Order {
         setup: None,
         secrets: Vec::new(),
         artifacts: Vec::new(),
+        score_artifact: None,
         run_artifacts: None,
     }
 }

@@ -14,7 +14,7 @@ const INFRASTRUCTURE_TRIES: u32 = 3;
 impl CampaignLife {
     pub(super) fn leased(&mut self, order: &Order, worker: &WorkerId) -> Checked {
         let key = &order.key;
-        let is_stopped = self.is_stopped();
+        let (is_stopped, workspace) = (self.is_stopped(), self.tree);
         let Some(open) = self.open.get_mut(&key.id.iteration) else {
             return broken("I13", format!("{key} is leased for no open iteration"));
         };
@@ -24,11 +24,16 @@ impl CampaignLife {
         })?;
         hold(key.id.number == open.attempts + 1, "I13", || format!("{key} follows {}", open.attempts))?;
         hold(open.infrastructure < INFRASTRUCTURE_TRIES, "I13", || format!("{key} is a try too many"))?;
-        hold(order.tree == open.tree, "I2", || format!("{key} runs another tree than its iteration's"))?;
+        let tree = if order.kind == Kind::Score { workspace } else { open.tree };
+        hold(order.tree == tree, "I2", || format!("{key} runs another tree than its iteration's"))?;
         hold(!open.plan.is_empty(), "I13", || format!("{key} is leased without a plan (P14)"))?;
         let is_replicate = self.noise.is_some() && open.is_measured() && open.analysis_failures == 0;
         let may_run = open.run.is_none() || is_replicate;
-        let is_right = if order.kind == Kind::Run { may_run } else { open.run.is_some() };
+        let is_right = match order.kind {
+            Kind::Run => may_run,
+            Kind::Score => open.is_scored && open.has_run() && open.score.is_none(),
+            Kind::Analysis => open.run.is_some(),
+        };
         hold(is_right, "I13", || format!("{key} is a {:?}", order.kind))?;
         let seed = (self.noise.is_some() && order.kind == Kind::Run).then_some(open.replicates.len() as u64);
         hold(order.seed == seed, "P27", || format!("{key} has seed {:?}, not {seed:?}", order.seed))?;
@@ -79,14 +84,18 @@ impl CampaignLife {
             // It says nothing of the lever, and is run again.
             return Ok(());
         }
+        if live.kind == Kind::Score {
+            open.score = Some((key.clone(), outcome.clone()));
+            open.replicates.extend(open.printed().map(|(_, metric)| metric.clone()));
+            return Ok(());
+        }
         open.last_outputs = outcome.outputs.clone();
         match live.kind {
             Kind::Run => {
-                open.run = Some((key.clone(), outcome.clone()));
-                let value = outcome.reading.as_ref().and_then(|reading| reading.value());
-                open.replicates.extend(value.filter(|_| open.is_measured()).cloned());
+                (open.run, open.score) = (Some((key.clone(), outcome.clone())), None);
+                open.replicates.extend(open.printed().map(|(_, metric)| metric.clone()));
             }
-            Kind::Analysis => open.analysed_once(outcome),
+            Kind::Analysis | Kind::Score => open.analysed_once(outcome),
         }
         Ok(())
     }

@@ -38,6 +38,9 @@ pub(crate) struct OpenLife {
     pub(super) attempts: u32,
     pub(crate) live: Option<LiveLife>,
     pub(super) run: Option<(AttemptKey, Outcome)>,
+    pub(super) is_scored: bool,
+    /// The scorer's end on that run.
+    pub(super) score: Option<(AttemptKey, Outcome)>,
     /// The metric of each measured run of the present tree (P27).
     pub(super) replicates: Vec<Decimal>,
     pub(super) last_outputs: Vec<Output>,
@@ -50,12 +53,24 @@ pub(crate) struct OpenLife {
 }
 
 impl OpenLife {
-    pub(super) fn is_measured(&self) -> bool {
+    /// Whether its run did its part: printed its metric, or left what its scorer reads.
+    pub(super) fn has_run(&self) -> bool {
         self.run.as_ref().is_some_and(|(_, outcome)| {
             outcome.ending == Ending::Finished
                 && outcome.frozen_changed.is_none()
-                && outcome.reading.as_ref().is_some_and(|reading| reading.value().is_some())
+                && if self.is_scored { outcome.score_artifact.is_some() } else { value(outcome).is_some() }
         })
+    }
+
+    pub(super) fn is_measured(&self) -> bool {
+        self.printed().is_some()
+    }
+
+    /// What the attempt whose metric counts printed, and which that is.
+    pub(super) fn printed(&self) -> Option<(&AttemptKey, &Decimal)> {
+        let source = if self.is_scored { &self.score } else { &self.run };
+        let (key, outcome) = source.as_ref().filter(|_| self.has_run())?;
+        Some((key, value(outcome).filter(|_| outcome.ending == Ending::Finished)?))
     }
 
     pub(super) fn is_analysed(&self) -> bool {
@@ -64,12 +79,16 @@ impl OpenLife {
 
     /// The mean over its replicates; the digits as printed where it ran once.
     fn metric(&self) -> Option<Decimal> {
-        let (_, outcome) = self.run.as_ref().filter(|_| self.is_measured())?;
+        let (_, printed) = self.printed()?;
         match self.replicates.len() {
-            0 | 1 => outcome.reading.as_ref().and_then(|reading| reading.value()).cloned(),
+            0 | 1 => Some(printed.clone()),
             _ => Decimal::mean(&self.replicates),
         }
     }
+}
+
+fn value(outcome: &Outcome) -> Option<&Decimal> {
+    outcome.reading.as_ref().and_then(|reading| reading.value())
 }
 
 impl CampaignLife {
@@ -82,14 +101,14 @@ impl CampaignLife {
     ) -> Checked {
         let most = self.fixes_max as usize;
         let open = self.open_idle(iteration, "a fix is applied")?;
-        hold(open.run.is_some() && !open.is_measured(), "I13", || {
+        hold(open.run.is_some() && !open.has_run(), "I13", || {
             format!("a fix of {} answers no failure", open.number)
         })?;
         hold(open.fixes.insert(fix) && open.fixes.len() <= most, "I13", || {
             format!("fix {fix} of {} is tried twice or too many", open.number)
         })?;
         (open.tree, open.net_lines) = (tree, net_lines);
-        open.run = None;
+        (open.run, open.score) = (None, None);
         open.replicates.clear();
         open.last_outputs.clear();
         open.accepted.clear();
@@ -166,9 +185,11 @@ impl CampaignLife {
         hold(arithmetic.metric.as_ref().map(Decimal::text) == counts.map(Decimal::text), "I2", || {
             format!("{iteration} has {:?} and made {counts:?}", arithmetic.metric)
         })?;
-        if let (Some(metric), Some((key, _))) = (counts, &open.run) {
-            let made = truth.made.get(key);
-            hold(made.is_some_and(|made| made.tree == open.tree), "I2", || {
+        if let (Some(metric), Some((run, _)), Some((key, _))) = (counts, &open.run, open.printed()) {
+            let is_of = |key, tree| truth.made.get(key).is_some_and(|made| made.tree == tree);
+            // A scorer runs the workspace as it was submitted, on what a run of the iteration's tree made.
+            let scored_on = if open.is_scored { self.tree } else { open.tree };
+            hold(is_of(run, open.tree) && is_of(key, scored_on), "I2", || {
                 format!("{iteration}: {metric} was made by another tree")
             })?;
         }
