@@ -206,6 +206,7 @@ pub fn order(
         key: key(name),
         kind: Kind::Run,
         seed: None,
+        score_artifact: None,
         tree: coordinator.tree(files),
         devices: vec![DeviceId::from("cpu-0")],
         cpus: None,
