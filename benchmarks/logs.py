@@ -23,7 +23,7 @@ open("began", "w").write(repr(time.time()))
 while left > 0:
     left -= sys.stdout.write(line)
 sys.stdout.flush()
-while not os.path.exists("enough"):
+while not os.path.exists(%r):
     print("tick", time.time(), flush=True)
     time.sleep(0.3)
 print("val: 1")
@@ -52,8 +52,9 @@ def main(windlass, gib):
     with tempfile.TemporaryDirectory() as place:
         data, project = os.path.join(place, "data"), os.path.join(place, "project")
         os.mkdir(project)
+        enough = os.path.join(project, "enough")
         for name, text in (
-            ("loop.run.yaml", CAMPAIGN % (4 * size)), ("print.py", PRINT % size), ("a.txt", "x\n"),
+            ("loop.run.yaml", CAMPAIGN % (4 * size)), ("print.py", PRINT % (size, enough)), ("a.txt", "x\n"),
         ):
             with open(os.path.join(project, name), "w") as file:
                 file.write(text)
@@ -87,7 +88,7 @@ def main(windlass, gib):
                     lags.append(1000 * (now - float(line.split()[1])))
                 if len(lags) == LAGS:
                     break
-            open(os.path.join(os.path.dirname(began[0]), "enough"), "w").close()
+            open(enough, "w").close()
             follow.kill()
             follow.wait()
             print("follow lags:          %.0f ms at most, median %.0f ms" % (max(lags), statistics.median(lags)))
