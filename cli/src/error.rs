@@ -372,8 +372,14 @@ impl Error {
             Self::AlreadyRunning { .. } => {
                 Some("use it as it is, or stop it first, or give another --data-dir".to_owned())
             }
-            Self::Coordinator(source) | Self::Worker(source) if is_folder_trouble(source.as_ref()) => {
+            Self::Coordinator(source) if is_folder_trouble(source.as_ref()) => {
                 Some("give a folder that you may write to with --data-dir".to_owned())
+            }
+            Self::Worker(source) if is_folder_trouble(source.as_ref()) => {
+                Some("give a folder that you may write to with --work-dir".to_owned())
+            }
+            Self::Worker(source) if is_disk_full(source.as_ref()) => {
+                Some("free some of that disk, or give a folder on another with --work-dir".to_owned())
             }
             Self::NoIteration { latest: Some(latest), campaign, .. } => {
                 Some(format!("its latest is iteration {latest}; `windlass results {campaign}` lists them"))
@@ -426,17 +432,20 @@ impl Error {
 
 /// Whether the system refused a folder or file, somewhere down the chain of an error.
 fn is_folder_trouble(error: &(dyn std::error::Error + 'static)) -> bool {
+    use ErrorKind::{AlreadyExists, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    is_of(error, &[PermissionDenied, NotFound, NotADirectory, AlreadyExists, ReadOnlyFilesystem])
+}
+
+fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    is_of(error, &[ErrorKind::StorageFull, ErrorKind::QuotaExceeded])
+}
+
+/// Whether a link of the chain is an error of the system of one of these kinds.
+fn is_of(error: &(dyn std::error::Error + 'static), kinds: &[ErrorKind]) -> bool {
     let mut link = Some(error);
     while let Some(error) = link {
         let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        if let Some(
-            ErrorKind::PermissionDenied
-            | ErrorKind::NotFound
-            | ErrorKind::NotADirectory
-            | ErrorKind::AlreadyExists
-            | ErrorKind::ReadOnlyFilesystem,
-        ) = kind
-        {
+        if kind.is_some_and(|kind| kinds.contains(&kind)) {
             return true;
         }
         link = error.source();

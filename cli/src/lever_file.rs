@@ -8,7 +8,7 @@ use crate::yaml::{self, Problem};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use windlass_shared::lever::{Anchor, CarriedFix, Change, Edit, FixTrigger, Kind, Lever};
+use windlass_shared::lever::{Anchor, CarriedFix, Change, Edit, FixTrigger, ITEMS_MAX, Kind, Lever};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
 
@@ -124,6 +124,11 @@ fn edited_files(path: &Path, text: &str, tree: &str, blobs: &mut Blobs) -> Resul
             return Err(wrong(format!("{shown} is no regular file")).with_rule("P3").into());
         }
         let name = inside.to_str().ok_or_else(|| wrong(format!("{shown} is not UTF-8")))?;
+        if files.len() == ITEMS_MAX {
+            let message =
+                format!("{} holds more than {ITEMS_MAX} files; a lever is one change", root.display());
+            return Err(wrong(message).with_rule("P5").into());
+        }
         let name = TreePath::parse(name).map_err(|problem| wrong(problem.to_string()).with_rule("P3"))?;
         let relative = Path::new(tree).join(inside);
         let bytes = read_part(path, text, "tree", &relative.to_string_lossy())?;

@@ -1,65 +1,7 @@
-//! The only binary: reads the command line, sets up a runtime and hands over. No logic of its own.
+//! The only binary. No logic of its own.
 
-mod args;
-mod blobs;
-mod campaign_file;
-mod client;
-mod command;
-mod config;
-mod demo;
-mod download;
-mod error;
-mod example;
-mod extract;
-mod follow;
-mod history;
-mod layout;
-mod lever_file;
-mod listing;
-mod nearest;
-mod notice;
-mod process;
-mod reference;
-mod render;
-mod results_tsv;
-mod session;
-mod tree_diff;
-mod upload;
-mod workspace;
-mod yaml;
-
-use args::Cli;
-use session::Session;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if let Some(code) = process::shim::dispatch() {
-        return code;
-    }
-    let args::Read { cli, layers, given } = match args::read() {
-        Ok(read) => read,
-        Err(args::Unread::Usage(problem)) => return error::usage(&problem),
-        Err(args::Unread::Config(problem)) => return error::early(&problem),
-    };
-    let session = Session::new(&cli.global, layers, given);
-    match start(cli, &session) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(problem) => error::report(&problem, &session),
-    }
-}
-
-fn start(cli: Cli, session: &Session) -> Result<(), error::Error> {
-    // A client command is over in milliseconds: it gets one thread. The roles get a pool.
-    let mut builder = if cli.command.is_role() {
-        tokio::runtime::Builder::new_multi_thread()
-    } else {
-        tokio::runtime::Builder::new_current_thread()
-    };
-    let runtime = builder
-        .enable_all()
-        .build()
-        .map_err(|source| error::Error::System { operation: "start a runtime", source })?;
-    let outcome = runtime.block_on(Box::pin(command::run(cli.command, session)));
-    runtime.shutdown_background();
-    outcome
+    windlass::main()
 }

@@ -158,6 +158,9 @@ impl Driver {
         let start = Input::Start { incarnation, version: env!("CARGO_PKG_VERSION").to_owned() };
         let records = self.core.decide(self.clock.now(), start).map_err(Error::Start)?;
         self.apply(records);
+        for (campaign, names) in self.stores.secrets.names() {
+            self.observe(self.clock.now(), Observation::Secrets(campaign, names));
+        }
         match self.drain().await {
             // On a disk that is full nothing begins; what is there can be read all the same.
             Err(Error::Ledger(failure)) => self.freeze(failure).await?,
@@ -235,6 +238,10 @@ impl Driver {
             Event::Call(call) => self.call(now, call)?,
             Event::CallGathered { call, gathered } => self.call_gathered(now, call, gathered)?,
             Event::Query(query) => query.answer(&self.core, now, &mut self.outbox),
+            Event::SecretsGiven { campaign, names, reply } => {
+                self.observe(now, Observation::Secrets(campaign, names));
+                self.outbox.push(self.core.durable().seq, reply, Ok(()));
+            }
             Event::Report { report, reply } => self.report(now, *report, reply)?,
             Event::HungUp { worker, session, number } => {
                 if self.hanging.hung_up(&worker, &session, number) {
@@ -390,6 +397,12 @@ impl Driver {
             let written = std::mem::take(&mut self.writing);
             // A later batch may bring the same blob again; it is on disk by now.
             self.stores.blobs.release(&written);
+            if self.batch.records.is_empty() {
+                // All that the core knows is durable: what is stopped now stays so.
+                let core = &self.core;
+                let is_stopped = |id: &CampaignId| core.campaign(id).map_or(true, |it| it.is_stopped());
+                self.stores.secrets.forget_where(is_stopped);
+            }
         }
         Ok(())
     }

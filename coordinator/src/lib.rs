@@ -14,6 +14,7 @@ pub mod snapshot;
 pub mod grpc;
 pub mod identity;
 
+pub mod secrets;
 pub mod space;
 pub mod upkeep;
 

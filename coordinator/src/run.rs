@@ -7,6 +7,7 @@ use crate::grpc::serve::{self, ReflectionError};
 use crate::identity::{self, Token};
 use crate::ledger::{self, Ledger, Opening};
 use crate::logs::{Logs, keep_sealing};
+use crate::secrets;
 use crate::snapshot::{self, EVERY_RECORDS};
 use crate::space;
 use crate::upkeep::{self, Retention, Upkeep};
@@ -63,6 +64,9 @@ pub enum Error {
     /// The blobs.
     #[error(transparent)]
     Blobs(#[from] blobs::Error),
+    /// The secrets.
+    #[error(transparent)]
+    Secrets(#[from] secrets::Error),
     /// The token.
     #[error(transparent)]
     Identity(#[from] identity::Error),
@@ -131,7 +135,8 @@ async fn serve_once(
     tracing::info!(records = head.seq, head = %head.hash, snapshot = snapshot_seq, "ledger open");
     let token = Token::ensure(&data_dir)?;
     let blobs = Blobs::open(&data_dir.join("blobs"), readers.clone(), writer.blob_writer())?;
-    let stores = Stores { readers, blobs, logs: Logs::new(data_dir.join("logs")) };
+    let secrets = secrets::Store::open(&data_dir)?;
+    let stores = Stores { readers, blobs, logs: Logs::new(data_dir.join("logs")), secrets };
     let space = space::look(&data_dir, settings.marks)
         .map_err(|source| Error::Space { folder: data_dir.clone(), source })?;
     let (looks, space) = watch::channel(space);

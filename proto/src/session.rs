@@ -38,6 +38,7 @@ impl From<&Report> for v1::SyncRequest {
                 .map_or(v1::Containment::Unspecified, v1::Containment::from)
                 .into(),
             unwilling: report.worker.unwilling.clone().unwrap_or_default(),
+            secrets: report.worker.secrets.clone(),
         }
     }
 }
@@ -66,6 +67,7 @@ impl TryFrom<v1::SyncRequest> for Report {
                 memory_bytes: message.memory_bytes,
                 isolation,
                 containment,
+                secrets: message.secrets,
                 unwilling: present(message.unwilling),
             },
             incarnation: (message.incarnation != 0).then_some(Incarnation(message.incarnation)),
@@ -93,6 +95,8 @@ impl From<&Answer> for v1::SyncResponse {
             stop: answer.stop.iter().map(Into::into).collect(),
             acknowledged: answer.acknowledged.iter().map(Into::into).collect(),
             releases: answer.releases.iter().map(Into::into).collect(),
+            // The head node puts them beside the orders, from where they are kept.
+            secrets: Vec::new(),
         }
     }
 }

@@ -312,6 +312,9 @@ pub struct Outcome {
     /// It never started: the campaign's `setup` failed, and the log is the setup's.
     #[serde(default)]
     pub setup_failed: bool,
+    /// What of its results was not kept, each with the reason: some of it by name, and how many more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 impl Outcome {
@@ -335,6 +338,7 @@ impl Outcome {
             log_cut_bytes: 0,
             artifacts: None,
             setup_failed: false,
+            left_out: Vec::new(),
         }
     }
 }

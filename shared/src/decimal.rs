@@ -9,6 +9,10 @@ use std::str::FromStr;
 /// The longest metric text that is read. Every binary64 prints in fewer characters than this.
 pub const TEXT_MAX_BYTES: usize = 400;
 
+/// The longest text of a figure that was reckoned from metrics. Their digits lie between 10^308 and 10^-723,
+/// so that a sum has about 1,030 of them and a product twice as many.
+const FIGURE_MAX_BYTES: usize = 4000;
+
 /// A finite decimal number and the text it was printed as. Two are equal when their values are, so
 /// `0.70` equals `0.7`, but each keeps its own digits.
 #[derive(Clone)]
@@ -33,6 +37,17 @@ impl Decimal {
         }
         let value = if nearest == 0.0 { BigDecimal::from(0) } else { BigDecimal::from_str(text).ok()? };
         Some(Self { text: text.to_owned(), value })
+    }
+
+    /// Reads what [`Decimal::from_value`] wrote: the gain between two metrics can lie outside what a metric
+    /// may be, and a record that holds it must be read again.
+    fn recall(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        if text.len() > FIGURE_MAX_BYTES || !plain || !follows_grammar(text.as_bytes()) {
+            return None;
+        }
+        Some(Self { text: text.to_owned(), value: BigDecimal::from_str(text).ok()? })
     }
 
     /// The digits as they were printed.
@@ -152,6 +167,7 @@ impl<'de> Deserialize<'de> for Decimal {
             }
             fn visit_str<E: de::Error>(self, value: &str) -> Result<Decimal, E> {
                 Decimal::parse(value)
+                    .or_else(|| Decimal::recall(value))
                     .ok_or_else(|| E::custom(format!("{value:?} is not a finite decimal number")))
             }
         }
@@ -174,6 +190,26 @@ mod tests {
         ] {
             assert!(Decimal::parse(text).is_none(), "{text:?} must be refused");
         }
+    }
+
+    #[test]
+    fn a_figure_reckoned_from_any_two_metrics_is_read_again() {
+        let check = |figure: &Decimal| {
+            let text = serde_json::to_string(figure).expect("representable");
+            assert_eq!(serde_json::from_str::<Decimal>(&text).expect("it reads back"), *figure);
+        };
+        let least = format!("-0.{}e-322", "1".repeat(390));
+        let metrics = ["1e300", "1e-300", "1.7e308", "-1.7e308", "5e-324", &least];
+        for a in metrics.map(|text| Decimal::parse(text).expect("a metric")) {
+            for b in metrics.map(|text| Decimal::parse(text).expect("a metric")) {
+                [a.minus(&b), a.plus(&b), a.times(&b)].iter().for_each(check);
+            }
+        }
+        for text in ["\"1e999\"", "\"nan\"", "\"1_000\"", "\"+\"", "\"\""] {
+            assert!(serde_json::from_str::<Decimal>(text).is_err(), "{text} is no figure");
+        }
+        let endless = format!("\"{}\"", "9".repeat(FIGURE_MAX_BYTES + 1));
+        assert!(serde_json::from_str::<Decimal>(&endless).is_err());
     }
 
     #[test]

@@ -89,6 +89,9 @@ pub struct WorkerInfo {
     /// The strongest containment that it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub containment: Option<Containment>,
+    /// Names of the secrets in its own file; their values never leave it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// Why it takes nothing new at the moment (its disk is nearly full), by its own word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwilling: Option<String>,
@@ -107,6 +110,7 @@ impl WorkerInfo {
             memory_bytes: None,
             isolation: Vec::new(),
             containment: None,
+            secrets: Vec::new(),
             unwilling: None,
         }
     }

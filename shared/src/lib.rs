@@ -15,6 +15,7 @@ pub mod plan;
 pub mod record;
 pub mod reference;
 pub mod refusal;
+pub mod secret;
 pub mod session;
 pub mod size;
 pub mod space;

@@ -30,8 +30,10 @@ pub enum PathError {
     /// A NUL or another control character, or a backslash.
     #[error("path {0:?} has a control character or a backslash")]
     Character(String),
-    /// Past [`PATH_MAX_BYTES`] or [`NAME_MAX_BYTES`].
-    #[error("path {0:?}… is too long ({1} bytes)")]
+    /// Past [`PATH_MAX_BYTES`], or a name in it past [`NAME_MAX_BYTES`].
+    #[error(
+        "path {0:?}… is too long: it, or a name in it, has {1} bytes; a path has at most {PATH_MAX_BYTES} and a name {NAME_MAX_BYTES}"
+    )]
     TooLong(String, usize),
 }
 
@@ -68,9 +70,11 @@ impl TreePath {
         &self.0
     }
 
-    /// What collides on a file system that folds case or Unicode form: lower-cased NFKC.
+    /// What collides on a file system that folds case or Unicode form. By way of the upper case, so that `ß` and
+    /// `SS`, and the two small sigmas, are one.
     pub fn folded(&self) -> String {
-        self.0.nfkc().flat_map(char::to_lowercase).nfkc().collect()
+        let upper: String = self.0.nfkc().flat_map(char::to_uppercase).collect();
+        upper.nfkc().flat_map(char::to_lowercase).nfkc().collect()
     }
 
     /// The folder it lies in, if it lies in one.
@@ -104,7 +108,26 @@ mod tests {
         for text in ["", ".", "/etc/passwd", "../x", "a/../../x", "a\0b", "a\nb", "a\\b"] {
             assert!(TreePath::parse(text).is_err(), "{text:?} must be refused");
         }
-        assert!(TreePath::parse(&"x/".repeat(2100)).is_err());
-        assert!(TreePath::parse(&"x".repeat(256)).is_err());
+        for (text, figure) in [("x/".repeat(2048), "4096"), ("x".repeat(256), "256")] {
+            let said = TreePath::parse(&text).expect_err("too long").to_string();
+            assert!(said.contains(figure) && said.contains("at most 4095") && said.len() < 300, "{said}");
+        }
+        assert!(TreePath::parse(&("x/".repeat(2047) + "x")).is_ok_and(|path| path.as_str().len() == 4095));
+    }
+
+    #[test]
+    fn p3_names_that_differ_in_case_or_unicode_form_alone_fold_to_one() {
+        for (a, b) in [
+            ("Data", "data"),
+            ("caf\u{e9}", "cafe\u{301}"),
+            ("Stra\u{df}e", "STRASSE"),
+            ("\u{3c2}", "\u{3c3}"),
+            ("\u{212b}", "\u{e5}"),
+            ("\u{fb03}", "FFI"),
+        ] {
+            let folded = |text| TreePath::parse(text).expect(text).folded();
+            assert_eq!(folded(a), folded(b), "{a} and {b}");
+            assert_ne!(folded(a), folded("other"));
+        }
     }
 }

@@ -128,11 +128,20 @@ pub enum HoldReason {
     NeedsPlan,
     /// The machinery failed three times (P20).
     Infrastructure,
+    /// The same, and last of all it was the campaign's own `setup` that failed.
+    SetupFailed,
     /// Its iteration was cancelled: it was not tried (P10) and is not blamed.
     Cancelled {
         /// Which iteration.
         iteration: IterationNumber,
     },
+}
+
+impl HoldReason {
+    /// Whether the lever was tried and never got to run, through no fault of its own (P20).
+    pub fn is_infrastructure(&self) -> bool {
+        matches!(self, Self::Infrastructure | Self::SetupFailed)
+    }
 }
 
 /// The figures of a decision, so that a reader can do the sum again (P25, P26).

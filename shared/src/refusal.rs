@@ -354,6 +354,7 @@ impl Refusal {
             Self::Several { problems, .. } => return problems.first().and_then(Self::rule),
             Self::AbsentBlob { .. } => "I16",
             Self::NoRoom { .. } | Self::ReadOnly { .. } => "I17",
+            Self::TooMuch { .. } => "I18",
             _ => return None,
         })
     }
@@ -426,7 +427,12 @@ impl Refusal {
             Self::Version { caller_is_older: true, caller: "worker", .. } => "upgrade windlass on the worker",
             Self::Version { caller_is_older: true, .. } => "upgrade this windlass",
             Self::Version { .. } => "upgrade the coordinator",
-            Self::Tree { .. } => "take it out of the workspace, or name it under windlass.exclude",
+            Self::Tree { .. } => "take it out of the workspace, or name it under windlass.ignore",
+            Self::Path { .. } => "give it another name, or leave it out (windlass.ignore, in a workspace)",
+            Self::TooMuch { .. } => {
+                "send less: split it, or leave out what is not needed (windlass.ignore, in a workspace)"
+            }
+            Self::Malformed { .. } => "use the client of the coordinator's own version",
             Self::NotFound { what: "campaign", .. } => "`windlass campaigns` lists them",
             Self::NotFound { what: "campaign or worker", .. } => {
                 "`windlass campaigns` and `windlass workers` list them"

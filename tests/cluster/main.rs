@@ -11,6 +11,7 @@ mod crash;
 mod demo;
 mod device;
 mod docs;
+mod environment;
 mod garbage;
 mod gate;
 mod interrupt;

@@ -6,6 +6,7 @@ mod blocking;
 mod calls;
 mod devices;
 mod end_runs;
+mod own_secrets;
 mod sampling;
 mod shipping;
 mod space;
@@ -13,16 +14,15 @@ mod watch;
 
 pub(crate) use blocking::blocking;
 pub use end_runs::end_runs;
-pub(crate) use watch::readable_when;
+pub(crate) use watch::{readable_when, shim as shim_ended};
 
-use crate::blobs::Cache;
 use crate::client::Client;
 use crate::collect;
 use crate::device::{self, Machine};
 use crate::error::Error;
 use crate::logs::Beginning;
 use crate::prepare;
-use crate::sandbox::{self, Ground};
+
 use crate::settings::Settings;
 use crate::shim;
 use crate::shop::{Backoff, Shop};
@@ -32,7 +32,6 @@ use calls::{keep, sync};
 use devices::Devices;
 use shipping::Shipment;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::{AbortHandle, JoinSet};
@@ -75,6 +74,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     driver.tasks.spawn(sampling::sample(driver.telemetry.clone()));
     let disk = space::watch(settings.work_dir.clone(), settings.marks, driver.sender.clone());
     driver.tasks.spawn(disk);
+    driver.tasks.spawn(own_secrets::watch(driver.shop.secrets.clone(), driver.sender.clone()));
     let turned = driver.turn(&mut events, &shutdown).await;
     driver.tasks.shutdown().await;
     // Whatever starts a shim or writes to the work folder is over before the folder is let go.
@@ -85,20 +85,13 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
 }
 
 async fn open(settings: &Settings, client: Client) -> Result<(Shop, Vec<spool::Found>), Error> {
-    let (work_dir, exe) = (settings.work_dir.clone(), settings.exe.clone());
-    let mut hidden = settings.hidden.clone();
-    let (work, cache, ground, found) = blocking(move || {
-        let work = WorkDir::open(&work_dir)?;
-        let cache = Cache::open(&work.blobs())?;
-        cache.evict()?;
+    let settings = settings.clone();
+    blocking(move || {
+        let work = WorkDir::open(&settings.work_dir)?;
         let found = spool::recover(&work)?;
-        hidden.push(work.root().to_owned());
-        let ground = Ground::new(sandbox::Machine::probe(&exe), hidden);
-        Ok((work, cache, ground, found))
+        Ok((Shop::open(&settings, work, client)?, found))
     })
-    .await?;
-    let (work, cache, ground) = (Arc::new(work), Arc::new(cache), Arc::new(ground));
-    Ok((Shop { work, cache, client, ground }, found))
+    .await
 }
 
 struct Driver {
@@ -109,6 +102,8 @@ struct Driver {
     sender: Sender<Event>,
     tasks: JoinSet<()>,
     orders: BTreeMap<AttemptKey, Order>,
+    /// Ends the waits of attempts that are being prepared.
+    preparing: BTreeMap<AttemptKey, CancellationToken>,
     shipments: BTreeMap<AttemptKey, Shipment>,
     devices: Devices,
     telemetry: Telemetry,
@@ -137,6 +132,7 @@ impl Driver {
         let topology = device::topology();
         let info = WorkerInfo {
             labels: settings.labels.clone(),
+            secrets: shop.secrets.names(),
             isolation: shop.ground.machine().levels(),
             containment: Some(shop.ground.machine().containment()),
             cpus: u32::try_from(topology.len()).unwrap_or(u32::MAX),
@@ -157,6 +153,7 @@ impl Driver {
             sender,
             tasks: JoinSet::new(),
             orders: BTreeMap::new(),
+            preparing: BTreeMap::new(),
             shipments: BTreeMap::new(),
             looked: false,
             early: Vec::new(),
@@ -256,6 +253,9 @@ impl Driver {
             Action::Prepare(order) => self.prepare(*order),
             Action::StartShim(key) => self.start(&key),
             Action::Terminate(key) => {
+                if let Some(stop) = self.preparing.get(&key) {
+                    stop.cancel();
+                }
                 if let Ok(dir) = self.shop.work.attempt(&key) {
                     shim::cancel(dir.path());
                 }
@@ -341,10 +341,17 @@ impl Driver {
 
     fn prepare(&mut self, order: Order) {
         self.orders.insert(order.key.clone(), order.clone());
+        let stop = CancellationToken::new();
+        self.preparing.insert(order.key.clone(), stop.clone());
         let (shop, sender) = (self.shop.clone(), self.sender.clone());
         self.tasks.spawn(async move {
-            let event = match prepare::prepare(&shop, &order).await {
+            let event = match prepare::prepare(&shop, &order, &stop).await {
                 Ok(()) => attempt::Event::Prepared(order.key),
+                Err(Error::Setup(failure)) => {
+                    let outcome = collect::failed_setup(&shop, &order, &failure).await;
+                    keep(&shop, &order.key, &outcome).await;
+                    attempt::Event::Collected(order.key, Box::new(outcome))
+                }
                 Err(error) => {
                     tracing::warn!(attempt = %order.key, problem = error.chain(), "failed to prepare");
                     attempt::Event::PrepareFailed(order.key, error.ending())
@@ -426,6 +433,8 @@ impl Driver {
         end: impl FnOnce(&Shop, &Order, &spool::AttemptDir) -> Result<(), Error>,
     ) {
         self.shipments.remove(key);
+        self.preparing.remove(key);
+        self.shop.secrets.forget(key);
         let Some(order) = self.orders.remove(key) else { return };
         let ended = self
             .shop
@@ -440,10 +449,9 @@ impl Driver {
     }
 
     fn sweep(&mut self) {
-        let (work, cache) = (Arc::clone(&self.shop.work), Arc::clone(&self.shop.cache));
+        let shop = self.shop.clone();
         self.tasks.spawn(async move {
-            let swept = blocking(move || work.sweep().and_then(|()| cache.evict_when_grown()));
-            if let Err(error) = swept.await {
+            if let Err(error) = blocking(move || shop.sweep()).await {
                 tracing::warn!(problem = error.chain(), "failed to sweep the work folder");
             }
         });
@@ -457,11 +465,11 @@ impl Driver {
         if let Some(hanging) = self.sync.take() {
             hanging.abort();
         }
-        let (client, sender) = (self.shop.client.clone(), self.sender.clone());
+        let (shop, sender) = (self.shop.clone(), self.sender.clone());
         // Each failure in a row waits longer; an answer begins anew.
         let mut backoff = self.backoff;
         self.sync = Some(self.tasks.spawn(async move {
-            let event = match sync(&client, &report).await {
+            let event = match sync(&shop, &report).await {
                 Ok(answer) => Event::Answered(answer),
                 Err(error) => {
                     backoff.wait().await;

@@ -1,5 +1,6 @@
 //! What can fail in a worker. Nothing here is an experiment's failure: that is data, not an error.
 
+use crate::setup;
 use std::io;
 use std::path::{Path, PathBuf};
 use windlass_shared::attempt::Ending;
@@ -72,6 +73,17 @@ pub enum Error {
     Layout {
         /// Which path.
         path: String,
+    },
+    /// A path of a tree that is too long below the work folder of this worker.
+    #[error(
+        "the tree's path \"{head}…\" of {bytes} bytes is too long for this worker: shorten it, or give the \
+         worker a shorter --work-dir"
+    )]
+    PathTooLong {
+        /// How it begins.
+        head: String,
+        /// Its length.
+        bytes: usize,
     },
     /// An order that names what cannot be carried out here.
     #[error("the order's {field} is unusable: {value:?}")]
@@ -157,6 +169,76 @@ pub enum Error {
         /// What the coordinator says it has.
         acknowledged: u64,
     },
+    /// The campaign's setup failed: its own doing, and not the lever's.
+    #[error("{0}")]
+    Setup(Box<setup::Failure>),
+    /// A secret that an order names is nowhere.
+    #[error(
+        "the secret {name} is not at hand: send it with `windlass submit --secret {name}`, or put it into {}",
+        file.display()
+    )]
+    NoSecret {
+        /// Which.
+        name: String,
+        /// The worker's own file.
+        file: PathBuf,
+    },
+    /// A file of secrets that others may use.
+    #[error("{} may be used by others (mode {mode:03o}): `chmod 600` it", file.display())]
+    OpenSecrets {
+        /// Which.
+        file: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// A file of secrets that cannot be understood.
+    #[error("failed to read the secrets in {}", file.display())]
+    Secrets {
+        /// Which.
+        file: PathBuf,
+        /// Why not; no value in it.
+        #[source]
+        source: windlass_shared::secret::SecretError,
+    },
+    /// Told to stop while it was prepared.
+    #[error("stopped while it was prepared")]
+    Cancelled,
+    /// A data set is not on this machine.
+    #[error(
+        "the data set {} is not on this worker: put it there, or correct `windlass.data` of the campaign",
+        path.display()
+    )]
+    NoData {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A data set lies where runs have no business.
+    #[error(
+        "the data set {} cannot be shown to a run: {problem}; keep it in a folder of its own and name that in \
+         `windlass.data` of the campaign",
+        path.display()
+    )]
+    PrivateData {
+        /// Asked for.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+    /// A data set is another one than the campaign means.
+    #[error(
+        "the data set {} has the fingerprint {got}, and the campaign asks for {want}: put the right one \
+         there, or give the new one (`windlass doctor --fingerprint {}` prints it) in `windlass.data`",
+        path.display(),
+        path.display()
+    )]
+    OtherData {
+        /// Where it is.
+        path: PathBuf,
+        /// Asked for.
+        want: String,
+        /// Found.
+        got: String,
+    },
     /// A blocking task of our own did not come back.
     #[error("a task of the worker ended early")]
     Task(#[source] tokio::task::JoinError),
@@ -215,7 +297,11 @@ impl Error {
 
     /// The ending of an attempt that failed by this: the machinery's, never the idea's (P20).
     pub fn ending(&self) -> Ending {
-        if self.is_disk_full() { Ending::DiskFull } else { Ending::Infra { detail: self.chain() } }
+        match self {
+            Self::Cancelled => Ending::Cancelled,
+            _ if self.is_disk_full() => Ending::DiskFull,
+            _ => Ending::Infra { detail: self.chain() },
+        }
     }
 
     /// The message with all of its causes, in one line.

@@ -13,8 +13,11 @@ pub mod shim;
 pub mod spool;
 
 pub mod blobs;
+pub mod data;
 pub mod error;
 pub mod sandbox;
+pub mod secrets;
+pub mod setup;
 pub mod shop;
 pub mod telemetry;
 pub mod workspace;

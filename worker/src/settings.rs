@@ -20,7 +20,15 @@ pub struct Settings {
     pub cpu_slots: Option<u32>,
     /// Another library in NVML's place.
     pub nvml_library: Option<OsString>,
-    /// Folders that no run reads or writes beside the work folder: the coordinator's data folder, where it
+    /// What the blob cache and the trees may hold, bytes each; by default 20 GiB or a tenth of the disk,
+    /// whichever is less.
+    pub cache_max_bytes: Option<u64>,
+    /// Its own secrets: lines of `NAME=value` in a file of mode 0600; by default `secrets.env` in the work
+    /// folder.
+    pub secrets_file: Option<PathBuf>,
+    /// Copies each workspace, also where overlays could be mounted.
+    pub copies: bool,
+    /// Files and folders that no run reads or writes beside the work folder: the coordinator's data folder, where it
     /// is on this machine.
     pub hidden: Vec<PathBuf>,
     /// At which mark a disk that fills up keeps new work away.
@@ -40,6 +48,9 @@ impl Settings {
             labels: Vec::new(),
             cpu_slots: None,
             nvml_library: std::env::var_os("WINDLASS_NVML_LIBRARY"),
+            cache_max_bytes: None,
+            secrets_file: None,
+            copies: false,
             hidden: Vec::new(),
             marks: Marks::default(),
             exe: std::env::current_exe()?,

@@ -3,9 +3,15 @@
 use crate::blobs::Cache;
 use crate::client::Client;
 use crate::error::Error;
-use crate::sandbox::Ground;
+use crate::sandbox::{self, Ground};
+use crate::secrets;
+use crate::settings::Settings;
+use crate::setup::{self, Setups};
+use crate::shim;
 use crate::spool::WorkDir;
+use crate::workspace::Trees;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +19,8 @@ use std::time::{Duration, Instant};
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// The longest wait between two tries.
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// What a cache may hold on a large disk, 20 GiB.
+const CACHE_MAX_BYTES: u64 = 20 << 30;
 /// Distinct problems of one call that are said.
 const SAID_MAX: usize = 20;
 
@@ -25,8 +33,77 @@ pub struct Shop {
     pub cache: Arc<Cache>,
     /// The coordinator.
     pub client: Client,
+    /// Verified trees that lie ready.
+    pub trees: Arc<Trees>,
+    /// Setups that are being done.
+    pub setups: Arc<Setups>,
+    /// What the blob cache and the trees may hold, bytes each.
+    pub cache_max_bytes: u64,
+    /// Whether this machine mounts overlays for runs.
+    pub mounts: bool,
+    /// The binary that is started as `<exe> shim <dir>`.
+    pub exe: Arc<Path>,
+    /// Secrets at hand.
+    pub secrets: Arc<secrets::Store>,
     /// What the machine can do around a run.
     pub ground: Arc<Ground>,
+}
+
+impl Shop {
+    /// Everything that lies in the work folder, opened. Blocks for some milliseconds while a shim tries what
+    /// it can mount.
+    pub fn open(settings: &Settings, work: WorkDir, client: Client) -> Result<Self, Error> {
+        let most_bytes = settings.cache_max_bytes.unwrap_or_else(|| cache_max_bytes(&work));
+        let cache = Cache::open(&work.blobs())?.bounded(most_bytes);
+        cache.evict()?;
+        let trees = Trees::open(&work.trees())?;
+        let mounts = !settings.copies
+            && match shim::probe_overlay(&settings.exe, &work.probe()) {
+                Ok(()) => true,
+                Err(reason) => {
+                    tracing::info!(reason, "workspaces are copied: no overlay can be mounted here");
+                    false
+                }
+            };
+        let secrets_file = settings.secrets_file.clone();
+        let secrets_file = secrets_file.unwrap_or_else(|| work.root().join("secrets.env"));
+        let mut hidden = settings.hidden.clone();
+        hidden.push(work.root().to_owned());
+        if !secrets_file.starts_with(work.root()) {
+            hidden.push(secrets_file.clone());
+        }
+        let ground = Ground::new(sandbox::Machine::probe(&settings.exe), hidden);
+        Ok(Self {
+            ground: Arc::new(ground),
+            work: Arc::new(work),
+            cache: Arc::new(cache),
+            client,
+            trees: Arc::new(trees),
+            setups: Arc::default(),
+            secrets: Arc::new(secrets::Store::new(secrets_file)),
+            mounts,
+            exe: Arc::from(settings.exe.as_path()),
+            cache_max_bytes: most_bytes,
+        })
+    }
+
+    /// Removes what was forgotten and what is unused; never what is in use. May take long, and is safe
+    /// beside everything else.
+    pub fn sweep(&self) -> Result<(), Error> {
+        self.work.sweep()?;
+        self.cache.evict_when_grown()?;
+        let used = self.work.used_layers()?;
+        self.trees.evict(&used, self.cache_max_bytes)?;
+        setup::evict(&self.work, &used)?;
+        self.work.drop_unused_caches()
+    }
+}
+
+/// 20 GiB or a tenth of the disk, whichever is less.
+fn cache_max_bytes(work: &WorkDir) -> u64 {
+    let disk =
+        rustix::fs::statvfs(work.root()).map_or(u64::MAX, |it| it.f_blocks.saturating_mul(it.f_frsize));
+    CACHE_MAX_BYTES.min(disk / 10)
 }
 
 /// How long a call is tried again.
@@ -90,8 +167,46 @@ pub async fn persist<T, F: Future<Output = Result<T, Error>>>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use windlass_shared::attempt::{AttemptKey, Kind, Order};
+    use windlass_shared::digest::Digest;
+    use windlass_shared::id::{AttemptId, FencingNumber, Incarnation};
+
+    /// An order of which nothing is asked.
+    pub(crate) fn order() -> Order {
+        Order {
+            key: AttemptKey {
+                id: AttemptId::parse("c/1/1").expect("a literal"),
+                fence: FencingNumber { incarnation: Incarnation(1), n: 1 },
+            },
+            kind: Kind::Run,
+            tree: Digest::of(b"tree"),
+            devices: Vec::new(),
+            cpus: None,
+            memory_bytes: 0,
+            command: "true".to_owned(),
+            soft_limit_ms: 1000,
+            hard_limit_ms: 2000,
+            metric: None,
+            editable: vec!["train.py".to_owned()],
+            env: Default::default(),
+            scripts: Vec::new(),
+            python: "python3".to_owned(),
+            run: None,
+            results: None,
+            history: Vec::new(),
+            fix_patterns: Vec::new(),
+            isolation: None,
+            limits: Default::default(),
+            data: Vec::new(),
+            caches: Vec::new(),
+            setup: None,
+            secrets: Vec::new(),
+            artifacts: Vec::new(),
+            run_artifacts: None,
+        }
+    }
     use tonic::{Code, Status};
 
     /// Tries a call that fails `codes` one after the other and then works; how often it was made.

@@ -76,6 +76,8 @@ async fn begin(client: &Client, session: &Session, folder: &Folder) -> Result<St
             dir: folder.workspace(),
             levers: Some(folder.workspace().join("levers")),
             name: None,
+            secrets: Vec::new(),
+            secrets_file: None,
             dry_run: false,
         };
         let Submission { campaign, .. } = submit::submit(&args, session, Voice::Watched).await?;

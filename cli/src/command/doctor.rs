@@ -9,7 +9,7 @@ use crate::render::text::neutral;
 use crate::render::{style, units};
 use crate::session::Session;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use windlass_proto::v1::{AboutRequest, AboutResponse};
 use windlass_shared::size::Size;
@@ -22,9 +22,20 @@ const FILES_WARN: u64 = 4_096;
 /// How long `git --version` may take.
 const GIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Nothing to say.
+/// What to look at.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Only print the fingerprint of this data set, for `windlass.data` of a campaign
+    #[arg(long, value_name = "PATH")]
+    pub fingerprint: Option<PathBuf>,
+}
+
+/// `windlass.fingerprint/1`.
+#[derive(Serialize)]
+struct Fingerprint {
+    path: String,
+    fingerprint: String,
+}
 
 #[derive(Serialize)]
 struct Report {
@@ -34,7 +45,10 @@ struct Report {
 }
 
 /// Looks, prints, and fails when something failed.
-pub async fn run(_args: Args, session: &Session) -> Result<(), Error> {
+pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    if let Some(path) = &args.fingerprint {
+        return fingerprint(path, session);
+    }
     let given = |key: &crate::config::Key| {
         let is_general = key.section == "client";
         let found = session.given.iter().find(|(arg, _)| *arg == key.arg && is_general);
@@ -57,6 +71,16 @@ pub async fn run(_args: Args, session: &Session) -> Result<(), Error> {
         session.print(&page(&report, session.width()))?;
     }
     if failed == 0 { Ok(()) } else { Err(Error::Unwell { failed }) }
+}
+
+fn fingerprint(path: &Path, session: &Session) -> Result<(), Error> {
+    let fingerprint =
+        windlass_worker::data::fingerprint(path).map_err(|problem| Error::Worker(Box::new(problem)))?;
+    if session.is_json() {
+        let path = path.display().to_string();
+        return session.json("windlass.fingerprint/1", &Fingerprint { path, fingerprint });
+    }
+    session.print(&format!("{fingerprint}\n"))
 }
 
 /// This machine as a worker with what is set for one here.

@@ -6,13 +6,14 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::lever_file;
 use crate::render::units;
+use crate::secrets;
 use crate::session::Session;
 use crate::upload::{self, Sent};
 use crate::workspace;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use windlass_proto::document;
-use windlass_proto::v1::CreateRequest;
+use windlass_proto::v1::{CreateRequest, GiveSecretsRequest};
 
 /// What to submit.
 #[derive(Debug, clap::Args)]
@@ -26,6 +27,13 @@ pub struct Args {
     /// The campaign's name [default: windlass.name, else the folder's]
     #[arg(long, value_name = "N")]
     pub name: Option<String>,
+    /// Send the value that this environment variable has here, as the campaign's secret of that name; may be
+    /// given several times
+    #[arg(long = "secret", value_name = "NAME")]
+    pub secrets: Vec<String>,
+    /// Send the campaign's secrets from this file of NAME=value lines, which only its owner may read
+    #[arg(long, value_name = "FILE")]
+    pub secrets_file: Option<PathBuf>,
     /// Read and check everything here, send nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -77,6 +85,12 @@ pub async fn submit(args: &Args, session: &Session, voice: Voice) -> Result<Subm
     let lever_files = args.levers.as_deref().map(lever_file::list).transpose()?.unwrap_or_default();
     let name = args.name.clone().or_else(|| file.bindings.windlass.name.clone());
     let name = name.unwrap_or_else(|| folder_name(&args.dir));
+    let named = &file.bindings.windlass.secrets;
+    let secrets =
+        secrets::gather(&args.secrets, args.secrets_file.as_deref(), named, |name| std::env::var(name).ok())?;
+    if let Some(missing) = secrets::missing(named, &secrets) {
+        session.say(&missing);
+    }
     let tree = workspace.manifest.digest();
     let (files, size) = (units::count(workspace.entries, "file"), units::bytes(workspace.bytes));
     session.say(&format!("workspace {}: {files}, {size}, tree {}", args.dir.display(), tree.short()));
@@ -109,6 +123,11 @@ pub async fn submit(args: &Args, session: &Session, voice: Voice) -> Result<Subm
         tree: submission.tree.clone(),
     };
     let created = client.campaigns().create(request).await?.into_inner();
+    if !secrets.is_empty() {
+        let secrets = secrets.into_iter().collect();
+        let request = GiveSecretsRequest { campaign: created.campaign.clone(), secrets };
+        client.campaigns().give_secrets(request).await?;
+    }
     session.say(&format!("campaign {}", created.campaign));
     if created.levers_taken > 0 {
         let levers = units::count(u64::from(created.levers_taken), "lever");

@@ -28,6 +28,15 @@ pub struct Args {
     /// Take nothing new when less is free on the disk of the work folder [default: 1 GiB, or a twentieth of a small disk]
     #[arg(long, env = "WINDLASS_WORK_DISK_STOP_BELOW", value_name = "SIZE", value_parser = Size::parse)]
     pub work_disk_stop_below: Option<Size>,
+    /// Its own secrets: NAME=value lines in a file that only its owner may read [default: secrets.env in the work folder]
+    #[arg(long, env = "WINDLASS_SECRETS_FILE", value_name = "FILE")]
+    pub secrets_file: Option<PathBuf>,
+    /// What its blobs and its trees may take on the disk, each [default: 20 GiB, or a tenth of a small disk]
+    #[arg(long, env = "WINDLASS_CACHE_MAX", value_name = "SIZE", value_parser = Size::parse)]
+    pub cache_max: Option<Size>,
+    /// Copy every workspace, also where overlays can be mounted
+    #[arg(long)]
+    pub copy_workspaces: bool,
     /// End when the other end of this descriptor is closed
     #[arg(long, hide = true, value_name = "N")]
     pub lifeline_fd: Option<u32>,
@@ -44,6 +53,8 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     // A coordinator may live there; a run has no business with it, nor with the token in it.
     settings.hidden.push(session.data_dir.clone());
     settings.marks.stop_bytes = args.work_disk_stop_below.map(|size| size.bytes);
+    (settings.secrets_file, settings.copies) = (args.secrets_file, args.copy_workspaces);
+    settings.cache_max_bytes = args.cache_max.map(|size| size.bytes);
     let shutdown = tokio_util::sync::CancellationToken::new();
     let working = Box::pin(windlass_worker::driver::run(settings, shutdown.clone()));
     tokio::pin!(working);

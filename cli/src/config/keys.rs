@@ -50,7 +50,7 @@ const ALONE: &[&str] = &["coordinator"];
 const WORKER: &[&str] = &["worker", "up"];
 
 /// All of them, as `doctor` lists them.
-pub const KEYS: [Key; 19] = [
+pub const KEYS: [Key; 21] = [
     key("client", "coordinator", "WINDLASS_COORDINATOR", Form::Text, &[], "the socket in data_dir"),
     key(
         "client",
@@ -98,6 +98,15 @@ pub const KEYS: [Key; 19] = [
         &["worker"],
         "1 GiB, or a twentieth",
     ),
+    key(
+        "worker",
+        "secrets_file",
+        "WINDLASS_SECRETS_FILE",
+        Form::Folder,
+        &["worker"],
+        "secrets.env in work_dir",
+    ),
+    key("worker", "cache_max", "WINDLASS_CACHE_MAX", Form::Size, &["worker"], "20 GiB, or a tenth"),
 ];
 
 const fn key(

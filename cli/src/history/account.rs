@@ -80,6 +80,7 @@ struct Ended<'a> {
     log_bytes: u64,
     log_cut_bytes: u64,
     setup_failed: bool,
+    left_out: &'a [String],
     frozen_changed: Option<&'a TreePath>,
 }
 
@@ -193,6 +194,7 @@ fn execution(attempt: &Attempt) -> Execution<'_> {
             log_bytes: outcome.log_bytes,
             log_cut_bytes: outcome.log_cut_bytes,
             setup_failed: outcome.setup_failed,
+            left_out: &outcome.left_out,
             frozen_changed: outcome.frozen_changed.as_ref(),
         }),
     }

@@ -5,6 +5,7 @@ mod documents;
 mod files;
 mod iteration;
 
+pub use documents::yaml;
 pub use files::{place, write_file};
 
 use crate::client::Client;

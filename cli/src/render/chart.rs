@@ -100,11 +100,17 @@ fn mark_outliers(points: &mut [Point], direction: Direction) -> Scale {
     Scale::of(points.iter().filter(|point| !point.off_scale).filter_map(|point| point.value))
 }
 
+/// The widest label of a tick; a metric of 10^300 has one too.
+const LABEL_MAX_CHARS: usize = 12;
+/// What lies further out is drawn at this edge: the span of a scale must be a number.
+const EDGE: f64 = 1e300;
+
 impl Scale {
     /// A scale that holds all of these, about five ticks long.
     pub fn of(values: impl Iterator<Item = f64>) -> Self {
         let (mut low, mut high) = values
             .filter(|value| value.is_finite())
+            .map(|value| value.clamp(-EDGE, EDGE))
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
         if low > high {
             (low, high) = (0.0, 1.0);
@@ -129,6 +135,12 @@ impl Scale {
             ticks,
             digits: digits.unwrap_or(12) as usize,
         }
+    }
+
+    /// A tick as text.
+    pub fn label(&self, tick: f64) -> String {
+        let plain = format!("{tick:.*}", self.digits);
+        if plain.len() <= LABEL_MAX_CHARS { plain } else { format!("{tick:.2e}") }
     }
 
     /// Where a value lies, from 0 at the bottom to 1 at the top; what is off the scale lies at its edge.
@@ -156,7 +168,7 @@ pub fn render(chart: &Chart, width: u16) -> String {
         format!("{} by iteration ({})\n", super::text::neutral(&chart.metric), better(chart.direction));
     for (row, cells) in grid.iter().enumerate() {
         let tick = chart.scale.ticks.iter().find(|tick| row < ROWS && row_of(chart, **tick) == row);
-        let label = tick.map_or(String::new(), |tick| format!("{tick:.*}", chart.scale.digits));
+        let label = tick.map_or(String::new(), |tick| chart.scale.label(*tick));
         let axis = if tick.is_some() { '┤' } else { '│' };
         let line: String = cells.iter().collect();
         text.push_str(format!("{label:>w$} {axis}{line}", w = margin - 2).trim_end());
@@ -217,7 +229,7 @@ fn numbers(columns: &[&[Point]], step: usize, margin: usize) -> String {
 }
 
 fn tick_width(scale: &Scale) -> usize {
-    scale.ticks.iter().map(|tick| format!("{tick:.*}", scale.digits).len()).max().unwrap_or(1)
+    scale.ticks.iter().map(|tick| scale.label(*tick).len()).max().unwrap_or(1)
 }
 
 /// The mark of a decided iteration.

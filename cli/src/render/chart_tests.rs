@@ -17,6 +17,18 @@ fn ticks_are_round_and_hold_all_values() {
 }
 
 #[test]
+fn metrics_as_far_apart_as_numbers_go_have_a_scale() {
+    let extremes = [0.0, 5e-324, 1e-300, 0.5, 1e300, f64::MAX, -f64::MAX, -1e-9];
+    for (a, b) in extremes.iter().flat_map(|a| extremes.iter().map(move |b| (*a, *b))) {
+        let scale = Scale::of([a, b].into_iter());
+        assert!(scale.low < scale.high && scale.high.is_finite(), "{a} {b}: {scale:?}");
+        assert!((1..=20).contains(&scale.ticks.len()), "{a} {b}: {scale:?}");
+        assert!(scale.ticks.iter().all(|tick| scale.label(*tick).len() <= 14), "{a} {b}: {scale:?}");
+        assert!([a, b].iter().all(|value| (0.0..=1.0).contains(&scale.at(*value))), "{a} {b}");
+    }
+}
+
+#[test]
 fn one_hopeless_lever_does_not_press_the_staircase_flat() {
     let point = |value: f64, status| Point {
         iteration: 1,

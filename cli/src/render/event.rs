@@ -141,6 +141,7 @@ pub fn hold_reason(reason: &HoldReason) -> String {
         }
         HoldReason::NeedsPlan => "needs a plan with a new dimension [P13]".to_owned(),
         HoldReason::Infrastructure => "the machinery failed three times [P20]".to_owned(),
+        HoldReason::SetupFailed => "setup failed [P20], its log says why".to_owned(),
         HoldReason::Cancelled { iteration } => {
             format!("iteration {iteration} was cancelled, which does not count as tried [P10]")
         }

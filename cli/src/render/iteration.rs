@@ -128,6 +128,9 @@ fn attempt(page: &mut Page, attempt: &Attempt, now_ms: i64) {
         let problem = output.problem.as_deref().unwrap_or("was not made");
         page.line("missing", &neutral(&format!("{}: {problem}", output.path)));
     }
+    for reason in &outcome.left_out {
+        page.line("not kept", &neutral(reason));
+    }
     last_lines(page, &outcome.log_tail);
 }
 

@@ -144,10 +144,10 @@ fn axes(svg: &mut String, chart: &Chart, frame: &Frame) {
         );
         let _ = writeln!(
             svg,
-            "<text class=\"faint\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{tick:.*}</text>",
+            "<text class=\"faint\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             LEFT - 8.0,
             y + 4.0,
-            chart.scale.digits
+            chart.scale.label(*tick)
         );
     }
     let _ = writeln!(svg, "<line class=\"axis\" x1=\"{LEFT}\" y1=\"{TOP}\" x2=\"{LEFT}\" y2=\"{BOTTOM}\"/>");

@@ -7,15 +7,21 @@ use crate::error::Error;
 use ignore::{DirEntry, WalkBuilder};
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::path::TreePath;
 use windlass_shared::refusal::Refusal;
+use windlass_shared::size::Size;
 use windlass_shared::tree::{ENTRIES_MAX, Manifest, Node};
 
 /// Bytes read at once while hashing.
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// The largest file that is sent: code, its tables and a small model. Data sets stay where the workers are.
+const FILE_MAX_BYTES: u64 = 2 << 30;
+/// The most bytes of a workspace: each worker that runs a part of the campaign gets all of them.
+const TOTAL_MAX_BYTES: u64 = 16 << 30;
 
 /// Walks `root` and reads what belongs to the workspace.
 pub fn walk(root: &Path, exclude: &Exclude) -> Result<(Manifest, Blobs), Error> {
@@ -42,6 +48,7 @@ struct Found {
     manifest: Manifest,
     blobs: Blobs,
     folded: BTreeMap<String, String>,
+    total_bytes: u64,
 }
 
 fn visit(
@@ -112,6 +119,23 @@ impl Found {
             return Ok(Node::Link { target: target.to_owned() });
         }
         if kind.is_file() {
+            let bytes = std::fs::symlink_metadata(entry.path()).map_err(unreadable)?.len();
+            if bytes > FILE_MAX_BYTES {
+                let (size, most) = (Size { bytes }, Size { bytes: FILE_MAX_BYTES });
+                let problem =
+                    format!("has {size}, and at most {most} of one file are sent; data stays on the workers");
+                return Err(refuse(relative, &problem));
+            }
+            self.total_bytes += bytes;
+            if self.total_bytes > TOTAL_MAX_BYTES {
+                let (figure, limit) = (self.total_bytes, TOTAL_MAX_BYTES);
+                return Err(Refusal::TooMuch {
+                    what: "the bytes of the workspace".to_owned(),
+                    figure,
+                    limit,
+                }
+                .into());
+            }
             let (digest, executable) = hash(entry.path()).map_err(unreadable)?;
             self.blobs.note(digest, entry.path().to_owned());
             return Ok(Node::File { digest, executable });
@@ -142,9 +166,10 @@ impl Found {
     }
 }
 
-/// Hashes a file as it streams by.
+/// Hashes a file as it streams by. A pipe that took its place meanwhile is not waited for.
 fn hash(path: &Path) -> std::io::Result<(Digest, bool)> {
-    let mut file = std::fs::File::open(path)?;
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW;
+    let mut file = std::fs::File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let executable = file.metadata()?.permissions().mode() & 0o100 != 0;
     let mut hasher = blake3::Hasher::new();
     let mut size_bytes = 0;

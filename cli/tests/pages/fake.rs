@@ -79,6 +79,10 @@ impl CampaignService for Fake {
         not_here()
     }
 
+    async fn give_secrets(&self, _: Request<GiveSecretsRequest>) -> Answer<GiveSecretsResponse> {
+        not_here()
+    }
+
     async fn get(&self, request: Request<GetRequest>) -> Answer<GetResponse> {
         known(&request.get_ref().campaign)?;
         let view_document = document::write(&self.0.view());

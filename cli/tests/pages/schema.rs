@@ -14,7 +14,7 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 36] = [
+const COMMANDS: [&[&str]; 37] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -31,6 +31,7 @@ const COMMANDS: [&[&str]; 36] = [
     &["update", "digits", "--priority", "3"],
     &["explain", "digits", "6"],
     &["doctor"],
+    &["doctor", "--fingerprint", "project"],
     &["results", "digits"],
     &["show", "digits", "1"],
     &["show", "digits", "2"],

@@ -3,6 +3,7 @@
 use super::gather::Gathered;
 use super::query::Query;
 use crate::ledger::Durable;
+use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 use windlass_engine::core::{Place, Removal, RequestKey};
 use windlass_shared::bindings::Bindings;
@@ -22,6 +23,8 @@ pub(crate) enum Event {
     Call(Call),
     /// What a client's change needs was gathered.
     CallGathered { call: Call, gathered: Gathered },
+    /// A campaign's submitter has given values for these secrets.
+    SecretsGiven { campaign: CampaignId, names: BTreeSet<String>, reply: Reply<()> },
     /// A client asks what is.
     Query(Query),
     /// A worker says all that it has; the answer may hang.

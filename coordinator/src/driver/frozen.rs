@@ -74,6 +74,9 @@ impl Driver {
             Event::Report { reply, .. } => {
                 let _ = reply.send(Err(refusal.clone()));
             }
+            Event::SecretsGiven { reply, .. } => {
+                let _ = reply.send(Err(refusal.clone()));
+            }
             Event::HungUp { .. }
             | Event::Gathered(_)
             | Event::Durable(_)

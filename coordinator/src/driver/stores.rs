@@ -3,6 +3,7 @@
 use crate::blobs::Blobs;
 use crate::ledger::Readers;
 use crate::logs::Logs;
+use crate::secrets;
 
 /// The stores. Cloning shares them.
 #[derive(Clone, Debug)]
@@ -13,4 +14,6 @@ pub(crate) struct Stores {
     pub blobs: Blobs,
     /// Logs of attempts.
     pub logs: Logs,
+    /// Values of secrets.
+    pub secrets: secrets::Store,
 }

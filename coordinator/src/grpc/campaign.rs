@@ -5,6 +5,7 @@ use super::convert::{
 };
 use super::{levers, watch};
 use crate::driver::{Asked, Call, Event, Handle, Query, blocking};
+use crate::secrets;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use windlass_engine::core::{Place, RequestKey};
@@ -70,6 +71,34 @@ impl CampaignService for Campaigns {
             }
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// The values never reach the loop: it is told their names.
+    async fn give_secrets(
+        &self,
+        request: Request<v1::GiveSecretsRequest>,
+    ) -> Result<Response<v1::GiveSecretsResponse>, Status> {
+        let message = request.into_inner();
+        self.handle.writes().map_err(|refusal| to_status(&refusal))?;
+        let (campaign, _) = self.resolve(message.campaign).await?;
+        let (store, id) = (self.handle.stores.secrets.clone(), campaign.clone());
+        let given = message.secrets.into_iter().collect();
+        match blocking(move || store.give(&id, given)).await {
+            Ok(()) => {}
+            Err(secrets::Error::Secret(error)) => {
+                let problem = error.to_string();
+                return Err(to_status(&Refusal::Malformed { field: "secrets", problem }));
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "failed to keep secrets");
+                return Err(Status::unavailable(
+                    "the coordinator could not keep the secrets; its log says why",
+                ));
+            }
+        }
+        let names = self.handle.stores.secrets.names_of(&campaign);
+        answered(self.handle.ask(|reply| Event::SecretsGiven { campaign, names, reply }).await)?;
+        Ok(Response::new(v1::GiveSecretsResponse {}))
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {

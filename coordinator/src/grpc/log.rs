@@ -269,7 +269,8 @@ impl Reader {
                     .await;
                     let is_full = search.is_full();
                     self.search = Some(search);
-                    self.send_found(found, is_full).await && !is_full
+                    // Whoever has gone is not searched for any longer, though nothing was found to send.
+                    self.send_found(found, is_full).await && !is_full && !self.sender.is_closed()
                 }
             };
             if !goes_on {

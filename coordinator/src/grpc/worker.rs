@@ -53,6 +53,8 @@ impl WorkerService for Workers {
         let report = Box::new(report);
         let answer = self.handle.ask(|reply| Event::Report { report, reply }).await;
         hang_up.is_answered = true;
-        answered(answer).map(|answer| Response::new((&answer).into()))
+        let answer = answered(answer)?;
+        let secrets = self.handle.stores.secrets.beside(&answer);
+        Ok(Response::new(v1::SyncResponse { secrets, ..(&answer).into() }))
     }
 }

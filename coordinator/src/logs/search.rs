@@ -18,7 +18,7 @@ pub struct Found {
 /// A search on its way through a log.
 #[derive(Debug)]
 pub struct Search {
-    pattern: regex::bytes::Regex,
+    pattern: anchor::Pattern,
     splitter: Splitter,
     left: u64,
 }
@@ -51,7 +51,7 @@ impl Search {
 }
 
 /// `\r` redraws a line: each drawing is a line for its reader.
-fn matching(pattern: &regex::bytes::Regex, left: &mut u64, line: Line<'_>) -> Option<Found> {
+fn matching(pattern: &anchor::Pattern, left: &mut u64, line: Line<'_>) -> Option<Found> {
     if *left == 0 {
         return None;
     }

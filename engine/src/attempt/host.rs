@@ -22,6 +22,8 @@ pub enum Event {
     Devices(Vec<Device>),
     /// Why this worker takes nothing new at the moment, or that it does.
     Unwilling(Option<String>),
+    /// Names of the secrets in this worker's own file.
+    Secrets(Vec<String>),
     /// Every GPU that has failed and was not released, each with what was seen.
     Broken(BTreeMap<DeviceId, String>),
     /// The GPU driver's version; none while there is no driver.
@@ -203,6 +205,11 @@ impl Host {
                 self.info.unwilling = why;
                 vec![Action::Report]
             }
+            Event::Secrets(names) if names == self.info.secrets => Vec::new(),
+            Event::Secrets(names) => {
+                self.info.secrets = names;
+                vec![Action::Report]
+            }
             Event::Broken(broken) => self.note_broken(&broken),
             Event::Driver(driver) if driver == self.info.driver => Vec::new(),
             Event::Driver(driver) => {
@@ -328,7 +335,8 @@ impl Host {
                 slot.stop.get_or_insert(reason);
                 None
             }
-            Stage::Running { .. } if slot.stop.is_none() && slot.broken.is_none() => {
+            // In preparation only a wait ends, such as the one for the campaign's setup.
+            Stage::Preparing | Stage::Running { .. } if slot.stop.is_none() && slot.broken.is_none() => {
                 slot.stop = Some(reason);
                 Some(Action::Terminate(key.clone()))
             }

@@ -139,7 +139,7 @@ impl Campaign {
         if let Some(entry) = self.levers.get_mut(&lever) {
             entry.state = LeverState::Held { reason: reason.clone() };
         }
-        if *reason == HoldReason::Infrastructure {
+        if reason.is_infrastructure() {
             self.held_in_a_row += 1;
         }
     }
@@ -222,6 +222,7 @@ impl Campaign {
             unrecorded: Vec::new(),
             infrastructure_failures: 0,
             last_infrastructure: None,
+            setup_failed: false,
             failed_on: BTreeSet::new(),
             fixes_tried: BTreeSet::new(),
             fixes_applied: 0,
@@ -263,6 +264,7 @@ impl Campaign {
         if outcome.ending.is_infrastructure() {
             open.infrastructure_failures += 1;
             open.last_infrastructure = Some(outcome.ending.to_string());
+            open.setup_failed = outcome.setup_failed;
             open.failed_on.insert(worker.clone());
             return;
         }

@@ -135,6 +135,8 @@ pub struct Iteration {
     pub infrastructure_failures: u32,
     /// The last of them.
     pub last_infrastructure: Option<String>,
+    /// Whether that was the campaign's own setup.
+    pub setup_failed: bool,
     /// Where they happened: it is run again elsewhere, if there is an elsewhere.
     pub failed_on: BTreeSet<WorkerId>,
     /// Carried fixes tried, and those that did not apply (P19).

@@ -33,7 +33,8 @@ impl Context<'_> {
             Kind::Run => Ask { device_model: self.pin(open), ..Ask::run(&w.resources) },
             Kind::Analysis => Ask::analysis(w.analysis.gpus, open.run.as_ref().map(|run| &run.worker)),
         };
-        Ask { avoid: open.failed_on.clone(), isolation: w.sandbox, ..asked }
+        let secrets = self.soft.secrets_not_given(&self.campaign.id, &w.secrets);
+        Ask { avoid: open.failed_on.clone(), isolation: w.sandbox, secrets, ..asked }
     }
 
     /// The device model that a run is held to: where time is the budget, what another model does in that

@@ -108,9 +108,16 @@ impl Campaign {
                 let detail = format!("{} has no line like {:?}; {was}", place(), anchor.pattern);
                 Err(Box::new(stale(entry, "P7", detail)))
             }
-            Look::FileMissing | Look::NotLooked => match &entry.pin {
+            Look::FileMissing | Look::NotLooked | Look::TooCostly => match &entry.pin {
                 Some(pin) => Ok(Some(pin.clone())),
-                None => Err(Box::new(self.pass_over(entry, format!("{} is not there", place())))),
+                None => {
+                    let what = if *look == Look::TooCostly {
+                        "is too large for its pattern"
+                    } else {
+                        "is not there"
+                    };
+                    Err(Box::new(self.pass_over(entry, format!("{} {what}", place()))))
+                }
             },
         }
     }

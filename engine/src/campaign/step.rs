@@ -205,7 +205,9 @@ impl Context<'_> {
     fn lease(&self, open: &Iteration, kind: Kind) -> Due {
         let campaign = self.campaign;
         if let Some(seconds) = self.soft.backoff_left(&campaign.id) {
-            return Due::Device(format!("the machinery failed; the next try is in {seconds} s"));
+            let what = open.last_infrastructure.as_deref().filter(|_| open.setup_failed);
+            let what = what.map_or("the machinery failed", |detail| detail.trim_start_matches("infra: "));
+            return Due::Device(format!("{what}; the next try is in {seconds} s"));
         }
         let ask = self.ask(open, kind);
         match placement::place(&ask, &self.scene()) {
@@ -331,6 +333,7 @@ impl Context<'_> {
         let Some(metric) = metric else {
             let reason = match (&open.run, &open.last_infrastructure) {
                 (Some(run), _) if !open.is_out_of_tries() => run.failure(),
+                (_, Some(detail)) if open.setup_failed => detail.trim_start_matches("infra: ").to_owned(),
                 (_, Some(detail)) => format!("infrastructure: {detail}"),
                 (_, None) => "no run".to_owned(),
             };
@@ -388,7 +391,8 @@ impl Context<'_> {
         if !open.is_out_of_tries() {
             return Vec::new();
         }
-        let mut records = vec![Body::LeverHeld { lever, reason: HoldReason::Infrastructure }];
+        let reason = if open.setup_failed { HoldReason::SetupFailed } else { HoldReason::Infrastructure };
+        let mut records = vec![Body::LeverHeld { lever, reason }];
         if self.campaign.held_in_a_row + 1 >= 2 && is_active {
             records.push(pause(PauseReason::Infrastructure));
         }

@@ -226,6 +226,10 @@ pub(super) fn pin(
             refuse(format!("line {line} says {value}, which is not {wanted}"))
         }
         Look::NoMatch => refuse(format!("no line matches {:?}", anchor.pattern)),
+        Look::TooCostly => refuse(format!(
+            "{:?} is too large a pattern for as much evidence; write a narrower one, such as [a-z] for \\w",
+            anchor.pattern
+        )),
         Look::FileMissing | Look::NotLooked => refuse("there is no such file among its evidence".to_owned()),
     }
 }

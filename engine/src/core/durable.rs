@@ -74,7 +74,9 @@ impl Durable {
                         self.live.remove(worker);
                     }
                 }
-                if outcome.ending.is_infrastructure() {
+                if outcome.setup_failed {
+                    // Its campaign's doing: it neither adds to the row nor ends it.
+                } else if outcome.ending.is_infrastructure() {
                     *self.failures_in_a_row.entry(worker.clone()).or_default() += 1;
                 } else {
                     self.failures_in_a_row.remove(worker);

@@ -149,6 +149,10 @@ impl Core {
                 self.soft.take_fix(*facts);
                 self.touch(&campaign);
             }
+            Observation::Secrets(campaign, names) => {
+                self.soft.note_given(campaign.clone(), names);
+                self.touch(&campaign);
+            }
             Observation::GatherFailed(key) => {
                 if let Some(campaign) = self.durable.campaigns.get(key.campaign()) {
                     self.soft.gather_failed(key.clone(), campaign, now.mono_ms);
@@ -390,6 +394,10 @@ impl Core {
         let mut failed = false;
         for body in bodies {
             if let Body::AttemptEnded { outcome, .. } = body {
+                // A setup that fails is its campaign's doing: it says nothing of the worker.
+                if outcome.setup_failed {
+                    continue;
+                }
                 failed = outcome.ending.is_infrastructure();
                 in_a_row = if failed { in_a_row + 1 } else { 0 };
             }

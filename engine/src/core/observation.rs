@@ -1,6 +1,7 @@
 //! What is seen and not recorded: it changes the soft state alone.
 
 use crate::gate::facts::{FixFacts, PullFacts, WantedKey};
+use std::collections::BTreeSet;
 use windlass_shared::id::{CampaignId, WorkerId};
 use windlass_shared::session::Report;
 
@@ -23,4 +24,6 @@ pub enum Observation {
     /// A campaign's step could not be taken (a blob that it names is not there); it is tried again after a
     /// pause, so that the others go on.
     StepFailed(CampaignId),
+    /// The names of the secrets that a campaign's submitter has given; their values are not for the core.
+    Secrets(CampaignId, BTreeSet<String>),
 }

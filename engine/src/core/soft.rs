@@ -42,6 +42,8 @@ pub struct Soft {
     waiting: Waiting,
     /// Workers kept for large requests.
     reservations: Reservations,
+    /// Secrets that submitters have given, by name.
+    given: BTreeMap<CampaignId, BTreeSet<String>>,
     pub(super) dirty_workers: BTreeSet<WorkerId>,
     /// Answers to sessions that do not count.
     pub(super) closed: BTreeMap<WorkerId, Answer>,
@@ -74,6 +76,22 @@ impl Soft {
     /// Keeps a worker for a campaign, or none; whether one is free for others that was kept.
     pub(super) fn keep_room(&mut self, campaign: &Campaign, room: Option<WorkerId>) -> bool {
         self.reservations.keep(&campaign.id, campaign.bindings.windlass.priority, room)
+    }
+
+    /// Those of a campaign's secrets that its submitter has not given, so that a worker must have them.
+    pub fn secrets_not_given(&self, campaign: &CampaignId, named: &[String]) -> Vec<String> {
+        let given = self.given.get(campaign);
+        let is_given = |name: &String| given.is_some_and(|given| given.contains(name));
+        named.iter().filter(|name| !is_given(name)).cloned().collect()
+    }
+
+    /// Notes what a submitter has given.
+    pub(super) fn note_given(&mut self, campaign: CampaignId, names: BTreeSet<String>) {
+        if names.is_empty() {
+            self.given.remove(&campaign);
+        } else {
+            self.given.insert(campaign, names);
+        }
     }
 
     /// Fresh facts of a lever's turn.

@@ -115,6 +115,7 @@ fn tell_held(reason: &HoldReason, answer: &mut Answer) {
         }
         HoldReason::NeedsPlan => answer.rule("P13", "it is held: its plan measures nothing new and `diagnostics` is used up; add it anew with a new dimension"),
         HoldReason::Infrastructure => answer.rule("P20", "it is held and not blamed: the machinery failed it three times; `windlass lever retry C L` puts it in line again"),
+        HoldReason::SetupFailed => answer.rule("P20", "it is held and not blamed: the campaign's `setup` failed, and the log of its last attempt says why; once that is mended `windlass lever retry C L` puts it in line again"),
         HoldReason::Cancelled { iteration } => answer.rule("P10", format!("it is held: iteration {iteration} was cancelled, which does not count as tried; `windlass lever retry C L` puts it in line again")),
     };
 }
@@ -160,6 +161,7 @@ fn tell_anchor(core: &Core, campaign: &Campaign, entry: &LeverEntry, answer: &mu
         Some(Look::Contradicted { line, value }) => format!("in the present best line {line} says {value}"),
         Some(Look::NoMatch) => "in the present best no line matches it".to_owned(),
         Some(Look::FileMissing) => "in the present best's evidence there is no such file".to_owned(),
+        Some(Look::TooCostly) => "the present best's evidence is too large for its pattern".to_owned(),
         Some(Look::NotLooked) | None => return,
     };
     answer.rule("P7", text);

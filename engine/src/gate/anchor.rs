@@ -8,8 +8,13 @@ use windlass_shared::refusal::Refusal;
 
 /// The longest pattern.
 pub const PATTERN_MAX_BYTES: usize = 1000;
-/// The most memory of a compiled pattern.
-const PROGRAM_MAX_BYTES: usize = 1 << 20;
+/// The sizes that a compiled pattern may have, KiB. An ordinary pattern has less than 2; each `\w`, which knows
+/// every alphabet, has about 64.
+const PROGRAMS_KIB: [u64; 10] = [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+/// The most that is spent on looking a pattern up, KiB of its program × bytes looked at. A pattern built to be
+/// slow costs each byte as many steps as its program has, which is about 60 ns for each KiB: a quarter
+/// of a minute in the worst case. An ordinary pattern may look at 128 MiB.
+const COST_MAX: u64 = 1 << 28;
 /// What a longer line is cut to before it is matched.
 const LINE_MAX_BYTES: usize = 64 << 10;
 /// The most matches looked at in one line: a row of numbers, not a dump.
@@ -36,13 +41,53 @@ pub enum Finding {
     },
     /// The pattern matches nowhere.
     NoMatch,
+    /// The pattern is too large for as much evidence: nobody can say in time.
+    TooCostly,
+}
+
+/// A compiled pattern, and what each byte that it looks at costs at most.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    regex: Regex,
+    program_kib: u64,
+}
+
+/// What may still be spent on looking patterns up.
+#[derive(Clone, Copy, Debug)]
+pub struct Purse {
+    left: u64,
+}
+
+impl Purse {
+    /// A full one.
+    pub fn full() -> Self {
+        Self { left: COST_MAX }
+    }
+
+    /// Pays for looking at so many bytes; false when there is not enough left.
+    pub fn pay(&mut self, pattern: &Pattern, bytes: usize) -> bool {
+        // A line costs something however short it is.
+        let cost = pattern.program_kib.saturating_mul(bytes as u64 + 1);
+        match self.left.checked_sub(cost) {
+            Some(left) => self.left = left,
+            None => return false,
+        }
+        true
+    }
+}
+
+impl Pattern {
+    /// Whether it matches somewhere in these bytes.
+    pub fn is_match(&self, bytes: &[u8]) -> bool {
+        self.regex.is_match(bytes)
+    }
 }
 
 /// Refuses an anchor whose pattern is none or too large, or whose comparison has nothing to compare.
 pub fn check_form(anchor: &Anchor) -> Result<(), Refusal> {
     let refuse = |field: &str, problem| Refusal::Lever { rule: "P6", field: field.to_owned(), problem };
     let pattern = compile(&anchor.pattern).map_err(|problem| refuse("anchor.pattern", problem))?;
-    if anchor.compare.is_some() && pattern.captures_len() < 2 {
+    if anchor.compare.is_some() && pattern.regex.captures_len() < 2 {
         let problem = "needs a group `(…)` in the pattern, around the number that is compared";
         return Err(refuse("anchor.compare", problem.to_owned()));
     }
@@ -50,23 +95,27 @@ pub fn check_form(anchor: &Anchor) -> Result<(), Refusal> {
 }
 
 /// Compiles a pattern of an anchor or a fix within its bounds; the error is a sentence.
-pub fn compile(pattern: &str) -> Result<Regex, String> {
+pub fn compile(pattern: &str) -> Result<Pattern, String> {
     if pattern.is_empty() {
         return Err("is empty".to_owned());
     }
     if pattern.len() > PATTERN_MAX_BYTES {
         return Err(format!("has {} bytes; at most {PATTERN_MAX_BYTES} are taken", pattern.len()));
     }
-    let built = RegexBuilder::new(pattern).size_limit(PROGRAM_MAX_BYTES).build();
-    built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "is too large once compiled; use smaller repetitions".to_owned(),
-        // The last line of the several says what is wrong.
-        error => {
-            let text = error.to_string();
-            let line = text.lines().last().unwrap_or_default().trim();
-            format!("is no regular expression: {}", line.trim_start_matches("error: "))
+    for program_kib in PROGRAMS_KIB {
+        let limit = usize::try_from(program_kib << 10).unwrap_or(usize::MAX);
+        match RegexBuilder::new(pattern).size_limit(limit).build() {
+            Ok(regex) => return Ok(Pattern { regex, program_kib }),
+            Err(regex::Error::CompiledTooBig(_)) => {}
+            Err(error) => {
+                // The last line of the several says what is wrong.
+                let text = error.to_string();
+                let line = text.lines().last().unwrap_or_default().trim();
+                return Err(format!("is no regular expression: {}", line.trim_start_matches("error: ")));
+            }
         }
-    })
+    }
+    Err("is too large once compiled; use smaller repetitions".to_owned())
 }
 
 /// Looks an anchor up in its evidence, line by line. The first match that satisfies the comparison
@@ -75,11 +124,20 @@ pub fn search(anchor: &Anchor, bytes: &[u8]) -> Finding {
     let Ok(pattern) = compile(&anchor.pattern) else {
         return Finding::NoMatch;
     };
+    let mut purse = Purse::full();
     let mut contradicted = None;
     for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let line = &line[..line.len().min(LINE_MAX_BYTES)];
-        for captures in pattern.captures_iter(line).take(MATCHES_PER_LINE_MAX) {
+        let mut matches = pattern.regex.captures_iter(line).take(MATCHES_PER_LINE_MAX);
+        let mut ahead_bytes = line.len();
+        loop {
+            // Each match may look at all that is left of the line.
+            if !purse.pay(&pattern, ahead_bytes) {
+                return Finding::TooCostly;
+            }
+            let Some(captures) = matches.next() else { break };
+            ahead_bytes = captures.get(0).map_or(0, |whole| line.len() - whole.end());
             let Some(found) = captures.get(1).or_else(|| captures.get(0)) else { continue };
             let value = presentable(found.as_bytes());
             let Some(comparison) = &anchor.compare else {
@@ -149,6 +207,27 @@ mod tests {
         check(r"err \S+: (\S+)", "> 0.5", evidence, contradicted(1, "0.4"));
         check(r"err x: (\w+)", "> 0.5", evidence, contradicted(3, "many"));
         check(r"nothing (\d)", "> 0.5", evidence, Finding::NoMatch);
+    }
+
+    #[test]
+    fn p6_a_pattern_built_to_be_slow_is_given_up_and_an_ordinary_one_is_not() {
+        let line = "ab".repeat(500) + "\n";
+        let evidence = (line.repeat(4000) + "loss 7\n").into_bytes();
+        check("[ab]*a[ab]{9000}c", "", &evidence, Finding::TooCostly);
+        check(r"(?:\w+ )+(\w+)=", "", &evidence, Finding::TooCostly);
+        check(r"loss ([0-9]+)", "> 0", &evidence, holds(4001, "7"));
+        check(r"(?-u:\w)+ ([0-9]+)", "> 0", &evidence, holds(4001, "7"));
+        check("[ab]*a[ab]{9000}c", "", &line.into_bytes(), Finding::NoMatch);
+    }
+
+    #[test]
+    fn p6_a_million_matches_are_looked_through_for_the_one_that_satisfies() {
+        let mut evidence = "x 1 x 2\n".repeat(500_000).into_bytes();
+        check(r"x ([0-9])", "> 5", &evidence, contradicted(1, "1"));
+        evidence.extend(b"x 9\n");
+        check(r"x ([0-9])", "> 5", &evidence, holds(500_001, "9"));
+        // On one line only so many are looked at.
+        check("(x)", "> 5", "x".repeat(1 << 20).as_bytes(), contradicted(1, "x"));
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub enum Look {
     NoMatch,
     /// The file is not there.
     FileMissing,
+    /// The pattern is too large for as much evidence.
+    TooCostly,
 }
 
 /// What makes a lever's facts.
@@ -407,6 +409,7 @@ pub(super) fn look(
         Finding::Holds { line, value } => Look::Holds(Pin { iteration: evidence.iteration, line, value }),
         Finding::Contradicted { line, value } => Look::Contradicted { line, value },
         Finding::NoMatch => Look::NoMatch,
+        Finding::TooCostly => Look::TooCostly,
     })
 }
 

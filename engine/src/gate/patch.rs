@@ -17,6 +17,8 @@ use windlass_shared::tree::{Manifest, Node};
 
 /// The largest patch: a lever is one change, not an import.
 pub const PATCH_MAX_BYTES: usize = 16 << 20;
+/// The most files of one patch. A lever declares 64; each costs a look at the whole of its file.
+const FILES_MAX: usize = 1000;
 
 /// A patch that was read; whether it fits a tree is another matter.
 #[derive(Clone, Debug, PartialEq, Eq)]

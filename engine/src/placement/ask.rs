@@ -27,6 +27,8 @@ pub struct Ask {
     pub device_model: Option<String>,
     /// Labels that the worker must carry.
     pub labels: Vec<String>,
+    /// Secrets that the worker must have in its own file: nobody else gave them.
+    pub secrets: Vec<String>,
     /// The isolation level that was asked for.
     pub isolation: Option<Isolation>,
     /// Where it would rather run, with the reason.
@@ -47,6 +49,7 @@ impl Ask {
             gpu_model: resources.gpu_model.clone().unwrap_or_default(),
             device_model: None,
             labels: resources.labels.clone(),
+            secrets: Vec::new(),
             isolation: None,
             prefer: None,
             avoid: BTreeSet::new(),
@@ -72,6 +75,11 @@ impl Ask {
         let (kind, count) =
             if gpus > 0 { (DeviceKind::Gpu, gpus) } else { (DeviceKind::Cpu, self.cpu_slots) };
         (kind, count as usize)
+    }
+
+    /// Whether a worker has the secrets that nobody gave.
+    pub fn secrets_suit(&self, member: &Member) -> bool {
+        self.secrets.iter().all(|name| member.info.secrets.contains(name))
     }
 
     /// Whether a worker can give the isolation asked for. One that says nothing of isolation is an older

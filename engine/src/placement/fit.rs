@@ -11,6 +11,8 @@ use windlass_shared::id::DeviceId;
 pub(super) enum Lack {
     /// A label.
     Label,
+    /// A secret.
+    Secret,
     /// The isolation level.
     Isolation,
     /// As many devices of the kind, model and memory, in whatever state.
@@ -53,6 +55,9 @@ pub(super) fn could_fit(ask: &Ask, kind: DeviceKind, count: usize, member: &Memb
 fn unfit(ask: &Ask, kind: DeviceKind, count: usize, member: &Member) -> Option<Lack> {
     if !ask.labels.iter().all(|label| member.info.labels.contains(label)) {
         return Some(Lack::Label);
+    }
+    if !ask.secrets_suit(member) {
+        return Some(Lack::Secret);
     }
     if !ask.isolation_suits(member) {
         return Some(Lack::Isolation);

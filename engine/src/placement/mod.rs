@@ -91,7 +91,7 @@ fn without_devices(ask: &Ask, scene: &Scene<'_>) -> Option<Place> {
     let here = |worker: &WorkerId, why: String| {
         let is_there = |member: &&Member| member.is_ready() && member.info.unwilling.is_none();
         let member = scene.fleet.member(worker).filter(is_there)?;
-        ask.isolation_suits(member).then(|| Place {
+        (ask.isolation_suits(member) && ask.secrets_suit(member)).then(|| Place {
             worker: worker.clone(),
             worker_name: member.info.name.clone(),
             devices: Vec::new(),

@@ -18,6 +18,9 @@ pub fn why_not(ask: &Ask, scene: &Scene<'_>) -> String {
     if scene.fleet.is_empty() {
         return "a worker: none is connected (`windlass worker` starts one)".to_owned();
     }
+    if let Some(wait) = for_secrets(ask, scene) {
+        return wait;
+    }
     let (kind, count) = ask.devices(scene.fleet);
     if count == 0 {
         return without_devices(ask, scene);
@@ -43,6 +46,20 @@ pub fn why_not(ask: &Ask, scene: &Scene<'_>) -> String {
         None => String::new(),
     };
     if parts.is_empty() { wanted } else { format!("{wanted}; {looked_at}{}", parts.join("; ")) }
+}
+
+/// What is said where no worker has what nobody gave: no device will help.
+fn for_secrets(ask: &Ask, scene: &Scene<'_>) -> Option<String> {
+    let has_all = |worker| scene.fleet.member(worker).is_some_and(|member| ask.secrets_suit(member));
+    if ask.secrets.is_empty() || scene.fleet.ready().take(LOOKED_AT_MAX).any(has_all) {
+        return None;
+    }
+    let names = ask.secrets.join(" and ");
+    Some(format!(
+        "the secret {names}: no worker has it in its secrets file, and `windlass submit --secret` did not send it; \
+         put it into `secrets.env` in a worker's work folder (mode 0600), or submit again with `--secret {}`",
+        ask.secrets.join(" --secret ")
+    ))
 }
 
 /// Why a worker is not it.
@@ -80,6 +97,9 @@ impl Why {
         let s = if many == 1 { "s" } else { "" };
         match self {
             Self::Lacks(Lack::Label) => format!("{workers} lack{s} a label of {}", ask.labels.join(", ")),
+            Self::Lacks(Lack::Secret) => {
+                format!("{workers} lack{s} the secret {}", ask.secrets.join(" or "))
+            }
             Self::Lacks(Lack::Isolation) => {
                 let level = ask.isolation.map_or("", |level| level.as_str());
                 format!("{workers} cannot run it `{level}`")

@@ -3,10 +3,12 @@
 use crate::harness::{World, lever};
 use serde_json::json;
 use windlass_engine::campaign::{Past, RECENT_MAX, RETRIABLE_MAX};
-use windlass_engine::core::{Ask, Listed};
+use windlass_engine::core::{Ask, Durable, Listed};
+use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Status;
-use windlass_shared::id::{IterationNumber, LeverNumber};
-use windlass_shared::record::{Answer, RetireReason};
+use windlass_shared::digest::Digest;
+use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
+use windlass_shared::record::{Answer, Body, Record, RetireReason};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::view::LeverState;
 
@@ -99,4 +101,44 @@ fn a_listing_is_the_same_however_it_is_cut_into_pages() {
         assert_eq!(paged, whole, "pages of {size}");
     }
     done(world);
+}
+
+#[test]
+fn every_setting_of_a_campaign_outlives_a_snapshot() {
+    let bindings: Bindings = serde_json::from_value(json!({
+        "metric": "val_acc", "metric_direction": "maximize", "entrypoint": "python3 train.py",
+        "editable_files": ["train.py"], "gate": "time", "budget": 0.2,
+        "windlass": {
+            "overrun": {"mode": "measure", "grace": "30 s"}, "conclusion": {"mode": "required", "wait": "2 h"},
+            "epochs": {"file": "train.py", "safety_limit": "1 h"}, "noise": {"sigmas": "2.5"},
+            "score": {"run": "python3 score.py", "artifact": "preds.csv"}, "move_scheduler": {},
+            "metric_range": ["0", "1"], "sandbox": "sealed", "env": {"SEED": "1"},
+            "limits": {"log_bytes": 1000, "pids": 64},
+            "data": [{"path": "/data", "fingerprint": "00"}], "caches": [{"name": "c", "writable": true}],
+            "setup": {"run": "pip install -r r.txt", "inputs": ["r.txt"]}, "artifacts": ["*.pt"],
+            "secrets": ["TOKEN"], "architecture": "mlp", "comparable": "any", "stop": {"iterations": 9},
+            "always": [{
+                "script": "builtin:log", "output": "l.tsv", "dimension": "d", "question": "q",
+                "if_helped": "h", "if_not": "n",
+            }],
+        },
+    }))
+    .expect("bindings");
+    let mut state = Durable::default();
+    state.apply(&Record {
+        seq: 1,
+        wall_ms: 5,
+        campaign: Some(CampaignId("digits-0a1b2c".to_owned())),
+        request: None,
+        body: Body::CampaignCreated {
+            name: "digits".to_owned(),
+            bindings: Box::new(bindings),
+            tree: Digest::of(b"workspace"),
+        },
+    });
+    let mut bytes = Vec::new();
+    state.write_to(&mut bytes).expect("a state is representable");
+    let read = Durable::read_from(bytes.as_slice()).expect("a state reads back");
+    // Debug names every field, also one that is left out of what is written.
+    assert_eq!(format!("{read:?}"), format!("{state:?}"));
 }

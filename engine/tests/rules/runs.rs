@@ -1,9 +1,9 @@
 //! Runs and what becomes of them: crashes (P18), fixes (P19), the machinery (P20), the analysis (P21), the
 //! conclusion (P23).
 
-use crate::harness::{World, carried, cpus, crash, digest, good, infra, lever, path, row, scripted};
+use crate::harness::{Fake, World, carried, cpus, crash, digest, good, infra, lever, path, row, scripted};
 use serde_json::{Value, json};
-use windlass_engine::core::Ask;
+use windlass_engine::core::{Ask, Observation};
 use windlass_shared::attempt::{Ending, Kind, Memory, Order, Outcome, Reading};
 use windlass_shared::conclusion::{Conclusion, Status};
 use windlass_shared::id::{LeverNumber, WorkerId};
@@ -242,6 +242,41 @@ fn p20_two_such_levers_in_a_row_pause_the_campaign() {
     world.finish("0.9");
 }
 
+/// What a worker says of an attempt whose campaign's setup failed.
+fn setup_failed() -> Outcome {
+    let detail =
+        "setup failed: `uv sync` ended with exit code 2; the attempt's log is the setup's".to_owned();
+    Outcome { setup_failed: true, ..Outcome::bare(Ending::Infra { detail }) }
+}
+
+#[test]
+fn p20_a_setup_that_fails_holds_the_lever_says_so_and_drains_no_worker() {
+    let mut world = World::with(&json!({}));
+    world.finish("0.5");
+    let a = world.propose(lever("a")).expect("queued");
+    for tries in 0..3 {
+        world.run_ends(setup_failed());
+        if tries < 2 {
+            let wait = world.waits_for();
+            assert!(wait.contains("setup failed: `uv sync`") && wait.contains("next try"), "P24: {wait}");
+        }
+        world.pass_heard(10_000);
+    }
+    let (_, status, reason) = world.last_decision();
+    assert_eq!(status, Status::Crash);
+    assert!(reason.starts_with("setup failed"), "{reason}");
+    let held = LeverState::Held { reason: HoldReason::SetupFailed };
+    assert_eq!(world.lever_state(a), held);
+    assert!(world.core.durable().drained.is_empty(), "three in a row, and none is the worker's");
+    // They do not end a row of the worker's own either.
+    world.propose(lever("b")).expect("queued");
+    for outcome in [infra(), setup_failed(), infra()] {
+        world.run_ends(outcome);
+        world.pass_heard(10_000);
+    }
+    assert!(world.core.durable().drained.is_empty(), "two of the worker's own");
+}
+
 #[test]
 fn p20_three_such_endings_in_a_row_on_one_worker_drain_it() {
     let mut world = World::with(&json!({}));
@@ -465,4 +500,26 @@ fn p22_an_analysis_sees_the_baseline_and_the_latest_iterations() {
         }
         world.end_on(&worker, &order.key, good(&order, "0"));
     }
+}
+
+#[test]
+fn p24_a_secret_that_nobody_has_is_a_wait_that_names_it() {
+    let mut world = World::with(&json!({"secrets": ["HF_TOKEN", "WANDB"]}));
+    assert!(world.said.is_empty(), "nothing is leased");
+    let wait = world.waits_for();
+    assert!(wait.contains("HF_TOKEN and WANDB") && wait.contains("windlass submit --secret"), "{wait}");
+    // What the submitter gave is no matter of the worker's any more.
+    let given = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    world.observe(Observation::Secrets(world.id(), given(&["HF_TOKEN"])));
+    assert!(world.waits_for().contains("the secret WANDB:"), "{}", world.waits_for());
+    let mut other = Fake::new("x", cpus(1));
+    other.info.secrets = vec!["WANDB".to_owned()];
+    world.join(other);
+    let (worker, order) = world.order(Kind::Run);
+    assert_eq!(worker, WorkerId::from("x"), "the one that has the rest");
+    assert_eq!(order.secrets, ["HF_TOKEN", "WANDB"], "names alone");
+    // Given both, any worker does.
+    let mut world = World::with(&json!({"secrets": ["WANDB"]}));
+    world.observe(Observation::Secrets(world.id(), given(&["WANDB"])));
+    assert_eq!(world.order(Kind::Run).0, WorkerId::from("w"));
 }

@@ -25,8 +25,11 @@ impl Bindings {
             }
         }
         let budget = self.budget.to_f64();
-        if budget <= 0.0 || budget > 60.0 * 24.0 * 365.0 {
-            return wrong("budget", "give a positive number of minutes, at most a year");
+        if budget <= 0.0 || budget > 60.0 * 24.0 * 365.0 || self.budget_ms() == 0 {
+            return wrong(
+                "budget",
+                "give a positive number of minutes, a millisecond at least and a year at most",
+            );
         }
         if self.windlass.lanes == 0 {
             return wrong("windlass.lanes", "at least one lane is needed");
@@ -56,6 +59,10 @@ impl Bindings {
             if !data.path.starts_with('/') || data.path.split('/').any(|part| part == "..") {
                 return wrong("windlass.data", format!("{:?} is no absolute path on the workers", data.path));
             }
+            if data.path.split('/').all(|part| part.is_empty() || part == ".") {
+                let problem = "the root of a machine is no data set: name the folder that it lies in";
+                return wrong("windlass.data", problem.to_owned());
+            }
         }
         let mut names = BTreeSet::new();
         for cache in &w.caches {
@@ -81,10 +88,14 @@ impl Bindings {
             }
         }
         for name in &w.secrets {
-            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-            let starts = name.chars().next().is_some_and(|c| !c.is_ascii_digit());
-            if !starts || !name.chars().all(plain) || name.starts_with("WINDLASS_") {
+            if !crate::secret::is_name(name) || name.starts_with("WINDLASS_") {
                 return wrong("windlass.secrets", format!("{name:?} is no name of an environment variable"));
+            }
+            if w.env.contains_key(name) {
+                return wrong(
+                    "windlass.secrets",
+                    format!("{name} stands in windlass.env too: remove it there"),
+                );
             }
         }
         Ok(())
@@ -92,7 +103,7 @@ impl Bindings {
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
         let w = &self.windlass;
-        let given: [(&'static str, bool); 16] = [
+        let given: [(&'static str, bool); 11] = [
             ("gate: epochs", self.gate == GateKind::Epochs),
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
@@ -104,11 +115,6 @@ impl Bindings {
             ("windlass.noise", w.noise.is_some()),
             ("windlass.score", w.score.is_some()),
             ("windlass.move_scheduler", w.move_scheduler.is_some()),
-            ("windlass.setup", w.setup.is_some()),
-            ("windlass.secrets", !w.secrets.is_empty()),
-            ("windlass.data", !w.data.is_empty()),
-            ("windlass.caches", !w.caches.is_empty()),
-            ("windlass.artifacts", !w.artifacts.is_empty()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(Refusal::Unsupported { key }),
@@ -122,6 +128,7 @@ mod tests {
     use super::super::Score;
     use super::*;
     use crate::decimal::Decimal;
+    use crate::machine::Data;
     use crate::path::TreePath;
 
     fn minimal() -> Bindings {
@@ -139,6 +146,17 @@ mod tests {
         assert_eq!(bindings.budget_ms(), 12_000);
         assert_eq!(bindings.python(), "python3");
         assert_eq!(bindings.sandbox_root, "./sandbox");
+    }
+
+    #[test]
+    fn what_is_asked_of_the_machine_is_taken() {
+        let mut bindings = minimal();
+        bindings.windlass = serde_json::from_str(
+            r#"{"setup":{"run":"make","inputs":["uv.lock"]},"secrets":["TOKEN"],"data":[{"path":"/data/set"}],
+                "caches":[{"name":"hub"}],"artifacts":["out/*.pt"]}"#,
+        )
+        .expect("bindings");
+        assert_eq!(bindings.validate(), Ok(()));
     }
 
     #[test]
@@ -166,6 +184,22 @@ mod tests {
         check(|b| b.entrypoint = None, "entrypoint");
         check(|b| b.editable_files.clear(), "editable_files");
         check(|b| b.budget = Decimal::parse("0").expect("zero"), "budget");
+        check(|b| b.budget = Decimal::parse("1e-6").expect("less than a millisecond"), "budget");
+        check(|b| b.budget = Decimal::parse("1e308").expect("for ever"), "budget");
         check(|b| b.windlass.lanes = 0, "windlass.lanes");
+        check(|b| b.windlass.secrets = vec!["1ST".into()], "windlass.secrets");
+        for path in ["set", "/data/../etc", "/", "//./"] {
+            let mut bindings = minimal();
+            bindings.windlass.data = vec![Data { path: path.to_owned(), fingerprint: None }];
+            let refused = bindings.validate();
+            assert!(matches!(refused, Err(Refusal::Binding { key: "windlass.data", .. })), "{path}");
+        }
+        check(
+            |b| {
+                b.windlass.secrets = vec!["TOKEN".into()];
+                b.windlass.env.insert("TOKEN".into(), "x".into());
+            },
+            "windlass.secrets",
+        );
     }
 }

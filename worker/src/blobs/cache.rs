@@ -3,11 +3,13 @@
 
 use crate::error::Error;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use windlass_shared::digest::{Digest, Hash};
 
@@ -20,13 +22,41 @@ const GROWN_MAX_BYTES: u64 = 1 << 30;
 /// A blob's last use is noted once a day: a note per use would cost a write per file of a workspace.
 const USE_NOTED_EVERY: Duration = Duration::from_secs(24 * 3600);
 
+/// What came in or was used so lately is wanted by somebody just now.
+const SETTLED_AFTER: Duration = Duration::from_secs(10 * 60);
+
 /// The cache.
 #[derive(Debug)]
 pub struct Cache {
     root: PathBuf,
+    /// What it may hold.
+    most_bytes: u64,
+    /// Blobs that are on their way out, by how many hold them: they are nowhere else yet.
+    pinned: Mutex<BTreeMap<Hash, u32>>,
     beside: AtomicU64,
     /// Bytes that came in since the last eviction.
     grown_bytes: AtomicU64,
+}
+
+/// Holds blobs in the cache until dropped.
+#[derive(Debug)]
+pub struct Pinned<'a> {
+    cache: &'a Cache,
+    blobs: Vec<Hash>,
+}
+
+impl Drop for Pinned<'_> {
+    fn drop(&mut self) {
+        let mut pinned = self.cache.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        for hash in &self.blobs {
+            if let Some(count) = pinned.get_mut(hash) {
+                *count -= 1;
+                if *count == 0 {
+                    pinned.remove(hash);
+                }
+            }
+        }
+    }
 }
 
 /// A blob on its way in.
@@ -50,7 +80,27 @@ impl Cache {
             _ => {}
         }
         fs::create_dir_all(&beside).map_err(Error::file("create", &beside))?;
-        Ok(Self { root: root.to_owned(), beside: AtomicU64::new(0), grown_bytes: AtomicU64::new(0) })
+        Ok(Self {
+            root: root.to_owned(),
+            most_bytes: u64::MAX,
+            pinned: Mutex::default(),
+            beside: AtomicU64::new(0),
+            grown_bytes: AtomicU64::new(0),
+        })
+    }
+
+    /// Bounds what it holds; [`Cache::evict`] keeps to it.
+    pub fn bounded(self, most_bytes: u64) -> Self {
+        Self { most_bytes, ..self }
+    }
+
+    /// Keeps these until the answer is dropped, however full the cache is.
+    pub fn pin(&self, blobs: &[Digest]) -> Pinned<'_> {
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        for digest in blobs {
+            *pinned.entry(digest.hash).or_default() += 1;
+        }
+        Pinned { cache: self, blobs: blobs.iter().map(|digest| digest.hash).collect() }
     }
 
     /// Whether it is here, by name and size; its bytes are checked when they are used.
@@ -154,26 +204,45 @@ impl Cache {
 
     /// [`Cache::evict`], once enough came in to be worth the look.
     pub fn evict_when_grown(&self) -> Result<(), Error> {
-        if self.grown_bytes.load(Ordering::Relaxed) < GROWN_MAX_BYTES { Ok(()) } else { self.evict() }
+        let due = GROWN_MAX_BYTES.min(self.most_bytes / 8);
+        if self.grown_bytes.load(Ordering::Relaxed) < due { Ok(()) } else { self.evict() }
     }
 
-    /// Throws out what nobody has used for a week. What is being prepared just then from such a blob
-    /// fetches it anew.
+    /// Throws out what nobody has used for a week, and past its bound the oldest first; never what is on
+    /// its way out or was used just now. What is being prepared from a blob that goes all the same fetches
+    /// it anew.
     pub fn evict(&self) -> Result<(), Error> {
         self.grown_bytes.store(0, Ordering::Relaxed);
         let folders = fs::read_dir(&self.root).map_err(Error::file("list", &self.root))?;
-        for entry in folders.flatten().flat_map(|folder| fs::read_dir(folder.path())).flatten().flatten() {
-            let used = entry.metadata().and_then(|it| it.modified()).unwrap_or_else(|_| SystemTime::now());
-            if used.elapsed().is_ok_and(|unused| unused > UNUSED_MAX) {
-                match fs::remove_file(entry.path()) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(Error::file("remove", &entry.path())(error));
-                    }
-                    _ => {}
+        let incoming = self.root.join("incoming");
+        let folders = folders.flatten().map(|folder| folder.path()).filter(|folder| *folder != incoming);
+        let mut found = Vec::new();
+        for entry in folders.flat_map(fs::read_dir).flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            let used = metadata.modified().ok().and_then(|used| used.elapsed().ok()).unwrap_or_default();
+            found.push((used, metadata.len(), entry.path()));
+        }
+        let mut total: u64 = found.iter().map(|(_, bytes, _)| bytes).sum();
+        found.sort();
+        for (unused, bytes, path) in found.into_iter().rev() {
+            let is_due = unused > UNUSED_MAX || (total > self.most_bytes && unused > SETTLED_AFTER);
+            if !is_due || self.is_pinned(&path) {
+                continue;
+            }
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::file("remove", &path)(error));
                 }
+                _ => total = total.saturating_sub(bytes),
             }
         }
         Ok(())
+    }
+
+    fn is_pinned(&self, path: &Path) -> bool {
+        let hash = path.file_name().and_then(|name| name.to_str()).and_then(Hash::parse);
+        let pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        hash.is_some_and(|hash| pinned.contains_key(&hash))
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -292,5 +361,30 @@ mod tests {
         cache.evict_when_grown().expect("evicted");
         assert_eq!((cache.has(&old), cache.has(&new)), (false, true));
         assert_eq!(cache.grown_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_full_cache_loses_its_oldest_first_and_never_what_is_held() {
+        let (_dir, cache) = cache();
+        let cache = cache.bounded(20);
+        let blobs: Vec<Digest> = (0..6_u64).map(|n| Digest::of(format!("blob {n:5}").as_bytes())).collect();
+        for (n, digest) in (0_u64..).zip(&blobs) {
+            cache.insert(digest, format!("blob {n:5}").as_bytes()).expect("the right bytes");
+            let file = File::options().write(true).open(cache.path(digest)).expect("the blob");
+            // The last was used just now.
+            let ago = if n == 5 { Duration::ZERO } else { Duration::from_secs(3600 * (10 - n)) };
+            file.set_modified(SystemTime::now() - ago).expect("a time");
+        }
+        let has = || blobs.iter().map(|digest| cache.has(digest)).collect::<Vec<_>>();
+        let held = cache.pin(&blobs[1..2]);
+        cache.evict().expect("evicted");
+        assert_eq!(has(), [false, true, false, false, false, true]);
+        drop(held);
+        cache.evict().expect("evicted");
+        assert_eq!(has(), [false, true, false, false, false, true], "20 bytes are within the bound");
+        let cache = Cache { most_bytes: 5, ..cache };
+        cache.evict().expect("evicted");
+        let has = blobs.iter().map(|digest| cache.has(digest)).collect::<Vec<_>>();
+        assert_eq!(has, [false, false, false, false, false, true], "what was just used stays");
     }
 }

@@ -4,6 +4,6 @@
 mod cache;
 mod transfer;
 
-pub use cache::Cache;
 pub(crate) use cache::open_plain;
+pub use cache::{Cache, Pinned};
 pub use transfer::{fetch, upload};

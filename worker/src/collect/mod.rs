@@ -8,13 +8,16 @@ mod outputs;
 use crate::blobs;
 use crate::driver::blocking;
 use crate::error::Error;
+use crate::logs::{self, Beginning};
 use crate::prepare::manifest;
+use crate::setup::Failure;
 use crate::shim::{self, Exit};
 use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
 use crate::telemetry::{Summary, gpus};
-use crate::workspace::{gather, read_back};
+use crate::workspace::{Below, artifacts, frozen_touched, gather, read_back};
 use rustix::io::Errno;
+use std::sync::Arc;
 use windlass_engine::attempt::{ExitRecord, classify};
 use windlass_engine::gate::editable::Editable;
 use windlass_engine::gate::guard::frozen_changed;
@@ -68,20 +71,26 @@ pub async fn collect(shop: &Shop, order: &Order, exit: &ExitRecord, device_model
         })
         .await
     };
-    let (mut outcome, results) = read.unwrap_or_else(|error| {
+    let (mut outcome, trees) = read.unwrap_or_else(|error| {
         let outcome = Outcome { duration_ms: exit.duration_ms, ..Outcome::bare(error.ending()) };
-        (outcome, None)
+        (outcome, Left::default())
     });
     if outcome.device_model.is_empty() {
         outcome.device_model = device_model;
     }
-    if let Some(tree) = results {
-        // The manifest is a blob like its files.
-        let mut all: Vec<Digest> = tree.blobs().collect();
-        all.push(tree.digest());
+    let (results, artifacts) = (trees.results, trees.artifacts);
+    // The manifests are blobs like their files.
+    let of_tree = |tree: &Manifest| tree.blobs().chain([tree.digest()]).collect::<Vec<Digest>>();
+    let all: Vec<Digest> = results.iter().chain(&artifacts).flat_map(of_tree).collect();
+    if !all.is_empty() {
+        // They are nowhere else yet.
+        let _held = shop.cache.pin(&all);
         let sent = persist(Patience::Endless, || blobs::upload(&shop.client, &shop.cache, &all)).await;
         match sent {
-            Ok(()) => outcome.results = Some(tree.digest()),
+            Ok(()) => {
+                outcome.results = results.map(|tree| tree.digest());
+                outcome.artifacts = artifacts.map(|tree| tree.digest());
+            }
             Err(error) => {
                 tracing::warn!(attempt = %order.key, problem = error.chain(), "failed to send results");
                 outcome.ending = error.ending();
@@ -91,13 +100,20 @@ pub async fn collect(shop: &Shop, order: &Order, exit: &ExitRecord, device_model
     outcome
 }
 
+/// What an attempt leaves, all of it in the cache.
+#[derive(Debug, Default)]
+struct Left {
+    results: Option<Manifest>,
+    artifacts: Option<Manifest>,
+}
+
 /// All that is done with files alone.
 fn read_folder(
     shop: &Shop,
     order: &Order,
     dir: &AttemptDir,
     exit: &ExitRecord,
-) -> Result<(Outcome, Option<Manifest>), Error> {
+) -> Result<(Outcome, Left), Error> {
     let log = log::read(&dir.log(), order.metric.as_ref(), &order.fix_patterns)?;
     let written: Option<Exit> = dir.exit()?;
     let (isolation, containment) =
@@ -129,7 +145,7 @@ fn read_folder(
         ..Outcome::bare(ending)
     };
     if exit.start_failure.is_some() {
-        return Ok((outcome, None));
+        return Ok((outcome, Left::default()));
     }
     match order.kind {
         Kind::Run => {
@@ -141,26 +157,81 @@ fn read_folder(
         Kind::Analysis => outcome.reading = None,
     }
     let gathered = gather(&shop.cache, &dir.results())?;
-    for reason in &gathered.skipped {
-        tracing::warn!(attempt = %order.key, reason, "left a file of the results out");
-    }
-    if gathered.skipped_count > gathered.skipped.len() {
-        tracing::warn!(attempt = %order.key, count = gathered.skipped_count, "left so many out in all");
-    }
+    outcome.left_out = gathered.left_out();
+    say_skipped(order, &outcome.left_out, "results");
     outcome.outputs = match order.kind {
         Kind::Run => outputs::of_builtins(order, &shop.cache, &gathered.tree)?,
         Kind::Analysis => outputs::of_scripts(order, &shop.cache, &gathered.tree, dir, &outcome.ending)?,
     };
-    let bytes = gathered.tree.to_bytes();
-    shop.cache.insert(&gathered.tree.digest(), &bytes)?;
-    Ok((outcome, Some(gathered.tree)))
+    let kept = keep_artifacts(shop, order, dir, &outcome.ending)?;
+    for tree in [&gathered.tree].into_iter().chain(&kept) {
+        shop.cache.insert(&tree.digest(), &tree.to_bytes())?;
+    }
+    if order.caches.iter().any(|cache| cache.writable) {
+        outcome.flags.push(Flag::WritableCache);
+    }
+    Ok((outcome, Left { results: Some(gathered.tree), artifacts: kept }))
 }
 
-/// The frozen file that the run changed, if it changed one (P2).
+/// The files that the campaign keeps of a run, unless the run says nothing of the idea.
+fn keep_artifacts(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    ending: &Ending,
+) -> Result<Option<Manifest>, Error> {
+    let is_void = ending.is_infrastructure() || *ending == Ending::Cancelled;
+    if order.kind != Kind::Run || order.artifacts.is_empty() || is_void {
+        return Ok(None);
+    }
+    let patterns = Editable::new(&order.artifacts)
+        .map_err(|refusal| Error::Order { field: "artifacts", value: refusal.to_string() })?;
+    let gathered = artifacts(&shop.cache, &dir.seen()?, &patterns, dir.path())?;
+    say_skipped(order, &gathered.left_out(), "artifacts");
+    Ok(Some(gathered.tree))
+}
+
+fn say_skipped(order: &Order, left_out: &[String], what: &str) {
+    for reason in left_out {
+        tracing::warn!(attempt = %order.key, reason, "left a file of the {what} out");
+    }
+}
+
+/// What came of an attempt whose campaign's setup failed: the setup's log is sent as its own.
+pub async fn failed_setup(shop: &Shop, order: &Order, failure: &Failure) -> Outcome {
+    let told = Ending::Infra { detail: failure.to_string() };
+    let mut outcome = Outcome { duration_ms: failure.duration_ms, setup_failed: true, ..Outcome::bare(told) };
+    let (work, key, from) = (Arc::clone(&shop.work), order.key.clone(), failure.log.clone());
+    let read = blocking(move || {
+        let to = work.attempt(&key)?.log();
+        std::fs::copy(&from, &to).map_err(Error::file("copy the setup's log", &from))?;
+        Ok((log::read(&to, None, &[])?, to))
+    });
+    let sent = match read.await {
+        Ok((log, path)) => {
+            (outcome.log_bytes, outcome.log_tail) = (log.bytes, log.tail());
+            let (_whole, is_whole) = tokio::sync::watch::channel(true);
+            let shipped = logs::ship(&shop.client, &order.key, &path, Beginning::Resumed, is_whole).await;
+            shipped.map(|_| outcome.log_hash = Some(log.hash))
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = sent {
+        // Its last lines are in the outcome all the same, if they could be read.
+        tracing::warn!(attempt = %order.key, problem = error.chain(), "the setup's log is not taken");
+    }
+    outcome
+}
+
+/// The frozen file that the run changed, if it changed one (P2). In a workspace of layers one that it
+/// touched counts too: what was edited and reverted stands in its own layer (I11).
 fn changed(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<Option<TreePath>, Error> {
     let base = manifest(&shop.cache, order.tree)?;
     let editable = Editable::new(&order.editable)
         .map_err(|refusal| Error::Order { field: "editable", value: refusal.to_string() })?;
+    if let Some(below) = dir.layers()?.filter(Below::is_overlay) {
+        return frozen_touched(&base, &editable, &dir.upper(), &below);
+    }
     let found = read_back(&base, &dir.workspace())?;
     Ok(frozen_changed(&base, &found, &editable))
 }

@@ -1,27 +1,40 @@
 //! The call that hangs, and the outcome that is kept until it is acknowledged.
 
 use super::blocking;
-use crate::client::Client;
 use crate::error::Error;
 use crate::shop::{Backoff, Shop};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use windlass_proto::v1;
 use windlass_shared::attempt::{AttemptKey, Outcome};
+use windlass_shared::secret::{Secret, Secrets};
 use windlass_shared::session::{Answer, Report};
 
 /// The coordinator answers a hanging call within 20 s; a call that says nothing for longer is dead.
 const SYNC_MAX: Duration = Duration::from_secs(30);
 
 /// One hanging call: everything that the worker has, answered with all that it should have.
-pub(super) async fn sync(client: &Client, report: &Report) -> Result<Answer, Error> {
+pub(super) async fn sync(shop: &Shop, report: &Report) -> Result<Answer, Error> {
     let mut request = tonic::Request::new(v1::SyncRequest::from(report));
     request.set_timeout(SYNC_MAX);
-    let mut workers = client.workers();
+    let mut workers = shop.client.workers();
     let response = tokio::time::timeout(SYNC_MAX, workers.sync(request)).await;
     let response = response.unwrap_or_else(|_| Err(tonic::Status::deadline_exceeded("no answer in time")));
-    let answer = response.map_err(Error::call("WorkerService.Sync"))?.into_inner();
+    let mut answer = response.map_err(Error::call("WorkerService.Sync"))?.into_inner();
+    // Before anything is done about the orders that name them.
+    shop.secrets.take(secrets(std::mem::take(&mut answer.secrets)));
     Answer::try_from(answer).map_err(|source| Error::Answer { call: "WorkerService.Sync", source })
+}
+
+/// By attempt; what is none is left out, and the attempt then says what it lacks.
+fn secrets(sent: Vec<v1::Secret>) -> BTreeMap<AttemptKey, Secrets> {
+    let mut by_attempt: BTreeMap<AttemptKey, Secrets> = BTreeMap::new();
+    for one in sent {
+        let (Some(key), Ok(value)) = (one.key, Secret::new(&one.name, one.value)) else { continue };
+        by_attempt.entry(key.into()).or_default().insert(one.name, value);
+    }
+    by_attempt
 }
 
 /// Persists an outcome before it is reported; a full disk is waited out.

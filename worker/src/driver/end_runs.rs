@@ -24,7 +24,7 @@ pub fn end_runs(root: &Path) -> Result<(), Error> {
     if let Err(error) = &held {
         tracing::warn!(problem = error.chain(), "ends the runs without holding the work folder");
     }
-    let attempts = WorkDir::attempts_in(root)?;
+    let attempts = [WorkDir::attempts_in(root)?, WorkDir::setups_in(root)?].concat();
     let mut first = None;
     let mut note = |result: Result<(), Error>| {
         if let Err(error) = result {

@@ -36,7 +36,8 @@ pub async fn start(
     blocking(move || {
         let dir = shop.work.attempt(&order.key)?;
         let spec = prepare::spec(&shop, &order, &dir, uuid::Uuid::new_v4().to_string(), cpus, model)?;
-        let Launched { child, pidfd, voice } = shim::launch(&exe, dir.path(), &spec)?;
+        let Launched { child, pidfd, voice } =
+            shim::launch(&exe, dir.path(), &spec, &shop.secrets.of(&order)?)?;
         Ok(Started { dir, child, pidfd, speaks: hear(voice) })
     })
     .await

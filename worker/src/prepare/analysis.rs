@@ -1,7 +1,7 @@
 //! The folder of an analysis attempt (P21): the run's workspace where it is still at hand, else one rebuilt
 //! from its tree; the results so far, the run's log, the scripts, and earlier iterations' results.
 
-use super::{DOWNLOAD_PATIENCE, Owned, fetch, folder_of_tree};
+use super::{DOWNLOAD_PATIENCE, Owned, fetch, folder_of_tree, workspace};
 use crate::driver::blocking;
 use crate::error::Error;
 use crate::shop::{Shop, persist};
@@ -11,19 +11,28 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
 use windlass_proto::v1;
 use windlass_shared::attempt::{AttemptKey, Order};
 use windlass_shared::plan::Script;
 
 /// Prepares everything in `dir`.
-pub(super) async fn prepare(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<(), Error> {
+pub(super) async fn prepare(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     let run = order.run.clone().ok_or_else(|| Error::Order { field: "run", value: "none".to_owned() })?;
     let at_hand = {
         let (kept, dir) = (shop.work.kept(&run)?, dir.clone());
         blocking(move || take_kept(&kept, &dir)).await?
     };
     if !at_hand {
-        folder_of_tree(shop, order.tree, &dir.workspace(), Owned::All).await?;
+        workspace::lay(shop, order, dir, stop).await?;
+        if let Some(artifacts) = order.run_artifacts {
+            workspace::lay_artifacts(shop, artifacts, dir).await?;
+        }
         read_log(shop, &run, &dir.run_log()).await?;
     }
     if let Some(results) = order.results {
@@ -48,11 +57,7 @@ fn take_kept(kept: &AttemptDir, dir: &AttemptDir) -> Result<bool, Error> {
         return Ok(false);
     }
     fs::copy(kept.log(), dir.run_log()).map_err(Error::file("copy", &kept.log()))?;
-    match fs::rename(kept.workspace(), dir.workspace()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(Error::file("move", &kept.workspace())(error)),
-    }
+    kept.move_workspace(dir)
 }
 
 /// Puts the workspace where the next analysis of this run looks for it.
@@ -63,7 +68,7 @@ pub(super) fn give_back(shop: &Shop, run: &AttemptKey, dir: &AttemptDir) -> Resu
     }
     fs::create_dir_all(kept.path()).map_err(Error::file("create", kept.path()))?;
     fs::rename(dir.run_log(), kept.log()).map_err(Error::file("give back", &kept.log()))?;
-    fs::rename(dir.workspace(), kept.workspace()).map_err(Error::file("give back", &kept.workspace()))
+    dir.move_workspace(&kept).map(drop)
 }
 
 async fn read_log(shop: &Shop, run: &AttemptKey, to: &Path) -> Result<(), Error> {

@@ -2,10 +2,13 @@
 //! history beside it.
 
 mod analysis;
+mod machine;
 mod start;
+mod workspace;
 
 pub use analysis::{script_output, script_status};
-pub use start::spec;
+pub use start::{setup_spec, spec};
+pub use workspace::{fresh_copy, tree};
 
 use crate::blobs::{self, Cache};
 use crate::driver::blocking;
@@ -17,6 +20,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use windlass_engine::gate::editable::Editable;
 use windlass_shared::attempt::{Kind, Order};
 use windlass_shared::digest::Digest;
@@ -27,30 +31,35 @@ const DOWNLOAD_PATIENCE: Patience = Patience::For(Duration::from_secs(60));
 /// A blob that was damaged in the cache is thrown out and fetched again, this often.
 const REPAIRS: u32 = 2;
 
-/// Persists the order and makes all ready for its shim.
-pub async fn prepare(shop: &Shop, order: &Order) -> Result<(), Error> {
+/// Persists the order and makes all ready for its shim. `stop` ends a wait for the campaign's setup.
+pub async fn prepare(shop: &Shop, order: &Order, stop: &CancellationToken) -> Result<(), Error> {
     // Before anything is fetched: what is not to be had here is not to be had after a download either.
     shop.ground.level(order)?;
     let dir = shop.work.attempt(&order.key)?;
-    let (kept_dir, kept_order) = (dir.clone(), order.clone());
+    begin(order, &dir).await?;
+    tokio::select! {
+        at_hand = shop.secrets.await_all(order) => at_hand?,
+        () = stop.cancelled() => return Err(Error::Cancelled),
+    }
+    machine::prepare(shop, order, &dir).await?;
+    match order.kind {
+        Kind::Run => workspace::lay(shop, order, &dir, stop).await,
+        Kind::Analysis => analysis::prepare(shop, order, &dir, stop).await,
+    }
+}
+
+/// Begins a folder: the order in it, what an earlier try left out of it.
+async fn begin(order: &Order, dir: &AttemptDir) -> Result<(), Error> {
+    let (dir, order) = (dir.clone(), order.clone());
     blocking(move || {
-        kept_dir.begin(&kept_order)?;
-        kept_dir.clear()?;
-        for folder in [kept_dir.results(), kept_dir.temporary(), kept_dir.history()] {
+        dir.begin(&order)?;
+        dir.clear()?;
+        for folder in [dir.results(), dir.temporary(), dir.history()] {
             fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
         }
         Ok(())
     })
-    .await?;
-    match order.kind {
-        Kind::Run => {
-            let editable = Editable::new(&order.editable);
-            let editable =
-                editable.map_err(|refusal| Error::Order { field: "editable", value: refusal.to_string() })?;
-            folder_of_tree(shop, order.tree, &dir.workspace(), Owned::Editable(editable)).await
-        }
-        Kind::Analysis => analysis::prepare(shop, order, &dir).await,
-    }
+    .await
 }
 
 /// [`Access`] that can cross to another thread.

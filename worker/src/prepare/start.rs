@@ -1,6 +1,7 @@
 //! From an order and its prepared folder to what its shim is told.
 
 use super::analysis;
+use super::machine::{self, Purpose, mounts};
 use super::manifest;
 use crate::error::Error;
 use crate::sandbox;
@@ -20,11 +21,44 @@ pub fn spec(
     cpus: Vec<u32>,
     device_model: String,
 ) -> Result<Spec, Error> {
-    let walls = shop.ground.walls(order, dir, || manifest(&shop.cache, order.tree))?;
+    let spec = spec_for(shop, order, dir, nonce, Purpose::Attempt)?;
+    Ok(Spec { cpus, device_model, ..spec })
+}
+
+/// The same for the campaign's setup in a folder of its own; its command and limits are still the run's. It
+/// is shut in as the run is, but for the network: that is what most setups are for.
+pub fn setup_spec(shop: &Shop, order: &Order, dir: &AttemptDir, nonce: String) -> Result<Spec, Error> {
+    let isolation = order.isolation.map(|level| level.min(Isolation::Guarded));
+    let order = Order { kind: Kind::Run, isolation, ..order.clone() };
+    let mut spec = spec_for(shop, &order, dir, nonce, Purpose::Setup)?;
+    if spec.walls.isolation > Isolation::None {
+        let home = machine::home(dir);
+        std::fs::create_dir_all(&home).map_err(Error::file("create", &home))?;
+        spec.env.insert("HOME".to_owned(), home.display().to_string());
+    }
+    Ok(spec)
+}
+
+fn spec_for(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    nonce: String,
+    purpose: Purpose,
+) -> Result<Spec, Error> {
+    let mut walls = shop.ground.walls(order, dir, || manifest(&shop.cache, order.tree))?;
+    machine::open(shop, order, dir, purpose, &mut walls)?;
     let (command, mut env) = match order.kind {
         Kind::Run => (order.command.clone(), sandbox::run(order, dir)),
         Kind::Analysis => (analysis::command(dir), sandbox::analysis(order, dir, &dir.run_log())),
     };
+    if !order.caches.is_empty() {
+        let caches = shop.work.caches(&order.key.id.campaign)?;
+        env.insert("WINDLASS_CACHES".to_owned(), caches.display().to_string());
+    }
+    if !order.data.is_empty() {
+        env.insert("WINDLASS_DATA".to_owned(), dir.data().display().to_string());
+    }
     if walls.isolation > Isolation::None {
         sandbox::keep_within(&mut env, dir);
     }
@@ -34,12 +68,14 @@ pub fn spec(
         command,
         folder: dir.workspace(),
         env,
-        cpus,
+        cpus: Vec::new(),
         soft_limit_ms: order.soft_limit_ms,
         hard_limit_ms: order.hard_limit_ms,
         locks: order.devices.iter().map(|device| shop.work.device_lock(device)).collect(),
         log: order.limits.log_bytes.map_or_else(LogLimits::default, LogLimits::within),
-        device_model,
+        secrets: order.secrets.clone(),
+        mounts: mounts(shop, order, dir, purpose)?,
+        device_model: String::new(),
         walls,
     })
 }

@@ -40,6 +40,11 @@ impl Ground {
         &self.machine
     }
 
+    /// What no run reads or writes: data folders of worker and coordinator, the worker's secrets.
+    pub fn hidden(&self) -> &[PathBuf] {
+        &self.hidden
+    }
+
     /// Notes which slices are cut from which GPU.
     pub fn note(&self, devices: &[Device]) {
         let slices = devices.iter().filter_map(|one| Some((one.id.clone(), one.slice_of.clone()?)));

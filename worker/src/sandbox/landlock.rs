@@ -191,11 +191,15 @@ mod tests {
         for path in ["home/data/worker", "home/data/beside", "home/code"] {
             fs::create_dir_all(root.join(path)).expect("a folder");
         }
+        fs::write(root.join("home/code/secrets.env"), "A=1").expect("a file");
         std::os::unix::fs::symlink(root.join("home/data/worker"), root.join("way in")).expect("a link");
-        let hidden = [root.join("home/data/worker"), root.join("way in")];
+        fs::write(root.join("home/code/train.py"), "").expect("a file");
+        let secrets = root.join("home/code/secrets.env");
+        let hidden = [root.join("home/data/worker"), root.join("way in"), secrets];
         let found = readable(&hidden).expect("few entries");
         let has = |path: &str| found.contains(&root.join(path));
-        assert!(has("home/data/beside") && has("home/code"));
+        assert!(has("home/data/beside") && has("home/code/train.py"));
+        assert!(!has("home/code") && !has("home/code/secrets.env"), "a file is kept out as well");
         assert!(!has("home/data/worker") && !has("home/data") && !has("home") && !has(""));
         assert!(found.contains(&PathBuf::from("/usr")));
         assert_eq!(readable(&[]).expect("nothing hidden"), [PathBuf::from("/")]);

@@ -35,8 +35,12 @@ pub fn arguments(walls: &Walls, folder: &Path, exe: &Path, inside: &[OsString]) 
     for path in fresh {
         add(&[&"--tmpfs", &path]);
     }
-    for path in &hidden {
+    let (files, folders): (Vec<&PathBuf>, Vec<&PathBuf>) = hidden.iter().partition(|path| path.is_file());
+    for path in &folders {
         add(&[&"--tmpfs", path]);
+    }
+    for path in files {
+        add(&[&"--ro-bind", &"/dev/null", path]);
     }
     for path in &walls.read {
         add(&[&"--ro-bind-try", path, path]);
@@ -45,7 +49,7 @@ pub fn arguments(walls: &Walls, folder: &Path, exe: &Path, inside: &[OsString]) 
         add(&[&"--bind", path, path]);
     }
     add(&[&"--ro-bind", &exe, &INIT]);
-    for path in &hidden {
+    for path in &folders {
         add(&[&"--remount-ro", path]);
     }
     add(&[&"--chdir", &folder, &"--", &INIT]);
@@ -61,8 +65,10 @@ mod tests {
     fn what_is_hidden_is_covered_before_what_may_be_used_is_shown() {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().canonicalize().expect("it is there");
+        let keys = tempfile::NamedTempFile::new().expect("a file");
+        let keys = keys.path().canonicalize().expect("it is there");
         let walls = Walls {
-            hidden: vec![data.clone(), PathBuf::from("/absent data")],
+            hidden: vec![data.clone(), PathBuf::from("/absent data"), keys.clone()],
             read: vec![data.join("ws")],
             write: vec![data.join("ws/train.py")],
             devices: vec![PathBuf::from("/dev/nvidia3")],
@@ -84,6 +90,10 @@ mod tests {
             at(&format!("--chdir {data}/ws -- {INIT} shim-init")),
         ];
         assert!(order.is_sorted(), "{line}");
+        assert!(
+            line.contains(&format!("--ro-bind /dev/null {}", keys.display())),
+            "a file is covered as one"
+        );
         assert!(!line.contains("absent"), "bubblewrap makes no folder that was not there");
         assert!(line.contains("--cap-drop ALL") && !line.contains("CAP_SYS_ADMIN"));
         for namespace in ["pid", "ipc", "net"] {

@@ -23,7 +23,7 @@ pub struct Walls {
     /// What it may read below the hidden folders.
     #[serde(default)]
     pub read: Vec<PathBuf>,
-    /// Folders that it neither reads nor writes, save for what the two above name.
+    /// Files and folders that it neither reads nor writes, save for what the two above name.
     #[serde(default)]
     pub hidden: Vec<PathBuf>,
     /// Device nodes that it may use beside the harmless ones.

@@ -11,11 +11,14 @@ use crate::sandbox::Cgroup;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 use windlass_shared::attempt::AttemptKey;
+use windlass_shared::secret::Secrets;
 
 /// The variable in a run's environment that holds its attempt: how its leftovers are found.
 pub const ATTEMPT_VARIABLE: &str = "WINDLASS_ATTEMPT";
@@ -36,7 +39,8 @@ pub struct Launched {
 }
 
 /// Starts a shim for the attempt in `dir`, whose spec is written; `exe` is this very binary.
-pub fn launch(exe: &Path, dir: &Path, spec: &Spec) -> Result<Launched, Error> {
+/// `secrets` holds a value for each name in the spec.
+pub fn launch(exe: &Path, dir: &Path, spec: &Spec, secrets: &Secrets) -> Result<Launched, Error> {
     // Not synced: it is read at once or, after a power cut, never.
     let path = dir.join(Spec::FILE);
     std::fs::write(&path, durable::encode(spec)).map_err(Error::file("write", &path))?;
@@ -44,12 +48,19 @@ pub fn launch(exe: &Path, dir: &Path, spec: &Spec) -> Result<Launched, Error> {
         .arg("shim")
         .arg(dir)
         .env(Identity::VARIABLE, &spec.nonce)
-        .stdin(Stdio::null())
+        .stdin(if spec.secrets.is_empty() { Stdio::null() } else { Stdio::piped() })
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .map_err(Error::file("start a shim from", exe))?;
     let voice = child.stdout.take().expect("its stdout is piped");
+    if let Some(mut input) = child.stdin.take() {
+        let values: BTreeMap<&str, &str> =
+            secrets.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+        let values = serde_json::to_vec(&values).expect("texts are representable");
+        // One that has ended already says by itself why.
+        drop(input.write_all(&values));
+    }
     // Our own unreaped child: the pid is its own.
     match pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK) {
         Ok(pidfd) => Ok(Launched { child, pidfd, voice }),

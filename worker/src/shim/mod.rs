@@ -9,8 +9,11 @@ mod guardian;
 mod init;
 mod limits;
 mod log;
+mod mounts;
 mod record;
+mod redact;
 mod run;
+mod secrets;
 mod spec;
 mod start;
 mod tree;
@@ -19,6 +22,7 @@ pub use control::{
     ATTEMPT_VARIABLE, Launched, cancel, end_unknown, end_without, identify, kill, kill_leftovers, launch,
     retire,
 };
+pub use mounts::{Bind, Mounts, Overlay, probe_overlay};
 pub use record::{Exit, Identity};
 pub use run::main;
 pub use spec::{LogLimits, Spec};

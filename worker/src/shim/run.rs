@@ -5,9 +5,10 @@ use super::init::Word;
 use super::limits::Watch;
 use super::log::LogFile;
 use super::record::{Exit, Identity};
+use super::redact::Redactor;
 use super::spec::Spec;
 use super::start::{self, Container, Started};
-use super::{affinity, control, tree};
+use super::{affinity, control, mounts, secrets, tree};
 use crate::error::Error;
 use crate::spool::AttemptDir;
 use crate::{durable, procfs};
@@ -43,6 +44,9 @@ const RECORD_TRIES: u32 = 60;
 /// Carries out the attempt in `dir`. Exits with 0 when there is an exit record, 3 when this attempt was
 /// started before or is not described, 4 when the exit record could not be written.
 pub fn main(dir: &Path) -> ExitCode {
+    if let Some(code) = mounts::answer_probe(dir) {
+        return code;
+    }
     let Ok(_lock) = control::lock(dir) else { return ExitCode::from(3) };
     let Ok(Some(spec)) = durable::read::<Spec>(&dir.join(Spec::FILE)) else { return ExitCode::from(3) };
     if dir.join(Identity::FILE).exists() || dir.join(Exit::FILE).exists() {
@@ -66,6 +70,8 @@ pub fn main(dir: &Path) -> ExitCode {
 fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     process::setsid().map_err(Error::system("begin a session"))?;
     process::set_child_subreaper(Some(process::getpid())).map_err(Error::system("become a subreaper"))?;
+    let secrets = secrets::receive(spec)?;
+    let spec = &secrets::in_environment(spec, &secrets);
     let control = control::listen(dir)?;
     let log = LogFile::create(dir, spec.log).map_err(Error::file("create the log in", dir))?;
     let cgroup = start::name(spec);
@@ -73,10 +79,11 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     durable::write(&dir.join(Identity::FILE), &identity(spec, cgroup))?;
     // Held until this process ends, which is after its tree has (I6).
     let devices = spec.locks.iter().map(|path| control::lock_device(path)).collect::<Result<Vec<_>, _>>()?;
+    mounts::enter(&spec.mounts)?;
     let container = start::contain(spec, devices)?;
     let started_wall_ms = wall_ms();
     let oom_kills = procfs::oom_kills();
-    let mut life = Life::start(spec, control, log, container)?;
+    let mut life = Life::start(spec, control, log, container, Redactor::new(&secrets))?;
     // The daemon may be gone: then nobody needs to be told.
     let mut stdout = std::io::stdout();
     drop(stdout.write_all(b"started\n").and_then(|()| stdout.flush()));
@@ -116,6 +123,7 @@ struct Life {
     pipe: Option<OwnedFd>,
     control: File,
     log: LogFile,
+    redactor: Redactor,
     buffer: Vec<u8>,
     code: Option<i32>,
     signal: Option<i32>,
@@ -129,13 +137,19 @@ struct Life {
 }
 
 impl Life {
-    fn start(spec: &Spec, control: File, log: LogFile, container: Container) -> Result<Self, Error> {
+    fn start(
+        spec: &Spec,
+        control: File,
+        log: LogFile,
+        container: Container,
+        redactor: Redactor,
+    ) -> Result<Self, Error> {
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(Error::system("make a pipe"))?;
         // A smaller pipe works as well, only with more waiting.
         let _ = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_BYTES);
         rustix::io::ioctl_fionbio(&reader, true).map_err(Error::system("make the pipe non-blocking"))?;
-        let watch = Watch::new(spec.walls.limits, container.held, &spec.walls.write);
+        let watch = Watch::new(spec.walls.limits, container.held, &spec.mounts.written(&spec.walls.write));
         let started = Instant::now();
         // The CPUs are bound around the start, so that what is started has them and the shim does not.
         let unbound = affinity::bind(&spec.cpus)?;
@@ -152,6 +166,7 @@ impl Life {
             pipe: Some(reader),
             control,
             log,
+            redactor,
             buffer: vec![0; PIECE_BYTES],
             code: None,
             signal: None,
@@ -336,7 +351,11 @@ impl Life {
         let Some(pipe) = &self.pipe else { return false };
         match rustix::io::read(pipe, &mut self.buffer) {
             Ok(count) if count > 0 => {
-                self.log.write(&self.buffer[..count]);
+                if self.redactor.is_idle() {
+                    self.log.write(&self.buffer[..count]);
+                } else {
+                    self.log.write(&self.redactor.pass(&self.buffer[..count]));
+                }
                 true
             }
             Err(rustix::io::Errno::INTR) => true,
@@ -350,6 +369,7 @@ impl Life {
 
     fn record(mut self, spec: &Spec, started_wall_ms: i64, oom_seen: bool) -> Exit {
         let duration_ms = self.elapsed_ms();
+        self.log.write(&self.redactor.finish());
         if let Some(exceeded) = self.exceeded {
             self.log.write(epitaph(exceeded, &spec.walls.limits).as_bytes());
         }

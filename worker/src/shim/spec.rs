@@ -1,5 +1,6 @@
 //! What a shim is told: one file in its attempt's folder, written by the daemon before the start.
 
+use super::mounts::Mounts;
 use crate::sandbox::Walls;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,6 +55,12 @@ pub struct Spec {
     pub locks: Vec<PathBuf>,
     /// Bounds of the log (I18).
     pub log: LogLimits,
+    /// Names of secrets. Their values come through the shim's standard input, so that they are on no disk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+    /// What is mounted before the command starts.
+    #[serde(default)]
+    pub mounts: Mounts,
     /// The model of its devices: it stands beside the metric, also when a later daemon reads that.
     #[serde(default)]
     pub device_model: String,

@@ -1,12 +1,18 @@
 //! The folder of one attempt: names and documents in it. Carries nothing out.
 
+use super::work_dir::remove_tree;
 use crate::durable;
 use crate::error::Error;
 use crate::shim::{Exit, Identity, Spec};
+use crate::workspace::{Below, Layers};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use windlass_shared::attempt::{AttemptKey, Order, Outcome};
+use windlass_shared::id::CampaignId;
+
+/// What lies below an attempt's workspace.
+const LAYERS_FILE: &str = "layers.json";
 
 /// One attempt's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,19 +30,25 @@ impl AttemptDir {
     /// What the exit record leaves of it to the outcome.
     pub const RESERVE_LEFT_BYTES: u64 = RESERVE_BYTES - (16 << 10);
 
-    pub(super) fn at(path: PathBuf) -> Self {
+    pub(crate) fn at(path: PathBuf) -> Self {
         Self { path }
     }
 
     /// The folder's name for a key: `<campaign>.<iteration>.<number>.<fence>`. The campaign's id comes from
     /// another machine, so it must be one plain file name.
     pub(super) fn name(key: &AttemptKey) -> Result<String, Error> {
-        let campaign = key.id.campaign.as_str();
+        let campaign = Self::plain(&key.id.campaign)?;
+        Ok(format!("{campaign}.{}.{}.{}", key.id.iteration, key.id.number, key.fence))
+    }
+
+    /// A campaign's id as a file name.
+    pub(super) fn plain(campaign: &CampaignId) -> Result<&str, Error> {
+        let campaign = campaign.as_str();
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if campaign.is_empty() || campaign.len() > 150 || !campaign.chars().all(plain) {
             return Err(Error::Order { field: "campaign", value: campaign.chars().take(80).collect() });
         }
-        Ok(format!("{campaign}.{}.{}.{}", key.id.iteration, key.id.number, key.fence))
+        Ok(campaign)
     }
 
     /// The folder itself.
@@ -47,6 +59,21 @@ impl AttemptDir {
     /// Where the command runs.
     pub fn workspace(&self) -> PathBuf {
         self.path.join("workspace")
+    }
+
+    /// What a run writes in a workspace that is an overlay.
+    pub fn upper(&self) -> PathBuf {
+        self.path.join("upper")
+    }
+
+    /// The kernel's own folder beside it.
+    pub fn overlay_work(&self) -> PathBuf {
+        self.path.join("upper.work")
+    }
+
+    /// `WINDLASS_DATA`: links to the campaign's data sets.
+    pub fn data(&self) -> PathBuf {
+        self.path.join("data")
     }
 
     /// `WINDLASS_RESULTS`.
@@ -118,16 +145,68 @@ impl AttemptDir {
         durable::write_from_reserve(&self.path.join("outcome.json"), outcome, &reserve, 0)
     }
 
+    /// What lies below the workspace; none where it is a folder of its own.
+    pub fn layers(&self) -> Result<Option<Below>, Error> {
+        durable::read(&self.path.join(LAYERS_FILE))
+    }
+
+    /// Notes what lies below the workspace, so that it stays while this attempt is kept.
+    pub fn keep_layers(&self, below: &Below) -> Result<(), Error> {
+        durable::write(&self.path.join(LAYERS_FILE), below)
+    }
+
+    /// The workspace as a run left it, as layers: `trees` alone, or with what its setup created.
+    pub fn seen(&self) -> Result<Layers, Error> {
+        Ok(match self.layers()?.filter(Below::is_overlay) {
+            Some(below) => Layers([self.upper()].into_iter().chain(below.trees).collect()),
+            None => Layers(vec![self.workspace()]),
+        })
+    }
+
+    /// Moves the workspace to another attempt's folder, where none is; false when there is none here, or
+    /// what lies below it is gone. The parts are moved so that whoever finds the workspace finds all of it.
+    pub fn move_workspace(&self, to: &Self) -> Result<bool, Error> {
+        let below = self.layers()?;
+        if !self.workspace().is_dir() || below.as_ref().is_some_and(|below| !below.is_there()) {
+            return Ok(false);
+        }
+        if let Some(below) = &below {
+            to.keep_layers(below)?;
+        }
+        if below.is_some_and(|below| below.is_overlay()) {
+            fs::rename(self.upper(), to.upper()).map_err(Error::file("move", &self.upper()))?;
+            // A mount begins with an empty one.
+            match fs::remove_dir_all(to.overlay_work()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::file("remove", &to.overlay_work())(error));
+                }
+                _ => {}
+            }
+            fs::create_dir(to.overlay_work()).map_err(Error::file("create", &to.overlay_work()))?;
+        }
+        match fs::rename(self.workspace(), to.workspace()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::file("move", &self.workspace())(error)),
+        }
+    }
+
     /// Removes what an earlier try at preparing left; the order stays.
     pub fn clear(&self) -> Result<(), Error> {
-        for folder in [self.workspace(), self.results(), self.history(), self.temporary(), self.scripts()] {
-            match fs::remove_dir_all(&folder) {
+        let folders = [self.workspace(), self.upper(), self.overlay_work(), self.results(), self.history()];
+        for folder in folders.into_iter().chain([self.temporary(), self.scripts(), self.data()]) {
+            match remove_tree(&folder) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(Error::file("remove", &folder)(error));
                 }
                 _ => {}
             }
         }
-        Ok(())
+        match fs::remove_file(self.path.join(LAYERS_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::file("remove the layers of", &self.path)(error))
+            }
+            _ => Ok(()),
+        }
     }
 }

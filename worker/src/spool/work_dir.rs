@@ -5,21 +5,26 @@ use super::attempt::AttemptDir;
 use crate::device;
 use crate::durable;
 use crate::error::Error;
+use crate::workspace::age;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use windlass_shared::attempt::AttemptKey;
-use windlass_shared::id::{DeviceId, WorkerId};
+use windlass_shared::id::{CampaignId, DeviceId, WorkerId};
 
 /// Workspaces of ended runs that are kept for their analysis and for later scripts (P21, P22). More than
 /// a campaign has lanes; each is as large as a workspace.
 const KEPT_MAX: usize = 8;
 /// Spools set aside for a person to look at.
 const ASIDE_MAX: usize = 100;
+
+/// Caches of a campaign that nobody ran here for this long go.
+const CACHES_UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The work folder, held against other daemons.
 #[derive(Debug)]
@@ -40,7 +45,9 @@ impl WorkDir {
         for folder in [root.to_owned(), root.join("attempts"), root.join("kept"), root.join("aside")] {
             fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
         }
-        fs::create_dir_all(root.join("locks")).map_err(Error::file("create", &root.join("locks")))?;
+        for folder in ["locks", "setups", "caches"].map(|name| root.join(name)) {
+            fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+        }
         let root = root.canonicalize().map_err(Error::file("find", root))?;
         let path = root.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
@@ -94,6 +101,91 @@ impl WorkDir {
     /// All attempt folders.
     pub fn attempts(&self) -> Result<Vec<AttemptDir>, Error> {
         Self::attempts_in(&self.root)
+    }
+
+    /// Where verified trees lie ready.
+    pub fn trees(&self) -> PathBuf {
+        self.root.join("trees")
+    }
+
+    /// What was learnt of data sets.
+    pub fn fingerprints(&self) -> PathBuf {
+        self.root.join("fingerprints")
+    }
+
+    /// The folder in which shims try what they can mount.
+    pub fn probe(&self) -> PathBuf {
+        self.root.join("probe")
+    }
+
+    /// A campaign's own caches.
+    pub fn caches(&self, campaign: &CampaignId) -> Result<PathBuf, Error> {
+        AttemptDir::plain(campaign).map(|name| self.root.join("caches").join(name))
+    }
+
+    /// The folder of a setup, there or not.
+    pub fn setup(&self, key: &str) -> AttemptDir {
+        AttemptDir::at(self.root.join("setups").join(key))
+    }
+
+    /// All setups' folders.
+    pub fn setups(&self) -> Result<Vec<AttemptDir>, Error> {
+        Self::setups_in(&self.root)
+    }
+
+    /// All setups' folders below `root`, whoever holds it.
+    pub fn setups_in(root: &Path) -> Result<Vec<AttemptDir>, Error> {
+        Self::folders(&root.join("setups"))
+    }
+
+    /// Removes the logs of failed setups that everybody who waited has had time to copy.
+    pub fn drop_setup_logs(&self, older_than: Duration) -> Result<(), Error> {
+        let path = self.root.join("setups");
+        for entry in fs::read_dir(&path).map_err(Error::file("list", &path))?.flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|it| it == "log") && age(&path) > older_than {
+                drop(fs::remove_file(path));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the caches of campaigns that nobody ran here for long, unless an attempt of theirs is here.
+    pub fn drop_unused_caches(&self) -> Result<(), Error> {
+        let path = self.root.join("caches");
+        let mut here = self.attempts()?;
+        here.extend(Self::folders(&self.root.join("kept"))?);
+        for dir in Self::folders(&path)? {
+            let name = dir.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let of_campaign = |other: &AttemptDir| {
+                let other = other.path().file_name().unwrap_or_default().to_string_lossy();
+                other.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))
+            };
+            if age(&dir.path().with_extension("used")) > CACHES_UNUSED_MAX && !here.iter().any(of_campaign) {
+                self.forget(&dir)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The layers that attempts and kept workspaces lie on. An attempt whose note is torn is skipped: its
+    /// workspace is of no use either.
+    pub fn used_layers(&self) -> Result<BTreeSet<PathBuf>, Error> {
+        let mut folders = self.attempts()?;
+        folders.extend(Self::folders(&self.root.join("kept"))?);
+        folders.extend(self.setups()?);
+        let below = folders.iter().filter_map(|dir| dir.layers().ok().flatten());
+        Ok(below.flat_map(|below| below.all()).collect())
+    }
+
+    fn folders(path: &Path) -> Result<Vec<AttemptDir>, Error> {
+        let entries = fs::read_dir(path).map_err(Error::file("list", path))?;
+        Ok(entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir())
+            .map(AttemptDir::at)
+            .collect())
     }
 
     /// All attempt folders below `root`, whoever holds it.
@@ -177,7 +269,7 @@ impl WorkDir {
 
 /// Removes a folder of a run, which may have made parts of it read-only. One that another sweep removed
 /// meanwhile is no error.
-fn remove_tree(path: &Path) -> io::Result<()> {
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
     let gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

@@ -47,7 +47,8 @@ fn is_folder(root: &Path, path: &str, known: &mut BTreeMap<String, bool>) -> boo
     answer
 }
 
-fn node(place: &Path) -> Result<Option<Node>, Error> {
+/// What stands at one place; `None` when it is neither a regular file nor a link.
+pub(super) fn node(place: &Path) -> Result<Option<Node>, Error> {
     let metadata = fs::symlink_metadata(place).map_err(Error::file("look at", place))?;
     if metadata.is_symlink() {
         let target = fs::read_link(place).map_err(Error::file("read the link", place))?;

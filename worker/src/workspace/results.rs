@@ -11,14 +11,16 @@ use windlass_shared::path::TreePath;
 use windlass_shared::tree::{Manifest, Node};
 
 /// Files of one results folder: an analysis writes dozens.
-const FILES_MAX: usize = 10_000;
+pub(super) const FILES_MAX: usize = 10_000;
 /// Bytes of one results folder, 4 GiB: plots and tables, not checkpoints of every epoch.
-const TOTAL_MAX_BYTES: u64 = 4 << 30;
+pub(super) const TOTAL_MAX_BYTES: u64 = 4 << 30;
 /// How deep folders may lie.
 const DEPTH_MAX: usize = 32;
 
 /// Names that are given for what was left out.
 const SKIPPED_MAX: usize = 20;
+/// Characters of a name in a reason.
+const NAME_CHARS: usize = 120;
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +34,17 @@ pub struct Gathered {
 }
 
 impl Gathered {
-    fn skip(&mut self, reason: String) {
+    /// What was left out, for people: the first names with their reasons, and how many more.
+    pub fn left_out(&self) -> Vec<String> {
+        let mut said = self.skipped.clone();
+        match self.skipped_count - said.len() {
+            0 => {}
+            more => said.push(format!("and {more} more")),
+        }
+        said
+    }
+
+    pub(super) fn skip(&mut self, reason: String) {
         self.skipped_count += 1;
         if self.skipped.len() < SKIPPED_MAX {
             self.skipped.push(reason);
@@ -75,11 +87,11 @@ pub fn gather(cache: &Cache, root: &Path) -> Result<Gathered, Error> {
                 continue;
             }
             let reason = if !metadata.is_file() {
-                Some("is not a regular file")
+                Some(format!("is {}, not a regular file", kind(&metadata)))
             } else if gathered.tree.entries.len() >= FILES_MAX {
-                Some("is past the most files that are kept")
+                Some(format!("is past the {FILES_MAX} files that are kept of results"))
             } else if total_bytes + metadata.len() > TOTAL_MAX_BYTES {
-                Some("is past the most bytes that are kept")
+                Some(format!("is past the {} GiB that are kept of results", TOTAL_MAX_BYTES >> 30))
             } else {
                 None
             };
@@ -99,13 +111,28 @@ pub fn gather(cache: &Cache, root: &Path) -> Result<Gathered, Error> {
                     gathered.tree.entries.insert(path, Node::File { digest, executable });
                 }
                 (reason, _) => {
-                    let reason = reason.unwrap_or("has a name that is not taken");
+                    let reason = reason.unwrap_or_else(|| "has a name that is not taken".to_owned());
+                    let shown: String = shown.chars().take(NAME_CHARS).collect();
                     gathered.skip(format!("{shown:?} {reason}"));
                 }
             }
         }
     }
     Ok(gathered)
+}
+
+/// What stands in a file's place.
+fn kind(metadata: &fs::Metadata) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = metadata.file_type();
+    match () {
+        () if kind.is_symlink() => "a link",
+        () if kind.is_dir() => "a folder too deep",
+        () if kind.is_fifo() => "a pipe",
+        () if kind.is_socket() => "a socket",
+        () if kind.is_block_device() || kind.is_char_device() => "a device",
+        () => "something else",
+    }
 }
 
 #[cfg(test)]
@@ -158,5 +185,8 @@ mod tests {
         }
         let gathered = gather(&cache, &root).expect("gathered");
         assert_eq!((gathered.skipped.len(), gathered.skipped_count), (SKIPPED_MAX, SKIPPED_MAX + 5));
+        let said = gathered.left_out();
+        assert!(said[0].ends_with("is a link, not a regular file"), "{said:?}");
+        assert_eq!((said.len(), said.last().map(String::as_str)), (SKIPPED_MAX + 1, Some("and 5 more")));
     }
 }

@@ -32,6 +32,8 @@ pub struct State {
     pub report: Option<Report>,
     pub reads: Vec<String>,
     pub changes: u64,
+    /// Values to send beside an order.
+    pub secrets: BTreeMap<AttemptKey, Vec<(String, String)>>,
     /// Counts its lives: each is another incarnation.
     pub lives: u64,
     /// Every outcome that was ever told, as often as it was told with another text.
@@ -201,7 +203,14 @@ impl WorkerService for Coordinator {
                 })
             };
             if let Some(answer) = answer {
-                return Ok(Response::new(v1::SyncResponse::from(&answer)));
+                let kept = self.state().secrets.clone();
+                let of = |order: &Order| kept.get(&order.key).cloned().map(|all| (order.key.clone(), all));
+                let beside = answer.orders.iter().filter_map(of).flat_map(|(key, all)| {
+                    let one = move |(name, value)| v1::Secret { key: Some((&key).into()), name, value };
+                    all.into_iter().map(one)
+                });
+                let secrets = beside.collect();
+                return Ok(Response::new(v1::SyncResponse { secrets, ..v1::SyncResponse::from(&answer) }));
             }
             // The time is only a bound for the hanging call.
             drop(tokio::time::timeout(Duration::from_secs(20), changed).await);

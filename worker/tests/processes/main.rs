@@ -3,7 +3,10 @@
 
 mod coordinator;
 mod ending;
+mod environment;
+mod given;
 mod gpu;
+mod harm;
 mod isolation;
 mod kills;
 mod logs;
@@ -11,6 +14,7 @@ mod outage;
 mod shim;
 mod spool;
 mod support;
+mod work_folder;
 mod worker;
 
 use std::panic::catch_unwind;
@@ -39,11 +43,13 @@ fn main() -> ExitCode {
         worker::TESTS,
         gpu::TESTS,
         logs::TESTS,
+        harm::TESTS,
         outage::TESTS,
     ]
     .concat();
+    let together = [together, [environment::TESTS, given::TESTS, work_folder::TESTS].concat()].concat();
     // Storms of processes use up the machine's numbers: who is looked for by number must not be there.
-    let alone = [kills::TESTS, ending::STORMS].concat();
+    let alone = [kills::TESTS, harm::ALONE, ending::STORMS].concat();
     let mut failed = Vec::new();
     let (mut count, mut note) = (0, |name, passed| {
         say(&format!("test {name} ... {}", if passed { "ok" } else { "FAILED" }));

@@ -10,6 +10,7 @@ use windlass_engine::attempt::ExitRecord;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{AttemptId, CampaignId, FencingNumber, Incarnation, IterationNumber};
 use windlass_shared::machine::{Containment, Isolation};
+use windlass_shared::secret::Secrets;
 use windlass_worker::sandbox::{Machine, Walls};
 use windlass_worker::shim::{self, Exit, Identity, Launched, LogLimits, Spec};
 use windlass_worker::spool::decode;
@@ -21,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Attempt {
     pub folder: tempfile::TempDir,
     pub spec: Spec,
+    pub secrets: Secrets,
 }
 
 impl Attempt {
@@ -49,10 +51,12 @@ impl Attempt {
             hard_limit_ms: 40_000,
             locks: Vec::new(),
             log: LogLimits::default(),
+            mounts: Default::default(),
+            secrets: Vec::new(),
             device_model: String::new(),
             walls: Walls::default(),
         };
-        Self { folder, spec }
+        Self { folder, spec, secrets: Secrets::new() }
     }
 
     pub fn limits(mut self, soft_limit_ms: u64, hard_limit_ms: u64) -> Self {
@@ -109,7 +113,7 @@ impl Attempt {
 
     pub fn launch(&self) -> Launched {
         let exe = std::env::current_exe().expect("our own path");
-        shim::launch(&exe, self.folder.path(), &self.spec).expect("the shim starts")
+        shim::launch(&exe, self.folder.path(), &self.spec, &self.secrets).expect("the shim starts")
     }
 
     /// Starts, waits for the end, gives the exit record.

@@ -52,7 +52,7 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
                 Some(slots.map_or(2, |slots| slots.parse().expect("a number")))
             }
         };
-        let settings = Settings { cpu_slots, ..settings };
+        let settings = Settings { cpu_slots, copies: is_set("WINDLASS_TEST_COPIES"), ..settings };
         let shutdown = tokio_util::sync::CancellationToken::new();
         let told = shutdown.clone();
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
@@ -68,19 +68,36 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
     })
 }
 
+/// How a scene's worker lays workspaces out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Workspaces {
+    Any,
+    Copies,
+}
+
 /// A folder, a coordinator, and a worker that dies with it.
 pub(crate) struct Scene {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) coordinator: Coordinator,
     pub(crate) worker: Option<Child>,
+    workspaces: Workspaces,
 }
 
 impl Scene {
     pub(crate) fn new() -> Self {
+        Self::with(Workspaces::Any)
+    }
+
+    /// One whose worker copies every workspace.
+    pub(crate) fn copying() -> Self {
+        Self::with(Workspaces::Copies)
+    }
+
+    fn with(workspaces: Workspaces) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let coordinator = Coordinator::start(folder.path());
         wait_for("the socket", || coordinator.socket.exists().then_some(()));
-        let mut scene = Self { folder, coordinator, worker: None };
+        let mut scene = Self { folder, coordinator, worker: None, workspaces };
         scene.start();
         scene
     }
@@ -90,7 +107,16 @@ impl Scene {
     }
 
     pub(crate) fn start(&mut self) {
-        self.worker = Some(spawn(&self.work(), &self.coordinator.socket));
+        let mut command = command(&self.work(), &self.coordinator.socket);
+        if self.workspaces == Workspaces::Copies {
+            command.env("WINDLASS_TEST_COPIES", "1");
+        }
+        self.worker = Some(command.spawn().expect("a worker"));
+    }
+
+    /// Whether its workspaces may be overlays.
+    pub(crate) fn is_layered(&self) -> bool {
+        self.workspaces == Workspaces::Any
     }
 
     /// Ends the daemon and waits for that.

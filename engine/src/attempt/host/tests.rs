@@ -195,7 +195,7 @@ fn a_closed_session_is_drawn_anew_and_keeps_the_attempts() {
 fn a_stop_takes_effect_in_every_stage() {
     // Preparing: it never starts. Starting: it is ended once it runs. Running: at once, and once.
     let mut host = at_stage(0);
-    assert_eq!(stopped(&mut host, 1, StopReason::Cancelled), []);
+    assert_eq!(stopped(&mut host, 1, StopReason::Cancelled), [Action::Terminate(key(1))], "a wait ends");
     assert_eq!(host.handle(NOW, Event::Prepared(key(1))), [Action::Report]);
     assert_eq!(phases(&mut host), [Phase::Ended(Box::new(Outcome::bare(Ending::Cancelled)))]);
 
@@ -227,7 +227,7 @@ fn i15_what_the_ledger_does_not_know_is_ended_and_its_spool_kept() {
     assert!(phases(&mut host).is_empty());
 
     let mut host = at_stage(0);
-    assert_eq!(stopped(&mut host, 1, StopReason::Unknown), []);
+    assert_eq!(stopped(&mut host, 1, StopReason::Unknown), [Action::Terminate(key(1))]);
     assert_eq!(host.handle(NOW, Event::Prepared(key(1))), [keep.clone(), Action::Report]);
 
     let mut host = at_stage(2);

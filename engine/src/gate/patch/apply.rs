@@ -15,8 +15,14 @@ pub(super) fn apply(files: &[FilePatch], base: &Manifest, contents: &Contents) -
         Operation::Delete(path) | Operation::Rename { from: path, .. } => Some(path),
         _ => None,
     });
-    let mut work =
-        Work { base, contents, vacated: vacated.collect(), outcome: BTreeMap::new(), blobs: Contents::new() };
+    let mut work = Work {
+        base,
+        contents,
+        vacated: vacated.collect(),
+        outcome: BTreeMap::new(),
+        blobs: Contents::new(),
+        comparisons: 0,
+    };
     for file in files {
         work.file(file)?;
     }
@@ -41,6 +47,8 @@ struct Work<'a> {
     /// What has become of a path so far.
     outcome: BTreeMap<TreePath, Option<Node>>,
     blobs: Contents,
+    /// Lines compared so far.
+    comparisons: u64,
 }
 
 impl Work<'_> {
@@ -100,7 +108,7 @@ impl Work<'_> {
             return Ok(Some(Node::File { digest: *digest, executable }));
         }
         let bytes = self.bytes(source)?;
-        let woven = weave(&bytes, &file.hunks).map_err(|hunk| {
+        let woven = weave(&bytes, &file.hunks, &mut self.comparisons).map_err(|hunk| {
             let first = hunk.old.first().map(|line| String::from_utf8_lossy(line).trim_end().to_owned());
             let problem = match first {
                 Some(line) if source.is_some() => {

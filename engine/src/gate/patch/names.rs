@@ -16,15 +16,14 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads what follows `diff --git `. Names with blanks are told apart by being the same twice.
+    /// Reads what follows `diff --git `. The same name twice is as long on both sides, so that names with blanks
+    /// are parted by the blank in the middle.
     pub(super) fn read(text: &[u8]) -> Self {
-        if text.len() > HEADER_MAX_BYTES {
+        let middle = text.len() / 2;
+        if text.len() > HEADER_MAX_BYTES || text.get(middle) != Some(&b' ') {
             return Self { name: None };
         }
-        let splits = (0..text.len()).filter(|&at| text[at] == b' ');
-        let mut pairs = splits.map(|at| (unquoted(&text[..at]), unquoted(&text[at + 1..])));
-        let name = pairs.find_map(|(old, new)| same_name(&old, &new));
-        Self { name }
+        Self { name: same_name(&unquoted(&text[..middle]), &unquoted(&text[middle + 1..])) }
     }
 
     /// The name, checked against what `---` and `+++` say.

@@ -3,7 +3,7 @@
 use super::cursor::Cursor;
 use super::hunks::hunk;
 use super::names::{Header, pair_of_headers, unquoted};
-use super::{FilePatch, Mode, Operation, refuse};
+use super::{FILES_MAX, FilePatch, Mode, Operation, refuse};
 use windlass_shared::path::TreePath;
 use windlass_shared::refusal::Refusal;
 
@@ -14,6 +14,14 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Vec<FilePatch>, Refusal> {
     let mut cursor = Cursor::new(bytes);
     let mut files = Vec::new();
     while let Some(line) = cursor.peek() {
+        if files.len() > FILES_MAX {
+            let (figure, limit) = (files.len() as u64, FILES_MAX as u64);
+            return Err(Refusal::TooMuch {
+                what: "the number of files in a patch".to_owned(),
+                figure,
+                limit,
+            });
+        }
         if line.starts_with(b"diff --git ") {
             files.push(git_file(&mut cursor)?);
         } else if cursor.at_plain_header() {

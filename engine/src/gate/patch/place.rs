@@ -3,14 +3,19 @@
 use super::Hunk;
 use crate::gate::text;
 
-/// The most lines that are compared for one file. A patch of distinct lines needs a few per hunk and
+/// The most lines that are compared for one patch. One of distinct lines needs a few per hunk and
 /// line of the file; only a file and a patch of one line repeated come near.
 const COMPARISONS_MAX: u64 = 50_000_000;
 
 /// The text with all hunks applied, in order; or the first hunk that fits nowhere after the one before.
-pub(super) fn weave<'a>(source: &[u8], hunks: &'a [Hunk]) -> Result<Vec<u8>, &'a Hunk> {
+/// `comparisons` counts over all files of the patch.
+pub(super) fn weave<'a>(
+    source: &[u8],
+    hunks: &'a [Hunk],
+    comparisons: &mut u64,
+) -> Result<Vec<u8>, &'a Hunk> {
     let lines = text::lines(source);
-    let mut search = Search { lines: &lines, comparisons: 0 };
+    let mut search = Search { lines: &lines, comparisons };
     let mut woven = Vec::with_capacity(source.len());
     let (mut done, mut drift) = (0, 0_i64);
     for hunk in hunks {
@@ -29,7 +34,7 @@ pub(super) fn weave<'a>(source: &[u8], hunks: &'a [Hunk]) -> Result<Vec<u8>, &'a
 
 struct Search<'a> {
     lines: &'a [&'a [u8]],
-    comparisons: u64,
+    comparisons: &'a mut u64,
 }
 
 impl Search<'_> {
@@ -49,7 +54,7 @@ impl Search<'_> {
                     return Some(at);
                 }
             }
-            if self.comparisons > COMPARISONS_MAX {
+            if *self.comparisons > COMPARISONS_MAX {
                 return None;
             }
         }
@@ -67,10 +72,10 @@ impl Search<'_> {
         if !hunk.new.is_empty() && at > 0 && is_open(self.lines.get(at - 1).copied()) {
             return false;
         }
-        self.comparisons += 1;
+        *self.comparisons += 1;
         let mut pairs = hunk.old.iter().zip(&self.lines[at..end]);
         pairs.all(|(wanted, found)| {
-            self.comparisons += 1;
+            *self.comparisons += 1;
             wanted == found
         })
     }

@@ -230,7 +230,7 @@ impl CampaignLife {
         reason: &HoldReason,
         just_decided: Option<LeverNumber>,
     ) -> Checked {
-        if matches!(reason, HoldReason::Infrastructure | HoldReason::Cancelled { .. }) {
+        if reason.is_infrastructure() || matches!(reason, HoldReason::Cancelled { .. }) {
             hold(just_decided == Some(lever), "I13", || format!("{lever} is set aside without a failure"))?;
             return self.move_lever(lever, &[Place::Decided], Place::Held);
         }
