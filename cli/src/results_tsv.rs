@@ -6,8 +6,11 @@ use windlass_shared::conclusion::Status;
 /// What stands for the metric of an iteration that has none.
 const NO_METRIC: &str = "0.000000";
 
-/// The whole file, header first.
+/// The whole file, header first; an imported ledger has its own columns again.
 pub fn render(story: &Story) -> String {
+    if let Some(imported) = &story.imported {
+        return foreign(story, &imported.columns);
+    }
     let mut text = header(story);
     for (iteration, decision) in story.rows() {
         text.push_str(&row(story, iteration, decision));
@@ -15,29 +18,37 @@ pub fn render(story: &Story) -> String {
     text
 }
 
+fn foreign(story: &Story, columns: &[String]) -> String {
+    let mut text = line(columns);
+    for (iteration, decision) in story.rows() {
+        let number = iteration.number.to_string();
+        let cells = columns.iter().map(|column| match column.as_str() {
+            name if name == story.bindings.metric => metric(decision),
+            "iter" | "iteration" => &number,
+            "status" => decision.status.as_str(),
+            "analysis_summary" => &decision.summary,
+            "description" => &decision.description,
+            name => decision.notes.get(name).map_or("", String::as_str),
+        });
+        text.push_str(&line(&cells.collect::<Vec<_>>()));
+    }
+    text
+}
+
 /// The header, with the metric's name; `move_type` exactly where moves are scheduled.
 fn header(story: &Story) -> String {
-    let moves = has_moves(story).then_some("move_type");
-    line([
-        Some("iter"),
-        Some(&story.bindings.metric),
-        Some("status"),
-        moves,
-        Some("analysis_summary"),
-        Some("description"),
-    ])
+    let mut columns = vec!["iter", &story.bindings.metric, "status"];
+    columns.extend(has_moves(story).then_some("move_type"));
+    columns.extend(["analysis_summary", "description"]);
+    line(&columns)
 }
 
 fn row(story: &Story, iteration: &Iteration, decision: &Decision) -> String {
-    let moves = has_moves(story).then(|| story.move_of(iteration));
-    line([
-        Some(&iteration.number.to_string()),
-        Some(metric(decision)),
-        Some(decision.status.as_str()),
-        moves,
-        Some(&decision.summary),
-        Some(&decision.description),
-    ])
+    let number = iteration.number.to_string();
+    let mut cells = vec![&*number, metric(decision), decision.status.as_str()];
+    cells.extend(has_moves(story).then(|| story.move_of(iteration)));
+    cells.extend([&*decision.summary, &*decision.description]);
+    line(&cells)
 }
 
 fn has_moves(story: &Story) -> bool {
@@ -52,9 +63,8 @@ pub fn metric(decision: &Decision) -> &str {
     }
 }
 
-fn line(fields: [Option<&str>; 6]) -> String {
-    let columns: Vec<String> = fields.into_iter().flatten().map(field).collect();
-    let mut text = columns.join("\t");
+fn line<T: AsRef<str>>(fields: &[T]) -> String {
+    let mut text = fields.iter().map(|text| field(text.as_ref())).collect::<Vec<_>>().join("\t");
     text.push('\n');
     text
 }

@@ -37,6 +37,7 @@ fn decided(seq: u64, iteration: u32) -> Record {
             best: None,
             summary: String::new(),
             description: "baseline".to_owned(),
+            notes: Default::default(),
         },
     )
 }

@@ -14,6 +14,7 @@ use crate::path::TreePath;
 use crate::plan::Deliverable;
 use crate::reference::Evidence;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One row of the ledger.
@@ -97,6 +98,11 @@ pub enum StopReason {
     Replaced {
         /// By which campaign.
         by: CampaignId,
+    },
+    /// It was brought in from elsewhere and was finished before (`ledger import`).
+    Imported {
+        /// The file that it came from.
+        source: String,
     },
 }
 
@@ -251,6 +257,17 @@ pub enum Body {
         bindings: Box<Bindings>,
         /// The workspace.
         tree: Digest,
+    },
+    /// A ledger that was made elsewhere was brought in: a finished campaign, whose decisions follow.
+    LedgerImported {
+        /// For listings.
+        name: String,
+        /// The metric and its direction; nothing is run.
+        bindings: Box<Bindings>,
+        /// The header of the file, in its order.
+        columns: Vec<String>,
+        /// The file that it came from, for people.
+        source: String,
     },
     /// A campaign was paused.
     CampaignPaused {
@@ -443,6 +460,9 @@ pub enum Body {
         summary: String,
         /// The column `description`.
         description: String,
+        /// Other columns of an imported ledger, by name.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        notes: BTreeMap<String, String>,
     },
     /// A worker takes nothing new.
     WorkerDrained {
@@ -481,9 +501,10 @@ pub enum Body {
 
 impl Body {
     /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
-    pub const KINDS: [&'static str; 26] = [
+    pub const KINDS: [&'static str; 27] = [
         "incarnation_started",
         "campaign_created",
+        "ledger_imported",
         "campaign_paused",
         "campaign_resumed",
         "campaign_stopped",
@@ -515,6 +536,7 @@ impl Body {
         match self {
             Self::IncarnationStarted { .. } => "incarnation_started",
             Self::CampaignCreated { .. } => "campaign_created",
+            Self::LedgerImported { .. } => "ledger_imported",
             Self::CampaignPaused { .. } => "campaign_paused",
             Self::CampaignResumed {} => "campaign_resumed",
             Self::CampaignStopped { .. } => "campaign_stopped",

@@ -3,6 +3,7 @@
 
 use crate::attempt::Outcome;
 use crate::digest::Digest;
+use crate::foreign::Foreign;
 use crate::plan::{Deliverable, Script};
 use crate::record::Body;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,7 @@ impl Body {
                 let plans = [&w.baseline, &w.always, &w.diagnostics];
                 std::iter::once(*tree).chain(plans.into_iter().flat_map(|plan| scripts(plan))).collect()
             }
+            Self::LedgerImported { .. } => vec![Foreign::tree()],
             Self::LeverQueued { document, base, changed, .. } => {
                 let mut blobs = vec![*base, *changed];
                 match &document.change {
@@ -101,6 +103,7 @@ impl Body {
                     found.lasting.extend(scripts(plan));
                 }
             }
+            Self::LedgerImported { .. } => found.lasting.push(Reference::Tree(Foreign::tree())),
             Self::LeverQueued { base, changed, .. } => {
                 found.lasting.extend([Reference::Tree(*base), Reference::Tree(*changed)]);
                 // The change itself, fixes and scripts.

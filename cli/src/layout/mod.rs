@@ -7,7 +7,7 @@ mod files;
 mod iteration;
 
 pub use documents::yaml;
-pub use files::write_file;
+pub use files::{place, write_file};
 
 use crate::client::Client;
 use crate::error::Error;

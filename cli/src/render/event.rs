@@ -17,6 +17,9 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
     let text = match &record.body {
         Body::IncarnationStarted { .. } | Body::ReportSuperseded { .. } => return None,
         Body::CampaignCreated { name, .. } => format!("campaign {} ({name})", campaign(record)),
+        Body::LedgerImported { name, source, .. } => {
+            format!("campaign {} ({name}), imported from {source}", campaign(record))
+        }
         Body::CampaignPaused { reason } => format!("campaign paused: {}", pause_reason(reason)),
         Body::CampaignResumed {} => "campaign resumed".to_owned(),
         Body::CampaignStopped { reason } => format!("campaign stopped: {}", stop_reason(reason)),
@@ -163,6 +166,7 @@ pub fn stop_reason(reason: &StopReason) -> String {
         StopReason::Owner => "its owner asked".to_owned(),
         StopReason::Limit { limit } => format!("its limit was met, {limit}"),
         StopReason::Replaced { by } => format!("campaign {by} took its place"),
+        StopReason::Imported { source } => format!("it was finished elsewhere, imported from {source}"),
     }
 }
 

@@ -6,7 +6,7 @@ use super::spark::{self, Test};
 use super::style::{self, STRONG};
 use super::table::{Cell, Column, Table};
 use super::text::neutral;
-use super::views::{lever_state, more};
+use super::views::{lever_state, more, other_name};
 use super::{gate, units};
 use std::collections::BTreeMap;
 use windlass_shared::attempt::Kind;
@@ -34,6 +34,9 @@ pub fn page(
 ) -> String {
     let heading = format!("{STRONG}{}{STRONG:#}  {}", neutral(&view.campaign.0), word(view));
     let mut page = Page::new(&heading, width);
+    if let Some(name) = other_name(view) {
+        page.line("name", &neutral(name));
+    }
     page.line("created", &units::ago(view.created_wall_ms, now_ms));
     page.line("metric", &format!("{}, {}", neutral(&view.metric), super::chart::better(view.direction)));
     page.line("best", &best(view));

@@ -100,7 +100,11 @@ impl Scene {
         let limit = StopReason::Limit { limit: "iterations: 3".to_owned() };
         let ended = |view| CampaignView { state: CampaignState::Stopped { reason: limit }, ..view };
         match self {
-            Self::Every => vec![self.view(), ended(self.view())],
+            Self::Every => {
+                let origin = StopReason::Imported { source: "old/results.tsv".to_owned() };
+                let imported = CampaignState::Stopped { reason: origin };
+                vec![self.view(), ended(self.view()), CampaignView { state: imported, ..self.view() }]
+            }
             Self::Hostile => vec![self.view(), CampaignView { priority: -3, ..self.view() }],
             _ => vec![self.view()],
         }
@@ -113,7 +117,14 @@ impl Scene {
 
     /// The fleet.
     pub fn workers(self) -> Vec<WorkerView> {
-        if self == Self::Fresh { Vec::new() } else { self.read(include_str!("../workers.json")) }
+        if self == Self::Fresh {
+            return Vec::new();
+        }
+        let mut workers: Vec<WorkerView> = self.read(include_str!("../workers.json"));
+        if self == Self::Every {
+            workers.iter_mut().for_each(|worker| worker.info.secrets = vec!["HF_TOKEN".to_owned()]);
+        }
+        workers
     }
 
     /// The decisions among the records.

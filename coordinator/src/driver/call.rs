@@ -35,6 +35,7 @@ impl Driver {
                 self.gather_call(call, move |stores| gather::tree(stores, tree, editable));
                 return Ok(());
             }
+            Asked::Import { ledger } => Ok(Ask::Import { ledger }),
             Asked::Propose { campaign, lever } => {
                 let wanted = resolve(&campaign).and_then(|id| self.core.proposal_wanted(&id, lever));
                 match wanted {

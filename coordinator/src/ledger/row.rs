@@ -169,6 +169,7 @@ impl Subject {
             }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
+            | Body::LedgerImported { .. }
             | Body::CampaignPaused { .. }
             | Body::CampaignResumed {}
             | Body::CampaignStopped { .. }

@@ -101,11 +101,13 @@ impl Campaign {
                     open.conclusion = Some(conclusion.clone());
                 }
             }
+            Body::IterationDecided { .. } if self.is_imported() => self.imported_decision(record),
             Body::IterationDecided { iteration, status, reason, arithmetic, .. } => {
                 self.iteration_decided(*iteration, *status, reason, arithmetic, record.wall_ms);
             }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
+            | Body::LedgerImported { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
             | Body::EvidenceRemoved { .. }
@@ -354,25 +356,13 @@ impl Campaign {
             reason: reason.to_owned(),
             wall_ms,
         };
-        match status {
-            Status::Keep => {
-                self.counts.keep += 1;
-                self.best = Some(Best { iteration: number, tree: open.tree, summary: summary.clone() });
-                self.raise_record(metric.as_ref());
-            }
-            Status::Discard => self.counts.discard += 1,
-            Status::Crash => self.counts.crash += 1,
-        }
+        self.count(summary, open.tree);
         if number == IterationNumber::BASELINE {
             self.baseline_metric = metric;
             self.floor = arithmetic.noise.as_ref().and_then(|noise| noise.floor.clone());
             let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
             self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
-        if self.recent.len() >= RECENT_MAX {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(summary);
         let reason_kept = Reason::of(reason);
         if status == Status::Keep {
             self.overtake(number, open.lever);
@@ -400,6 +390,44 @@ impl Campaign {
         self.remember(&open, number, reason);
         let run = open.run.map(|run| run.key.id.number);
         self.decided.insert(number, Decided { status, reason: reason_kept, run, results: open.results });
+    }
+
+    /// What a page shows of a decision, whoever made it.
+    fn count(&mut self, summary: IterationSummary, tree: Digest) {
+        match summary.status {
+            Status::Keep => {
+                self.counts.keep += 1;
+                self.best = Some(Best { iteration: summary.iteration, tree, summary: summary.clone() });
+                self.raise_record(summary.metric.as_ref());
+            }
+            Status::Discard => self.counts.discard += 1,
+            Status::Crash => self.counts.crash += 1,
+        }
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(summary);
+    }
+
+    /// A decision that was made elsewhere: nothing of it was opened or run here.
+    fn imported_decision(&mut self, record: &Record) {
+        let Body::IterationDecided { iteration, status, reason, arithmetic, description, .. } = &record.body
+        else {
+            return;
+        };
+        let summary = IterationSummary {
+            iteration: *iteration,
+            lever: None,
+            title: description.clone(),
+            status: *status,
+            metric: arithmetic.metric.clone(),
+            reason: reason.clone(),
+            wall_ms: record.wall_ms,
+        };
+        self.count(summary, self.tree);
+        self.last_opened = self.last_opened.max(Some(*iteration));
+        let decided = Decided { status: *status, reason: Reason::of(reason), run: None, results: None };
+        self.decided.insert(*iteration, decided);
     }
 
     fn raise_record(&mut self, metric: Option<&Decimal>) {

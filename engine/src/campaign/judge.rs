@@ -4,6 +4,7 @@ use super::automatic::{self, conclude};
 use super::iteration::Iteration;
 use super::overtaken::Verdict;
 use super::step::{CANCELLED, Context, Due, UNANALYSED};
+use std::collections::BTreeMap;
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::record::{Arithmetic, Body, HoldReason, PauseReason};
@@ -40,6 +41,7 @@ impl Context<'_> {
                 best,
                 summary,
                 description: campaign.title(open.lever).to_owned(),
+                notes: BTreeMap::new(),
             },
         ];
         records.extend(self.requeued(open, &reason, &replaced));

@@ -11,7 +11,9 @@ use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::{Digest, Hash};
+use windlass_shared::foreign::Foreign;
 use windlass_shared::id::{CampaignId, FencingNumber, IterationNumber, LeverNumber};
+use windlass_shared::record::StopReason;
 use windlass_shared::view::{CampaignState, Counts, IterationSummary, LeverState};
 
 /// Decisions that are kept as one page shows them.
@@ -245,6 +247,21 @@ impl Campaign {
             counts: Counts::default(),
             gpu_ms: 0,
         }
+    }
+
+    /// A campaign that was finished elsewhere: it has no files and takes nothing.
+    pub fn imported(
+        (id, name, bindings): (CampaignId, String, Box<Bindings>),
+        source: String,
+        wall_ms: i64,
+    ) -> Self {
+        let state = CampaignState::Stopped { reason: StopReason::Imported { source } };
+        Self { state, ..Self::new(id, name, bindings, Foreign::tree(), wall_ms) }
+    }
+
+    /// Whether it was finished elsewhere.
+    pub fn is_imported(&self) -> bool {
+        matches!(self.state, CampaignState::Stopped { reason: StopReason::Imported { .. } })
     }
 
     /// The tree that the next lever builds on: the best's, or the workspace before there is one.

@@ -1,6 +1,6 @@
 //! What clients ask for: each request becomes records and an answer, or a refusal.
 
-use super::{Ask, Durable, Removal, RequestKey, steer};
+use super::{Ask, Durable, Removal, RequestKey, import, steer};
 use crate::campaign::{Campaign, Iteration, Past};
 use crate::gate::facts::{Look, ProposalFacts, Rejected};
 use crate::gate::plan;
@@ -29,6 +29,7 @@ pub(super) fn decide(
 ) -> Result<Decided, Refusal> {
     match ask {
         Ask::Create { name, bindings, tree } => create(durable, request, name, bindings, tree),
+        Ask::Import { ledger } => import::import(durable, request, *ledger),
         Ask::Propose { campaign, lever, facts } => {
             propose(find(durable, &campaign)?, lever, facts.map(|facts| *facts).map_err(|found| *found))
         }
@@ -108,7 +109,7 @@ fn has_no_ground(campaign: &Campaign) -> bool {
 }
 
 /// A slug of the name and six hex digits of the request: the same request always makes the same id.
-fn campaign_id(durable: &Durable, name: &str, request: &RequestKey) -> CampaignId {
+pub(super) fn campaign_id(durable: &Durable, name: &str, request: &RequestKey) -> CampaignId {
     let mut slug = String::new();
     for c in name.chars() {
         match c {

@@ -3,6 +3,7 @@
 use crate::gate::facts::{ProposalFacts, PullFacts, Rejected};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::digest::{Digest, Hash};
+use windlass_shared::foreign::Foreign;
 use windlass_shared::id::{
     CampaignId, DeviceId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId,
 };
@@ -81,6 +82,11 @@ pub enum Ask {
         bindings: Box<Bindings>,
         /// The workspace.
         tree: Digest,
+    },
+    /// A finished campaign of a ledger that was made elsewhere.
+    Import {
+        /// That ledger.
+        ledger: Box<Foreign>,
     },
     /// A lever, with what the gates found.
     Propose {

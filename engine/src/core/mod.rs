@@ -7,6 +7,7 @@ pub(crate) mod canonical;
 mod client;
 mod command;
 mod durable;
+mod import;
 mod input;
 mod machine;
 mod observation;

@@ -62,6 +62,9 @@ fn standing(campaign: &Campaign, answer: &mut Answer) {
         CampaignState::Stopped { reason: StopReason::Replaced { by } } => {
             answer.rule("P1", format!("campaign {by} took its place and its queue"))
         }
+        CampaignState::Stopped { reason: StopReason::Imported { source } } => {
+            answer.say(format!("it was finished elsewhere and is read-only: it was imported from {source}"))
+        }
     };
     answer
         .figure("priority", campaign.bindings.windlass.priority)

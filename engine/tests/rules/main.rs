@@ -11,6 +11,7 @@ mod memory;
 mod moves;
 mod noise;
 mod queue;
+mod replay;
 mod runs;
 mod score;
 mod sessions;

@@ -170,6 +170,13 @@ fn read_folder(
             outputs::of_scripts(order, &shop.cache, &gathered.tree, dir, &outcome.ending)?
         }
     };
+    for output in outcome.outputs.iter_mut().filter(|output| output.digest.is_none()) {
+        // It was written, and cannot be kept: that is what its author must hear.
+        let name = format!("{:?} ", output.path.as_str());
+        if let Some(reason) = gathered.skipped.iter().find_map(|reason| reason.strip_prefix(&name)) {
+            output.problem = Some(format!("{} {reason}", output.path));
+        }
+    }
     let kept = keep_artifacts(shop, order, dir, &outcome.ending)?;
     let scored = keep_scored(shop, order, dir, &outcome.ending)?;
     for tree in [&gathered.tree].into_iter().chain(&kept).chain(&scored) {

@@ -47,8 +47,13 @@ impl Legal {
             assert!(self.fences.insert(order.key.fence), "I15: {} was given twice", order.key.fence);
         }
         let Some(id) = &record.campaign else { return };
-        if let Body::CampaignCreated { bindings, .. } = &record.body {
-            let model = Model { lanes: bindings.windlass.lanes, ..Model::default() };
+        let lanes = match &record.body {
+            Body::CampaignCreated { bindings, .. } => Some(bindings.windlass.lanes),
+            Body::LedgerImported { .. } => Some(1),
+            _ => None,
+        };
+        if let Some(lanes) = lanes {
+            let model = Model { lanes, ..Model::default() };
             assert!(self.campaigns.insert(id.clone(), model).is_none(), "{id} exists");
             return;
         }

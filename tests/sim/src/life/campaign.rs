@@ -200,6 +200,7 @@ impl CampaignLife {
             }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
+            | Body::LedgerImported { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
             | Body::DeviceReleased { .. }
