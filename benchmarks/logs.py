@@ -23,11 +23,13 @@ open("began", "w").write(repr(time.time()))
 while left > 0:
     left -= sys.stdout.write(line)
 sys.stdout.flush()
-for n in range(40):
+while not os.path.exists(%r):
     print("tick", time.time(), flush=True)
     time.sleep(0.3)
 print("val: 1")
 """
+# Lines whose way to the follower is timed.
+LAGS = 40
 CAMPAIGN = """metric: val
 metric_direction: maximize
 entrypoint: python3 print.py
@@ -50,8 +52,9 @@ def main(windlass, gib):
     with tempfile.TemporaryDirectory() as place:
         data, project = os.path.join(place, "data"), os.path.join(place, "project")
         os.mkdir(project)
+        enough = os.path.join(project, "enough")
         for name, text in (
-            ("loop.run.yaml", CAMPAIGN % (4 * size)), ("print.py", PRINT % size), ("a.txt", "x\n"),
+            ("loop.run.yaml", CAMPAIGN % (4 * size)), ("print.py", PRINT % (size, enough)), ("a.txt", "x\n"),
         ):
             with open(os.path.join(project, name), "w") as file:
                 file.write(text)
@@ -78,8 +81,16 @@ def main(windlass, gib):
                 client + ["logs", campaign, "1", "--follow", "--raw", "--tail", "1"], stdout=subprocess.PIPE)
             # What was printed before it came is no lag of its own.
             since = time.time() + 1
-            told = (line.split()[1] for line in follow.stdout if line.startswith(b"tick "))
-            lags = [1000 * (time.time() - float(at)) for at in told if float(at) > since]
+            lags = []
+            for line in follow.stdout:
+                now = time.time()
+                if line.startswith(b"tick ") and float(line.split()[1]) > since:
+                    lags.append(1000 * (now - float(line.split()[1])))
+                if len(lags) == LAGS:
+                    break
+            open(enough, "w").close()
+            follow.kill()
+            follow.wait()
             print("follow lags:          %.0f ms at most, median %.0f ms" % (max(lags), statistics.median(lags)))
             subprocess.run(client + ["wait", campaign, "1"], capture_output=True, check=True)
             tail = client + ["logs", campaign, "1", "--tail", "20"]

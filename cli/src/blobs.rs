@@ -44,6 +44,11 @@ impl Blobs {
         self.sources.keys().copied()
     }
 
+    /// How many there are, and their bytes.
+    pub fn total(&self) -> (u64, u64) {
+        (self.sources.len() as u64, self.sources.keys().map(|digest| digest.size_bytes).sum())
+    }
+
     /// A blob's source.
     pub fn source(&self, digest: &Digest) -> Option<&Source> {
         self.sources.get(digest)

@@ -5,7 +5,7 @@ use crate::blobs::Blobs;
 use crate::error::Error;
 use crate::yaml::{self, Problem};
 use std::path::{Path, PathBuf};
-use windlass_shared::bindings::Bindings;
+use windlass_shared::bindings::{Bindings, Strategy};
 use windlass_shared::plan::{Deliverable, Script};
 use windlass_shared::refusal::Refusal;
 
@@ -22,6 +22,12 @@ pub struct CampaignFile {
     pub bindings: Bindings,
     /// The scripts.
     pub blobs: Blobs,
+    /// The file's own text.
+    pub text: String,
+    /// The keys that it gives, with their values.
+    pub given: serde_json::Value,
+    /// Whether `run_tag` is today's date, for a branch that the file does not name.
+    pub tag_from_date: bool,
 }
 
 /// Reads the campaign file of the workspace at `dir`.
@@ -41,6 +47,11 @@ pub fn read(dir: &Path) -> Result<CampaignFile, Error> {
         other => other,
     })?;
     let mut bindings: Bindings = yaml::parse(&path, &text)?;
+    let given = yaml::parse(&path, &text)?;
+    let tag_from_date = bindings.iter_strategy == Strategy::Branches && bindings.run_tag.is_none();
+    if tag_from_date {
+        bindings.run_tag = Some(tag_of(&jiff::Zoned::now()));
+    }
     bindings.validate().map_err(|refusal| Problem::refused(&path, &text, &refusal))?;
     let mut blobs = Blobs::default();
     let w = &mut bindings.windlass;
@@ -49,7 +60,12 @@ pub fn read(dir: &Path) -> Result<CampaignFile, Error> {
     {
         resolve_scripts(&path, &text, &format!("windlass.{key}"), plan, &mut blobs)?;
     }
-    Ok(CampaignFile { bindings, blobs })
+    Ok(CampaignFile { bindings, blobs, text, given, tag_from_date })
+}
+
+/// A day as the founding loop tags a branch: `jun21`.
+fn tag_of(day: &jiff::Zoned) -> String {
+    day.strftime("%b%d").to_string().to_lowercase()
 }
 
 /// Points at the campaign file's line for a refused binding that only the workspace could tell.
@@ -117,6 +133,9 @@ pub fn beside(path: &Path, name: &str) -> PathBuf {
 }
 
 #[cfg(test)]
+mod bindings_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -148,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_this_version_does_not_run_is_refused_at_its_place() {
-        let (_dir, read) = with(&GOOD.replace("gate: time", "gate: epochs"));
+        let (_dir, read) = with(&GOOD.replace("gate: time\nbudget: 0.2", "gate: epochs\nbudget: 5"));
         let report = read.expect_err("refused").to_report();
         assert!(
             report.message.contains("loop.run.yaml:5:1: `gate: epochs` is not run"),
@@ -156,6 +175,12 @@ mod tests {
             report.message
         );
         assert!(report.remedy.is_some());
+    }
+
+    #[test]
+    fn a_branch_without_a_name_is_named_by_the_day() {
+        let day: jiff::Zoned = "2026-06-21T23:59:00[UTC]".parse().expect("a day");
+        assert_eq!(tag_of(&day), "jun21");
     }
 
     #[test]

@@ -140,6 +140,6 @@ fn the_page_of_commands_is_what_the_program_says() {
     assert!(
         written == page,
         "docs/commands.md is out of date ({differs:?}); make it again with\n  \
-         {WRITE}=1 cargo test -p windlass-cli --bin windlass page_of_commands"
+         {WRITE}=1 cargo test -p windlass-cli --lib page_of_commands"
     );
 }

@@ -23,8 +23,8 @@ pub struct Sent {
     pub bytes: u64,
 }
 
-/// Sends what is missing.
-pub async fn missing(client: &Client, blobs: &Blobs) -> Result<Sent, Error> {
+/// Which blobs the store lacks.
+pub async fn lacking(client: &Client, blobs: &Blobs) -> Result<Vec<Digest>, Error> {
     let digests: Vec<String> = blobs.digests().map(|digest| digest.to_string()).collect();
     let mut wanted = Vec::new();
     for page in digests.chunks(PAGE) {
@@ -32,6 +32,12 @@ pub async fn missing(client: &Client, blobs: &Blobs) -> Result<Sent, Error> {
         let answer = client.artifacts().find_missing(request).await?.into_inner();
         wanted.extend(answer.digests.iter().filter_map(|text| Digest::parse(text)));
     }
+    Ok(wanted)
+}
+
+/// Sends what is missing.
+pub async fn missing(client: &Client, blobs: &Blobs) -> Result<Sent, Error> {
+    let wanted = lacking(client, blobs).await?;
     let parts: Vec<(Digest, Source)> = wanted
         .into_iter()
         .filter_map(|digest| blobs.source(&digest).map(|source| (digest, source.clone())))

@@ -159,6 +159,11 @@ fn line_of(text: &str, line: u64) -> String {
     text.lines().nth(line.saturating_sub(1) as usize).unwrap_or_default().to_owned()
 }
 
+/// The number of the line on which a dotted key stands, where it has a line of its own.
+pub fn line_of_key(text: &str, key: &str) -> Option<u64> {
+    find_key(text, key).map(|place| place.line)
+}
+
 /// The line on which a dotted key stands, by indentation: enough to point a reader there.
 fn find_key(text: &str, key: &str) -> Option<Place> {
     let mut parts = key.split('.').peekable();

@@ -20,6 +20,7 @@ fn resumed(seq: u64) -> Record {
 
 fn decided(seq: u64, iteration: u32) -> Record {
     let arithmetic = Arithmetic {
+        noise: None,
         metric: None,
         record: None,
         gain: None,
@@ -36,6 +37,7 @@ fn decided(seq: u64, iteration: u32) -> Record {
             best: None,
             summary: String::new(),
             description: "baseline".to_owned(),
+            notes: Default::default(),
         },
     )
 }

@@ -7,6 +7,7 @@ pub mod conclusion;
 pub mod decimal;
 pub mod device;
 pub mod digest;
+pub mod foreign;
 pub mod id;
 pub mod lever;
 pub mod machine;

@@ -1,5 +1,6 @@
 //! What a campaign asks of the machine around a run: isolation, limits, data, caches, setup.
 
+use crate::size;
 use crate::time::Span;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -69,13 +70,13 @@ impl fmt::Display for Containment {
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Bytes of log kept: the head and a tail ring, with one gap record between.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "size::read_optional")]
     pub log_bytes: Option<u64>,
     /// Bytes that the run's folders may grow by.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "size::read_optional")]
     pub disk_bytes: Option<u64>,
     /// Bytes of host memory of the whole tree.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "size::read_optional")]
     pub memory_bytes: Option<u64>,
     /// Processes and threads of the whole tree.
     #[serde(skip_serializing_if = "Option::is_none")]

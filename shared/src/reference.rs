@@ -3,6 +3,7 @@
 
 use crate::attempt::Outcome;
 use crate::digest::Digest;
+use crate::foreign::Foreign;
 use crate::plan::{Deliverable, Script};
 use crate::record::Body;
 use serde::{Deserialize, Serialize};
@@ -82,6 +83,7 @@ impl Body {
                     .chain(plans.into_iter().flat_map(|plan| scripts(plan)))
                     .collect()
             }
+            Self::LedgerImported { .. } => vec![Foreign::tree()],
             Self::LeverQueued { document, base, changed, .. } => {
                 let mut blobs = vec![*base, *changed];
                 blobs.extend(written(&document.change));
@@ -120,6 +122,7 @@ impl Body {
                     found.lasting.extend(scripts(plan));
                 }
             }
+            Self::LedgerImported { .. } => found.lasting.push(Reference::Tree(Foreign::tree())),
             Self::LeverQueued { base, changed, .. } => {
                 found.lasting.extend([Reference::Tree(*base), Reference::Tree(*changed)]);
                 // The change itself, fixes and scripts.

@@ -1,5 +1,6 @@
 //! Sizes in bytes as people write and read them.
 
+use serde::{Deserializer, de};
 use std::fmt;
 
 /// A size: `512 MiB`, `2 GiB`, `1.5TB`, or a bare number of bytes.
@@ -68,6 +69,36 @@ impl fmt::Display for Size {
             (whole, _) => write!(f, "{whole} {name}"),
         }
     }
+}
+
+/// Reads an optional number of bytes as a person writes it: for serde's `deserialize_with`.
+pub fn read_optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    struct Visitor;
+    impl<'de> de::Visitor<'de> for Visitor {
+        type Value = Option<u64>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a size like `512 MiB` or `2 GiB`, or a number of bytes")
+        }
+        fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Option<u64>, E> {
+            Ok(Some(bytes))
+        }
+        fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Option<u64>, E> {
+            u64::try_from(bytes).map(Some).map_err(|_| E::custom("a size is not negative"))
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Option<u64>, E> {
+            Size::parse(text).map(|size| Some(size.bytes)).map_err(E::custom)
+        }
+        fn visit_unit<E: de::Error>(self) -> Result<Option<u64>, E> {
+            Ok(None)
+        }
+        fn visit_none<E: de::Error>(self) -> Result<Option<u64>, E> {
+            Ok(None)
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<u64>, D::Error> {
+            deserializer.deserialize_any(self)
+        }
+    }
+    deserializer.deserialize_any(Visitor)
 }
 
 /// A size that could not be read.

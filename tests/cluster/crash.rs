@@ -11,8 +11,9 @@ use windlass_shared::record::Body;
 /// What the campaign below leaves in the ledger, whoever was killed meanwhile. `incarnation_started` is
 /// one more per start; `report_superseded` takes a worker that was lost and `device_released` a GPU that was
 /// quarantined, `evidence_removed` a retention whose time is over: each has its own test.
-const LEFT: [(&str, i64); 22] = [
+const LEFT: [(&str, i64); 23] = [
     ("campaign_created", 1),
+    ("ledger_imported", 1),
     ("lever_queued", 6),
     ("lever_retired", 3),
     ("lever_requeued", 1),
@@ -27,7 +28,8 @@ const LEFT: [(&str, i64); 22] = [
     ("fix_applied", 1),
     ("deliverable_accepted", 3),
     ("conclusion_written", 4),
-    ("iteration_decided", 4),
+    // Four of the campaign, one of the imported ledger.
+    ("iteration_decided", 5),
     ("lever_held", 2),
     ("lever_passed", 2),
     ("worker_drained", 1),
@@ -95,6 +97,9 @@ fn check(point: &str) {
         let levers = levers["levers"].as_array().cloned().unwrap_or_default();
         levers.iter().any(|lever| lever["lever"] == 3 && lever["state"]["state"] == "retired")
     });
+    let foreign = fleet.path("old.tsv");
+    std::fs::write(&foreign, "iter\tval\tstatus\tdescription\n1\t0.5\tkeep\tbaseline\n").expect("a file");
+    script.json(&["ledger", "import", path(&foreign), "--direction", "maximize"]);
     script.json(&["undrain", "one"]);
     script.json(&["stop", &campaign]);
     script.json(&["stop", &campaign]);

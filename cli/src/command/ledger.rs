@@ -3,6 +3,7 @@
 
 mod backup;
 mod export;
+mod import;
 mod verify;
 
 use crate::error::Error;
@@ -35,6 +36,8 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
+    /// Bring in a results.tsv that was made elsewhere, as a finished campaign
+    Import(import::Args),
     /// Print every record as a line of JSON, with its place in the hash chain
     Export {
         /// Only this campaign's: id, name, or a unique prefix of either
@@ -46,12 +49,13 @@ pub enum Command {
     },
 }
 
-/// Does it, in the session's data folder.
-pub fn run(command: Command, session: &Session) -> Result<(), Error> {
+/// Does it, in the session's data folder; an import goes to the coordinator.
+pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
     match command {
         Command::Verify {} => verify::run(session),
         Command::Backup { dest, no_logs } => backup::take(&dest, no_logs, session),
         Command::Restore { source, dir } => backup::restore(&source, &dir, session),
+        Command::Import(args) => import::run(args, session).await,
         Command::Export { campaign, out } => export::run(campaign.as_deref(), out.as_deref(), session),
     }
 }

@@ -13,11 +13,13 @@ pub mod device;
 pub mod diff;
 pub mod doctor;
 pub mod drain;
+mod dry_run;
 pub mod explain;
 pub mod files;
 pub mod fix;
 pub mod gc;
 pub mod get;
+pub mod init;
 pub mod ledger;
 pub mod lever;
 pub mod logs;
@@ -56,6 +58,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Up(args) => Box::pin(up::run(args, session)).await,
         Command::Coordinator(args) => Box::pin(coordinator::run(args, session)).await,
         Command::Worker(args) => Box::pin(worker::run(args, session)).await,
+        Command::Init(args) => init::run(&args, session),
         Command::Submit(args) => submit::run(args, session).await,
         Command::Campaigns(args) => campaigns::run(args, session).await,
         Command::Status(args) => status::run(args, session).await,
@@ -88,7 +91,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => completions::man(&args, session),
         Command::Device(command) => device::run(command, session).await,
-        Command::Ledger(command) => ledger::run(command, session),
+        Command::Ledger(command) => ledger::run(command, session).await,
         Command::Gc(args) => gc::run(args, session).await,
     }
 }

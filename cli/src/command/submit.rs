@@ -1,6 +1,8 @@
 //! `windlass submit`: a workspace becomes a campaign, and lever files its queue.
 
+use super::dry_run::{self, Plan};
 use super::propose::{self, Proposed, Voice};
+use crate::blobs::Blobs;
 use crate::campaign_file;
 use crate::client::Client;
 use crate::error::Error;
@@ -34,7 +36,7 @@ pub struct Args {
     /// Send the campaign's secrets from this file of NAME=value lines, which only its owner may read
     #[arg(long, value_name = "FILE")]
     pub secrets_file: Option<PathBuf>,
-    /// Read and check everything here, send nothing
+    /// Print the resolved campaign, its files and what would be sent; send nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -60,6 +62,9 @@ pub struct Submission {
     pub levers_taken: u32,
     /// Whether nothing was sent.
     pub dry_run: bool,
+    /// What a dry run found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     /// What became of the lever files.
     #[serde(flatten)]
     pub levers: Proposed,
@@ -70,6 +75,9 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let submission = submit(&args, session, Voice::Each).await?;
     if session.is_json() {
         return session.json("windlass.submission/1", &submission);
+    }
+    if let Some(plan) = &submission.plan {
+        session.print(&dry_run::page(plan, session.width()))?;
     }
     if let Some(campaign) = &submission.campaign {
         session.print(&format!("{campaign}\n"))?;
@@ -104,15 +112,18 @@ pub async fn submit(args: &Args, session: &Session, voice: Voice) -> Result<Subm
         sent_bytes: 0,
         levers_taken: 0,
         dry_run: args.dry_run,
+        plan: None,
         levers: Proposed::default(),
     };
+    let mut blobs = workspace.blobs.clone();
+    blobs.extend(file.blobs.clone());
     if args.dry_run {
-        check_levers(session, &lever_files, &mut submission.levers);
+        check_levers(session, &lever_files, &mut submission.levers, &mut blobs);
+        let plan = dry_run::plan(args, session, &file, &workspace, &submission.name, &blobs).await?;
+        submission.plan = Some(plan);
         return Ok(submission);
     }
     let client = Client::connect(session).await?;
-    let mut blobs = workspace.blobs;
-    blobs.extend(file.blobs);
     let Sent { blobs: sent_blobs, bytes: sent_bytes } = upload::missing(&client, &blobs).await?;
     (submission.sent_blobs, submission.sent_bytes) = (sent_blobs, sent_bytes);
     session.say(&format!("sent {}, {}", units::count(sent_blobs, "blob"), units::bytes(sent_bytes)));
@@ -139,11 +150,12 @@ pub async fn submit(args: &Args, session: &Session, voice: Voice) -> Result<Subm
     Ok(submission)
 }
 
-fn check_levers(session: &Session, files: &[PathBuf], levers: &mut Proposed) {
+fn check_levers(session: &Session, files: &[PathBuf], levers: &mut Proposed, blobs: &mut Blobs) {
     for file in files {
         match lever_file::read(file) {
             Ok(read) => {
                 session.say(&format!("reads well: {} ({})", file.display(), read.lever.title));
+                blobs.extend(read.blobs);
             }
             Err(problem) => levers.refused.push(propose::refused(session, file, &problem)),
         }

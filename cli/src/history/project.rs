@@ -1,8 +1,9 @@
 //! The fold of records into a story.
 
-use super::story::{Attempt, Decision, Fate, Iteration, LeverStory, Removed, Story};
+use super::story::{Attempt, Decision, Fate, Imported, Iteration, LeverStory, Removed, Story};
 use std::collections::BTreeMap;
 use windlass_shared::attempt::Order;
+use windlass_shared::foreign::Foreign;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::{Body, Record};
 
@@ -20,7 +21,14 @@ impl Story {
     }
 
     fn begin(record: &Record) -> Option<Self> {
-        let Body::CampaignCreated { name, bindings, tree, .. } = &record.body else { return None };
+        let (name, bindings, tree, imported) = match &record.body {
+            Body::CampaignCreated { name, bindings, tree, .. } => (name, bindings, *tree, None),
+            Body::LedgerImported { name, bindings, columns, source } => {
+                let imported = Imported { columns: columns.clone(), source: source.clone() };
+                (name, bindings, Foreign::tree(), Some(imported))
+            }
+            _ => return None,
+        };
         Some(Self {
             campaign: record.campaign.clone()?,
             name: name.clone(),
@@ -28,7 +36,8 @@ impl Story {
             head_seq: record.seq,
             head_wall_ms: record.wall_ms,
             bindings: (**bindings).clone(),
-            tree: *tree,
+            tree,
+            imported,
             levers: BTreeMap::new(),
             iterations: BTreeMap::new(),
             decided: Vec::new(),
@@ -100,7 +109,7 @@ impl Story {
                     story.passed.push(missing.clone());
                 }
             }
-            Body::LeverRequeued { lever, pin } => {
+            Body::LeverRequeued { lever, pin, .. } => {
                 if let Some(story) = self.levers.get_mut(lever) {
                     (story.fate, story.pin) = (Fate::Queued, pin.clone());
                 }
@@ -190,13 +199,48 @@ impl Story {
         }
     }
 
+    /// An imported decision opened nothing here: its row is all that is known of its iteration.
+    fn begin_imported(&mut self, number: IterationNumber, title: &str, wall_ms: i64) {
+        let iteration = Iteration {
+            number,
+            lever: None,
+            title: title.to_owned(),
+            parent: self.best,
+            opened_wall_ms: wall_ms,
+            opened_tree: self.tree,
+            tree: self.tree,
+            pin: None,
+            plan: Vec::new(),
+            net_lines: 0,
+            fixes: Vec::new(),
+            own_fixes: Vec::new(),
+            attempts: Vec::new(),
+            accepted: BTreeMap::new(),
+            conclusion: None,
+            removed: Vec::new(),
+            decision: None,
+        };
+        self.iterations.insert(number, iteration);
+    }
+
     fn decide(&mut self, record: &Record) {
-        let Body::IterationDecided { iteration, status, reason, arithmetic, best, summary, description } =
-            &record.body
+        let Body::IterationDecided {
+            iteration,
+            status,
+            reason,
+            arithmetic,
+            best,
+            summary,
+            description,
+            notes,
+        } = &record.body
         else {
             return;
         };
         let number: IterationNumber = *iteration;
+        if self.imported.is_some() {
+            self.begin_imported(number, description, record.wall_ms);
+        }
         let Some(iteration) = self.iterations.get_mut(&number) else { return };
         iteration.decision = Some(Decision {
             status: *status,
@@ -204,6 +248,7 @@ impl Story {
             arithmetic: arithmetic.clone(),
             summary: summary.clone(),
             description: description.clone(),
+            notes: notes.clone(),
             wall_ms: record.wall_ms,
         });
         self.decided.push(number);

@@ -31,6 +31,8 @@ pub struct Story {
     pub bindings: Bindings,
     /// The workspace.
     pub tree: Digest,
+    /// Where it came from, if its decisions were made elsewhere.
+    pub imported: Option<Imported>,
     /// Every lever that was queued.
     pub levers: BTreeMap<LeverNumber, LeverStory>,
     /// Every iteration that was opened.
@@ -39,6 +41,15 @@ pub struct Story {
     pub decided: Vec<IterationNumber>,
     /// The best at the end (P31).
     pub best: Option<IterationNumber>,
+}
+
+/// A ledger that was made elsewhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    /// The header of its file.
+    pub columns: Vec<String>,
+    /// The file.
+    pub source: String,
 }
 
 /// One lever's way through the queue.
@@ -149,6 +160,8 @@ pub struct Decision {
     pub summary: String,
     /// The column `description`.
     pub description: String,
+    /// Other columns of an imported ledger, by name.
+    pub notes: BTreeMap<String, String>,
     /// When, milliseconds since the epoch.
     pub wall_ms: i64,
 }
@@ -166,6 +179,11 @@ impl Story {
     pub fn base_of(&self, iteration: &Iteration) -> Digest {
         let parent = iteration.parent.and_then(|parent| self.iterations.get(&parent));
         parent.map_or(self.tree, |parent| parent.tree)
+    }
+
+    /// Which move an iteration was (P11), in the word of its column.
+    pub fn move_of(&self, iteration: &Iteration) -> &'static str {
+        self.lever_of(iteration).map_or("baseline", |lever| lever.kind.as_move().as_str())
     }
 
     /// The lever of an iteration.

@@ -6,7 +6,7 @@ use super::units;
 use crate::history::Story;
 use windlass_shared::attempt::{Kind, Outcome, Reading};
 use windlass_shared::id::{IterationNumber, LeverNumber};
-use windlass_shared::record::{Body, HoldReason, PauseReason, Record, RetireReason, StopReason};
+use windlass_shared::record::{Body, Clash, HoldReason, PauseReason, Record, RetireReason, StopReason};
 
 /// What happened, in a line; none for what only a machine wants to know. `story` knows the record
 /// already.
@@ -17,6 +17,9 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
     let text = match &record.body {
         Body::IncarnationStarted { .. } | Body::ReportSuperseded { .. } => return None,
         Body::CampaignCreated { name, .. } => format!("campaign {} ({name})", campaign(record)),
+        Body::LedgerImported { name, source, .. } => {
+            format!("campaign {} ({name}), imported from {source}", campaign(record))
+        }
         Body::CampaignPaused { reason } => format!("campaign paused: {}", pause_reason(reason)),
         Body::CampaignResumed {} => "campaign resumed".to_owned(),
         Body::CampaignStopped { reason } => format!("campaign stopped: {}", stop_reason(reason)),
@@ -121,6 +124,7 @@ pub fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Run => "run",
         Kind::Analysis => "analysis",
+        Kind::Score => "scorer",
     }
 }
 
@@ -145,9 +149,8 @@ pub fn retire_reason(reason: &RetireReason) -> String {
 /// Why a lever stands still.
 pub fn hold_reason(reason: &HoldReason) -> String {
     match reason {
-        HoldReason::NeedsRebase { files } => {
-            let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
-            format!("needs a rebase [P8], it conflicts with the best in {}", files.join(", "))
+        HoldReason::NeedsRebase { files, clashes } => {
+            format!("needs a rebase [P8], it conflicts with the best in {}", Clash::tell(files, clashes))
         }
         HoldReason::NeedsPlan => "needs a plan with a new dimension [P13]".to_owned(),
         HoldReason::Infrastructure => "the machinery failed three times [P20]".to_owned(),
@@ -173,6 +176,7 @@ pub fn stop_reason(reason: &StopReason) -> String {
         StopReason::Owner => "its owner asked".to_owned(),
         StopReason::Limit { limit } => format!("its limit was met, {limit}"),
         StopReason::Replaced { by } => format!("campaign {by} took its place"),
+        StopReason::Imported { source } => format!("it was finished elsewhere, imported from {source}"),
     }
 }
 

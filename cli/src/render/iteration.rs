@@ -65,6 +65,14 @@ fn decision(page: &mut Page, iteration: &Iteration, now_ms: i64) {
             let when = units::ago(decision.wall_ms, now_ms);
             page.line("decision", &format!("{color}{status}{color:#}: {reason}, {when}"));
             page.line("sum", &neutral(&decision.arithmetic.sentence));
+            // Of one that was imported its summary is all that is known.
+            if iteration.attempts.is_empty() && iteration.conclusion.is_none() && !decision.summary.is_empty()
+            {
+                page.line("summary", &neutral(&decision.summary));
+            }
+            for (name, text) in &decision.notes {
+                page.line(&neutral(name), &neutral(text));
+            }
         }
         None => page.line("decision", "none yet"),
     }

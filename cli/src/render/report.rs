@@ -148,6 +148,15 @@ fn ending(iteration: &Iteration, decision: &Decision) -> (String, String) {
 }
 
 fn cost(text: &mut String, story: &Story) {
+    if let Some(imported) = &story.imported {
+        // What it cost elsewhere, nobody here knows.
+        let _ = writeln!(
+            text,
+            "\nIts decisions were made elsewhere and imported from {}.",
+            code(&imported.source)
+        );
+        return;
+    }
     let spent = story.spent();
     let _ = writeln!(text, "\n## What it cost\n");
     // The baseline is kept without being a gain.

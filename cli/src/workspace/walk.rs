@@ -81,8 +81,21 @@ fn visit(
     Ok(())
 }
 
+/// The longest part of a path that is repeated, characters: one that is too long to be read is too long to be
+/// shown.
+const SHOWN_MAX_CHARS: usize = 200;
+
 fn unreadable(root: &Path, problem: &ignore::Error) -> Error {
-    refuse(root, &format!("cannot be read: {problem}"))
+    match problem {
+        ignore::Error::WithDepth { err, .. } => unreadable(root, err),
+        ignore::Error::WithPath { path, err } => {
+            let path = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
+            let mut shown: String = path.chars().take(SHOWN_MAX_CHARS).collect();
+            shown.push_str(if shown.len() < path.len() { "…" } else { "" });
+            refuse(Path::new(&shown), &format!("cannot be read: {err}"))
+        }
+        other => refuse(root, &format!("cannot be read: {other}")),
+    }
 }
 
 fn refuse(path: &Path, problem: &str) -> Error {
@@ -122,8 +135,9 @@ impl Found {
             let bytes = std::fs::symlink_metadata(entry.path()).map_err(unreadable)?.len();
             if bytes > FILE_MAX_BYTES {
                 let (size, most) = (Size { bytes }, Size { bytes: FILE_MAX_BYTES });
-                let problem =
-                    format!("has {size}, and at most {most} of one file are sent; data stays on the workers");
+                let problem = format!(
+                    "has {size}, and at most {most} of one file are sent; keep it on the workers (windlass.data)"
+                );
                 return Err(refuse(relative, &problem));
             }
             self.total_bytes += bytes;

@@ -121,6 +121,9 @@ impl CampaignService for Fake {
         Ok(Response::new(MoveLeverResponse {}))
     }
 
+    async fn import_ledger(&self, _: Request<ImportLedgerRequest>) -> Answer<ImportLedgerResponse> {
+        Ok(Response::new(ImportLedgerResponse { campaign: "old-0a1b2c".to_owned() }))
+    }
     async fn retry_lever(&self, request: Request<RetryLeverRequest>) -> Answer<RetryLeverResponse> {
         if request.get_ref().lever == 2 {
             let frozen = Refusal::Frozen { path: "evaluate.py".to_owned() };

@@ -77,6 +77,7 @@ impl Scene {
     /// The campaign's page.
     pub fn view(self) -> CampaignView {
         let view: CampaignView = self.read(include_str!("../view.json"));
+        let view = CampaignView { lanes: view.open.iter().cloned().collect(), ..view };
         match self {
             Self::Plain | Self::Hostile | Self::Every => view,
             Self::Fresh => CampaignView {
@@ -86,6 +87,7 @@ impl Scene {
                 decided: Counts::default(),
                 queued: 0,
                 open: None,
+                lanes: Vec::new(),
                 waits_for: Some("a worker: none is connected".to_owned()),
                 recent: Vec::new(),
                 ..view
@@ -98,7 +100,11 @@ impl Scene {
         let limit = StopReason::Limit { limit: "iterations: 3".to_owned() };
         let ended = |view| CampaignView { state: CampaignState::Stopped { reason: limit }, ..view };
         match self {
-            Self::Every => vec![self.view(), ended(self.view())],
+            Self::Every => {
+                let origin = StopReason::Imported { source: "old/results.tsv".to_owned() };
+                let imported = CampaignState::Stopped { reason: origin };
+                vec![self.view(), ended(self.view()), CampaignView { state: imported, ..self.view() }]
+            }
             Self::Hostile => vec![self.view(), CampaignView { priority: -3, ..self.view() }],
             _ => vec![self.view()],
         }
@@ -111,7 +117,14 @@ impl Scene {
 
     /// The fleet.
     pub fn workers(self) -> Vec<WorkerView> {
-        if self == Self::Fresh { Vec::new() } else { self.read(include_str!("../workers.json")) }
+        if self == Self::Fresh {
+            return Vec::new();
+        }
+        let mut workers: Vec<WorkerView> = self.read(include_str!("../workers.json"));
+        if self == Self::Every {
+            workers.iter_mut().for_each(|worker| worker.info.secrets = vec!["HF_TOKEN".to_owned()]);
+        }
+        workers
     }
 
     /// The decisions among the records.

@@ -208,6 +208,58 @@ fn steering_says_what_it_did_or_why_not() {
 }
 
 #[test]
+fn a_dry_run_tells_the_campaign_its_files_and_what_would_travel() {
+    let project = |desk: &Desk| {
+        let dir = desk.dir.path().join("project");
+        std::fs::create_dir(&dir).unwrap();
+        let campaign = "metric: val_acc\nmetric_direction: maximize\nrun_cmd: python3 train.py\n\
+                        editable_files: [train.py]\ngate: time\nbudget: 0.2\n\
+                        windlass:\n  resources: {gpu_memory: 24 GiB}\n  fixes: 2\n";
+        for (name, text) in [("loop.run.yaml", campaign), ("train.py", "rate = 0.1\n"), ("evaluate.py", "")] {
+            std::fs::write(dir.join(name), text).unwrap();
+        }
+    };
+    let (desk, alone) = (Desk::new(), Desk::unattended());
+    project(&desk);
+    project(&alone);
+    let said = [&desk, &alone].map(|desk| desk.say(&["submit", "project", "--dry-run"])).join("\n");
+    check("dry_run", &said);
+}
+
+#[test]
+fn init_shows_what_it_infers_and_writes_over_nothing_unasked() {
+    let desk = Desk::unattended();
+    let loops = "for e in range(3):\n    print(f'val_acc: {e}')\n";
+    for (name, files) in [
+        ("full", &[("train.py", loops), ("evaluate.py", ""), ("c.yaml", "epochs: 5\n")][..]),
+        ("mute", &[("train.py", "print('done')\n")]),
+        ("odd", &[("run.sh", "echo \"quality: $q\"\n")]),
+    ] {
+        let dir = desk.dir.path().join(name);
+        std::fs::create_dir_all(dir.join("wandb")).unwrap();
+        for (file, text) in files {
+            std::fs::write(dir.join(file), text).unwrap();
+        }
+    }
+    let said = desk.all(&[
+        &["init", "full"],
+        &["init", "full", "--yes"],
+        &["init", "full", "--yes"],
+        &["init", "full", "--yes", "--force", "--budget", "0.5", "--editable", "train.py"],
+        &["init", "mute", "--yes"],
+        &["init", "mute", "--yes", "--metric", "val acc", "--direction", "maximize"],
+        &["init", "odd", "--yes"],
+        &["init", "odd", "--yes", "--direction", "maximize"],
+        &["init", "nowhere", "--yes"],
+    ]);
+    check("init", &said);
+    for project in ["full", "odd"] {
+        let output = desk.command(&["submit", project, "--dry-run"]).output().unwrap();
+        assert!(output.status.success(), "{project}");
+    }
+}
+
+#[test]
 fn errors_say_what_where_and_what_to_do() {
     let desk = Desk::new();
     let project = desk.dir.path().join("project");

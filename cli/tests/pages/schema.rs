@@ -14,7 +14,7 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 39] = [
+const COMMANDS: [&[&str]; 42] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -34,6 +34,7 @@ const COMMANDS: [&[&str]; 39] = [
     &["update", "digits", "--priority", "3"],
     &["explain", "digits", "6"],
     &["doctor"],
+    &["doctor", "--fingerprint", "project"],
     &["results", "digits"],
     &["show", "digits", "1"],
     &["show", "digits", "2"],
@@ -54,6 +55,8 @@ const COMMANDS: [&[&str]; 39] = [
     &["drain", "node"],
     &["device", "release", "gpu-1", "GPU-1"],
     &["submit", "project", "--dry-run"],
+    &["init", "bare", "--yes"],
+    &["ledger", "import", "old.tsv", "--lenient"],
 ];
 
 /// Every JSON document that these commands print, on stdout and on stderr.
@@ -72,6 +75,10 @@ fn write_project(dir: &Path) {
                     editable_files: [train.py]\ngate: time\nbudget: 0.2\n";
     std::fs::write(dir.join("project/loop.run.yaml"), campaign).unwrap();
     std::fs::write(dir.join("project/train.py"), "rate = 0.1\n").unwrap();
+    std::fs::create_dir(dir.join("bare")).unwrap();
+    std::fs::write(dir.join("bare/train.py"), "print(f'val_acc: {x}')\n").unwrap();
+    let ledger = "iter\tval\tstatus\tdescription\n1\t1\tkeep\tbaseline\n2\t2\tkeep\tmore\n3\n";
+    std::fs::write(dir.join("old.tsv"), ledger).unwrap();
     let lever = "title: t\nfiles: [train.py]\npatch: x.patch\nprediction: p\n\
                  anchor: {file: run.log, pattern: x}\nanalysis:\n  - {script: 'builtin:log', output: l.tsv, \
                  dimension: d, question: q, if_helped: h, if_not: n}\n";

@@ -10,6 +10,11 @@ use std::process::Stdio;
 
 /// What a command shows on a terminal of this width, and whether it ended well.
 fn shown(desk: &Desk, columns: u16, args: &[&str]) -> (String, bool) {
+    answered(desk, columns, args, "")
+}
+
+/// The same, with somebody who types these lines.
+fn answered(desk: &Desk, columns: u16, args: &[&str], lines: &str) -> (String, bool) {
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
@@ -18,7 +23,12 @@ fn shown(desk: &Desk, columns: u16, args: &[&str]) -> (String, bool) {
     let theirs = OpenOptions::new().read(true).write(true).open(path).unwrap();
     tcsetwinsize(&theirs, Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
     let mut command = desk.command(args);
-    command.env("TERM", "xterm").stdout(Stdio::from(theirs.try_clone().unwrap())).stderr(Stdio::from(theirs));
+    command.env("TERM", "xterm").stdout(Stdio::from(theirs.try_clone().unwrap()));
+    if !lines.is_empty() {
+        command.stdin(Stdio::from(theirs.try_clone().unwrap()));
+        rustix::io::write(&ours, lines.as_bytes()).unwrap();
+    }
+    command.stderr(Stdio::from(theirs));
     let mut child = command.spawn().unwrap();
     // The last copies of the other end must be the child's, so that its end is ours.
     drop(command);
@@ -70,6 +80,34 @@ fn a_terminal_is_shown_safe_text_and_nothing_binary() {
     assert!(is_good && text.contains("[31mred[0m") && !text.contains('\u{1b}'), "{text:?}");
     let (text, is_good) = shown(&desk, 80, &["get", "digits", "2", "artifacts/model.bin"]);
     assert!(!is_good && text.contains("no text for a terminal") && !text.contains('\u{1}'), "{text:?}");
+}
+
+#[test]
+fn init_asks_on_a_terminal_and_takes_what_is_answered() {
+    let desk = Desk::unattended();
+    let project = desk.dir.path().join("project");
+    std::fs::create_dir(&project).unwrap();
+    let script = "print(f'val_loss: {x}')\nprint(f'val_acc: {y}')\n";
+    std::fs::write(project.join("train.py"), script).unwrap();
+    // The second metric; what is proposed; an own command; one file of our own; own minutes.
+    let answers = "2\n\npython3 -u train.py\ntrain.py\n2.5\n";
+    let (text, is_good) = answered(&desk, 80, &["init", "project"], answers);
+    assert!(is_good, "{text}");
+    let text = plain(&text);
+    for said in ["1  val_acc", "2  val_loss   (train.py:1 prints it)", "metric [1]:", "train.py   (training)"]
+    {
+        assert!(text.contains(said), "{said:?} in {text}");
+    }
+    let written = std::fs::read_to_string(project.join("loop.run.yaml")).unwrap();
+    for line in [
+        "metric: val_loss  # train.py:1 prints it",
+        "metric_direction: minimize  # its name",
+        "entrypoint: python3 -u train.py  # as answered",
+        "  - train.py  # as answered",
+        "budget: 2.5  # as answered",
+    ] {
+        assert!(written.lines().any(|written| written == line), "{line:?} in {written}");
+    }
 }
 
 #[test]

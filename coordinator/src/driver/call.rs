@@ -38,6 +38,7 @@ impl Driver {
                 }
                 return Ok(());
             }
+            Asked::Import { ledger } => Ok(Ask::Import { ledger }),
             Asked::Propose { campaign, lever } => {
                 let wanted = resolve(&campaign).and_then(|id| self.core.proposal_wanted(&id, lever));
                 match wanted {

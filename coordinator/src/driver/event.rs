@@ -9,6 +9,7 @@ use windlass_engine::core::{Place, Removal, RequestKey};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::Digest;
+use windlass_shared::foreign::Foreign;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, SessionId, WorkerId};
 use windlass_shared::lever::{Change, Lever};
 use windlass_shared::path::TreePath;
@@ -65,6 +66,8 @@ pub(crate) struct Call {
 pub(crate) enum Asked {
     /// A campaign.
     Create { name: String, bindings: Box<Bindings>, tree: Digest },
+    /// A ledger that was made elsewhere.
+    Import { ledger: Box<Foreign> },
     /// A lever.
     Propose { campaign: String, lever: Box<Lever> },
     /// Take a lever out of the queue.
@@ -107,6 +110,6 @@ pub(crate) enum Asked {
 impl Asked {
     /// Whether it makes work that a nearly full disk could not hold.
     pub fn makes_work(&self) -> bool {
-        matches!(self, Self::Create { .. } | Self::Propose { .. } | Self::Fix { .. })
+        matches!(self, Self::Create { .. } | Self::Import { .. } | Self::Propose { .. } | Self::Fix { .. })
     }
 }

@@ -14,6 +14,7 @@ use windlass_proto::v1::campaign_service_server::CampaignService;
 use windlass_proto::{document, refusal::to_status, v1};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Conclusion;
+use windlass_shared::foreign::Foreign;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
 use windlass_shared::lever::{Change, Lever};
 use windlass_shared::plan::Deliverable;
@@ -71,6 +72,22 @@ impl CampaignService for Campaigns {
             Answer::Campaign { id, levers_taken } => {
                 Ok(Response::new(v1::CreateResponse { campaign: id.0, levers_taken }))
             }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn import_ledger(
+        &self,
+        request: Request<v1::ImportLedgerRequest>,
+    ) -> Result<Response<v1::ImportLedgerResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/ImportLedger", id, &message);
+        let ledger: Foreign = document::read("ledger_document", &message.ledger_document)
+            .map_err(|refusal| to_status(&refusal))?;
+        name("name", ledger.name.clone())?;
+        match self.change(key, Asked::Import { ledger: Box::new(ledger) }).await? {
+            Answer::Campaign { id, .. } => Ok(Response::new(v1::ImportLedgerResponse { campaign: id.0 })),
             other => Err(unexpected(&other)),
         }
     }

@@ -102,13 +102,16 @@ fn page(connection: &Connection, campaign: Option<&CampaignId>, after_seq: u64) 
 fn resolve(connection: &Connection, name: &str) -> Result<CampaignId, ExportError> {
     let read = || Error::sqlite("read the campaigns");
     let mut statement = connection
-        .prepare("SELECT body FROM records WHERE kind = 'campaign_created' ORDER BY seq")
+        .prepare(
+            "SELECT body FROM records WHERE kind IN ('campaign_created', 'ledger_imported') ORDER BY seq",
+        )
         .map_err(read())?;
     let bodies = statement.query_map([], |row| row.get::<_, Vec<u8>>(0)).map_err(read())?;
     let mut known = Vec::new();
     for body in bodies {
         let record: Option<Record> = serde_json::from_slice(&body.map_err(read())?).ok();
-        if let Some(Record { campaign: Some(id), body: Body::CampaignCreated { name, .. }, .. }) = record {
+        let Some(Record { campaign: Some(id), body, .. }) = record else { continue };
+        if let Body::CampaignCreated { name, .. } | Body::LedgerImported { name, .. } = body {
             known.push((id, name));
         }
     }

@@ -170,6 +170,7 @@ impl Subject {
             }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
+            | Body::LedgerImported { .. }
             | Body::CampaignPaused { .. }
             | Body::CampaignResumed {}
             | Body::CampaignStopped { .. }

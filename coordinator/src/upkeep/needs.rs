@@ -58,7 +58,7 @@ impl Needs {
         let iterations = &mut self.iterations;
         let iteration = |number: IterationNumber| (campaign.clone(), number);
         match &record.body {
-            Body::CampaignStopped { .. } => standing.is_stopped = true,
+            Body::CampaignStopped { .. } | Body::LedgerImported { .. } => standing.is_stopped = true,
             Body::AttemptLeased { order, .. } => {
                 iterations.entry(iteration(order.key.id.iteration)).or_default();
                 self.attempts.insert(order.key.clone());

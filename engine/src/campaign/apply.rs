@@ -4,6 +4,7 @@
 use super::iteration::{Accepted, Iteration, Live, RunEnd};
 use super::lever::{LeverEntry, Past};
 use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason};
+use super::step::SUPERSEDED;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
 use windlass_shared::conclusion::Status;
@@ -12,7 +13,7 @@ use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::Pin;
 use windlass_shared::plan::Deliverable;
-use windlass_shared::record::{Body, HoldReason, Record};
+use windlass_shared::record::{Arithmetic, Body, HoldReason, Record};
 use windlass_shared::view::{CampaignState, IterationSummary, LeverState};
 
 /// Earlier iterations whose results an analysis sees (`WINDLASS_HISTORY`): the baseline and the latest. Every
@@ -50,10 +51,15 @@ impl Campaign {
                 self.keep_retriable(*lever, LeverState::Retired { reason: reason.clone() });
             }
             Body::LeverMoved { lever, before } => self.lever_moved(*lever, *before),
-            Body::LeverRequeued { lever, pin } => self.lever_requeued(*lever, pin.as_ref()),
+            Body::LeverRequeued { lever, pin, superseded_by: None } => {
+                self.lever_requeued(*lever, pin.as_ref());
+            }
+            Body::LeverRequeued { lever, pin, superseded_by: Some(by) } => {
+                self.lever_superseded(*lever, pin.as_ref(), *by);
+            }
             Body::IterationOpened { .. } => self.iteration_opened(&record.body),
             Body::IterationCancelled { iteration } => {
-                if let Some(open) = self.open.as_mut().filter(|open| open.number == *iteration) {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.is_cancelled = true;
                 }
             }
@@ -72,24 +78,25 @@ impl Campaign {
                 }
             }
             Body::FixApplied { iteration, fix, tree, net_lines, .. } => {
-                if let Some(open) = self.open.as_mut().filter(|open| open.number == *iteration) {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.fixes_tried.insert(*fix);
                     open.fixes_applied += 1;
                     open.tree = *tree;
                     open.net_lines = *net_lines;
-                    open.run = None;
+                    (open.run, open.score) = (None, None);
+                    open.replicates.clear();
                     open.results = None;
                     open.accepted.clear();
                     open.unrecorded.clear();
                 }
             }
             Body::DeliverableAdded { iteration, deliverable } => {
-                if let Some(open) = self.open.as_mut().filter(|open| open.number == *iteration) {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.replace(deliverable);
                 }
             }
-            Body::DeliverableAccepted { output, dimension, first_line, .. } => {
-                if let Some(open) = &mut self.open {
+            Body::DeliverableAccepted { iteration, output, dimension, first_line, .. } => {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.unrecorded.retain(|waiting| &waiting.path != output);
                     let accepted = Accepted { dimension: dimension.clone(), first_line: first_line.clone() };
                     open.accepted.insert(output.clone(), accepted);
@@ -97,21 +104,17 @@ impl Campaign {
             }
             Body::ConclusionWritten { iteration, conclusion } => {
                 // One that comes after the decision replaces the text, which is the ledger's (P23).
-                if let Some(open) = self.open.as_mut().filter(|open| open.number == *iteration) {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.conclusion = Some(conclusion.clone());
                 }
             }
+            Body::IterationDecided { .. } if self.is_imported() => self.imported_decision(record),
             Body::IterationDecided { iteration, status, reason, arithmetic, .. } => {
-                self.iteration_decided(
-                    *iteration,
-                    *status,
-                    reason,
-                    arithmetic.metric.clone(),
-                    record.wall_ms,
-                );
+                self.iteration_decided(*iteration, *status, reason, arithmetic, record.wall_ms);
             }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
+            | Body::LedgerImported { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
             | Body::EvidenceRemoved { .. }
@@ -135,6 +138,7 @@ impl Campaign {
             passed_after: None,
             missing: None,
             queued_wall_ms: record.wall_ms,
+            superseded_by: None,
         };
         self.levers.insert(*lever, entry);
         self.queue.push(*lever);
@@ -170,6 +174,21 @@ impl Campaign {
         self.retriable.retain(|kept| *kept != lever);
     }
 
+    /// It stands at the front, to be run again on the new best (P39). Its pin is looked up there (P7).
+    fn lever_superseded(&mut self, lever: LeverNumber, pin: Option<&Pin>, by: IterationNumber) {
+        for open in self.open.values_mut() {
+            // What it gave is no part of the best any more.
+            open.overtaken_by.retain(|(_, kept)| *kept != lever);
+        }
+        let Some(entry) = self.levers.get_mut(&lever).filter(|entry| !entry.is_queued()) else { return };
+        entry.state = LeverState::Queued;
+        (entry.pin, entry.pinned_on) = (pin.cloned(), None);
+        (entry.passes, entry.passed_after, entry.missing) = (0, None, None);
+        entry.superseded_by = Some(by);
+        self.queued_diffs.insert(entry.diff, lever);
+        self.queue.insert(0, lever);
+    }
+
     fn leave_queue(&mut self, lever: LeverNumber) {
         self.queue.retain(|queued| *queued != lever);
         if let Some(entry) = self.levers.get(&lever)
@@ -193,6 +212,23 @@ impl Campaign {
         }
     }
 
+    /// What is open in other lanes builds on an older best from now on (P39).
+    fn overtake(&mut self, by: IterationNumber, lever: Option<LeverNumber>) {
+        for open in self.open.values_mut() {
+            open.overtaken_by.extend(lever.map(|lever| (by, lever)));
+        }
+    }
+
+    /// A kept lever stays whole while an open iteration that began before it may still take its place.
+    fn let_go_unless_overtaking(&mut self, lever: LeverNumber) {
+        let is_decided =
+            self.levers.get(&lever).is_some_and(|entry| matches!(entry.state, LeverState::Decided { .. }));
+        let overtakes = |open: &Iteration| open.overtaken_by.iter().any(|(_, kept)| *kept == lever);
+        if is_decided && !self.open.values().any(overtakes) {
+            self.let_go(lever);
+        }
+    }
+
     /// Keeps of a lever no more than where it stands.
     fn let_go(&mut self, lever: LeverNumber) {
         if let Some(entry) = self.levers.remove(&lever) {
@@ -209,13 +245,17 @@ impl Campaign {
             self.leave_queue(*lever);
             if let Some(entry) = self.levers.get_mut(lever) {
                 entry.state = LeverState::Pulled { iteration: *iteration };
+                self.moves.pulled(entry.document.kind);
             }
         }
         self.last_opened = Some(*iteration);
-        self.open = Some(Iteration {
+        let open = Iteration {
             number: *iteration,
             lever: *lever,
             parent: *parent,
+            parent_tree: self.parent_tree(),
+            record: self.record.clone(),
+            overtaken_by: Vec::new(),
             tree: *tree,
             pulled_tree: *tree,
             pin: pin.clone(),
@@ -224,7 +264,10 @@ impl Campaign {
             diff: *diff,
             attempts: 0,
             live: None,
+            replicates: Vec::new(),
             run: None,
+            artifact: self.bindings.windlass.score.as_ref().map(|score| score.artifact.clone()),
+            score: None,
             results: None,
             unrecorded: Vec::new(),
             infrastructure_failures: 0,
@@ -240,14 +283,15 @@ impl Campaign {
             accepted: BTreeMap::new(),
             conclusion: None,
             is_cancelled: false,
-        });
+        };
+        self.open.insert(*iteration, open);
     }
 
     fn attempt_leased(&mut self, order: &Order, worker: &WorkerId, worker_name: &str, why: &str) {
         let id = &order.key.id;
         let mark = AttemptMark { fence: order.key.fence, state: MarkState::Live };
         self.attempts.insert((id.iteration, id.number), mark);
-        if let Some(open) = &mut self.open {
+        if let Some(open) = self.open.get_mut(&id.iteration) {
             open.attempts = id.number;
             open.live = Some(Live {
                 key: order.key.clone(),
@@ -272,7 +316,7 @@ impl Campaign {
         if let Some(mark) = self.attempts.get_mut(&(key.id.iteration, key.id.number)) {
             mark.state = if outcome.ending == Ending::Lost { MarkState::Lost } else { MarkState::Ended };
         }
-        let Some(open) = &mut self.open else { return };
+        let Some(open) = self.open.get_mut(&key.id.iteration) else { return };
         if open.live.as_ref().is_none_or(|live| live.key != key) {
             return;
         }
@@ -289,15 +333,24 @@ impl Campaign {
             // Its owner or its machine's ended it: that says nothing of the lever, which is run again.
             return;
         }
+        if kind == Kind::Score {
+            // It leaves no evidence: the metric alone counts.
+            let score = RunEnd { key, worker: worker.clone(), outcome: Box::new(outcome.clone()) };
+            open.score = Some(score);
+            open.replicates.extend(open.metric().cloned());
+            return;
+        }
         open.results = outcome.results.or(open.results);
         let planned = |path| open.missing().any(|row| &row.output == path);
         let delivered = outcome.outputs.iter().filter(|output| is_there(output) && planned(&output.path));
         open.unrecorded = delivered.cloned().collect();
         match kind {
             Kind::Run => {
-                open.run = Some(RunEnd { key, worker: worker.clone(), outcome: Box::new(outcome.clone()) });
+                let run = RunEnd { key, worker: worker.clone(), outcome: Box::new(outcome.clone()) };
+                (open.run, open.score) = (Some(run), None);
+                open.replicates.extend(open.metric().cloned());
             }
-            Kind::Analysis => open.note_analysis(outcome),
+            Kind::Analysis | Kind::Score => open.note_analysis(outcome),
         }
     }
 
@@ -306,10 +359,11 @@ impl Campaign {
         number: IterationNumber,
         status: Status,
         reason: &str,
-        metric: Option<Decimal>,
+        arithmetic: &Arithmetic,
         wall_ms: i64,
     ) {
-        let Some(open) = self.open.take() else { return };
+        let Some(open) = self.open.remove(&number) else { return };
+        let metric = arithmetic.metric.clone();
         let summary = IterationSummary {
             iteration: number,
             lever: open.lever,
@@ -319,39 +373,79 @@ impl Campaign {
             reason: reason.to_owned(),
             wall_ms,
         };
-        match status {
-            Status::Keep => {
-                self.counts.keep += 1;
-                self.best = Some(Best { iteration: number, tree: open.tree, summary: summary.clone() });
-                self.raise_record(metric.as_ref());
-            }
-            Status::Discard => self.counts.discard += 1,
-            Status::Crash => self.counts.crash += 1,
-        }
+        self.count(summary, open.tree);
         if number == IterationNumber::BASELINE {
             self.baseline_metric = metric;
             self.baseline_ms = open.run.as_ref().map(|run| run.outcome.duration_ms);
+            self.floor = arithmetic.noise.as_ref().and_then(|noise| noise.floor.clone());
             let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
             self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
-        if self.recent.len() >= RECENT_MAX {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(summary);
         let reason_kept = Reason::of(reason);
-        // One that the machinery failed or its owner cancelled is held next, and may still have its turn.
-        if let Some(lever) = open.lever.filter(|_| !open.is_out_of_tries() && !open.is_cancelled) {
+        if status == Status::Keep {
+            self.overtake(number, open.lever);
+        }
+        // One that the machinery failed, its owner cancelled or another lane superseded is held or queued
+        // next, and may still have its turn.
+        let is_over = !open.is_out_of_tries() && !open.is_cancelled && reason != SUPERSEDED;
+        if let Some(entry) = open.lever.filter(|_| !is_over).and_then(|lever| self.levers.get(&lever)) {
+            self.moves.not_tried(entry.document.kind);
+        }
+        if let Some(lever) = open.lever.filter(|_| is_over) {
             let state = LeverState::Decided { iteration: number, status };
             if reason_kept == Reason::Unanalysed {
                 self.keep_retriable(lever, state);
             } else if let Some(entry) = self.levers.get_mut(&lever) {
                 entry.state = state;
-                self.let_go(lever);
+                self.let_go_unless_overtaking(lever);
+            }
+        }
+        if status != Status::Keep {
+            for (_, lever) in &open.overtaken_by {
+                self.let_go_unless_overtaking(*lever);
             }
         }
         self.remember(&open, number, reason);
         let run = open.run.map(|run| run.key.id.number);
         self.decided.insert(number, Decided { status, reason: reason_kept, run, results: open.results });
+    }
+
+    /// What a page shows of a decision, whoever made it.
+    fn count(&mut self, summary: IterationSummary, tree: Digest) {
+        match summary.status {
+            Status::Keep => {
+                self.counts.keep += 1;
+                self.best = Some(Best { iteration: summary.iteration, tree, summary: summary.clone() });
+                self.raise_record(summary.metric.as_ref());
+            }
+            Status::Discard => self.counts.discard += 1,
+            Status::Crash => self.counts.crash += 1,
+        }
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(summary);
+    }
+
+    /// A decision that was made elsewhere: nothing of it was opened or run here.
+    fn imported_decision(&mut self, record: &Record) {
+        let Body::IterationDecided { iteration, status, reason, arithmetic, description, .. } = &record.body
+        else {
+            return;
+        };
+        let summary = IterationSummary {
+            iteration: *iteration,
+            lever: None,
+            title: description.clone(),
+            status: *status,
+            metric: arithmetic.metric.clone(),
+            reason: reason.clone(),
+            wall_ms: record.wall_ms,
+        };
+        self.count(summary, self.tree);
+        self.last_opened = self.last_opened.max(Some(*iteration));
+        let decided = Decided { status: *status, reason: Reason::of(reason), run: None, results: None };
+        self.decided.insert(*iteration, decided);
     }
 
     fn raise_record(&mut self, metric: Option<&Decimal>) {
@@ -375,7 +469,7 @@ impl Campaign {
     /// dimension up (P13); an iteration that its owner, the machinery or the analysis ended was not tried
     /// (P10, P20, P21).
     fn remember(&mut self, open: &Iteration, number: IterationNumber, reason: &str) {
-        let measured = !open.is_cancelled && open.run.as_ref().is_some_and(RunEnd::is_measured);
+        let measured = !open.is_cancelled && open.metric().is_some();
         let analysed = measured && open.missing().next().is_none();
         if analysed {
             self.measured.extend(open.accepted.values().map(|accepted| accepted.dimension.clone()));

@@ -1,7 +1,7 @@
 //! What an iteration waits for before it is decided: a fix, a repaired script, a conclusion (P19, P21, P23).
 //! Each wait has an end, counted from the record that began it, so that a restart loses none.
 
-use super::iteration::{ANALYSIS_TRIES, Iteration, RunEnd};
+use super::iteration::{ANALYSIS_TRIES, Iteration};
 use super::state::Campaign;
 use super::step::Context;
 use windlass_shared::bindings::ConclusionMode;
@@ -45,12 +45,14 @@ impl Campaign {
 
     fn wanted(&self, open: &Iteration) -> Option<(WaitFor, u64)> {
         let w = &self.bindings.windlass;
-        let run = open.run.as_ref()?;
-        if !run.is_measured() {
+        open.run.as_ref()?;
+        if !open.has_run() {
             // The baseline is the workspace unmodified (P1): what is wrong with it is repaired there.
             let may_fix = open.lever.is_some() && open.fixes_applied < w.fixes;
             return may_fix.then_some((WaitFor::Fix, w.fix_wait.ms));
         }
+        // The scorer is frozen: no fix answers what it cannot score.
+        open.metric()?;
         if open.missing().next().is_some() {
             let has_failed = open.analysis_failures >= ANALYSIS_TRIES && !self.is_unattended();
             return has_failed.then_some((WaitFor::Script, w.analysis.wait.ms));
@@ -79,7 +81,7 @@ impl Campaign {
         let number = open.number;
         match what {
             WaitFor::Fix => {
-                let failure = open.run.as_ref().map_or_else(String::new, RunEnd::failure);
+                let failure = open.failure().unwrap_or_default();
                 format!("the run of iteration {number} failed ({failure})")
             }
             WaitFor::Script => {

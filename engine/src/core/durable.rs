@@ -88,6 +88,10 @@ impl Durable {
         if let Body::CampaignCreated { name, bindings, tree, cap } = &record.body {
             let campaign = Campaign::new(id.clone(), name.clone(), bindings.clone(), *tree, record.wall_ms);
             self.campaigns.insert(id.clone(), Campaign { cap: cap.clone(), ..campaign });
+        } else if let Body::LedgerImported { name, bindings, source, .. } = &record.body {
+            let campaign = (id.clone(), name.clone(), bindings.clone());
+            let campaign = Campaign::imported(campaign, source.clone(), record.wall_ms);
+            self.campaigns.insert(id.clone(), campaign);
         } else if let Some(campaign) = self.campaigns.get_mut(id) {
             campaign.apply(record);
         }

@@ -30,7 +30,7 @@ pub(super) fn fix_wanted(
         change,
         tree: open.tree,
         written_on: entry.map_or(open.tree, |entry| entry.changed),
-        parent: campaign.parent_tree(),
+        net_lines: open.net_lines,
         editable: campaign.bindings.editable_files.clone(),
         cap: campaign.cap_rule(),
     })
@@ -128,7 +128,7 @@ pub(super) fn conclude(
     conclusion: Box<Conclusion>,
     delivered: BTreeSet<TreePath>,
 ) -> Result<Decided, Refusal> {
-    let delivered = match campaign.open.as_ref().filter(|open| open.number == iteration) {
+    let delivered = match campaign.open.get(&iteration) {
         None if campaign.decided.contains_key(&iteration) => delivered,
         None => {
             let name = format!("{iteration} of {}", campaign.id);
@@ -136,7 +136,7 @@ pub(super) fn conclude(
         }
         Some(open) => {
             let is_analysed = open.live.is_none()
-                && open.run.as_ref().is_some_and(|run| run.is_measured())
+                && open.metric().is_some()
                 && open.unrecorded.is_empty()
                 && open.missing().next().is_none();
             if !is_analysed {
@@ -170,5 +170,5 @@ fn open<'a>(
     }
     refuse_stopped(campaign, "its open iteration ended with it")?;
     let missing = || Refusal::NotFound { what: "iteration", name: format!("{iteration} of {}", campaign.id) };
-    campaign.open.as_ref().filter(|open| open.number == iteration).ok_or_else(missing)
+    campaign.open.get(&iteration).ok_or_else(missing)
 }

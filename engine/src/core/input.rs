@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use windlass_shared::bindings::{Bindings, EpochCap};
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::{Digest, Hash};
+use windlass_shared::foreign::Foreign;
 use windlass_shared::id::{
     CampaignId, DeviceId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId,
 };
@@ -87,6 +88,11 @@ pub enum Ask {
         tree: Digest,
         /// Under the epoch gate: what was found and set.
         cap: Option<EpochCap>,
+    },
+    /// A finished campaign of a ledger that was made elsewhere.
+    Import {
+        /// That ledger.
+        ledger: Box<Foreign>,
     },
     /// A lever, with what the gates found.
     Propose {

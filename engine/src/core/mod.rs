@@ -8,6 +8,7 @@ mod client;
 mod command;
 mod durable;
 mod help;
+mod import;
 mod input;
 mod machine;
 mod observation;

@@ -3,7 +3,7 @@
 use super::client::evidence_for;
 use super::machine::Core;
 use super::{help, steer};
-use crate::campaign::{Campaign, Due, Iteration, LeverEntry, Need, Past};
+use crate::campaign::{Campaign, Due, Iteration, LeverEntry, Need, Past, Say};
 use crate::gate::facts::{FixWanted, ProposalWanted, PullWanted};
 use crate::session::{Member, Presence};
 use windlass_shared::attempt::{Kind, Phase};
@@ -171,6 +171,8 @@ impl Core {
     /// One page about a campaign.
     pub fn campaign_view(&self, now: Time, id: &CampaignId) -> Result<CampaignView, Refusal> {
         let campaign = self.campaign(id)?;
+        let lanes: Vec<OpenIteration> =
+            campaign.open.values().map(|open| self.open_view(now, campaign, open)).collect();
         Ok(CampaignView {
             campaign: campaign.id.clone(),
             name: campaign.name.clone(),
@@ -185,7 +187,10 @@ impl Core {
             record: campaign.record.clone(),
             decided: campaign.counts,
             queued: campaign.queue.len() as u32,
-            open: campaign.open.as_ref().map(|open| self.open_view(now, campaign, open)),
+            open: lanes.first().cloned(),
+            lanes,
+            floor: campaign.floor.clone(),
+            moves: campaign.moves_view(),
             waits_for: self.waits_for(campaign),
             recent: campaign.recent.iter().rev().cloned().collect(),
         })
@@ -193,7 +198,7 @@ impl Core {
 
     /// Why nothing moves, when nothing does (P24).
     fn waits_for(&self, campaign: &Campaign) -> Option<String> {
-        if campaign.is_stopped() || campaign.open.as_ref().is_some_and(|open| open.live.is_some()) {
+        if campaign.is_stopped() || campaign.open.values().any(|open| open.live.is_some()) {
             return None;
         }
         match self.due(&campaign.id)? {
@@ -211,13 +216,16 @@ impl Core {
     fn open_view(&self, now: Time, campaign: &Campaign, open: &Iteration) -> OpenIteration {
         let wait = campaign.wait(open).filter(|wait| {
             let is_over = self.soft().wait_is_over(&campaign.id, open.number, *wait);
-            !is_over && matches!(self.due(&campaign.id), Some(Due::Nothing(_)))
+            !is_over
+                && self.in_context(&campaign.id, Say::Nothing, |context| context.lane(open).is_idle())
+                    == Some(true)
         });
-        let stage = match (&open.live, open.need(None)) {
+        let stage = match (&open.live, open.need(None, 1)) {
             (Some(_), _) if open.is_cancelled => "being cancelled",
             (Some(live), _) if live.kind == Kind::Run => "running",
+            (Some(live), _) if live.kind == Kind::Score => "scoring",
             (Some(_), _) => "analysing",
-            (None, Need::Run | Need::Analysis) => "waiting for a device",
+            (None, Need::Run | Need::Score | Need::Analysis) => "waiting for a device",
             (None, Need::Fix(_)) => "taking up its fix",
             (None, Need::Decide) if wait.is_some() => "waiting for its researcher",
             (None, _) => "concluding",

@@ -5,8 +5,8 @@ use super::contents::Contents;
 use super::editable::Editable;
 use super::epochs::apply_held;
 use super::facts::{
-    Fetched, Lacking, Look, ProposalFacts, ProposalWanted, Rejected, blob, held, is_misfit, keep, look,
-    merge_onto, need, tree,
+    Beside, Fetched, Lacking, Logs, Look, ProposalFacts, ProposalWanted, Rejected, blob, held, is_misfit,
+    keep, look, merge_onto, need, put_on, tree,
 };
 use super::numstat;
 use super::patch::{Applied, Patch};
@@ -98,6 +98,15 @@ fn make(
     let net_lines = numstat::net_lines(&base, &applied.manifest, editable, &sight);
     if wanted.lever.kind == Kind::Simplification && net_lines >= 0 {
         problems.push(Refusal::NotSimpler { net_lines });
+    }
+    if let Some(patch) = wanted.lever.instrumentation {
+        let fetched = Fetched { blobs: sight.clone(), logs: Logs::new() };
+        let beside = Beside { cap: wanted.cap.as_ref(), editable };
+        match put_on(patch, &applied.manifest, None, beside, &fetched) {
+            Ok(_) => {}
+            Err(Lacking::Refused(refusal)) => problems.push(refusal),
+            Err(lacking) => return Err(lacking),
+        }
     }
     let diff = numstat::normalised_diff(&base, &applied.manifest, &sight);
     let merged = merge_onto(&parent, &base, &applied.manifest, &sight)?;

@@ -96,7 +96,7 @@ fn a_lever(which: u8) -> Lever {
 /// A fix, a repaired script or a conclusion for the latest iteration.
 fn help(world: &mut World, how: u8) {
     let Some(iteration) = world.state().last_opened else { return };
-    let open = world.state().open.as_ref();
+    let open = world.state().open.get(&iteration);
     let missing = open.and_then(|open| open.missing().next()).map(|row| row.output.to_string());
     let there: Vec<String> =
         open.map(|open| open.accepted.keys().map(ToString::to_string).collect()).unwrap_or_default();
@@ -202,7 +202,7 @@ fn perform(world: &mut World, deed: Deed, sent: &mut Vec<Report>) {
         }
         Deed::Propose(which) => drop(world.propose(a_lever(which))),
         Deed::Conflict(lever) => {
-            let conflict = Merged::Conflict(vec![path("train.py")]);
+            let conflict = Merged::Conflict(vec![path("train.py").into()]);
             world.merges.insert(LeverNumber(lever.into()), conflict);
         }
         Deed::Missing(lever) => drop(world.looks.insert(LeverNumber(lever.into()), Look::FileMissing)),
@@ -247,7 +247,7 @@ fn heal(world: &mut World) {
         }
     }
     let is_stopped = world.state().is_stopped();
-    assert!(is_stopped || world.state().open.is_none(), "I14: {:?}", world.state().open);
+    assert!(is_stopped || world.state().open.is_empty(), "I14: {:?}", world.state().open);
     assert!(world.core.durable().live.is_empty(), "I14: {:?}", world.core.durable().live);
 }
 

@@ -5,8 +5,9 @@ use super::research::{ConclusionRule, Epochs, MoveScheduler, Noise, OverrunRule,
 use crate::decimal::Decimal;
 use crate::machine::{Cache, Comparable, Data, Isolation, Limits, Setup};
 use crate::plan::Deliverable;
+use crate::size;
 use crate::time::Span;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::collections::BTreeMap;
 
 /// The `windlass:` block. Every key is optional.
@@ -133,6 +134,11 @@ impl Default for Extension {
     }
 }
 
+/// The block, or its defaults where the key has no value.
+pub fn or_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Extension, D::Error> {
+    Ok(Option::<Extension>::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// What an attempt needs of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -141,7 +147,7 @@ pub struct Resources {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gpus: Option<u32>,
     /// Least memory of each GPU, bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "size::read_optional")]
     pub gpu_memory: Option<u64>,
     /// A part of the model's name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,7 +157,7 @@ pub struct Resources {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<u32>,
     /// Host memory that is set aside for it, bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "size::read_optional")]
     pub memory: Option<u64>,
     /// Labels that the worker must carry.
     pub labels: Vec<String>,

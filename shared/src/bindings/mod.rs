@@ -172,8 +172,8 @@ pub struct Bindings {
     /// As the founding loop records it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// What is ours.
-    #[serde(default)]
+    /// What is ours; `windlass:` with nothing below it says as little as no such key.
+    #[serde(default, deserialize_with = "extension::or_default")]
     pub windlass: Extension,
 }
 
@@ -182,9 +182,11 @@ fn default_sandbox_root() -> String {
 }
 
 impl Bindings {
-    /// The command of one experiment.
+    /// The command of one experiment: `entrypoint`, and `run_cmd` where that is absent or blank.
     pub fn command(&self) -> &str {
-        self.entrypoint.as_deref().or(self.run_cmd.as_deref()).unwrap_or_default()
+        let given = |command: &Option<String>| command.as_deref().is_some_and(|text| !text.trim().is_empty());
+        let command = if given(&self.entrypoint) { &self.entrypoint } else { &self.run_cmd };
+        command.as_deref().unwrap_or_default()
     }
 
     /// The epoch gate's budget (P17); [`Bindings::validate`] has seen that it is a whole number.

@@ -196,14 +196,17 @@ impl World {
         })
     }
 
-    /// What a researcher gives the latest iteration; mostly what it can use.
+    /// What a researcher gives an open iteration, or the latest; mostly what it can use.
     fn some_help(&mut self, campaign: CampaignId) -> What {
         let core = self.coordinator.core.as_ref();
         let known = core.and_then(|core| core.durable().campaigns.get(&campaign));
-        let open = known.and_then(|known| known.open.as_ref());
-        let iteration = known.and_then(|known| known.last_opened).unwrap_or(IterationNumber::BASELINE);
+        let numbers: Vec<IterationNumber> =
+            known.iter().flat_map(|known| known.open.keys().copied()).collect();
+        let latest = known.and_then(|known| known.last_opened).unwrap_or(IterationNumber::BASELINE);
+        let iteration = self.random.pick(&numbers).copied().unwrap_or(latest);
+        let open = known.and_then(|known| known.open.get(&iteration));
         let missing: Option<Deliverable> = open.and_then(|open| open.missing().next().cloned());
-        let has_run = open.is_none_or(|open| open.run.as_ref().is_some_and(|run| run.is_measured()));
+        let has_run = open.is_none_or(|open| open.metric().is_some());
         match missing {
             _ if !has_run => What::Fix { campaign, iteration },
             Some(row) => {

@@ -59,7 +59,7 @@ fn spec_for(
     let mut walls = shop.ground.walls(order, dir, || manifest(&shop.cache, order.tree))?;
     machine::open(shop, order, dir, purpose, &mut walls)?;
     let (command, mut env) = match order.kind {
-        Kind::Run => (command(order), sandbox::run(order, dir)),
+        Kind::Run | Kind::Score => (command(order), sandbox::run(order, dir)),
         Kind::Analysis => (analysis::command(dir), sandbox::analysis(order, dir, &dir.run_log())),
     };
     if !order.caches.is_empty() {

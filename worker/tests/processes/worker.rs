@@ -205,6 +205,8 @@ pub fn order(
     Order {
         key: key(name),
         kind: Kind::Run,
+        seed: None,
+        score_artifact: None,
         tree: coordinator.tree(files),
         devices: vec![DeviceId::from("cpu-0")],
         cpus: None,
