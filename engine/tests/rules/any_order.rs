@@ -286,6 +286,8 @@ fn i13_the_deeds_reach_every_kind_of_record() {
         Ok(())
     });
     ran.expect("legal in any order");
-    let missing: Vec<_> = Body::KINDS.iter().filter(|kind| !seen.borrow().contains(*kind)).collect();
+    // An import begins a campaign that has stopped: no deed can follow it.
+    let wanted = Body::KINDS.iter().filter(|kind| **kind != "ledger_imported");
+    let missing: Vec<_> = wanted.filter(|kind| !seen.borrow().contains(*kind)).collect();
     assert!(missing.is_empty(), "never reached: {missing:?}");
 }
