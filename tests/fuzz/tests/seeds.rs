@@ -54,3 +54,57 @@ fn seeds_are_small() {
         }
     }
 }
+
+/// Mutations of each target's seeds: some seconds; `WINDLASS_FUZZ_ROUNDS` asks for more.
+const ROUNDS: u64 = 200;
+
+/// Fuzzing without coverage, for machines where libFuzzer is not built: the same mutations on every machine.
+#[test]
+fn mutated_seeds_hold_too() {
+    let asked = std::env::var("WINDLASS_FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    let rounds: u64 = asked.unwrap_or(ROUNDS);
+    for (name, check) in TARGETS {
+        let seeds: Vec<Vec<u8>> =
+            seeds(name).iter().map(|seed| std::fs::read(seed).expect("a seed")).collect();
+        for round in 0..rounds {
+            let data = mutated(&seeds, round);
+            let held = std::panic::catch_unwind(|| check(&data)).is_ok();
+            assert!(held, "{name}, round {round}: a new seed is {:?}", data.escape_ascii().to_string());
+        }
+    }
+}
+
+/// A seed with some bytes flipped, cut out, doubled, or put in from another seed.
+fn mutated(seeds: &[Vec<u8>], round: u64) -> Vec<u8> {
+    let mut state = round;
+    let mut draw = move |end: usize| {
+        // splitmix64.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % end.max(1) as u64) as usize
+    };
+    let mut data = seeds[draw(seeds.len())].clone();
+    for _ in 0..=draw(6) {
+        let (from, to) = (draw(data.len() + 1), draw(data.len() + 1));
+        let (from, to) = (from.min(to), from.max(to));
+        match draw(5) {
+            0 if from < data.len() => data[from] ^= 1 << draw(8),
+            1 if from < data.len() => data[from] = [0, b'\n', b'"', b':', 0x7f, 0x80, 0xff][draw(7)],
+            2 => drop(data.drain(from..to.min(from + 16))),
+            3 => {
+                let part = data[from..to.min(from + 64)].to_vec();
+                data.splice(from..from, part);
+            }
+            _ => {
+                let other = &seeds[draw(seeds.len())];
+                let at = draw(other.len() + 1);
+                let part = other[at..other.len().min(at + 64)].to_vec();
+                data.splice(from..from, part);
+            }
+        }
+    }
+    data.truncate(8 << 10);
+    data
+}
