@@ -172,7 +172,7 @@ async fn i1_i4_i5_what_comes_again_or_too_late_happens_once() {
     worker.end(&order, Some("0.5"), 0).await;
     // The very bytes of the report that ended it, and of one before it, again and in the wrong order.
     let mut outcome = windlass_shared::attempt::Outcome::bare(windlass_shared::attempt::Ending::Finished);
-    outcome.device_model = "other".to_owned();
+    outcome.device_model = "zx81".to_owned();
     let mut late = worker.report.clone();
     late.attempts = vec![windlass_shared::session::AttemptReport {
         key: order.key.clone(),
@@ -194,7 +194,7 @@ async fn i1_i4_i5_what_comes_again_or_too_late_happens_once() {
     let story = coordinator.campaigns().await.get_iteration(request).await.expect("it").into_inner();
     let ended = |bytes: &Bytes| String::from_utf8_lossy(bytes).contains("\"kind\":\"attempt_ended\"");
     assert_eq!(story.record_documents.iter().filter(|bytes| ended(bytes)).count(), 1, "one end, once");
-    assert!(!story.record_documents.iter().any(|bytes| String::from_utf8_lossy(bytes).contains("other")));
+    assert!(!story.record_documents.iter().any(|bytes| String::from_utf8_lossy(bytes).contains("zx81")));
     let pause = v1::PauseRequest { request_id: request_id(), campaign };
     let body = whole(&pause.encode_to_vec());
     for _ in 0..5 {
