@@ -115,5 +115,4 @@ fn codes(entry: &Entry) -> String {
 }
 
 #[cfg(test)]
-#[path = "reference_tests.rs"]
 mod tests;

@@ -9,7 +9,7 @@ use std::path::Path;
 const WRITE: &str = "WINDLASS_WRITE_DOCS";
 
 /// What stands before the commands; the options of every command take the place of `OPTIONS`.
-const BEGINNING: &str = include_str!("reference_beginning.md");
+const BEGINNING: &str = include_str!("beginning.md");
 
 /// Every command that does something, with its words.
 fn leaves(command: &Command, path: &str, found: &mut Vec<(String, Command)>) {
