@@ -47,6 +47,7 @@ need cc gcc "builds the bundled SQLite and the crypto of the hash chain" || true
 need python3 python3 "the example trains in Python 3.9 or newer" || true
 need strace strace "holds the sync against the answer" || true
 need bwrap bubblewrap "runs are sealed with it" || true
+need setpriv util-linux "shows root a file that it cannot read" || true
 need git git "the mutants are planted in a copy of the tracked files" || true
 
 command -v cargo >/dev/null 2>&1 || { echo "cargo is not installed: see https://rustup.rs" >&2; exit 1; }
@@ -67,6 +68,14 @@ fi
 part "build" cargo build --quiet --bin windlass
 part "unit, rules, simulator, tidy, command line, cluster" cargo test --workspace --quiet --no-fail-fast
 part "mutants" bash tests/mutants/run.sh
+# The long mode fuzzes every target for a minute; the short one has replayed the committed seeds already.
+if [ "${WINDLASS_TESTS_LONG:-0}" = 1 ]; then
+    if command -v c++ >/dev/null 2>&1; then
+        part "fuzzing" bash tests/fuzz/run.sh 60
+    else
+        missing+=("c++ (package g++): fuzzing, libFuzzer is built with it")
+    fi
+fi
 
 say "summary"
 for one in "${missing[@]+"${missing[@]}"}"; do

@@ -5,6 +5,8 @@ use crate::config::Layers;
 use crate::error::Error;
 use crate::reference::command_line;
 use crate::session;
+use clap::builder::Resettable;
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -175,7 +177,7 @@ pub enum Unread {
 
 /// Reads the command line, over the environment, over the configuration files.
 pub fn read() -> Result<Read, Unread> {
-    let first = command_line().try_get_matches().map_err(Unread::Usage)?;
+    let first = command_line().try_get_matches().map_err(|error| Unread::Usage(as_typed(error)))?;
     if first.get_flag("no_config") {
         let cli = Cli::from_arg_matches(&first).map_err(Unread::Usage)?;
         return Ok(Read { cli, layers: Layers::default(), given: Vec::new() });
@@ -199,6 +201,27 @@ pub fn read() -> Result<Read, Unread> {
     });
     let given = given.collect();
     Ok(Read { cli: Cli::from_arg_matches(&matches).map_err(Unread::Usage)?, layers, given })
+}
+
+/// The same error as if no option had come from the environment: the usage line that stands below it names
+/// what the person typed, and `windlass` alone is answered with the help.
+fn as_typed(error: clap::Error) -> clap::Error {
+    if !error.use_stderr() {
+        return error;
+    }
+    match without_environment(command_line()).try_get_matches() {
+        Err(typed)
+            if typed.kind() == error.kind()
+                || typed.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
+            typed
+        }
+        _ => error,
+    }
+}
+
+fn without_environment(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| arg.env(Resettable::Reset)).mut_subcommands(without_environment)
 }
 
 impl Command {

@@ -1,6 +1,7 @@
 //! Everything that can end a command: a sentence, the rule behind it, what to do, and an exit code.
 
 mod print;
+mod upkeep;
 
 pub use print::{early, report, told, usage};
 
@@ -297,6 +298,7 @@ impl Error {
             Self::WaitEnded { .. } => Code::WaitEnded,
             Self::LeversRefused { .. } => Code::Refused,
             Self::ForeignFolder { .. } => Code::Usage,
+            Self::Upkeep(problem) => upkeep::code(problem),
             _ => Code::Failed,
         };
         code as u8
@@ -359,6 +361,9 @@ impl Error {
                     .then(|| "try again; `windlass status` shows when the coordinator is back".to_owned())
             }),
             Self::Document(problem) => problem.remedy(),
+            Self::NoCoordinator { data_dir } if data_dir.is_file() => {
+                Some("that is a file: name the coordinator's folder with --data-dir".to_owned())
+            }
             Self::NoCoordinator { data_dir } => Some(format!("windlass up --data-dir {}", quote(data_dir))),
             Self::Unreachable { .. } => Some("start it there, or correct --coordinator".to_owned()),
             Self::Address { .. } | Self::BeyondThisMachine { .. } => {
@@ -394,7 +399,7 @@ impl Error {
             Self::NoText { .. } => Some("write it to a file with -o FILE, or pipe it on".to_owned()),
             Self::Changed { .. } => Some("submit again once nothing writes there".to_owned()),
             Self::ForeignFolder { .. } => Some("give an empty or new folder with --dir".to_owned()),
-            Self::Upkeep(problem) => upkeep_remedy(problem).map(str::to_owned),
+            Self::Upkeep(problem) => upkeep::remedy(problem).map(str::to_owned),
             Self::NoExample => Some("build from a checkout that has examples/digits".to_owned()),
             Self::Interrupted { resume } => resume.clone(),
             Self::Unwell { .. } => Some("each says above what to do".to_owned()),
@@ -423,24 +428,6 @@ impl Error {
         };
         Report { code: self.code(), rule: self.rule(), message, remedy: self.remedy(), problems }
     }
-}
-
-fn upkeep_remedy(problem: &windlass_coordinator::upkeep::Error) -> Option<&'static str> {
-    use windlass_coordinator::upkeep::Error as Upkeep;
-    Some(match problem {
-        Upkeep::NotEmpty { .. } | Upkeep::Inside { .. } => "give a new or empty folder",
-        Upkeep::Foreign { .. } => "give this ledger's backups a folder of their own",
-        Upkeep::Moved { .. } => {
-            "take the backup again into a new folder; a folder that was used is a data folder now"
-        }
-        Upkeep::Unfinished { .. } => "take it again with `windlass ledger backup` or `ledger restore`",
-        Upkeep::NoBackup { .. } => "name a folder that `windlass ledger backup` has filled",
-        Upkeep::Missing { .. } | Upkeep::Damaged { .. } | Upkeep::NoTree { .. } => {
-            "take it from an older backup; `windlass ledger verify` looks at the rest"
-        }
-        Upkeep::Busy { .. } => "try again when it is over",
-        _ => return None,
-    })
 }
 
 /// Whether the system refused a folder or file, somewhere down the chain of an error.

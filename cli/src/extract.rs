@@ -4,6 +4,7 @@
 use crate::client::Client;
 use crate::download;
 use crate::error::Error;
+use crate::layout;
 use crate::listing::{Content, Item, Place};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -81,14 +82,20 @@ pub async fn file(
     path: &Path,
     existing: Existing,
 ) -> Result<u64, Error> {
+    let Some(place) = layout::place(path) else {
+        return fill(client, whose, item, Draft::into(path)?).await;
+    };
     if existing == Existing::Keep {
         refuse_existing(path)?;
     }
-    one(client, whose, item, path).await
+    one(client, whose, item, &place).await
 }
 
 async fn one(client: &Client, whose: &Whose, item: &Item, path: &Path) -> Result<u64, Error> {
-    let mut draft = Draft::beside(path)?;
+    fill(client, whose, item, Draft::beside(path)?).await
+}
+
+async fn fill(client: &Client, whose: &Whose, item: &Item, mut draft: Draft) -> Result<u64, Error> {
     match &item.content {
         Some(Content::Blob { digest, executable }) => {
             download::pieces(client, *digest, |piece| draft.write(piece)).await?;
@@ -149,10 +156,10 @@ fn link(path: &Path, target: &str) -> Result<(), Error> {
     symlink(target, path).map_err(failed)
 }
 
-/// A file that is being written under another name beside its own.
+/// A file that is being written under another name beside its own; what is no file has only its own.
 struct Draft {
     path: PathBuf,
-    temporary: PathBuf,
+    temporary: Option<PathBuf>,
     file: std::fs::File,
     bytes: u64,
 }
@@ -171,7 +178,14 @@ impl Draft {
             path: path.to_owned(),
             source,
         })?;
-        Ok(Self { path: path.to_owned(), temporary, file, bytes: 0 })
+        Ok(Self { path: path.to_owned(), temporary: Some(temporary), file, bytes: 0 })
+    }
+
+    /// A device, pipe or socket.
+    fn into(path: &Path) -> Result<Self, Error> {
+        let failed = |source| Error::File { operation: "write", path: path.to_owned(), source };
+        let file = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), temporary: None, file, bytes: 0 })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -180,10 +194,12 @@ impl Draft {
     }
 
     fn finish(self, mode: u32) -> Result<u64, Error> {
-        self.file
-            .set_permissions(std::fs::Permissions::from_mode(mode))
-            .and_then(|()| std::fs::rename(&self.temporary, &self.path))
-            .map_err(|source| self.failed(source))?;
+        if let Some(temporary) = &self.temporary {
+            self.file
+                .set_permissions(std::fs::Permissions::from_mode(mode))
+                .and_then(|()| std::fs::rename(temporary, &self.path))
+                .map_err(|source| self.failed(source))?;
+        }
         Ok(self.bytes)
     }
 
@@ -195,6 +211,8 @@ impl Draft {
 impl Drop for Draft {
     /// What was not finished is taken away again; a finished one has its own name by now.
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.temporary);
+        if let Some(temporary) = &self.temporary {
+            let _ = std::fs::remove_file(temporary);
+        }
     }
 }

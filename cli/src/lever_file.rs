@@ -8,6 +8,7 @@ use crate::yaml::{self, Problem};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use windlass_shared::id::IterationNumber;
 use windlass_shared::lever::{Anchor, CarriedFix, Change, Edit, FixTrigger, ITEMS_MAX, Kind, Lever};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
@@ -32,10 +33,15 @@ struct Written {
     tree: Option<String>,
     anchor: Option<Anchor>,
     prediction: String,
+    instrumentation: Option<String>,
     #[serde(default)]
     fixes: Vec<WrittenFix>,
     literature: Option<String>,
     architecture: Option<String>,
+    #[serde(default)]
+    parents: Vec<IterationNumber>,
+    #[serde(default)]
+    axes: Vec<String>,
     changed_assumption: Option<String>,
     #[serde(default)]
     analysis: Vec<Deliverable>,
@@ -75,6 +81,10 @@ pub fn read(path: &Path) -> Result<LeverFile, Error> {
         .iter()
         .map(|fix| carried_fix(path, &text, fix, &mut blobs))
         .collect::<Result<_, _>>()?;
+    let instrumentation = match &written.instrumentation {
+        Some(patch) => Some(blobs.hold(read_part(path, &text, "instrumentation", patch)?)),
+        None => None,
+    };
     resolve_scripts(path, &text, "analysis", &mut written.analysis, &mut blobs)?;
     let lever = Lever {
         title: written.title,
@@ -83,9 +93,12 @@ pub fn read(path: &Path) -> Result<LeverFile, Error> {
         change,
         anchor: written.anchor,
         prediction: written.prediction,
+        instrumentation,
         fixes,
         literature: written.literature,
         architecture: written.architecture,
+        parents: written.parents,
+        axes: written.axes,
         changed_assumption: written.changed_assumption,
         analysis: written.analysis,
     };

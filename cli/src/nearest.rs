@@ -41,6 +41,11 @@ fn distance(a: &str, b: &str) -> usize {
     rows[a.len()][b.len()]
 }
 
+/// The number of an iteration as a person writes it.
+pub fn iteration(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "an iteration is named by its number, like 7".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

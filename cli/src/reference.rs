@@ -75,8 +75,8 @@ pub const ENTRIES: &[Entry] = &[
     entry("man", "windlass man --dir man", &[]),
     unrun("device release", "windlass device release gpu-1 GPU-5e0c", &[3, 4, 5]),
     entry("ledger verify", "windlass ledger verify", &[4]),
-    entry("ledger backup", "windlass ledger backup backup", &[4]),
-    entry("ledger restore", "windlass ledger restore backup restored", &[]),
+    entry("ledger backup", "windlass ledger backup backup", &[4, 5]),
+    entry("ledger restore", "windlass ledger restore backup restored", &[4]),
     entry("ledger export", "windlass ledger export line -o line.jsonl", &[4]),
     entry("gc", "windlass gc --older-than '30 d' --dry-run", &[3, 5]),
 ];

@@ -11,9 +11,9 @@ pub fn render(story: &Story) -> String {
     if let Some(imported) = &story.imported {
         return foreign(story, &imported.columns);
     }
-    let mut text = header(&story.bindings.metric);
+    let mut text = header(story);
     for (iteration, decision) in story.rows() {
-        text.push_str(&row(iteration, decision));
+        text.push_str(&row(story, iteration, decision));
     }
     text
 }
@@ -35,19 +35,24 @@ fn foreign(story: &Story, columns: &[String]) -> String {
     text
 }
 
-/// The header, with the metric's name.
-pub fn header(metric: &str) -> String {
-    line(&["iter", metric, "status", "analysis_summary", "description"])
+/// The header, with the metric's name; `move_type` exactly where moves are scheduled.
+fn header(story: &Story) -> String {
+    let mut columns = vec!["iter", &story.bindings.metric, "status"];
+    columns.extend(has_moves(story).then_some("move_type"));
+    columns.extend(["analysis_summary", "description"]);
+    line(&columns)
 }
 
-fn row(iteration: &Iteration, decision: &Decision) -> String {
-    line(&[
-        &iteration.number.to_string(),
-        metric(decision),
-        decision.status.as_str(),
-        &decision.summary,
-        &decision.description,
-    ])
+fn row(story: &Story, iteration: &Iteration, decision: &Decision) -> String {
+    let number = iteration.number.to_string();
+    let mut cells = vec![&*number, metric(decision), decision.status.as_str()];
+    cells.extend(has_moves(story).then(|| story.move_of(iteration)));
+    cells.extend([&*decision.summary, &*decision.description]);
+    line(&cells)
+}
+
+fn has_moves(story: &Story) -> bool {
+    story.bindings.windlass.move_scheduler.is_some()
 }
 
 /// The metric's digits as printed, or zero where there is none.
@@ -96,6 +101,17 @@ mod tests {
         for line in render(&story).lines() {
             assert_eq!(line.split('\t').count(), 5, "{line}");
         }
+    }
+
+    #[test]
+    fn p11_p29_the_column_of_moves_is_there_exactly_where_moves_are_scheduled() {
+        let mut story = crate::history::test_story();
+        story.bindings.windlass.move_scheduler = Some(windlass_shared::bindings::MoveScheduler::default());
+        let text = render(&story);
+        let columns: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+        let moves: Vec<&str> = columns.iter().map(|row| row[3]).collect();
+        assert_eq!(moves, ["move_type", "baseline", "exploit", "exploit"]);
+        assert!(columns.iter().all(|row| row.len() == 6), "{text}");
     }
 
     #[test]

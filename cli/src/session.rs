@@ -6,10 +6,12 @@ use crate::config::Layers;
 use crate::error::Error;
 use crate::render::text::{fit, json_safe, neutral_block};
 use anstream::{AutoStream, ColorChoice};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Serialize;
 use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The resolved global options.
@@ -163,6 +165,24 @@ fn columns_of(terminal: impl std::os::fd::AsFd) -> u16 {
 pub fn talk_width() -> Option<u16> {
     let err = std::io::stderr();
     err.is_terminal().then(|| columns_of(err))
+}
+
+/// Between two looks at whether standard output was closed.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Waits until whoever reads standard output has closed it. What follows a quiet campaign would otherwise
+/// outlive its reader until the next line.
+pub async fn closed() {
+    let stdout = std::io::stdout();
+    loop {
+        let mut looked = [PollFd::new(&stdout, PollFlags::empty())];
+        // A pipe without a reader shows as an error; a file or a terminal never does.
+        let answer = rustix::event::poll(&mut looked, Some(&Timespec::default()));
+        if answer.is_ok() && looked[0].revents().contains(PollFlags::ERR) {
+            return;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Keeps the time of a UUIDv7 and derives its random part.

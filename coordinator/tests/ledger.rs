@@ -20,6 +20,7 @@ fn resumed(seq: u64) -> Record {
 
 fn decided(seq: u64, iteration: u32) -> Record {
     let arithmetic = Arithmetic {
+        noise: None,
         metric: None,
         record: None,
         gain: None,

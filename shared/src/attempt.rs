@@ -34,6 +34,8 @@ pub enum Kind {
     Run,
     /// The analysis scripts.
     Analysis,
+    /// The scorer, on what a run made.
+    Score,
 }
 
 /// How the metric is read from the log (P18).
@@ -79,6 +81,9 @@ pub struct Order {
     pub soft_limit_ms: u64,
     /// See `soft_limit_ms`.
     pub hard_limit_ms: u64,
+    /// For a run: its `WINDLASS_SEED`; none: 0. Replicates have the same seeds in every iteration (P27).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// For a run: how its metric is read.
     pub metric: Option<MetricSpec>,
     /// Paths or globs that a run may change; everything else in the tree is frozen (P2).
@@ -118,7 +123,10 @@ pub struct Order {
     /// For a run: files of its workspace to keep, paths or globs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<String>,
-    /// For analysis: the artifacts of its run.
+    /// For a run: the file that its scorer reads, kept apart from its artifacts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_artifact: Option<TreePath>,
+    /// For analysis: the artifacts of its run. For a scorer: a tree of the one file that it reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_artifacts: Option<Digest>,
 }
@@ -309,6 +317,10 @@ pub struct Outcome {
     /// Files of its workspace that were kept: the digest of their manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifacts: Option<Digest>,
+    /// The file that its scorer reads, as the digest of a manifest with that file alone; none where the run
+    /// left no such file, or is not scored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_artifact: Option<Digest>,
     /// It never started: the campaign's `setup` failed, and the log is the setup's.
     #[serde(default)]
     pub setup_failed: bool,
@@ -337,6 +349,7 @@ impl Outcome {
             flags: Vec::new(),
             log_cut_bytes: 0,
             artifacts: None,
+            score_artifact: None,
             setup_failed: false,
             left_out: Vec::new(),
         }

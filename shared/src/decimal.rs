@@ -1,14 +1,18 @@
 //! Metrics: the digits as printed, compared in decimal (P18).
 
-use bigdecimal::BigDecimal;
+use bigdecimal::{BigDecimal, RoundingMode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::cmp::Ordering;
 use std::fmt;
+use std::num::NonZeroU64;
 use std::str::FromStr;
 
 /// The longest metric text that is read. Every binary64 prints in fewer characters than this.
 pub const TEXT_MAX_BYTES: usize = 400;
 
+/// Significant digits of a computed mean or deviation: more than any metric is printed with, and few enough
+/// to be read.
+pub const FIGURE_DIGITS: NonZeroU64 = NonZeroU64::new(12).expect("not zero");
 /// The longest text of a figure that was reckoned from metrics. Their digits lie between 10^308 and 10^-723,
 /// so that a sum has about 1,030 of them and a product twice as many.
 const FIGURE_MAX_BYTES: usize = 4000;
@@ -86,10 +90,37 @@ impl Decimal {
         Self::from_value(&self.value * &other.value)
     }
 
+    /// The mean, exactly where it ends within [`FIGURE_DIGITS`] significant digits, else rounded to them (half
+    /// to even); none of nothing.
+    pub fn mean(values: &[Self]) -> Option<Self> {
+        Some(Self::from_value(rounded(&exact_mean(values)?)))
+    }
+
+    /// The sample standard deviation (divided by n - 1), rounded to [`FIGURE_DIGITS`] significant digits, half
+    /// to even; none of fewer than two.
+    pub fn deviation(values: &[Self]) -> Option<Self> {
+        let mean = exact_mean(values)?;
+        let freedom = u64::try_from(values.len()).ok()?.checked_sub(1).filter(|freedom| *freedom > 0)?;
+        let squares: BigDecimal = values.iter().map(|one| (&one.value - &mean).square()).sum();
+        let root = (squares / BigDecimal::from(freedom)).sqrt()?;
+        Some(Self::from_value(rounded(&root)))
+    }
+
     /// The magnitude.
     pub fn abs(&self) -> Self {
         Self::from_value(self.value.abs())
     }
+}
+
+/// To 100 significant digits, where it does not end before.
+fn exact_mean(values: &[Decimal]) -> Option<BigDecimal> {
+    let count = u64::try_from(values.len()).ok().filter(|count| *count > 0)?;
+    let sum: BigDecimal = values.iter().map(|one| one.value.clone()).sum();
+    Some(sum / BigDecimal::from(count))
+}
+
+fn rounded(value: &BigDecimal) -> BigDecimal {
+    value.with_precision_round(FIGURE_DIGITS, RoundingMode::HalfEven)
 }
 
 fn follows_grammar(bytes: &[u8]) -> bool {
@@ -223,6 +254,30 @@ mod tests {
         assert_eq!(
             Decimal::parse("0.9712").expect("e").minus(&Decimal::parse("0.9701").expect("f")).text(),
             "0.0011"
+        );
+    }
+
+    #[test]
+    fn p27_mean_and_deviation_are_decimal_and_rounded_to_a_stated_number_of_digits() {
+        let check = |values: &[&str], mean: Option<&str>, deviation: Option<&str>| {
+            let values: Vec<Decimal> =
+                values.iter().map(|text| Decimal::parse(text).expect("a number")).collect();
+            let text = |value: Option<Decimal>| value.map(|value| value.text().to_owned());
+            assert_eq!(text(Decimal::mean(&values)).as_deref(), mean, "{values:?}");
+            assert_eq!(text(Decimal::deviation(&values)).as_deref(), deviation, "{values:?}");
+        };
+        check(&[], None, None);
+        check(&["0.5"], Some("0.5"), None);
+        check(&["0.5", "0.5", "0.5"], Some("0.5"), Some("0"));
+        check(&["0.51", "0.53"], Some("0.52"), Some("0.0141421356237"));
+        check(&["1", "2", "3", "4"], Some("2.5"), Some("1.29099444874"));
+        check(&["0", "0", "1"], Some("0.333333333333"), Some("0.57735026919"));
+        check(&["-2", "2"], Some("0"), Some("2.82842712475"));
+        // Binary64 cannot tell these apart; decimals can.
+        check(
+            &["0.10000000000000001", "0.10000000000000003"],
+            Some("0.1"),
+            Some("0.0000000000000000141421356237"),
         );
     }
 }

@@ -50,6 +50,40 @@ impl Kind {
             Self::Exploit => "exploit",
         }
     }
+
+    /// Which move it is: what is neither a swing nor a merge refines the present best.
+    pub fn as_move(self) -> Move {
+        match self {
+            Self::Swing => Move::Swing,
+            Self::Merge => Move::Merge,
+            Self::Change | Self::Simplification | Self::Instrumentation | Self::Ablation | Self::Exploit => {
+                Move::Exploit
+            }
+        }
+    }
+}
+
+/// What sort of move a lever is in the search (P11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Move {
+    /// To another family of models.
+    Swing,
+    /// Joins two approaches.
+    Merge,
+    /// Refines the present best, whatever its kind says beside.
+    Exploit,
+}
+
+impl Move {
+    /// The word in the ledger's table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Swing => "swing",
+            Self::Merge => "merge",
+            Self::Exploit => "exploit",
+        }
+    }
 }
 
 /// How a captured value is compared with a figure: `< -0.01`, `>= 0.3`, `== 7`, `!= 0`.
@@ -222,6 +256,9 @@ pub struct Lever {
     pub anchor: Option<Anchor>,
     /// What the researcher expects.
     pub prediction: String,
+    /// A unified diff on top of the change that only logs: neither a second lever nor counted in lines (P26).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instrumentation: Option<Digest>,
     /// Fixes tried in order when their trigger is met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fixes: Vec<CarriedFix>,
@@ -231,6 +268,12 @@ pub struct Lever {
     /// The architecture's tag after this change (P36).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
+    /// The iterations that a merge joins (P11).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<IterationNumber>,
+    /// What a swing or a merge changes, as slugs: a column of the registry (P11).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub axes: Vec<String>,
     /// What is different now, for a change that was tried before (P10).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_assumption: Option<String>,

@@ -15,6 +15,7 @@ use crate::plan::Deliverable;
 use crate::reference::Evidence;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// One row of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +122,53 @@ pub enum RetireReason {
     },
 }
 
+/// Where two changes conflict (P8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clash {
+    /// The file.
+    pub file: TreePath,
+    /// First and last line of the best's text that meets the lever's, from 1; none where the file as a whole
+    /// conflicts (a deletion, a binary content, a mode). An empty stretch ends before it begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_lines: Option<(u64, u64)>,
+    /// The same of the lever's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lever_lines: Option<(u64, u64)>,
+}
+
+impl Clash {
+    /// Files that conflict, each with its lines where they are known.
+    pub fn tell(files: &[TreePath], clashes: &[Self]) -> String {
+        let of = |file: &TreePath| {
+            let clash = clashes.iter().find(|clash| clash.file == *file);
+            clash.map_or_else(|| file.to_string(), ToString::to_string)
+        };
+        files.iter().map(of).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl From<TreePath> for Clash {
+    fn from(file: TreePath) -> Self {
+        Self { file, best_lines: None, lever_lines: None }
+    }
+}
+
+impl fmt::Display for Clash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = |(first, last): (u64, u64)| match last.checked_sub(first) {
+            None => format!("nothing before line {first}"),
+            Some(0) => format!("line {first}"),
+            Some(_) => format!("lines {first} to {last}"),
+        };
+        match (self.best_lines, self.lever_lines) {
+            (Some(best), Some(lever)) => {
+                write!(f, "{} ({} of the best against {} of the lever)", self.file, lines(best), lines(lever))
+            }
+            _ => write!(f, "{}", self.file),
+        }
+    }
+}
+
 /// Why a lever stands still in the queue, blocking nobody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,6 +177,9 @@ pub enum HoldReason {
     NeedsRebase {
         /// The files.
         files: Vec<TreePath>,
+        /// The first conflict of each file; none in a ledger of an older version.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        clashes: Vec<Clash>,
     },
     /// No dimension of its plan is new and the catalogue is used up (P13).
     NeedsPlan,
@@ -164,8 +215,27 @@ pub struct Arithmetic {
     pub gain: Option<Decimal>,
     /// Net lines of editable files, blank ones ignored.
     pub net_lines: i64,
+    /// Its replicates and the noise floor, where replicates are asked for (P27).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
     /// The sum as a sentence: `0.9712 > 0.9701 by 0.0011, +3 lines: keep`.
     pub sentence: String,
+}
+
+/// What replicates say of a metric (P27).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noise {
+    /// The metric under each seed, from seed 0; the iteration's metric is their mean.
+    pub replicates: Vec<Decimal>,
+    /// The standard deviation over the baseline's replicates, if there were two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Decimal>,
+    /// `sigmas` × floor: a gain below it is to be confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<Decimal>,
+    /// Whether the gain reaches the threshold; for a gain alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_above: Option<bool>,
 }
 
 /// What happened. A new kind is a new variant; a ledger with an unknown one is not opened.
@@ -267,14 +337,17 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<LeverNumber>,
     },
-    /// A lever that was set aside, taken back or never judged stands at the end of the line again; its
-    /// gates were asked anew (P6, P10).
+    /// A lever that was set aside, taken back or never judged stands at the end of the line again, its
+    /// gates asked anew (P6, P10); one that was superseded stands at its front (P39).
     LeverRequeued {
         /// Which.
         lever: LeverNumber,
         /// Where its anchor was found now, if anything was analysed by then (P6).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pin: Option<Pin>,
+        /// The iteration of another lane that superseded it: it is exempt from P10 (P39).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        superseded_by: Option<IterationNumber>,
     },
     /// A lever was pulled (or the baseline, for iteration 1), with its plan (P14).
     IterationOpened {

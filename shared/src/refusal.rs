@@ -306,7 +306,11 @@ pub enum ExitCode {
 
 /// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
 fn shown(what: &str, name: &str) -> String {
-    if matches!(what, "iteration" | "lever" | "log") { name.to_owned() } else { format!("{name:?}") }
+    match what {
+        "iteration" | "lever" | "log" => name.to_owned(),
+        "ledger" => format!("in {name}"),
+        _ => format!("{name:?}"),
+    }
 }
 
 impl Refusal {
@@ -412,7 +416,7 @@ impl Refusal {
             }
             Self::RequestReused { .. } => "use a new request id for a new request",
             Self::Unsupported { .. } => "leave it out for now",
-            Self::Ambiguous { .. } => "write more of the name",
+            Self::Ambiguous { .. } => "write more of the name, or the id",
             Self::NoRoom { .. } => {
                 "free space there, or let `windlass gc` do it; the coordinator goes on by itself"
             }
@@ -436,6 +440,8 @@ impl Refusal {
             Self::NotFound { what: "worker", .. } => "`windlass workers` lists them",
             Self::NotFound { what: "lever", .. } => "`windlass lever list C` lists them",
             Self::NotFound { what: "iteration", .. } => "`windlass results C` lists those that are decided",
+            Self::NotFound { what: "device", .. } => "`windlass workers` lists them",
+            Self::NotFound { what: "log", .. } => "`windlass show C N` lists the attempts",
             Self::NotFound { what: "ledger", .. } => "name the coordinator's folder with --data-dir",
             _ => return None,
         })

@@ -60,12 +60,36 @@ pub struct CampaignView {
     pub decided: Counts,
     /// Levers that can still be pulled.
     pub queued: u32,
-    /// The open iteration, if one is open.
+    /// The oldest open iteration, if one is open.
     pub open: Option<OpenIteration>,
+    /// Every open iteration, the oldest first: one a lane (P39).
+    #[serde(default)]
+    pub lanes: Vec<OpenIteration>,
+    /// The noise floor, where it was measured (P27).
+    #[serde(default)]
+    pub floor: Option<Decimal>,
+    /// The counters of its moves, where they are scheduled (P11).
+    #[serde(default)]
+    pub moves: Option<MovesView>,
     /// Why nothing moves, when nothing does (P24).
     pub waits_for: Option<String>,
     /// The latest decisions, newest first, at most ten.
     pub recent: Vec<IterationSummary>,
+}
+
+/// The counters of the move scheduler (P11).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovesView {
+    /// Swings pulled so far.
+    pub swings: u32,
+    /// The first so many levers are swings.
+    pub swing_budget: u32,
+    /// Exploits since the last swing or merge.
+    pub exploits_in_a_row: u32,
+    /// After so many only a swing or a merge may be pulled.
+    pub stagnation_limit: u32,
+    /// What may be pulled now: `swing`, `merge`, `exploit`.
+    pub allowed: Vec<String>,
 }
 
 /// Decided iterations by status.

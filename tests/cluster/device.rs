@@ -1,8 +1,10 @@
 //! A GPU that failed, and its owner who lifts the quarantine, over a coordinator that dies meanwhile (I3, I9).
 
 use crate::harness::{Daemon, Fleet};
+use crate::project::Project;
 use serde_json::Value;
 use std::path::PathBuf;
+use std::process::Command;
 
 const GPUS: &str = "driver 570.1\ngpu GPU-aa 81920 600 NVIDIA H100\ngpu GPU-bb 81920 600 NVIDIA H100\n";
 
@@ -69,4 +71,33 @@ fn i3_i9_a_release_survives_kill_9_around_its_commit_and_frees_the_gpu() {
         fleet.wait_until("the GPU is free", || state(&fleet, "GPU-aa") == Some("free".into()));
         fleet.verify();
     }
+}
+
+#[test]
+fn an_outsider_on_a_gpu_is_named_with_pid_user_and_command_and_nothing_is_leased_there_until_it_is_gone() {
+    let fleet = Fleet::new();
+    let _coordinator = fleet.coordinator();
+    let _worker = worker(&fleet);
+    fleet.wait_until("a GPU is free", || state(&fleet, "GPU-aa") == Some("free".into()));
+    let mut outsider = Command::new("sleep").arg("4328.5").spawn().expect("a process");
+    let on_both = ["GPU-aa", "GPU-bb"].map(|id| format!("process {id} {}\n", outsider.id())).concat();
+    std::fs::write(fleet.path("gpus.txt"), format!("{GPUS}{on_both}")).expect("a machine");
+    fleet.wait_until("both are taken", || {
+        ["GPU-aa", "GPU-bb"].iter().all(|id| state(&fleet, id) != Some("free".into()))
+    });
+    let project = Project::default().windlass("  resources: {gpus: 1}\n").write(&fleet.path("project"));
+    let campaign = fleet.submit(&project, false);
+    for subject in ["one", &campaign] {
+        // The campaign's page sums the fleet up; the worker's names who it is.
+        let page = fleet.json(&["explain", subject]).to_string();
+        assert!(page.contains("GPU"), "{page}");
+    }
+    let page = fleet.json(&["explain", "one"]).to_string();
+    let pid = format!("pid {}", outsider.id());
+    assert!(page.contains(&pid) && page.contains("user ") && page.contains("sleep 4328.5"), "{page}");
+    outsider.kill().expect("ours");
+    outsider.wait().expect("ours");
+    std::fs::write(fleet.path("gpus.txt"), GPUS).expect("a machine");
+    fleet.wait_decided(&campaign, 1);
+    assert_eq!(fleet.decided(&campaign), [(1, "keep".to_owned(), "0.5".to_owned())]);
 }

@@ -60,3 +60,21 @@ fn p28_i16_every_file_of_an_iteration_comes_back_byte_for_byte() {
     assert_eq!(shown["attempts"][0]["ended"]["ending"], "finished");
     assert_eq!(shown["decision"]["status"], "keep");
 }
+
+#[test]
+fn a_watch_without_a_name_tells_of_every_campaign() {
+    let fleet = Fleet::new();
+    let project = Project::default().write(&fleet.path("project"));
+    let _coordinator = fleet.coordinator();
+    let campaigns = [fleet.submit(&project, false), fleet.submit(&project, false)];
+    let data_dir = fleet.data_dir();
+    let mut watch = std::process::Command::new("timeout");
+    watch.args(["60", "sh", "-c", "\"$0\" --data-dir \"$1\" watch | head -n 4", crate::harness::WINDLASS]);
+    let output = watch.arg(&data_dir).output().expect("it runs");
+    let told = String::from_utf8(output.stdout).expect("UTF-8");
+    for campaign in &campaigns {
+        assert!(told.lines().any(|line| line.contains(&format!(" {campaign}: "))), "{campaign}: {told}");
+    }
+    let timed_out = output.status.code() == Some(124);
+    assert!(!timed_out, "a closed pipe ends it, though nothing more happens");
+}

@@ -1,7 +1,8 @@
 //! The worker daemon dies, and the run does not.
 
-use crate::harness::{Daemon, Fleet, signal};
+use crate::harness::{Daemon, Fleet, WINDLASS, signal};
 use crate::project::Project;
+use std::process::{Command, Stdio};
 
 /// Counts to 40, a line every 50 ms, then prints the metric.
 const COUNT: &str =
@@ -99,4 +100,36 @@ fn i8_when_the_shim_is_killed_its_tree_dies_and_the_idea_is_not_blamed() {
         [(1, "keep".to_owned(), "0.5".to_owned())],
         "run again, not blamed (P20)"
     );
+}
+
+#[test]
+fn a_work_folder_that_cannot_be_used_is_one_sentence_with_what_to_do() {
+    let fleet = Fleet::new();
+    let work = fleet.path("work");
+    std::fs::create_dir(&work).expect("a folder");
+    let work = work.to_str().expect("a UTF-8 path");
+    let is_root = rustix::process::getuid().is_root();
+    // What is done at `$0` first, in a mount namespace of its own; what is said; the remedy.
+    for (first, says, remedy) in [
+        (
+            "mount -t tmpfs -o size=64k none \"$0\"; head -c 100k /dev/zero > \"$0\"/x",
+            "No space left",
+            "free some",
+        ),
+        ("mount -t tmpfs -o ro none \"$0\"", "Read-only file system", "with --work-dir"),
+        ("mount -t tmpfs none \"$0\"; touch \"$0\"/attempts", "File exists", "with --work-dir"),
+        ("mount -t tmpfs none \"$0\"; echo '{' > \"$0\"/identity.json", "identity.json", "move it away"),
+        ("mount -t tmpfs none \"$0\"; mkdir \"$0\"/lock", "Is a directory", ""),
+    ] {
+        let mut command = Command::new("unshare");
+        command.arg(if is_root { "-m" } else { "-Urm" });
+        command.args(["sh", "-c", &format!("({first}) 2> /dev/null; exec \"$@\""), work, WINDLASS]);
+        command.args(["--data-dir".as_ref(), fleet.data_dir().as_os_str()]);
+        command.args(["--quiet", "worker", "--work-dir", work]);
+        let output = command.stdin(Stdio::null()).output().expect("unshare runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{first}: {said}");
+        assert!(said.contains(says) && said.contains(remedy), "{first}: {said}");
+        assert!(!said.contains("panicked"), "{first}: {said}");
+    }
 }

@@ -135,7 +135,7 @@ else:
     def work():
         call("cuMemsetD8_v2", memory, 7, ctypes.c_size_t(1 << 30))
         call("cuCtxSynchronize")
-until = time.monotonic() + (4 if how == "work" else 600)
+until = time.monotonic() + (8 if how == "work" else 600)
 while time.monotonic() < until:
     work()
 print("held: 1.0")
@@ -189,8 +189,18 @@ if client get "$work" 1 results/telemetry.tsv -o "$dir/telemetry.tsv" >/dev/null
     found "telemetry: $(head -2 "$dir/telemetry.tsv" | tr '\t\n' ' |'), $(($(wc -l < "$dir/telemetry.tsv") - 1)) rows"
     [ "$(wc -l < "$dir/telemetry.tsv")" -ge 2 ]
     verdict $? "telemetry has rows"
+    # The most that a column of that name ever says.
+    most() {
+        awk -F '\t' -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i }
+            NR > 1 && at && $at + 0 > most { most = $at + 0 } END { printf "%.0f\n", most }' "$dir/telemetry.tsv"
+    }
+    [ "$(most gpu0_memory_bytes)" -ge 1073741824 ]
+    verdict $? "telemetry saw the gibibyte that was held"
+    [ "$(most gpu0_utilization_percent)" -gt 0 ]
+    verdict $? "telemetry saw the GPU at work: $(most gpu0_utilization_percent) %"
+    found "power at most $(most gpu0_power_w) W, temperature at most $(most gpu0_temperature_c) C"
 else
-    found "telemetry: this build gives none out"
+    bad "the run left no telemetry"
 fi
 
 # ---- memory clean after a kill

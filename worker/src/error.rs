@@ -145,6 +145,14 @@ pub enum Error {
         /// What its owner can do.
         remedy: &'static str,
     },
+    /// Nobody can read who this worker is.
+    #[error(
+        "{} is torn or not ours: move it away, and this work folder begins as a new worker's", path.display()
+    )]
+    Identity {
+        /// The document.
+        path: PathBuf,
+    },
     /// A document whose bytes are not what was written.
     #[error("the document {} is torn or damaged: its checksum does not fit", .0.display())]
     Torn(PathBuf),

@@ -181,6 +181,7 @@ pub(crate) mod tests {
                 fence: FencingNumber { incarnation: Incarnation(1), n: 1 },
             },
             kind: Kind::Run,
+            seed: None,
             tree: Digest::of(b"tree"),
             devices: Vec::new(),
             cpus: None,
@@ -204,6 +205,7 @@ pub(crate) mod tests {
             setup: None,
             secrets: Vec::new(),
             artifacts: Vec::new(),
+            score_artifact: None,
             run_artifacts: None,
         }
     }

@@ -138,7 +138,7 @@ fn end_one(core: &Core) -> Record {
 }
 
 fn ended(core: &Core, worker: &WorkerId, attempt: &AttemptId) -> Record {
-    let open = core.durable().campaigns[&attempt.campaign].open.as_ref().expect("open");
+    let open = core.durable().campaigns[&attempt.campaign].open.values().next().expect("open");
     let live = open.live.as_ref().expect("live");
     let body = Body::AttemptEnded {
         attempt: attempt.clone(),

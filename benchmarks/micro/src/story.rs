@@ -108,7 +108,7 @@ impl Story {
     /// Ends every attempt of the open iteration until it is decided.
     fn finish(&mut self, campaign: &CampaignId) {
         loop {
-            let open = self.core.campaign(campaign).expect("known").open.as_ref();
+            let open = self.core.campaign(campaign).expect("known").open.values().next();
             let Some(live) = open.map(|open| open.live.as_ref().expect("a free GPU")) else { return };
             let outcome = Box::new(self.outcome(&live.order));
             let ended = AttemptReport { key: live.key.clone(), phase: Phase::Ended(outcome) };
@@ -246,6 +246,9 @@ fn lever(name: &str) -> Lever {
         fixes: Vec::new(),
         literature: None,
         architecture: Some("mlp".to_owned()),
+        instrumentation: None,
+        parents: Vec::new(),
+        axes: Vec::new(),
         changed_assumption: None,
         analysis: vec![Deliverable {
             script,

@@ -13,7 +13,7 @@ pub struct Args {
     #[arg(value_name = "C")]
     pub campaign: String,
     /// The iteration's number
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = crate::nearest::iteration)]
     pub iteration: u32,
 }
 
@@ -35,6 +35,9 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         return session.json("windlass.cancel/1", &Done { campaign, iteration, done: "cancelled" });
     }
     session.say(&format!("{campaign}: iteration {iteration} cancelled"));
-    session.say("its lever is not blamed: `windlass lever retry` puts it in line again");
+    session.say(match iteration {
+        1 => "nothing can be compared without the baseline: submit the project again, the queue comes along",
+        _ => "its lever is not blamed: `windlass lever retry` puts it in line again",
+    });
     Ok(())
 }

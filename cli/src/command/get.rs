@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(value_name = "C")]
     pub campaign: String,
     /// The iteration's number
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = crate::nearest::iteration)]
     pub iteration: u32,
     /// As `files` lists it: a path of the tree, results/…, artifacts/…, run.log, or a folder of them
     #[arg(value_name = "PATH")]

@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::render::fold::{Fold, Look};
 use crate::render::text::neutral;
-use crate::session::Session;
+use crate::session::{self, Session};
 use serde::Serialize;
 use std::io::IsTerminal;
 use windlass_proto::v1::{ReadLogRequest, ReadLogResponse};
@@ -16,7 +16,7 @@ pub struct Args {
     #[arg(value_name = "C")]
     pub campaign: String,
     /// The iteration's number
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = crate::nearest::iteration)]
     pub iteration: u32,
     /// Go on until the attempt has ended and its log is whole
     #[arg(long, short)]
@@ -65,7 +65,12 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let mut stream = client.logs().read_log(request).await?.into_inner();
     let mut fold = Fold::new(look(&args, session));
     let mut end = 0;
-    while let Some(piece) = stream.message().await? {
+    loop {
+        let message = tokio::select! {
+            message = stream.message() => message?,
+            () = session::closed(), if args.follow => return Ok(()),
+        };
+        let Some(piece) = message else { break };
         end = piece.offset + piece.data.len() as u64;
         if args.grep.is_some() {
             found(&args, session, &piece)?;

@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(value_name = "C")]
     pub campaign: String,
     /// The iteration's number
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = crate::nearest::iteration)]
     pub iteration: u32,
 }
 

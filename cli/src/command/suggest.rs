@@ -40,8 +40,8 @@ async fn no_iteration(name: &str, session: &Session) -> Option<Error> {
     let (number, campaign) = name.split_once(" of ")?;
     let client = Client::connect(session).await.ok()?;
     let view = status::get(&client, campaign).await.ok()?;
-    let open = view.open.as_ref().map(|open| open.iteration);
-    let latest = open.into_iter().chain(view.recent.iter().map(|row| row.iteration)).max();
+    let open = view.lanes.iter().chain(&view.open).map(|open| open.iteration);
+    let latest = open.chain(view.recent.iter().map(|row| row.iteration)).max();
     let (number, campaign) = (number.parse().ok()?, view.campaign.0);
     Some(Error::NoIteration { number, campaign, latest: latest.map(|latest| latest.0) })
 }

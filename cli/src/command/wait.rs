@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(value_name = "C")]
     pub campaign: String,
     /// An iteration's number [default: until nothing runs and nothing can be pulled]
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = crate::nearest::iteration)]
     pub iteration: Option<u32>,
     /// Give up after this long, with exit code 6
     #[arg(long, value_name = "TIME", value_parser = parse_span)]

@@ -71,7 +71,12 @@ pub fn usage(problem: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if wants_json() {
-        let (message, remedy) = clap_sentence(&problem.render().to_string());
+        let (message, remedy) = match problem.kind() {
+            clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                ("a command is missing".to_owned(), Some("windlass --help".to_owned()))
+            }
+            _ => clap_sentence(&problem.render().to_string()),
+        };
         let report = Report { code: "USAGE".to_owned(), rule: None, message, remedy, problems: Vec::new() };
         print(&report, true);
     } else {

@@ -99,7 +99,7 @@ impl Story {
                     story.passed.push(missing.clone());
                 }
             }
-            Body::LeverRequeued { lever, pin } => {
+            Body::LeverRequeued { lever, pin, .. } => {
                 if let Some(story) = self.levers.get_mut(lever) {
                     (story.fate, story.pin) = (Fate::Queued, pin.clone());
                 }

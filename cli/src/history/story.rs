@@ -179,6 +179,11 @@ impl Story {
         parent.map_or(self.tree, |parent| parent.tree)
     }
 
+    /// Which move an iteration was (P11), in the word of its column.
+    pub fn move_of(&self, iteration: &Iteration) -> &'static str {
+        self.lever_of(iteration).map_or("baseline", |lever| lever.kind.as_move().as_str())
+    }
+
     /// The lever of an iteration.
     pub fn lever_of(&self, iteration: &Iteration) -> Option<&Lever> {
         self.levers.get(&iteration.lever?).map(|story| &story.lever)

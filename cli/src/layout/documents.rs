@@ -7,6 +7,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use windlass_shared::conclusion::Verdict;
 use windlass_shared::digest::Digest;
+use windlass_shared::id::IterationNumber;
 use windlass_shared::lever::{Anchor, FixTrigger, Lever};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Compares, Deliverable, Script};
@@ -26,12 +27,18 @@ struct LeverDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     anchor: Option<&'a Anchor>,
     prediction: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instrumentation: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fixes: Vec<BTreeMap<&'static str, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     literature: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     architecture: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[IterationNumber]>::is_empty")]
+    parents: &'a [IterationNumber],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    axes: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     changed_assumption: Option<&'a str>,
     analysis: Vec<PlanRow<'a>>,
@@ -74,13 +81,19 @@ pub fn lever(lever: &Lever, scripts: &ScriptNames) -> Result<String, Error> {
         patch: "change.patch",
         anchor: lever.anchor.as_ref(),
         prediction: &lever.prediction,
+        instrumentation: lever.instrumentation.map(|_| INSTRUMENTATION),
         fixes: fixes.collect(),
         literature: lever.literature.as_deref(),
         architecture: lever.architecture.as_deref(),
+        parents: &lever.parents,
+        axes: &lever.axes,
         changed_assumption: lever.changed_assumption.as_deref(),
         analysis: analysis.collect(),
     })
 }
+
+/// The file of a lever's separate instrumentation.
+pub const INSTRUMENTATION: &str = "instrumentation.patch";
 
 /// The file of a carried fix, by its index.
 pub fn fix_name(index: usize) -> String {

@@ -27,7 +27,7 @@ impl Folder {
     /// Puts a file at a path of ours below the root.
     pub fn put(&mut self, relative: &str, bytes: &[u8]) -> Result<(), Error> {
         if !self.has(relative, &Digest::of(bytes)) {
-            write_file(&self.root.join(relative), bytes)?;
+            replace(&self.root.join(relative), bytes)?;
             self.done.written += 1;
         }
         self.done.files += 1;
@@ -60,8 +60,30 @@ fn hash(path: &Path) -> std::io::Result<Hash> {
     }
 }
 
-/// Writes a file through a temporary one beside it, its folder made first.
+/// Where a file that a user named comes to lie: at the end of a link; nowhere for what is no file. A device, a
+/// pipe or a socket is written into: a rename would put a file into its place.
+pub fn place(path: &Path) -> Option<PathBuf> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => Some(path.canonicalize().unwrap_or_else(|_| path.to_owned())),
+        Ok(found) if !found.is_dir() => None,
+        _ => Some(path.to_owned()),
+    }
+}
+
+/// Writes a file that a user named: whole or not at all.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    match place(path) {
+        Some(place) => replace(&place, bytes),
+        None => std::fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(bytes))
+            .map_err(|source| Error::File { operation: "write", path: path.to_owned(), source }),
+    }
+}
+
+/// Writes a file through a temporary one beside it, its folder made first.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let failed = |source| Error::File { operation: "write", path: path.to_owned(), source };
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -32,6 +32,9 @@ pub async fn lay_out(
         let patch = tree_diff::of_manifests(client, &base, &opened).await?;
         folder.put(&format!("{home}/change.patch"), &patch)?;
         folder.put(&format!("{home}/lever.yaml"), documents::lever(lever, &scripts)?.as_bytes())?;
+        if let Some(patch) = lever.instrumentation {
+            blob(client, patch, &format!("{home}/{}", documents::INSTRUMENTATION), folder).await?;
+        }
         for (index, fix) in lever.fixes.iter().enumerate() {
             blob(client, fix.patch, &format!("{home}/{}", documents::fix_name(index)), folder).await?;
         }

@@ -1,12 +1,13 @@
 //! The user's copy (PROTOCOL, "Layout of the user's copy"): a projection of the ledger, which can be
 //! deleted and made again with the same bytes (P30). Never deletes anything, never reads it back.
 
+mod approaches;
 mod documents;
 mod files;
 mod iteration;
 
 pub use documents::yaml;
-pub use files::write_file;
+pub use files::{place, write_file};
 
 use crate::client::Client;
 use crate::error::Error;
@@ -31,6 +32,9 @@ pub async fn lay_out(client: &Client, story: &Story, dir: &Path) -> Result<Done,
     folder.put("loop.run.yaml", bindings.as_bytes())?;
     for (iteration, _) in story.rows() {
         iteration::lay_out(client, story, iteration, &bindings, &mut folder).await?;
+    }
+    if let Some(approaches) = approaches::render(story) {
+        folder.put("approaches.md", approaches.as_bytes())?;
     }
     // Last, so that a row's folder is there before the row.
     folder.put("results.tsv", results_tsv::render(story).as_bytes())?;

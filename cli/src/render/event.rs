@@ -6,7 +6,7 @@ use super::units;
 use crate::history::Story;
 use windlass_shared::attempt::{Kind, Outcome, Reading};
 use windlass_shared::id::{IterationNumber, LeverNumber};
-use windlass_shared::record::{Body, HoldReason, PauseReason, Record, RetireReason, StopReason};
+use windlass_shared::record::{Body, Clash, HoldReason, PauseReason, Record, RetireReason, StopReason};
 
 /// What happened, in a line; none for what only a machine wants to know. `story` knows the record
 /// already.
@@ -114,6 +114,7 @@ pub fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Run => "run",
         Kind::Analysis => "analysis",
+        Kind::Score => "scorer",
     }
 }
 
@@ -138,9 +139,8 @@ pub fn retire_reason(reason: &RetireReason) -> String {
 /// Why a lever stands still.
 pub fn hold_reason(reason: &HoldReason) -> String {
     match reason {
-        HoldReason::NeedsRebase { files } => {
-            let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
-            format!("needs a rebase [P8], it conflicts with the best in {}", files.join(", "))
+        HoldReason::NeedsRebase { files, clashes } => {
+            format!("needs a rebase [P8], it conflicts with the best in {}", Clash::tell(files, clashes))
         }
         HoldReason::NeedsPlan => "needs a plan with a new dimension [P13]".to_owned(),
         HoldReason::Infrastructure => "the machinery failed three times [P20]".to_owned(),

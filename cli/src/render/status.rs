@@ -6,15 +6,18 @@ use super::spark::{self, Test};
 use super::style::{self, STRONG};
 use super::table::{Cell, Column, Table};
 use super::text::neutral;
-use super::views::{lever_state, more};
+use super::views::{lever_state, more, other_name};
 use super::{gate, units};
 use std::collections::BTreeMap;
 use windlass_shared::attempt::Kind;
 use windlass_shared::bindings::Direction;
 use windlass_shared::conclusion::Status;
+use windlass_shared::decimal::Decimal;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::{Arithmetic, Body, PauseReason, Record};
-use windlass_shared::view::{AttemptView, CampaignState, CampaignView, Counts, LeverState, LeverView};
+use windlass_shared::view::{
+    AttemptView, CampaignState, CampaignView, Counts, LeverState, LeverView, MovesView, OpenIteration,
+};
 
 /// Decisions on the page; `results` has them all.
 const DECISIONS_MAX: usize = 5;
@@ -31,6 +34,9 @@ pub fn page(
 ) -> String {
     let heading = format!("{STRONG}{}{STRONG:#}  {}", neutral(&view.campaign.0), word(view));
     let mut page = Page::new(&heading, width);
+    if let Some(name) = other_name(view) {
+        page.line("name", &neutral(name));
+    }
     page.line("created", &units::ago(view.created_wall_ms, now_ms));
     page.line("metric", &format!("{}, {}", neutral(&view.metric), super::chart::better(view.direction)));
     page.line("best", &best(view));
@@ -51,6 +57,12 @@ pub fn page(
         },
     );
     progress(&mut page, view, decided);
+    if let Some(floor) = &view.floor {
+        page.line("noise", &noise(floor, decided));
+    }
+    if let Some(moves) = &view.moves {
+        page.line("moves", &moves_line(moves));
+    }
     now(&mut page, view);
     if !view.recent.is_empty() {
         page.section("Decided");
@@ -66,7 +78,7 @@ pub fn page(
 /// A campaign's state in a word or two; the page below says why.
 fn word(view: &CampaignView) -> &'static str {
     match &view.state {
-        CampaignState::Active if view.open.as_ref().is_some_and(|open| open.attempt.is_some()) => "running",
+        CampaignState::Active if lanes(view).any(|open| open.attempt.is_some()) => "running",
         CampaignState::Active if view.waits_for.is_some() => "waiting",
         CampaignState::Active => "active",
         CampaignState::Paused { .. } => "paused",
@@ -81,6 +93,37 @@ fn best(view: &CampaignView) -> String {
     let record = view.record.as_ref().filter(|record| Some(*record) != best.metric.as_ref());
     let record = record.map_or(String::new(), |record| format!("; the record is {record}"));
     format!("{color}{metric}{color:#} in iteration {}: {}{record}", best.iteration, neutral(&best.title))
+}
+
+/// The floor, and which kept gains stand above it (P27).
+fn noise(floor: &Decimal, decided: &[Record]) -> String {
+    let gains = decided.iter().filter_map(|record| match &record.body {
+        Body::IterationDecided { iteration, status: Status::Keep, arithmetic, .. } => {
+            Some((*iteration, arithmetic.noise.as_ref()?.is_above?))
+        }
+        _ => None,
+    });
+    let (mut above, mut below) = (Vec::new(), Vec::new());
+    for (iteration, is_above) in gains {
+        if is_above { &mut above } else { &mut below }.push(iteration.to_string());
+    }
+    let mut text = format!("the floor is {floor}");
+    for (words, iterations) in [("above it", above), ("below it", below)] {
+        if !iterations.is_empty() {
+            text.push_str(&format!("; kept gains {words}: {}", iterations.join(", ")));
+        }
+    }
+    text
+}
+
+/// What was pulled, and what may be (P11).
+fn moves_line(moves: &MovesView) -> String {
+    let MovesView { swings, swing_budget, exploits_in_a_row, stagnation_limit, allowed } = moves;
+    format!(
+        "{swings} of the first {swing_budget} swings pulled, {exploits_in_a_row} of {stagnation_limit} exploits \
+         in a row; next: {}",
+        neutral(&allowed.join(" or "))
+    )
 }
 
 /// The staircase and the tests, where there is more than one.
@@ -127,6 +170,12 @@ fn tests(direction: Direction, decided: &[Record]) -> Vec<Test> {
     decided.iter().filter_map(test).collect()
 }
 
+/// The open iterations; an older coordinator names the one that it can have.
+fn lanes(view: &CampaignView) -> impl Iterator<Item = &OpenIteration> {
+    let alone = view.open.as_ref().filter(|_| view.lanes.is_empty());
+    view.lanes.iter().chain(alone)
+}
+
 /// What runs, and why nothing does when nothing does.
 fn now(page: &mut Page, view: &CampaignView) {
     page.section("Now");
@@ -146,7 +195,7 @@ fn now(page: &mut Page, view: &CampaignView) {
         }
         CampaignState::Stopped { reason } => page.line("stopped", &neutral(&stop_reason(reason))),
     }
-    if let Some(open) = &view.open {
+    for open in lanes(view) {
         let lever = open.lever.map_or(String::new(), |lever| format!("{lever} "));
         page.line(&format!("iter {}", open.iteration), &format!("{lever}{}", neutral(&open.title)));
         match &open.attempt {
@@ -173,6 +222,7 @@ fn running(page: &mut Page, attempt: &AttemptView) {
     let name = match attempt.kind {
         Kind::Run => "run",
         Kind::Analysis => "analysis",
+        Kind::Score => "scorer",
     };
     let place = on(&attempt.worker_name, &devices);
     if attempt.phase == "running" {

@@ -89,3 +89,13 @@ fn a_priority_is_told_where_it_is_not_the_usual_one() {
     let told = |priority| shown(&CampaignView { priority, ..view() }, &[], &[], 80).contains("  priority ");
     assert_eq!([told(0), told(3), told(-2)], [false, true, true]);
 }
+
+#[test]
+fn a_name_is_told_where_the_id_does_not_tell_it() {
+    let told = |name: &str| {
+        let view = CampaignView { name: name.to_owned(), ..view() };
+        (shown(&view, &[], &[], 80).contains("  name "), other_name(&view).map(str::to_owned))
+    };
+    assert_eq!(told("digits"), (false, None));
+    assert_eq!(told("late digits"), (true, Some("late digits".to_owned())));
+}

@@ -13,6 +13,10 @@ use windlass_shared::view::{CampaignState, CampaignView, LeverState, LeverView};
 pub fn state(view: &CampaignView) -> String {
     match &view.state {
         CampaignState::Active => match (&view.open, &view.waits_for) {
+            (Some(open), _) if view.lanes.len() > 1 => {
+                let others = view.lanes.len() - 1;
+                format!("iteration {}: {}, and {others} more", open.iteration, neutral(&open.stage))
+            }
             (Some(open), _) => format!("iteration {}: {}", open.iteration, neutral(&open.stage)),
             (None, Some(what)) => format!("waits for {}", neutral(what)),
             (None, None) => "active".to_owned(),
@@ -20,6 +24,12 @@ pub fn state(view: &CampaignView) -> String {
         CampaignState::Paused { reason } => format!("paused: {}", neutral(&pause_reason(reason))),
         CampaignState::Stopped { reason } => format!("stopped: {}", neutral(&stop_reason(reason))),
     }
+}
+
+/// A campaign's name where its id does not tell it: after `update --name`.
+pub fn other_name(view: &CampaignView) -> Option<&str> {
+    let is_told = view.campaign.0.rsplit_once('-').is_some_and(|(name, _)| name == view.name);
+    (!is_told).then_some(view.name.as_str())
 }
 
 /// `windlass campaigns`.
@@ -31,6 +41,7 @@ pub fn campaigns(views: &[CampaignView], now_ms: i64, width: u16) -> String {
         width,
         [
             Column::new("campaign"),
+            Column::new("name").rank(6).hides(),
             Column::new("metric").rank(3),
             Column::new("best").right(),
             Column::new("decided").right().rank(1),
@@ -45,6 +56,7 @@ pub fn campaigns(views: &[CampaignView], now_ms: i64, width: u16) -> String {
         let priority = if view.priority == 0 { String::new() } else { view.priority.to_string() };
         table.row([
             (&view.campaign.0).into(),
+            other_name(view).unwrap_or_default().into(),
             (&view.metric).into(),
             best.map_or("-", |metric| metric.text()).into(),
             (view.decided.keep + view.decided.discard + view.decided.crash).to_string().into(),

@@ -122,8 +122,9 @@ impl Found {
             let bytes = std::fs::symlink_metadata(entry.path()).map_err(unreadable)?.len();
             if bytes > FILE_MAX_BYTES {
                 let (size, most) = (Size { bytes }, Size { bytes: FILE_MAX_BYTES });
-                let problem =
-                    format!("has {size}, and at most {most} of one file are sent; data stays on the workers");
+                let problem = format!(
+                    "has {size}, and at most {most} of one file are sent; keep it on the workers (windlass.data)"
+                );
                 return Err(refuse(relative, &problem));
             }
             self.total_bytes += bytes;

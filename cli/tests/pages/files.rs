@@ -2,7 +2,7 @@
 
 use super::fixture::Scene;
 use super::{Desk, check};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
 fn read(path: &Path) -> String {
@@ -103,4 +103,37 @@ fn what_was_removed_is_said_to_be_gone_with_the_day_and_the_rule() {
     assert!(!desk.dir.path().join("copy/iter2/run.log").exists());
     assert!(desk.dir.path().join("copy/iter2/results/loss.tsv").is_file());
     assert!(desk.dir.path().join("copy/iter3/run.log").is_file());
+}
+
+/// A rename would put a file into the place of a device or a pipe, and of a link.
+#[test]
+fn what_is_no_file_is_written_into_and_a_link_is_followed() {
+    let desk = Desk::new();
+    let commands: [&[&str]; 4] = [
+        &["get", "digits", "2", "train.py", "-o", "there"],
+        &["report", "digits", "--force", "-o", "there"],
+        &["plot", "digits", "-o", "there"],
+        &["get", "digits", "2", "run.log", "-o", "there"],
+    ];
+    let there = desk.dir.path().join("there");
+    for args in commands {
+        let made = std::process::Command::new("mkfifo").arg(&there).status();
+        assert!(made.unwrap().success());
+        let pipe = there.clone();
+        let reader = std::thread::spawn(move || std::fs::read(pipe).unwrap());
+        let said = desk.say(args);
+        assert!(said.ends_with("exit 0\n"), "{said}");
+        let is_pipe = std::fs::symlink_metadata(&there).unwrap().file_type().is_fifo();
+        assert!(is_pipe, "it is still a pipe: {args:?}");
+        assert!(!reader.join().unwrap().is_empty(), "{args:?}");
+        std::fs::remove_file(&there).unwrap();
+    }
+    let real = desk.dir.path().join("real");
+    std::os::unix::fs::symlink("real", &there).unwrap();
+    for args in commands {
+        std::fs::write(&real, "").unwrap();
+        let said = desk.say(&[args, if args[0] == "get" { &["--force"] } else { &[] }].concat());
+        assert!(said.ends_with("exit 0\n"), "{said}");
+        assert!(there.is_symlink() && !read(&real).is_empty(), "{args:?}");
+    }
 }

@@ -77,6 +77,7 @@ impl Scene {
     /// The campaign's page.
     pub fn view(self) -> CampaignView {
         let view: CampaignView = self.read(include_str!("../view.json"));
+        let view = CampaignView { lanes: view.open.iter().cloned().collect(), ..view };
         match self {
             Self::Plain | Self::Hostile | Self::Every => view,
             Self::Fresh => CampaignView {
@@ -86,6 +87,7 @@ impl Scene {
                 decided: Counts::default(),
                 queued: 0,
                 open: None,
+                lanes: Vec::new(),
                 waits_for: Some("a worker: none is connected".to_owned()),
                 recent: Vec::new(),
                 ..view

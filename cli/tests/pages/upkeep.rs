@@ -146,3 +146,29 @@ fn completions_and_manual_pages_know_every_command() {
     assert!(page("windlass-lever-move.1").contains("Before this lever"));
     assert!(Path::new(&desk.dir.path().join("pages/windlass-explain.1")).is_file());
 }
+
+#[test]
+fn a_setting_of_the_environment_does_not_change_how_a_usage_error_reads() {
+    let said = |args: &[&str], variables: &[(&str, &str)]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_windlass"));
+        let command = command.args(args).env_clear().envs(variables.iter().copied());
+        let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let folder = [("WINDLASS_DATA_DIR", "/nowhere"), ("WINDLASS_COLOR", "never")];
+    for args in [&["status"][..], &["update", "x"], &["show", "x", "one"], &["stauts"], &["lever"], &[]] {
+        let plain = said(args, &[]);
+        assert_eq!(said(args, &folder).1.replace("/nowhere", ""), plain.1, "{args:?}");
+        assert_eq!(plain.0, Some(2), "{args:?}");
+    }
+    let (_, help) = said(&[], &folder);
+    assert!(help.contains("campaigns") && help.contains("Usage: windlass"), "{help}");
+    let (_, wrong) = said(&["show", "x", "one"], &folder);
+    assert!(wrong.contains("an iteration is named by its number, like 7"), "{wrong}");
+    let (code, json) = said(&[], &[("WINDLASS_OUTPUT", "json")]);
+    let error: Value = serde_json::from_str(json.trim()).unwrap();
+    assert_eq!((code, &error["code"]), (Some(2), &"USAGE".into()));
+    // What is wrong with the environment itself is still said.
+    let (code, bad) = said(&["campaigns"], &[("WINDLASS_COLOR", "mauve")]);
+    assert!(code == Some(2) && bad.contains("mauve"), "{bad}");
+}

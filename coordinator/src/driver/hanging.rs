@@ -23,7 +23,7 @@ struct Call {
 }
 
 /// Why a call ends without an answer.
-fn superseded() -> Refusal {
+pub(super) fn superseded() -> Refusal {
     Refusal::Stale { what: "this report (a newer one of its worker came)".to_owned() }
 }
 

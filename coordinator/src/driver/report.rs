@@ -2,6 +2,7 @@
 //! hangs. It judges nothing.
 
 use super::event::Reply;
+use super::hanging::superseded;
 use super::{Driver, Error};
 use windlass_engine::core::{Input, Observation};
 use windlass_shared::attempt::{AttemptKey, Phase};
@@ -14,7 +15,13 @@ use windlass_shared::time::Time;
 impl Driver {
     /// Takes a report. An end whose blobs are not there is left undecided (I16): its worker is heard all
     /// the same, its other attempts go on, and it reports that one again until the blobs have come.
+    /// One that is older than what its worker said since changes nothing and is told so at once.
     pub(super) fn report(&mut self, now: Time, report: Report, reply: Reply<Answer>) -> Result<(), Error> {
+        let member = self.core.soft().fleet().member(&report.worker.id);
+        if member.is_some_and(|member| member.session == report.session && report.number < member.number) {
+            let _ = reply.send(Err(superseded()));
+            return Ok(());
+        }
         match self.decide_report(now, &report)? {
             Err(refusal) => self.outbox.push(self.core.durable().seq, reply, Err(refusal)),
             Ok(records) => {

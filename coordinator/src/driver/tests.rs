@@ -55,6 +55,7 @@ async fn what_can_never_be_gathered_is_a_refusal_and_what_may_come_is_wanted_aga
             best: None,
             base: parent,
             changed: parent,
+            instrumentation: None,
             files: Vec::new(),
             anchor: None,
             editable: vec![editable.to_owned()],
@@ -73,7 +74,7 @@ async fn what_can_never_be_gathered_is_a_refusal_and_what_may_come_is_wanted_aga
         patch: absent,
         tree: huge,
         written_on: absent,
-        parent: absent,
+        net_lines: 0,
         editable: vec!["train.py".to_owned()],
     }));
     let Observation::Fix(facts) = seen(&stores, fix).await else { panic!("not a fix's facts") };

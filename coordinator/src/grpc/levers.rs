@@ -87,6 +87,9 @@ mod tests {
             fixes: Vec::new(),
             literature: None,
             architecture: None,
+            instrumentation: None,
+            parents: Vec::new(),
+            axes: Vec::new(),
             changed_assumption: None,
             analysis: Vec::new(),
         });

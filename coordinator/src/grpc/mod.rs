@@ -8,6 +8,7 @@ mod guard;
 mod levers;
 pub mod listen;
 mod log;
+mod malformed;
 pub(crate) mod serve;
 mod upkeep;
 mod version;

@@ -5,6 +5,7 @@ use super::campaign::Campaigns;
 use super::fleet::Fleet;
 use super::guard::TokenGuard;
 use super::log::LogFiles;
+use super::malformed;
 use super::upkeep::Keeper;
 use super::version::{self, VersionGuard};
 use super::worker::Workers;
@@ -91,6 +92,7 @@ pub(crate) async fn unix(listener: UnixListener, routes: Routes, shutdown: Cance
     let served = server()
         .layer(MapResponseLayer::new(version::sign))
         .layer(InterceptorLayer::new(VersionGuard))
+        .layer(MapResponseLayer::new(malformed::refuse))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
         .await;
@@ -106,6 +108,7 @@ pub(crate) async fn tcp(listener: TcpListener, routes: Routes, token: Token, shu
         .layer(MapResponseLayer::new(version::sign))
         .layer(InterceptorLayer::new(TokenGuard::new(token)))
         .layer(InterceptorLayer::new(VersionGuard))
+        .layer(MapResponseLayer::new(malformed::refuse))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
         .await;

@@ -72,6 +72,12 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// A folder that is to be restored into, with something in it.
+    #[error("{path} has something in it already, and nothing is restored over that")]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A backup of another ledger, or of one that has gone another way since.
     #[error("{path} holds the backup of another ledger: its record {seq} is not in this one")]
     Foreign {

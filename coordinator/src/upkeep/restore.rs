@@ -14,7 +14,7 @@ pub fn restore(source: &Path, data_dir: &Path) -> Result<Manifest, Error> {
     let manifest = Manifest::of(source)?;
     copy::folder(data_dir)?;
     if !entries(data_dir)?.is_empty() {
-        return Err(Error::NotEmpty { path: data_dir.to_owned() });
+        return Err(Error::Occupied { path: data_dir.to_owned() });
     }
     manifest::begin(data_dir)?;
     let from = source.join("blobs");

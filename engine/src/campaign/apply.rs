@@ -4,6 +4,7 @@
 use super::iteration::{Accepted, Iteration, Live, RunEnd};
 use super::lever::{LeverEntry, Past};
 use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason};
+use super::step::SUPERSEDED;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
 use windlass_shared::conclusion::Status;
@@ -11,7 +12,7 @@ use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::Pin;
-use windlass_shared::record::{Body, HoldReason, Record};
+use windlass_shared::record::{Arithmetic, Body, HoldReason, Record};
 use windlass_shared::view::{CampaignState, IterationSummary, LeverState};
 
 /// Earlier iterations whose results an analysis sees (`WINDLASS_HISTORY`): the baseline and the latest. Every
@@ -49,10 +50,15 @@ impl Campaign {
                 self.keep_retriable(*lever, LeverState::Retired { reason: reason.clone() });
             }
             Body::LeverMoved { lever, before } => self.lever_moved(*lever, *before),
-            Body::LeverRequeued { lever, pin } => self.lever_requeued(*lever, pin.as_ref()),
+            Body::LeverRequeued { lever, pin, superseded_by: None } => {
+                self.lever_requeued(*lever, pin.as_ref());
+            }
+            Body::LeverRequeued { lever, pin, superseded_by: Some(by) } => {
+                self.lever_superseded(*lever, pin.as_ref(), *by);
+            }
             Body::IterationOpened { .. } => self.iteration_opened(&record.body),
             Body::IterationCancelled { iteration } => {
-                if let Some(open) = self.open.as_mut().filter(|open| open.number == *iteration) {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.is_cancelled = true;
                 }
             }
@@ -70,39 +76,34 @@ impl Campaign {
                     mark.state = MarkState::Superseded;
                 }
             }
-            Body::FixApplied { fix, tree, net_lines, .. } => {
-                if let Some(open) = &mut self.open {
+            Body::FixApplied { iteration, fix, tree, net_lines } => {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.fixes_tried.insert(*fix);
                     open.fixes_applied += 1;
                     open.tree = *tree;
                     open.net_lines = *net_lines;
-                    open.run = None;
+                    (open.run, open.score) = (None, None);
+                    open.replicates.clear();
                     open.results = None;
                     open.accepted.clear();
                     open.unrecorded.clear();
                 }
             }
-            Body::DeliverableAccepted { output, dimension, first_line, .. } => {
-                if let Some(open) = &mut self.open {
+            Body::DeliverableAccepted { iteration, output, dimension, first_line, .. } => {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.unrecorded.retain(|waiting| &waiting.path != output);
                     let accepted = Accepted { dimension: dimension.clone(), first_line: first_line.clone() };
                     open.accepted.insert(output.clone(), accepted);
                 }
             }
-            Body::ConclusionWritten { conclusion, .. } => {
-                if let Some(open) = &mut self.open {
+            Body::ConclusionWritten { iteration, conclusion } => {
+                if let Some(open) = self.open.get_mut(iteration) {
                     open.conclusion = Some(conclusion.clone());
                 }
             }
             Body::IterationDecided { .. } if self.is_imported() => self.imported_decision(record),
             Body::IterationDecided { iteration, status, reason, arithmetic, .. } => {
-                self.iteration_decided(
-                    *iteration,
-                    *status,
-                    reason,
-                    arithmetic.metric.clone(),
-                    record.wall_ms,
-                );
+                self.iteration_decided(*iteration, *status, reason, arithmetic, record.wall_ms);
             }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
@@ -130,6 +131,7 @@ impl Campaign {
             passed_after: None,
             missing: None,
             queued_wall_ms: record.wall_ms,
+            superseded_by: None,
         };
         self.levers.insert(*lever, entry);
         self.queue.push(*lever);
@@ -165,6 +167,21 @@ impl Campaign {
         self.retriable.retain(|kept| *kept != lever);
     }
 
+    /// It stands at the front, to be run again on the new best (P39). Its pin is looked up there (P7).
+    fn lever_superseded(&mut self, lever: LeverNumber, pin: Option<&Pin>, by: IterationNumber) {
+        for open in self.open.values_mut() {
+            // What it gave is no part of the best any more.
+            open.overtaken_by.retain(|(_, kept)| *kept != lever);
+        }
+        let Some(entry) = self.levers.get_mut(&lever).filter(|entry| !entry.is_queued()) else { return };
+        entry.state = LeverState::Queued;
+        (entry.pin, entry.pinned_on) = (pin.cloned(), None);
+        (entry.passes, entry.passed_after, entry.missing) = (0, None, None);
+        entry.superseded_by = Some(by);
+        self.queued_diffs.insert(entry.diff, lever);
+        self.queue.insert(0, lever);
+    }
+
     fn leave_queue(&mut self, lever: LeverNumber) {
         self.queue.retain(|queued| *queued != lever);
         if let Some(entry) = self.levers.get(&lever)
@@ -188,6 +205,23 @@ impl Campaign {
         }
     }
 
+    /// What is open in other lanes builds on an older best from now on (P39).
+    fn overtake(&mut self, by: IterationNumber, lever: Option<LeverNumber>) {
+        for open in self.open.values_mut() {
+            open.overtaken_by.extend(lever.map(|lever| (by, lever)));
+        }
+    }
+
+    /// A kept lever stays whole while an open iteration that began before it may still take its place.
+    fn let_go_unless_overtaking(&mut self, lever: LeverNumber) {
+        let is_decided =
+            self.levers.get(&lever).is_some_and(|entry| matches!(entry.state, LeverState::Decided { .. }));
+        let overtakes = |open: &Iteration| open.overtaken_by.iter().any(|(_, kept)| *kept == lever);
+        if is_decided && !self.open.values().any(overtakes) {
+            self.let_go(lever);
+        }
+    }
+
     /// Keeps of a lever no more than where it stands.
     fn let_go(&mut self, lever: LeverNumber) {
         if let Some(entry) = self.levers.remove(&lever) {
@@ -204,13 +238,17 @@ impl Campaign {
             self.leave_queue(*lever);
             if let Some(entry) = self.levers.get_mut(lever) {
                 entry.state = LeverState::Pulled { iteration: *iteration };
+                self.moves.pulled(entry.document.kind);
             }
         }
         self.last_opened = Some(*iteration);
-        self.open = Some(Iteration {
+        let open = Iteration {
             number: *iteration,
             lever: *lever,
             parent: *parent,
+            parent_tree: self.parent_tree(),
+            record: self.record.clone(),
+            overtaken_by: Vec::new(),
             tree: *tree,
             pulled_tree: *tree,
             pin: pin.clone(),
@@ -219,7 +257,10 @@ impl Campaign {
             diff: *diff,
             attempts: 0,
             live: None,
+            replicates: Vec::new(),
             run: None,
+            artifact: self.bindings.windlass.score.as_ref().map(|score| score.artifact.clone()),
+            score: None,
             results: None,
             unrecorded: Vec::new(),
             infrastructure_failures: 0,
@@ -233,14 +274,15 @@ impl Campaign {
             accepted: BTreeMap::new(),
             conclusion: None,
             is_cancelled: false,
-        });
+        };
+        self.open.insert(*iteration, open);
     }
 
     fn attempt_leased(&mut self, order: &Order, worker: &WorkerId, worker_name: &str, why: &str) {
         let id = &order.key.id;
         let mark = AttemptMark { fence: order.key.fence, state: MarkState::Live };
         self.attempts.insert((id.iteration, id.number), mark);
-        if let Some(open) = &mut self.open {
+        if let Some(open) = self.open.get_mut(&id.iteration) {
             open.attempts = id.number;
             open.live = Some(Live {
                 key: order.key.clone(),
@@ -258,7 +300,7 @@ impl Campaign {
         if let Some(mark) = self.attempts.get_mut(&(key.id.iteration, key.id.number)) {
             mark.state = if outcome.ending == Ending::Lost { MarkState::Lost } else { MarkState::Ended };
         }
-        let Some(open) = &mut self.open else { return };
+        let Some(open) = self.open.get_mut(&key.id.iteration) else { return };
         if open.live.as_ref().is_none_or(|live| live.key != key) {
             return;
         }
@@ -274,15 +316,24 @@ impl Campaign {
             // Its owner or its machine's ended it: that says nothing of the lever, which is run again.
             return;
         }
+        if kind == Kind::Score {
+            // It leaves no evidence: the metric alone counts.
+            let score = RunEnd { key, worker: worker.clone(), outcome: Box::new(outcome.clone()) };
+            open.score = Some(score);
+            open.replicates.extend(open.metric().cloned());
+            return;
+        }
         open.results = outcome.results.or(open.results);
         let planned = |path| open.missing().any(|row| &row.output == path);
         let delivered = outcome.outputs.iter().filter(|output| is_there(output) && planned(&output.path));
         open.unrecorded = delivered.cloned().collect();
         match kind {
             Kind::Run => {
-                open.run = Some(RunEnd { key, worker: worker.clone(), outcome: Box::new(outcome.clone()) });
+                let run = RunEnd { key, worker: worker.clone(), outcome: Box::new(outcome.clone()) };
+                (open.run, open.score) = (Some(run), None);
+                open.replicates.extend(open.metric().cloned());
             }
-            Kind::Analysis => open.note_analysis(outcome),
+            Kind::Analysis | Kind::Score => open.note_analysis(outcome),
         }
     }
 
@@ -291,10 +342,11 @@ impl Campaign {
         number: IterationNumber,
         status: Status,
         reason: &str,
-        metric: Option<Decimal>,
+        arithmetic: &Arithmetic,
         wall_ms: i64,
     ) {
-        let Some(open) = self.open.take() else { return };
+        let Some(open) = self.open.remove(&number) else { return };
+        let metric = arithmetic.metric.clone();
         let summary = IterationSummary {
             iteration: number,
             lever: open.lever,
@@ -307,18 +359,32 @@ impl Campaign {
         self.count(summary, open.tree);
         if number == IterationNumber::BASELINE {
             self.baseline_metric = metric;
+            self.floor = arithmetic.noise.as_ref().and_then(|noise| noise.floor.clone());
             let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
             self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
         let reason_kept = Reason::of(reason);
-        // One that the machinery failed or its owner cancelled is held next, and may still have its turn.
-        if let Some(lever) = open.lever.filter(|_| !open.is_out_of_tries() && !open.is_cancelled) {
+        if status == Status::Keep {
+            self.overtake(number, open.lever);
+        }
+        // One that the machinery failed, its owner cancelled or another lane superseded is held or queued
+        // next, and may still have its turn.
+        let is_over = !open.is_out_of_tries() && !open.is_cancelled && reason != SUPERSEDED;
+        if let Some(entry) = open.lever.filter(|_| !is_over).and_then(|lever| self.levers.get(&lever)) {
+            self.moves.not_tried(entry.document.kind);
+        }
+        if let Some(lever) = open.lever.filter(|_| is_over) {
             let state = LeverState::Decided { iteration: number, status };
             if reason_kept == Reason::Unanalysed {
                 self.keep_retriable(lever, state);
             } else if let Some(entry) = self.levers.get_mut(&lever) {
                 entry.state = state;
-                self.let_go(lever);
+                self.let_go_unless_overtaking(lever);
+            }
+        }
+        if status != Status::Keep {
+            for (_, lever) in &open.overtaken_by {
+                self.let_go_unless_overtaking(*lever);
             }
         }
         self.remember(&open, number, reason);
@@ -385,7 +451,7 @@ impl Campaign {
     /// dimension up (P13); an iteration that its owner, the machinery or the analysis ended was not tried
     /// (P10, P20, P21).
     fn remember(&mut self, open: &Iteration, number: IterationNumber, reason: &str) {
-        let measured = !open.is_cancelled && open.run.as_ref().is_some_and(RunEnd::is_measured);
+        let measured = !open.is_cancelled && open.metric().is_some();
         let analysed = measured && open.missing().next().is_none();
         if analysed {
             self.measured.extend(open.accepted.values().map(|accepted| accepted.dimension.clone()));

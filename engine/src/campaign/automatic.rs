@@ -31,6 +31,16 @@ pub fn conclude(facts: &Facts<'_>) -> Conclusion {
     if iteration.fixes_applied > 0 {
         bullets.push(format!("carried fixes applied: {}", iteration.fixes_applied));
     }
+    if let Some(printed) = iteration
+        .artifact
+        .as_ref()
+        .and(iteration.run.as_ref())
+        .and_then(|run| run.outcome.reading.as_ref().and_then(|reading| reading.value()))
+    {
+        bullets.push(format!(
+            "the run itself printed {printed}, which is only noted: its scorer's metric counts"
+        ));
+    }
     let room = BULLETS_MAX - bullets.len();
     let total = iteration.accepted.len();
     let shown = if total > room { room - 1 } else { total };
@@ -73,7 +83,7 @@ fn gate_use(facts: &Facts<'_>) -> String {
     let Some(run) = facts.iteration.run.as_ref().filter(|run| run.key.id.number > 0) else {
         return "no gate time was used".to_owned();
     };
-    debug_assert!(facts.iteration.live.as_ref().is_none_or(|live| live.kind == Kind::Analysis));
+    debug_assert!(facts.iteration.live.as_ref().is_none_or(|live| live.kind != Kind::Run));
     let used_ms = run.outcome.duration_ms;
     let percent = used_ms.saturating_mul(100) / facts.budget_ms.max(1);
     let seconds = |ms: u64| format!("{}.{} s", ms / 1000, ms % 1000 / 100);

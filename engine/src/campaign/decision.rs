@@ -108,6 +108,7 @@ fn finish(
         record: against.as_ref().map(|(record, _)| (*record).clone()),
         gain: against.map(|(_, gain)| gain),
         net_lines: lines,
+        noise: None,
         sentence,
     };
     Decided { status, reason, arithmetic }

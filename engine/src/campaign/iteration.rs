@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Kind, Outcome};
 use windlass_shared::conclusion::Conclusion;
+use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{DeviceId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::Pin;
@@ -60,6 +61,14 @@ impl RunEnd {
             && self.outcome.reading.as_ref().is_some_and(|reading| reading.value().is_some())
     }
 
+    /// Whether it made what its scorer reads: exit code 0 in time, frozen files intact, the file there.
+    pub fn made_artifact(&self) -> bool {
+        use windlass_shared::attempt::Ending;
+        self.outcome.ending == Ending::Finished
+            && self.outcome.frozen_changed.is_none()
+            && self.outcome.score_artifact.is_some()
+    }
+
     /// Why it is a crash, in a few words.
     pub fn failure(&self) -> String {
         use windlass_shared::attempt::{Ending, Reading};
@@ -90,6 +99,8 @@ pub enum Need {
     Attempt,
     /// A run, on devices.
     Run,
+    /// The scorer, on what the run made.
+    Score,
     /// A carried fix on top (index), then a run.
     Fix(u32),
     /// The scripts.
@@ -107,8 +118,14 @@ pub struct Iteration {
     pub number: IterationNumber,
     /// Its lever; none for the baseline.
     pub lever: Option<LeverNumber>,
-    /// The best it builds on.
+    /// The best it builds on: that of its start (P39).
     pub parent: Option<IterationNumber>,
+    /// The best's tree, or the workspace for the baseline.
+    pub parent_tree: Digest,
+    /// The record at its start, which it is held against (P25).
+    pub record: Option<Decimal>,
+    /// Iterations of other lanes that were kept since, and whose levers have not left the best again (P39).
+    pub overtaken_by: Vec<(IterationNumber, LeverNumber)>,
     /// The tree that is run, fixes included.
     pub tree: Digest,
     /// The tree as pulled, before any fix.
@@ -125,8 +142,14 @@ pub struct Iteration {
     pub attempts: u32,
     /// The live one.
     pub live: Option<Live>,
+    /// The metric of each measured run of this tree, by seed from 0 (P27).
+    pub replicates: Vec<Decimal>,
     /// The last run that ended, until a fix or a retry clears it.
     pub run: Option<RunEnd>,
+    /// What its scorer reads; none where the run itself prints the metric.
+    pub artifact: Option<TreePath>,
+    /// The scorer's last attempt on that run.
+    pub score: Option<RunEnd>,
     /// The results tree of the last attempt that made one.
     pub results: Option<Digest>,
     /// Outputs of the last attempt that are not recorded yet.
@@ -161,22 +184,61 @@ impl Iteration {
         self.plan.iter().filter(|row| !self.accepted.contains_key(&row.output))
     }
 
+    /// Whether the run did its part: its metric counts, or what its scorer reads is there.
+    pub fn has_run(&self) -> bool {
+        let is_done = if self.artifact.is_some() { RunEnd::made_artifact } else { RunEnd::is_measured };
+        self.run.as_ref().is_some_and(is_done)
+    }
+
+    /// The metric that counts: the run's, or its scorer's. What a scored run printed is only noted.
+    pub fn metric(&self) -> Option<&Decimal> {
+        let source = if self.artifact.is_some() { &self.score } else { &self.run };
+        let counts = source.as_ref().filter(|source| self.has_run() && source.is_measured())?;
+        counts.outcome.reading.as_ref().and_then(|reading| reading.value())
+    }
+
+    /// Why there is no metric, in a few words, where a run has ended.
+    pub fn failure(&self) -> Option<String> {
+        use windlass_shared::attempt::Ending;
+        let run = self.run.as_ref()?;
+        let Some(artifact) = &self.artifact else { return Some(run.failure()) };
+        let is_fine = run.outcome.ending == Ending::Finished && run.outcome.frozen_changed.is_none();
+        Some(match &self.score {
+            _ if !is_fine => run.failure(),
+            None => format!("artifact missing: the run left no file {artifact}"),
+            Some(score) => format!("scorer: {}", score.failure()),
+        })
+    }
+
     /// Whether the machinery has failed for good (P20).
     pub fn is_out_of_tries(&self) -> bool {
         self.infrastructure_failures >= INFRASTRUCTURE_TRIES
     }
 
-    /// What it needs next. `fix` is the carried fix that answers the last run's failure, if one is left.
-    pub fn need(&self, fix: Option<u32>) -> Need {
+    /// What it needs next. `fix` is the carried fix that answers the last run's failure, if one is left;
+    /// `replicates` is how many measured runs it needs (P27).
+    pub fn need(&self, fix: Option<u32>, replicates: usize) -> Need {
         if self.live.is_some() {
             return Need::Attempt;
         }
         if self.is_cancelled || self.is_out_of_tries() {
             return Need::Decide;
         }
-        let Some(run) = &self.run else { return Need::Run };
-        if !run.is_measured() {
+        if self.run.is_none() {
+            return Need::Run;
+        }
+        if !self.has_run() {
             return fix.map_or(Need::Decide, Need::Fix);
+        }
+        if self.artifact.is_some() && self.score.is_none() {
+            return Need::Score;
+        }
+        if self.metric().is_none() {
+            // The scorer is frozen: what it cannot score is the run's doing, and no fix of the lever's answers it.
+            return Need::Decide;
+        }
+        if self.replicates.len() < replicates {
+            return Need::Run;
         }
         if !self.unrecorded.is_empty() {
             return Need::Accept;

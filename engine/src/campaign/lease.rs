@@ -1,6 +1,6 @@
 //! What a campaign asks of the fleet for its next attempt.
 
-use super::iteration::{Iteration, Need};
+use super::iteration::Iteration;
 use super::step::Context;
 use crate::placement::{self, Ask, Scene};
 use windlass_shared::attempt::Kind;
@@ -13,25 +13,14 @@ pub fn room(context: &Context<'_>, asked: &Ask) -> Option<WorkerId> {
     placement::room(asked, &context.scene())
 }
 
-/// What a campaign asks for whose next step is a lease that only devices hinder.
-pub fn asked(context: &Context<'_>) -> Option<Ask> {
-    let open = context.campaign.open.as_ref()?;
-    if context.soft.backoff_left(&context.campaign.id).is_some() {
-        return None;
-    }
-    match open.need(context.fix(open)) {
-        Need::Run => Some(context.ask(open, Kind::Run)),
-        Need::Analysis => Some(context.ask(open, Kind::Analysis)),
-        _ => None,
-    }
-}
-
 impl Context<'_> {
     pub(super) fn ask(&self, open: &Iteration, kind: Kind) -> Ask {
         let w = &self.campaign.bindings.windlass;
         let asked = match kind {
             Kind::Run => Ask { device_model: self.pin(open), ..Ask::run(&w.resources) },
-            Kind::Analysis => Ask::analysis(w.analysis.gpus, open.run.as_ref().map(|run| &run.worker)),
+            Kind::Analysis | Kind::Score => {
+                Ask::analysis(w.analysis.gpus, open.run.as_ref().map(|run| &run.worker))
+            }
         };
         let secrets = self.soft.secrets_not_given(&self.campaign.id, &w.secrets);
         Ask { avoid: open.failed_on.clone(), isolation: w.sandbox, secrets, ..asked }

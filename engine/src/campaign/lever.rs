@@ -36,6 +36,8 @@ pub struct LeverEntry {
     pub missing: Option<String>,
     /// When it was queued, wall time.
     pub queued_wall_ms: i64,
+    /// The iteration of another lane that took its place: it is tried again, whatever was tried (P10, P39).
+    pub superseded_by: Option<IterationNumber>,
 }
 
 impl LeverEntry {

@@ -9,8 +9,9 @@ impl Campaign {
     pub fn limit_met(&self) -> Option<String> {
         let stop = &self.bindings.windlass.stop;
         let decided = self.counts.keep + self.counts.discard + self.counts.crash;
+        // Those that are open are decided before it stops, so they count too.
         if let Some(most) = stop.iterations
-            && decided >= most
+            && decided + self.open.len() as u32 >= most
         {
             return Some(format!("{decided} iterations are decided; stop.iterations is {most}"));
         }

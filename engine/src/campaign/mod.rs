@@ -4,19 +4,25 @@ mod apply;
 mod automatic;
 mod decision;
 mod iteration;
+mod judge;
 mod lease;
 mod lever;
 mod limits;
+mod moves;
+mod order;
+mod overtaken;
 mod pull;
+mod replicates;
 mod state;
 mod step;
 
 pub use automatic::{Facts as ConclusionFacts, conclude};
 pub use decision::{Case, Decided, Held, decide, default_min_gain};
 pub use iteration::{Accepted, INFRASTRUCTURE_TRIES, Iteration, Need, RunEnd};
-pub use lease::{asked, room};
+pub use lease::room;
 pub use lever::{LeverEntry, Past};
+pub use moves::Moves;
 pub use state::{
     AttemptMark, Best, Campaign, Decided as DecidedMark, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason,
 };
-pub use step::{CANCELLED, Context, Due, Say, UNANALYSED, due};
+pub use step::{CANCELLED, Context, Due, Lane, SUPERSEDED, Say, UNANALYSED, due, lanes};

@@ -1,13 +1,16 @@
 //! A lever whose turn has come: pulled, passed over, held, or retired (P7 to P10, P13).
 
+use super::iteration::Iteration;
 use super::lever::LeverEntry;
 use super::state::Campaign;
 use crate::gate::facts::{Evidence, Look, Merged, PullFacts, PullWanted};
 use crate::gate::plan::{Completed, complete};
+use std::collections::BTreeSet;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{AttemptId, IterationNumber};
 use windlass_shared::lever::Pin;
-use windlass_shared::record::{Body, HoldReason, RetireReason};
+use windlass_shared::plan::Deliverable;
+use windlass_shared::record::{Body, Clash, HoldReason, RetireReason};
 
 /// What became of a lever's turn.
 pub(super) enum Turn {
@@ -15,6 +18,8 @@ pub(super) enum Turn {
     Record(Box<Body>),
     /// It was passed over since the last iteration was opened; the next in line has its turn.
     AlreadyPassed,
+    /// It waits for an open iteration, in these words; the next in line has its turn.
+    Waits(String),
 }
 
 impl Campaign {
@@ -38,6 +43,7 @@ impl Campaign {
             best: self.best.as_ref().map(|best| best.iteration),
             base: entry.base,
             changed: entry.changed,
+            instrumentation: entry.document.instrumentation,
             files: entry.document.files.clone(),
             anchor: entry.document.anchor.clone(),
             editable: self.bindings.editable_files.clone(),
@@ -45,11 +51,42 @@ impl Campaign {
         }
     }
 
+    /// What its turn would come to by these facts: the rule and a sentence.
+    pub(crate) fn prospect(&self, entry: &LeverEntry, facts: &PullFacts) -> (&'static str, String) {
+        match self.turn(entry, facts) {
+            Turn::AlreadyPassed => {
+                let missing = entry.missing.as_deref().unwrap_or("its evidence is missing");
+                ("P9", format!("its turn came and it was passed over: {missing}"))
+            }
+            Turn::Waits(why) => ("P39", format!("it waits {why}")),
+            Turn::Record(body) => match *body {
+                Body::IterationOpened { .. } => {
+                    ("P7", "its gates let it through: it is pulled when its turn comes".to_owned())
+                }
+                Body::LeverPassed { missing, .. } => {
+                    ("P9", format!("at its turn it is passed over: {missing}"))
+                }
+                Body::LeverRetired { reason: RetireReason::Stale { rule, detail }, .. } => {
+                    ("P7", format!("at its turn it is retired by {rule}: {detail}"))
+                }
+                Body::LeverHeld { reason: HoldReason::NeedsRebase { files, clashes }, .. } => {
+                    let files = Clash::tell(&files, &clashes);
+                    ("P8", format!("at its turn it is held: it conflicts with the best in {files}"))
+                }
+                _ => ("P13", "at its turn it is held: nothing of its plan is new".to_owned()),
+            },
+        }
+    }
+
     /// The turn of one lever, judged by fresh facts.
     pub(super) fn turn(&self, entry: &LeverEntry, facts: &PullFacts) -> Turn {
         let held = |reason| Turn::Record(Box::new(Body::LeverHeld { lever: entry.number, reason }));
         let (tree, net_lines, diff) = match &facts.merged {
-            Merged::Conflict(files) => return held(HoldReason::NeedsRebase { files: files.clone() }),
+            Merged::Conflict(clashes) => {
+                let files = clashes.iter().map(|clash| clash.file.clone()).collect();
+                let clashes = clashes.iter().filter(|clash| clash.best_lines.is_some()).cloned().collect();
+                return held(HoldReason::NeedsRebase { files, clashes });
+            }
             Merged::Refused(refusal) => {
                 let rule = refusal.rule().unwrap_or("P2");
                 return stale(entry, rule, format!("on the present best {refusal}"));
@@ -60,15 +97,22 @@ impl Campaign {
             Ok(pin) => pin,
             Err(turn) => return *turn,
         };
-        if entry.document.changed_assumption.is_none()
-            && let Some(tried) = self.tried.get(&tree.hash).or_else(|| self.tried.get(&diff))
-        {
-            return stale(entry, "P10", format!("on the present best this is what iteration {tried} tried"));
+        let may_repeat = entry.document.changed_assumption.is_some() || entry.superseded_by.is_some();
+        if !may_repeat {
+            if let Some(tried) = self.tried.get(&tree.hash).or_else(|| self.tried.get(&diff)) {
+                let detail = format!("on the present best this is what iteration {tried} tried");
+                return stale(entry, "P10", detail);
+            }
+            // Another lane tries it just now: what becomes of that decides what becomes of this (P10, P39).
+            let is_same =
+                |open: &&Iteration| open.lever.is_some() && (open.tree == tree || open.diff == diff);
+            if let Some(open) = self.open.values().find(is_same) {
+                return Turn::Waits(format!("for iteration {}, which tries the same change", open.number));
+            }
         }
-        let w = &self.bindings.windlass;
-        let plan = match complete(&entry.document.analysis, &w.always, &w.diagnostics, &self.measured) {
-            Completed::Plan(plan) => plan,
-            Completed::NeedsPlan => return held(HoldReason::NeedsPlan),
+        let plan = match self.plan(entry) {
+            Ok(plan) => plan,
+            Err(turn) => return turn,
         };
         Turn::Record(Box::new(Body::IterationOpened {
             iteration: self.next_iteration(),
@@ -80,6 +124,33 @@ impl Campaign {
             net_lines,
             diff,
         }))
+    }
+
+    /// P13: the lever's plan and what the campaign adds to it. What another lane is about to measure is not
+    /// new; where that lane's crash would free it again, the lever waits for its decision (P39).
+    fn plan(&self, entry: &LeverEntry) -> Result<Vec<Deliverable>, Turn> {
+        let w = &self.bindings.windlass;
+        let lever = &entry.document.analysis;
+        if entry.superseded_by.is_some()
+            && let Completed::Plan(plan) = complete(lever, &w.always, &[], &BTreeSet::new())
+        {
+            // Its plan passed once, and is carried out again on the new best.
+            return Ok(plan);
+        }
+        let complete = |measured| complete(lever, &w.always, &w.diagnostics, measured);
+        let mut taken = self.measured.clone();
+        taken.extend(self.reserved().into_iter().map(str::to_owned));
+        match (complete(&taken), complete(&self.measured)) {
+            (Completed::Plan(plan), _) => Ok(plan),
+            (Completed::NeedsPlan, Completed::Plan(_)) => {
+                let open: Vec<String> = self.open.keys().map(ToString::to_string).collect();
+                Err(Turn::Waits(format!("for iteration {}, which measures what it would", open.join(" or "))))
+            }
+            (Completed::NeedsPlan, Completed::NeedsPlan) => {
+                let body = Body::LeverHeld { lever: entry.number, reason: HoldReason::NeedsPlan };
+                Err(Turn::Record(Box::new(body)))
+            }
+        }
     }
 
     /// P7: the best has moved since the pin, or nothing was pinned. It holds (pinned anew), says otherwise

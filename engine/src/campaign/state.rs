@@ -1,7 +1,8 @@
 //! The durable state of one campaign.
 
-use super::iteration::Iteration;
+use super::iteration::{Iteration, Live};
 use super::lever::{LeverEntry, Past};
+use super::moves::Moves;
 use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
 use serde::{Deserialize, Serialize};
@@ -177,8 +178,8 @@ pub struct Campaign {
     pub decided: Table<IterationNumber, Decided>,
     /// The latest decisions, oldest first, at most [`RECENT_MAX`].
     pub recent: VecDeque<IterationSummary>,
-    /// The open iteration: one lane, one lever (P5, I12).
-    pub open: Option<Iteration>,
+    /// The open iterations, at most one in each lane and one lever in each (P5, P39, I12).
+    pub open: BTreeMap<IterationNumber, Iteration>,
     /// The number of the last opened iteration.
     pub last_opened: Option<IterationNumber>,
     /// The last kept iteration.
@@ -187,6 +188,8 @@ pub struct Campaign {
     pub record: Option<Decimal>,
     /// The baseline's metric, for the default of `min_gain` (P26).
     pub baseline_metric: Option<Decimal>,
+    /// The noise floor: how the baseline's replicates scatter, where there were two (P27).
+    pub floor: Option<Decimal>,
     /// The model of the devices that the baseline was measured on; time-gated runs are held to it.
     pub baseline_device_model: Option<String>,
     /// The latest iteration whose analysis is there: the default evidence of an anchor (P6).
@@ -200,6 +203,8 @@ pub struct Campaign {
     pub tried: BTreeMap<Hash, IterationNumber>,
     /// Every attempt ever leased: a worker may come back with one at any time (I15).
     pub attempts: Table<(IterationNumber, u32), AttemptMark>,
+    /// Moves pulled so far (P11).
+    pub moves: Moves,
     /// Levers in a row that were set aside because the machinery failed (P20).
     pub held_in_a_row: u32,
     /// Decided iterations by status.
@@ -225,17 +230,19 @@ impl Campaign {
             queued_diffs: BTreeMap::new(),
             decided: Table::default(),
             recent: VecDeque::new(),
-            open: None,
+            open: BTreeMap::new(),
             last_opened: None,
             best: None,
             record: None,
             baseline_metric: None,
+            floor: None,
             baseline_device_model: None,
             latest_analysed: None,
             measured: BTreeSet::new(),
             history: Vec::new(),
             tried: BTreeMap::new(),
             attempts: Table::default(),
+            moves: Moves::default(),
             held_in_a_row: 0,
             counts: Counts::default(),
             gpu_ms: 0,
@@ -260,6 +267,21 @@ impl Campaign {
     /// The tree that the next lever builds on: the best's, or the workspace before there is one.
     pub fn parent_tree(&self) -> Digest {
         self.best.as_ref().map_or(self.tree, |best| best.tree)
+    }
+
+    /// How many iterations may be open at once: one while there is no best to build on (P1, P39).
+    pub fn lanes(&self) -> usize {
+        if self.best.is_none() { 1 } else { self.bindings.windlass.lanes as usize }
+    }
+
+    /// Its live attempts.
+    pub fn live(&self) -> impl Iterator<Item = &Live> {
+        self.open.values().filter_map(|open| open.live.as_ref())
+    }
+
+    /// Dimensions that open iterations are about to measure (P13, P39).
+    pub fn reserved(&self) -> BTreeSet<&str> {
+        self.open.values().flat_map(|open| &open.plan).map(|row| row.dimension.as_str()).collect()
     }
 
     /// Where a lever stands that is over, whether it is still kept whole or not.

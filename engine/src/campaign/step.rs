@@ -1,33 +1,27 @@
 //! What is due in one campaign: its next records, the facts it lacks, or what it waits for (P24).
 
-use super::automatic::{self, conclude};
-use super::decision::{self, Case, Held};
 use super::iteration::{Iteration, Need};
 use super::pull::Turn;
 use super::state::Campaign;
 use crate::core::Soft;
 use crate::gate::facts::{FixWanted, Wanted};
 use crate::gate::plan::{Completed, complete};
-use crate::placement;
-use std::collections::BTreeMap;
-use windlass_shared::attempt::{AttemptKey, Kind, MetricSpec, Order, ScriptOrder};
-use windlass_shared::conclusion::Status;
+use crate::placement::Ask;
+use windlass_shared::attempt::Kind;
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{AttemptId, FencingNumber, IterationNumber, WorkerId};
+use windlass_shared::id::{FencingNumber, IterationNumber, WorkerId};
 use windlass_shared::lever::FixTrigger;
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Deliverable, Script};
-use windlass_shared::record::{Arithmetic, Body, HoldReason, PauseReason, StopReason};
+use windlass_shared::record::{Body, PauseReason, StopReason};
 use windlass_shared::view::CampaignState;
 
 /// The reason of a decision whose analysis never came (P21); its lever may be queued again.
 pub const UNANALYSED: &str = "unanalysed";
 /// The reason of a decision that its owner asked for; its lever was not tried, and may be queued again.
 pub const CANCELLED: &str = "cancelled";
-/// How long scripts may run past their time limit before they are killed, milliseconds: they have no
-/// checkpoint to write.
-const ANALYSIS_GRACE_MS: u64 = 10_000;
-
+/// The reason of a decision that another lane's kept iteration overtook (P39); its lever is run again.
+pub const SUPERSEDED: &str = "superseded";
 /// What a step looks at.
 pub struct Context<'a> {
     /// The campaign.
@@ -64,34 +58,106 @@ pub enum Due {
     Nothing(String),
 }
 
-/// What is due in a campaign.
-pub fn due(context: &Context<'_>) -> Due {
+/// What is due in one lane, or in the queue behind them.
+#[derive(Debug)]
+pub struct Lane {
+    /// The iteration that is open in it; none for a lane that is free.
+    pub iteration: Option<IterationNumber>,
+    /// What is due.
+    pub due: Due,
+    /// The kind of attempt that it needs next, if it needs one.
+    pub kind: Option<Kind>,
+    /// What it asks of the fleet, where only devices hinder its next lease.
+    pub ask: Option<Ask>,
+}
+
+/// What is due in every lane of a campaign (P39), the oldest iteration first. Where something is to be
+/// recorded it stands alone: that may change what is due in the others.
+pub fn lanes(context: &Context<'_>) -> Vec<Lane> {
     let campaign = context.campaign;
     if campaign.is_stopped() {
-        return Due::Nothing("it has stopped".to_owned());
+        return vec![Lane::free(Due::Nothing("it has stopped".to_owned()))];
     }
-    if let Some(open) = &campaign.open {
-        return context.iteration(open);
+    let mut lanes = Vec::new();
+    for open in campaign.open.values() {
+        let lane = context.lane(open);
+        if let Due::Records(_) = lane.due {
+            return vec![lane];
+        }
+        lanes.push(lane);
     }
-    if let CampaignState::Paused { reason } = &campaign.state {
-        return Due::Nothing(match reason {
-            PauseReason::Owner => "it is paused; `windlass resume` lets it go on".to_owned(),
-            PauseReason::Baseline { repair } => format!("its baseline is no ground to build on: {repair}"),
-            PauseReason::Infrastructure => {
-                "two levers in a row were set aside because machines failed; look at `windlass workers`, then `windlass resume`".to_owned()
-            }
-        });
+    if let Some(due) = context.free_lane() {
+        if let Due::Records(_) = due {
+            return vec![Lane::free(due)];
+        }
+        lanes.push(Lane::free(due));
     }
-    if let Some(limit) = campaign.limit_met() {
-        return Due::Records(vec![Body::CampaignStopped { reason: StopReason::Limit { limit } }]);
+    lanes
+}
+
+/// The most urgent of what is due in a campaign: records, then facts, then devices.
+pub fn due(context: &Context<'_>) -> Due {
+    let rank = |due: &Due| match due {
+        Due::Records(_) => 0,
+        Due::Facts(_) => 1,
+        Due::Device(_) => 2,
+        Due::Nothing(_) => 3,
+    };
+    let most_urgent = lanes(context).into_iter().map(|lane| lane.due).min_by_key(rank);
+    most_urgent.unwrap_or_else(|| Due::Nothing("every lane is busy".to_owned()))
+}
+
+impl Lane {
+    fn free(due: Due) -> Self {
+        Self { iteration: None, due, kind: None, ask: None }
     }
-    if campaign.last_opened.is_none() {
-        return Due::Records(vec![context.baseline()]);
-    }
-    context.pull()
 }
 
 impl Context<'_> {
+    /// What is due in an open iteration.
+    pub fn lane(&self, open: &Iteration) -> Lane {
+        let due = self.iteration(open);
+        let kind = match open.need(self.fix(open), self.replicates(open)) {
+            Need::Run => Some(Kind::Run),
+            Need::Analysis => Some(Kind::Analysis),
+            Need::Score => Some(Kind::Score),
+            _ => None,
+        };
+        let rests = self.soft.backoff_left(&self.campaign.id, open.number).is_some();
+        let is_waiting = matches!(due, Due::Device(_)) && !rests;
+        let ask = kind.filter(|_| is_waiting).map(|kind| self.ask(open, kind));
+        Lane { iteration: Some(open.number), due, kind, ask }
+    }
+
+    /// What is due in a lane where nothing is open, if there is one.
+    pub fn free_lane(&self) -> Option<Due> {
+        let campaign = self.campaign;
+        if campaign.open.len() >= campaign.lanes() {
+            return None;
+        }
+        if let CampaignState::Paused { reason } = &campaign.state {
+            return Some(Due::Nothing(match reason {
+                PauseReason::Owner => "it is paused; `windlass resume` lets it go on".to_owned(),
+                PauseReason::Baseline { repair } => {
+                    format!("its baseline is no ground to build on: {repair}")
+                }
+                PauseReason::Infrastructure => {
+                    "two levers in a row were set aside because machines failed; look at `windlass workers`, then `windlass resume`".to_owned()
+                }
+            }));
+        }
+        if let Some(limit) = campaign.limit_met() {
+            // What is open is decided first.
+            let is_idle = campaign.open.is_empty();
+            return is_idle
+                .then(|| Due::Records(vec![Body::CampaignStopped { reason: StopReason::Limit { limit } }]));
+        }
+        if campaign.last_opened.is_none() {
+            return Some(Due::Records(vec![self.baseline()]));
+        }
+        Some(self.pull())
+    }
+
     /// P1: the workspace as it is, with its own plan.
     fn baseline(&self) -> Body {
         let campaign = self.campaign;
@@ -118,6 +184,10 @@ impl Context<'_> {
         let mut waits = Vec::new();
         for number in &campaign.queue {
             let Some(entry) = campaign.levers.get(number) else { continue };
+            if let Some(why) = campaign.waits_for_move(entry.document.kind) {
+                waits.push(format!("{number} {why}"));
+                continue;
+            }
             let wanted = campaign.pull_wanted(entry);
             let Some(facts) = self.soft.pull_facts(&wanted) else {
                 return Due::Facts(Wanted::Pull(Box::new(wanted)));
@@ -130,6 +200,7 @@ impl Context<'_> {
                         entry.missing.as_deref().unwrap_or("missing")
                     ));
                 }
+                Turn::Waits(why) => waits.push(format!("{number} {why}")),
             }
         }
         Due::Nothing(if waits.is_empty() {
@@ -140,20 +211,21 @@ impl Context<'_> {
     }
 
     fn iteration(&self, open: &Iteration) -> Due {
-        match open.need(self.fix(open)) {
+        match open.need(self.fix(open), self.replicates(open)) {
             Need::Attempt => Due::Nothing("its attempt is under way".to_owned()),
             Need::Run => self.lease(open, Kind::Run),
             Need::Analysis => self.lease(open, Kind::Analysis),
+            Need::Score => self.lease(open, Kind::Score),
             Need::Fix(fix) => self.apply_fix(open, fix),
             Need::Accept => Due::Records(accept(open)),
-            Need::Decide => Due::Records(self.decide(open)),
+            Need::Decide => self.decide(open),
         }
     }
 
     /// The first carried fix that answers the last run's failure and was not tried (P19).
     pub(super) fn fix(&self, open: &Iteration) -> Option<u32> {
         let run = open.run.as_ref()?;
-        if run.is_measured() || open.fixes_applied >= self.campaign.bindings.windlass.fixes {
+        if open.has_run() || open.fixes_applied >= self.campaign.bindings.windlass.fixes {
             return None;
         }
         let entry = self.campaign.levers.get(&open.lever?)?;
@@ -185,7 +257,7 @@ impl Context<'_> {
                 patch: carried.patch,
                 tree: open.tree,
                 written_on: entry.changed,
-                parent: campaign.parent_tree(),
+                net_lines: open.net_lines,
                 editable: campaign.bindings.editable_files.clone(),
             })
         });
@@ -202,208 +274,6 @@ impl Context<'_> {
             Some(Err(refusal)) => Due::Nothing(format!("its fix does not go: {refusal}")),
         }
     }
-
-    fn lease(&self, open: &Iteration, kind: Kind) -> Due {
-        let campaign = self.campaign;
-        if let Some(seconds) = self.soft.backoff_left(&campaign.id) {
-            let what = open.last_infrastructure.as_deref().filter(|_| open.setup_failed);
-            let what = what.map_or("the machinery failed", |detail| detail.trim_start_matches("infra: "));
-            return Due::Device(format!("{what}; the next try is in {seconds} s"));
-        }
-        let ask = self.ask(open, kind);
-        match placement::place(&ask, &self.scene()) {
-            None if self.say == Say::Nothing => Due::Device(String::new()),
-            None => Due::Device(placement::why_not(&ask, &self.scene())),
-            Some(place) => {
-                let order = self.order(open, kind, place.devices);
-                Due::Records(vec![Body::AttemptLeased {
-                    order: Box::new(order),
-                    worker: place.worker,
-                    worker_name: place.worker_name,
-                    why: place.why,
-                }])
-            }
-        }
-    }
-
-    fn order(&self, open: &Iteration, kind: Kind, devices: Vec<windlass_shared::id::DeviceId>) -> Order {
-        let bindings = &self.campaign.bindings;
-        let w = &bindings.windlass;
-        let id = AttemptId {
-            campaign: self.campaign.id.clone(),
-            iteration: open.number,
-            number: open.attempts + 1,
-        };
-        let budget_ms = bindings.budget_ms();
-        let (soft_limit_ms, hard_limit_ms) = match kind {
-            Kind::Run => (budget_ms, budget_ms.saturating_mul(2)),
-            Kind::Analysis => (w.analysis.time_limit.ms, w.analysis.time_limit.ms + ANALYSIS_GRACE_MS),
-        };
-        let scripts = open.missing().filter(|row| kind == Kind::Analysis || row.script.is_builtin());
-        Order {
-            key: AttemptKey { id, fence: self.fence },
-            kind,
-            tree: open.tree,
-            devices,
-            cpus: (kind == Kind::Run).then_some(w.resources.cpus).flatten(),
-            memory_bytes: if kind == Kind::Run { w.resources.memory.unwrap_or(0) } else { 0 },
-            command: bindings.command().to_owned(),
-            soft_limit_ms,
-            hard_limit_ms,
-            metric: (kind == Kind::Run).then(|| MetricSpec {
-                name: bindings.metric.clone(),
-                line: w.metric_line,
-                range: w.metric_range.clone(),
-            }),
-            editable: bindings.editable_files.clone(),
-            env: w.env.clone(),
-            scripts: scripts
-                .map(|row| ScriptOrder { script: row.script.clone(), output: row.output.clone() })
-                .collect(),
-            python: bindings.python(),
-            run: open.run.as_ref().filter(|_| kind == Kind::Analysis).map(|run| run.key.clone()),
-            results: open.results.filter(|_| kind == Kind::Analysis),
-            history: if kind == Kind::Analysis { self.campaign.history.clone() } else { Vec::new() },
-            fix_patterns: self.fix_patterns(open),
-            isolation: w.sandbox,
-            limits: w.limits,
-            data: w.data.clone(),
-            caches: w.caches.clone(),
-            setup: w.setup.clone(),
-            secrets: w.secrets.clone(),
-            artifacts: if kind == Kind::Run { w.artifacts.clone() } else { Vec::new() },
-            run_artifacts: open
-                .run
-                .as_ref()
-                .filter(|_| kind == Kind::Analysis)
-                .and_then(|run| run.outcome.artifacts),
-        }
-    }
-
-    fn fix_patterns(&self, open: &Iteration) -> Vec<String> {
-        let entry = open.lever.and_then(|lever| self.campaign.levers.get(&lever));
-        let fixes = entry.map(|entry| entry.document.fixes.as_slice()).unwrap_or_default();
-        let patterns = fixes.iter().filter_map(|fix| match &fix.trigger {
-            FixTrigger::Pattern(pattern) => Some(pattern.clone()),
-            FixTrigger::On(_) => None,
-        });
-        patterns.collect()
-    }
-
-    /// Conclusion and decision, and what follows from them, in one batch.
-    fn decide(&self, open: &Iteration) -> Vec<Body> {
-        let campaign = self.campaign;
-        let (status, reason, arithmetic) = self.judge(open);
-        let facts = automatic::Facts {
-            iteration: open,
-            sentence: &arithmetic.sentence,
-            metric: &campaign.bindings.metric,
-            budget_ms: campaign.bindings.budget_ms(),
-        };
-        let conclusion = conclude(&facts);
-        let summary = conclusion.finding.clone();
-        let best = match status {
-            Status::Keep => Some(open.number),
-            _ => campaign.best.as_ref().map(|best| best.iteration),
-        };
-        let mut records = vec![
-            Body::ConclusionWritten { iteration: open.number, conclusion },
-            Body::IterationDecided {
-                iteration: open.number,
-                status,
-                reason: reason.clone(),
-                arithmetic,
-                best,
-                summary,
-                description: campaign.title(open.lever).to_owned(),
-                notes: BTreeMap::new(),
-            },
-        ];
-        records.extend(self.aftermath(open, status, &reason));
-        records
-    }
-
-    fn judge(&self, open: &Iteration) -> (Status, String, Arithmetic) {
-        let campaign = self.campaign;
-        if open.is_cancelled {
-            let sentence = "no metric: cancelled by its owner".to_owned();
-            return (Status::Crash, CANCELLED.to_owned(), without_metric(open, sentence));
-        }
-        let measured = open.run.as_ref().filter(|run| run.is_measured() && !open.is_out_of_tries());
-        let metric =
-            measured.and_then(|run| run.outcome.reading.as_ref()).and_then(|reading| reading.value());
-        let Some(metric) = metric else {
-            let reason = match (&open.run, &open.last_infrastructure) {
-                (Some(run), _) if !open.is_out_of_tries() => run.failure(),
-                (_, Some(detail)) if open.setup_failed => detail.trim_start_matches("infra: ").to_owned(),
-                (_, Some(detail)) => format!("infrastructure: {detail}"),
-                (_, None) => "no run".to_owned(),
-            };
-            let sentence =
-                if reason.starts_with("no metric") { reason.clone() } else { format!("no metric: {reason}") };
-            return (Status::Crash, reason, without_metric(open, sentence));
-        };
-        if let Some(absent) = open.missing().next() {
-            let problem = open.analysis_problem.clone();
-            let problem = problem.unwrap_or_else(|| format!("results/{} is not there", absent.output));
-            let sentence = format!("{metric} does not count: {problem}");
-            let arithmetic = Arithmetic { metric: Some(metric.clone()), ..without_metric(open, sentence) };
-            return (Status::Discard, UNANALYSED.to_owned(), arithmetic);
-        }
-        let w = &campaign.bindings.windlass;
-        let held = Held {
-            record: campaign.record.as_ref(),
-            baseline: campaign.baseline_metric.as_ref(),
-            direction: campaign.bindings.metric_direction,
-            simplicity: &w.simplicity,
-        };
-        let entry = open.lever.and_then(|lever| campaign.levers.get(&lever));
-        let case = Case { metric, net_lines: open.net_lines, kind: entry.map(|entry| entry.document.kind) };
-        let decided = decision::decide(&case, &held);
-        (decided.status, decided.reason.to_owned(), decided.arithmetic)
-    }
-
-    /// A baseline that is no ground to build on pauses the campaign (P1, P21); levers that the machinery
-    /// failed are set aside, and two in a row pause it too (P20).
-    fn aftermath(&self, open: &Iteration, status: Status, reason: &str) -> Vec<Body> {
-        let pause = |reason| Body::CampaignPaused { reason };
-        let is_active = self.campaign.state == CampaignState::Active;
-        let Some(lever) = open.lever else {
-            if status == Status::Keep {
-                return Vec::new();
-            }
-            if open.is_cancelled {
-                let repair = "it was cancelled, and nothing can be compared without it; submit the project \
-                              again, the queue is taken along";
-                return vec![pause(PauseReason::Baseline { repair: repair.to_owned() })];
-            }
-            // Also when its owner has paused it: this pause is the one that no resume ends.
-            let tail =
-                open.run.as_ref().and_then(|run| run.outcome.log_tail.lines().last().map(str::to_owned));
-            let said =
-                tail.filter(|line| !line.trim().is_empty()).map(|line| format!("; its log ends: {line}"));
-            let repair =
-                format!("{reason}{}; repair the project and submit it again", said.unwrap_or_default());
-            return vec![pause(PauseReason::Baseline { repair })];
-        };
-        if open.is_cancelled {
-            let reason = HoldReason::Cancelled { iteration: open.number };
-            return vec![Body::LeverHeld { lever, reason }];
-        }
-        if !open.is_out_of_tries() {
-            return Vec::new();
-        }
-        let reason = if open.setup_failed { HoldReason::SetupFailed } else { HoldReason::Infrastructure };
-        let mut records = vec![Body::LeverHeld { lever, reason }];
-        if self.campaign.held_in_a_row + 1 >= 2 && is_active {
-            records.push(pause(PauseReason::Infrastructure));
-        }
-        records
-    }
-}
-
-fn without_metric(open: &Iteration, sentence: String) -> Arithmetic {
-    Arithmetic { metric: None, record: None, gain: None, net_lines: open.net_lines, sentence }
 }
 
 /// The deliverables of the last attempt, recorded one by one (P21).

@@ -1,7 +1,7 @@
 //! What clients ask for: each request becomes records and an answer, or a refusal.
 
 use super::{Ask, Durable, Removal, RequestKey, import, steer};
-use crate::campaign::{Campaign, Past};
+use crate::campaign::{Campaign, Iteration, Past};
 use crate::gate::facts::{Look, ProposalFacts, Rejected};
 use crate::gate::plan;
 use crate::session::Fleet;
@@ -10,7 +10,7 @@ use windlass_shared::conclusion::Status;
 use windlass_shared::device::DeviceState;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
-use windlass_shared::lever::Lever;
+use windlass_shared::lever::{Kind, Lever};
 use windlass_shared::record::{Answer, Body, PauseReason, RetireReason, StopReason};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::view::{CampaignState, LeverState};
@@ -143,6 +143,7 @@ fn propose(
         let figure = campaign.levers.len() as u64 + 1;
         return Err(Refusal::TooMuch { what: "the queue".to_owned(), figure, limit: QUEUE_MAX as u64 });
     }
+    check_move(campaign, &lever)?;
     let repeat = repeat(campaign, &lever, Some(facts.diff), facts.merged);
     let pin = match (pin(&lever, &facts.look, evidence), repeat) {
         (Ok(pin), None) => pin,
@@ -162,6 +163,23 @@ fn propose(
         diff: facts.diff,
     };
     Ok((Answer::Lever { number, warnings }, vec![(Some(campaign.id.clone()), body)]))
+}
+
+/// P11: where moves are scheduled a merge names what it joins; a parent is an iteration that was measured here.
+fn check_move(campaign: &Campaign, lever: &Lever) -> Result<(), Refusal> {
+    let refuse = |problem: String| Err(Refusal::Lever { rule: "P11", field: "parents".to_owned(), problem });
+    let is_scheduled = campaign.bindings.windlass.move_scheduler.is_some();
+    if is_scheduled && lever.kind == Kind::Merge && lever.parents.is_empty() {
+        return refuse("is missing; a merge names the iterations that it joins".to_owned());
+    }
+    for parent in &lever.parents {
+        match campaign.decided.get(parent).map(|decided| decided.status) {
+            Some(Status::Keep | Status::Discard) => {}
+            Some(Status::Crash) => return refuse(format!("names iteration {parent}, which is a crash")),
+            None => return refuse(format!("names iteration {parent}, which is not decided")),
+        }
+    }
+    Ok(())
 }
 
 /// Whose evidence a lever's anchor is looked up in: the one it names, else the latest analysed. Nobody's
@@ -206,7 +224,8 @@ pub(super) fn repeat(
     if let Some(lever) = diff.and_then(|diff| campaign.queued_diffs.get(&diff)) {
         return Some(Refusal::DuplicateQueued { lever: lever.0 });
     }
-    let open = campaign.open.as_ref().filter(|open| open.lever.is_some() && Some(open.diff) == diff)?;
+    let is_same = |open: &&Iteration| open.lever.is_some() && Some(open.diff) == diff;
+    let open = campaign.open.values().find(is_same)?;
     Some(Refusal::Duplicate { iteration: open.number.0 })
 }
 

@@ -59,8 +59,14 @@ fn decision(
             }
         }
     };
-    let arithmetic =
-        Arithmetic { metric: row.metric.clone(), record: record.clone(), gain, net_lines: 0, sentence };
+    let arithmetic = Arithmetic {
+        metric: row.metric.clone(),
+        record: record.clone(),
+        gain,
+        net_lines: 0,
+        noise: None,
+        sentence,
+    };
     if row.status == Status::Keep {
         *best = Some(row.iteration);
         let raises =

@@ -1,11 +1,12 @@
 //! The five functions of the core.
 
 use super::{Ask, Command, Durable, Input, Observation, RequestKey, Soft};
-use crate::campaign::{self, Context, Due, Say};
+use crate::campaign::{self, Campaign, Context, Due, Lane, Say};
 use crate::placement;
 use crate::session;
+use std::collections::BTreeSet;
 use windlass_shared::attempt::{Ending, Outcome};
-use windlass_shared::id::{CampaignId, WorkerId};
+use windlass_shared::id::{CampaignId, IterationNumber, WorkerId};
 use windlass_shared::record::{Answer, Body, Record, Request};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session as wire;
@@ -38,7 +39,7 @@ impl Core {
     /// What was observed is not in it: that comes anew.
     #[must_use]
     pub fn resumed(mut self, durable: Durable) -> Self {
-        for live in durable.campaigns.values().filter_map(|campaign| campaign.open.as_ref()?.live.as_ref()) {
+        for live in durable.campaigns.values().flat_map(Campaign::live) {
             self.soft.fleet.hold(&live.worker, &live.order);
             self.soft.dirty_workers.insert(live.worker.clone());
         }
@@ -115,9 +116,14 @@ impl Core {
                     self.soft.forget_pull(campaign, *lever);
                 }
             }
-            Body::IterationOpened { lever: Some(lever), .. } => {
+            Body::IterationOpened { lever: Some(lever), .. } | Body::LeverRequeued { lever, .. } => {
                 if let Some(campaign) = &record.campaign {
                     self.soft.forget_pull(campaign, *lever);
+                }
+            }
+            Body::IterationDecided { iteration, .. } => {
+                if let Some(campaign) = &record.campaign {
+                    self.soft.forget_iteration(campaign, *iteration);
                 }
             }
             _ => {}
@@ -127,9 +133,8 @@ impl Core {
             return;
         };
         self.soft.touch(campaign);
-        if let Some(open) = campaign.open.as_ref().filter(|open| campaign.is_stopped() || open.is_cancelled)
-            && let Some(live) = &open.live
-        {
+        let ending = campaign.open.values().filter(|open| campaign.is_stopped() || open.is_cancelled);
+        for live in ending.filter_map(|open| open.live.as_ref()) {
             self.soft.dirty_workers.insert(live.worker.clone());
         }
     }
@@ -223,34 +228,35 @@ impl Core {
         while let Some(id) = self.soft.first_dirty() {
             let Some(campaign) = self.durable.campaigns.get(&id) else { return };
             self.soft.rest_after_failure(campaign, now.mono_ms);
-            let due = self.due_for(&id, Say::Nothing);
-            let asked = match &due {
-                Some(Due::Device(_)) => self.in_context(&id, Say::Nothing, campaign::asked).flatten(),
-                _ => None,
-            };
-            let room = asked.as_ref().and_then(|asked| self.room(&id, asked));
+            let lanes = self.in_context(&id, Say::Nothing, campaign::lanes).unwrap_or_default();
+            let asks: BTreeSet<placement::Ask> = lanes.iter().filter_map(|lane| lane.ask.clone()).collect();
+            // The oldest iteration's need is the one that a worker is kept for.
+            let room = lanes.iter().find_map(|lane| self.room(&id, lane.ask.as_ref()?));
             let campaign = &self.durable.campaigns[&id];
             if self.soft.keep_room(campaign, room) {
                 self.soft.wake_waiting();
             }
-            match due {
-                Some(Due::Records(_)) if self.soft.step_rests(&id) => {
-                    self.soft.wait(campaign, None);
-                    // What it would have had is there for others.
-                    self.soft.wake_waiting();
-                }
-                Some(Due::Records(_)) => {
+            if lanes.iter().any(|lane| matches!(lane.due, Due::Records(_))) {
+                if !self.soft.step_rests(&id) {
                     commands.push(Command::Step(id));
                     return;
                 }
-                Some(Due::Facts(wanted)) => {
-                    self.soft.wait(campaign, None);
-                    if self.soft.begin_gathering(wanted.key()) {
-                        commands.push(Command::Gather(wanted));
-                    }
+                self.soft.wait(campaign, BTreeSet::new());
+                // What it would have had is there for others.
+                self.soft.wake_waiting();
+                continue;
+            }
+            if lanes.iter().all(|lane| matches!(lane.due, Due::Nothing(_))) {
+                self.soft.settle(campaign);
+                continue;
+            }
+            self.soft.wait(campaign, asks);
+            for lane in lanes {
+                if let Due::Facts(wanted) = lane.due
+                    && self.soft.begin_gathering(wanted.key())
+                {
+                    commands.push(Command::Gather(wanted));
                 }
-                Some(Due::Device(_)) => self.soft.wait(campaign, asked),
-                Some(Due::Nothing(_)) | None => self.soft.settle(campaign),
             }
         }
     }
@@ -272,9 +278,15 @@ impl Core {
         self.in_context(campaign, Say::Nothing, |context| campaign::room(context, asked)).flatten()
     }
 
-    /// What a campaign that waits for devices asks for.
-    pub(crate) fn asked(&self, campaign: &CampaignId) -> Option<placement::Ask> {
-        self.in_context(campaign, Say::Nothing, campaign::asked).flatten()
+    /// What is due in one open iteration; `None` for one that is not open.
+    pub(crate) fn lane(&self, campaign: &CampaignId, iteration: IterationNumber) -> Option<Lane> {
+        let open = self.durable.campaigns.get(campaign)?.open.get(&iteration)?;
+        self.in_context(campaign, Say::Why, |context| context.lane(open))
+    }
+
+    /// What is due in a lane that is free; `None` where there is none.
+    pub(crate) fn queue(&self, campaign: &CampaignId) -> Option<Due> {
+        self.in_context(campaign, Say::Why, |context| context.free_lane()).flatten()
     }
 
     fn in_context<T>(
@@ -367,7 +379,7 @@ impl Core {
         let live = self.durable.live.get(worker).into_iter().flatten();
         let bodies: Vec<(Option<CampaignId>, Body)> = live
             .filter_map(|(id, fence)| {
-                let open = self.durable.campaigns.get(&id.campaign)?.open.as_ref()?;
+                let open = self.durable.campaigns.get(&id.campaign)?.open.get(&id.iteration)?;
                 let live = open.live.as_ref().filter(|live| live.key.id == *id)?;
                 let body = Body::AttemptEnded {
                     attempt: id.clone(),

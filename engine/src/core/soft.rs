@@ -21,7 +21,7 @@ const BACKOFF_MS: [u64; 2] = [1_000, 5_000];
 /// What a timer is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
-    Backoff(CampaignId),
+    Backoff(CampaignId, IterationNumber),
     Gather(WantedKey),
     Step(CampaignId),
 }
@@ -31,12 +31,12 @@ enum Timer {
 pub struct Soft {
     pub(super) fleet: Fleet,
     pull: BTreeMap<(CampaignId, LeverNumber), PullFacts>,
-    fix: BTreeMap<CampaignId, FixFacts>,
+    fix: BTreeMap<(CampaignId, IterationNumber), FixFacts>,
     gathering: BTreeSet<WantedKey>,
     resting: BTreeSet<WantedKey>,
     /// Campaigns whose step could not be taken.
     resting_steps: BTreeSet<CampaignId>,
-    backoff: BTreeMap<CampaignId, Backoff>,
+    backoff: BTreeMap<(CampaignId, IterationNumber), Backoff>,
     timers: BTreeSet<(u64, Timer)>,
     dirty: BTreeSet<Rank>,
     waiting: Waiting,
@@ -56,7 +56,6 @@ pub struct Soft {
 
 #[derive(Clone, Copy, Debug)]
 struct Backoff {
-    iteration: IterationNumber,
     failures: u32,
     until_ms: Option<u64>,
     now_ms: u64,
@@ -102,8 +101,8 @@ impl Soft {
 
     /// Fresh facts of a carried fix.
     pub fn fix_facts(&self, wanted: &FixWanted) -> Option<&FixFacts> {
-        let facts = self.fix.get(&wanted.campaign)?;
-        let fresh = facts.iteration == wanted.iteration && facts.fix == wanted.fix && facts.on == wanted.tree;
+        let facts = self.fix.get(&(wanted.campaign.clone(), wanted.iteration))?;
+        let fresh = facts.fix == wanted.fix && facts.on == wanted.tree;
         fresh.then_some(facts)
     }
 
@@ -115,17 +114,14 @@ impl Soft {
         fix: u32,
         on: Digest,
     ) -> bool {
-        self.fix.get(campaign).is_some_and(|facts| {
-            facts.iteration == iteration
-                && facts.fix >= fix
-                && facts.on == on
-                && (facts.fix > fix || facts.applied.is_err())
+        self.fix.get(&(campaign.clone(), iteration)).is_some_and(|facts| {
+            facts.fix >= fix && facts.on == on && (facts.fix > fix || facts.applied.is_err())
         })
     }
 
     /// Whole seconds until the next try after the machinery failed; none when it may go on.
-    pub fn backoff_left(&self, campaign: &CampaignId) -> Option<u64> {
-        let backoff = self.backoff.get(campaign)?;
+    pub fn backoff_left(&self, campaign: &CampaignId, iteration: IterationNumber) -> Option<u64> {
+        let backoff = self.backoff.get(&(campaign.clone(), iteration))?;
         backoff.until_ms.map(|until_ms| until_ms.saturating_sub(backoff.now_ms).div_ceil(1000))
     }
 
@@ -157,8 +153,8 @@ impl Soft {
                 break;
             }
             match self.timers.pop_first() {
-                Some((_, Timer::Backoff(campaign))) => {
-                    if let Some(backoff) = self.backoff.get_mut(&campaign) {
+                Some((_, Timer::Backoff(campaign, iteration))) => {
+                    if let Some(backoff) = self.backoff.get_mut(&(campaign.clone(), iteration)) {
                         backoff.until_ms = None;
                     }
                     self.wake_one(&campaign);
@@ -176,20 +172,20 @@ impl Soft {
         }
     }
 
-    /// Begins the pause after a failure of the machinery, once per failure.
+    /// Begins the pauses after failures of the machinery, once per failure.
     pub(super) fn rest_after_failure(&mut self, campaign: &Campaign, now_ms: u64) {
-        let Some(open) = campaign.open.as_ref().filter(|open| open.live.is_none()) else { return };
-        let failures = open.infrastructure_failures;
-        let Some(index) = failures.checked_sub(1) else { return };
-        let known = self.backoff.get(&campaign.id);
-        if known.is_some_and(|known| known.iteration == open.number && known.failures == failures) {
-            return;
+        for open in campaign.open.values().filter(|open| open.live.is_none()) {
+            let failures = open.infrastructure_failures;
+            let Some(index) = failures.checked_sub(1) else { continue };
+            let key = (campaign.id.clone(), open.number);
+            if self.backoff.get(&key).is_some_and(|known| known.failures == failures) {
+                continue;
+            }
+            let Some(pause_ms) = BACKOFF_MS.get(index as usize) else { continue };
+            let until_ms = now_ms + pause_ms;
+            self.backoff.insert(key, Backoff { failures, until_ms: Some(until_ms), now_ms });
+            self.timers.insert((until_ms, Timer::Backoff(campaign.id.clone(), open.number)));
         }
-        let Some(pause_ms) = BACKOFF_MS.get(index as usize) else { return };
-        let until_ms = now_ms + pause_ms;
-        let backoff = Backoff { iteration: open.number, failures, until_ms: Some(until_ms), now_ms };
-        self.backoff.insert(campaign.id.clone(), backoff);
-        self.timers.insert((until_ms, Timer::Backoff(campaign.id.clone())));
     }
 
     /// Something about this campaign changed.
@@ -197,10 +193,13 @@ impl Soft {
         let rank = rank(campaign);
         self.waiting.remove(&campaign.id);
         self.dirty.insert(rank);
-        if campaign.open.is_none() {
-            self.fix.remove(&campaign.id);
-            self.backoff.remove(&campaign.id);
-        }
+    }
+
+    /// An iteration is decided: what was known for it serves no more.
+    pub(super) fn forget_iteration(&mut self, campaign: &CampaignId, iteration: IterationNumber) {
+        let key = (campaign.clone(), iteration);
+        self.fix.remove(&key);
+        self.backoff.remove(&key);
     }
 
     /// Its priority is about to change: where it stands among the others is found anew.
@@ -224,10 +223,11 @@ impl Soft {
         self.dirty.remove(&rank(campaign));
     }
 
-    /// It has been looked at: it waits for devices that suit this ask, or for facts, or for a pause to end.
-    pub(super) fn wait(&mut self, campaign: &Campaign, ask: Option<Ask>) {
+    /// It has been looked at: it waits for devices that suit one of these asks, or for facts, or for a pause
+    /// to end.
+    pub(super) fn wait(&mut self, campaign: &Campaign, asks: BTreeSet<Ask>) {
         self.settle(campaign);
-        self.waiting.insert(rank(campaign), ask);
+        self.waiting.insert(rank(campaign), asks);
     }
 
     /// Devices came, or somebody took some: the first of each ask is looked at again, and whoever has a
@@ -256,7 +256,7 @@ impl Soft {
     pub(super) fn take_fix(&mut self, facts: FixFacts) {
         let key = WantedKey::Fix(facts.campaign.clone(), facts.iteration, facts.fix, facts.on);
         self.gathering.remove(&key);
-        self.fix.insert(facts.campaign.clone(), facts);
+        self.fix.insert((facts.campaign.clone(), facts.iteration), facts);
     }
 
     /// Facts did not come.
@@ -264,9 +264,9 @@ impl Soft {
         self.gathering.remove(&key);
         self.resting.insert(key.clone());
         self.timers.insert((now_ms + RETRY_AFTER_GATHER_FAILED_MS, Timer::Gather(key)));
-        // What else has changed meanwhile is still to be looked at.
-        if !self.dirty.contains(&rank(campaign)) {
-            self.wait(campaign, None);
+        // What else has changed meanwhile is still to be looked at, and another lane may stand in line.
+        if !self.dirty.contains(&rank(campaign)) && !self.waiting.contains(&campaign.id) {
+            self.wait(campaign, BTreeSet::new());
         }
     }
 

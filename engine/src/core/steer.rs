@@ -26,7 +26,7 @@ pub(super) fn cancel(campaign: &Campaign, iteration: IterationNumber) -> Result<
         });
     }
     let missing = || Refusal::NotFound { what: "iteration", name: format!("{iteration} of {}", campaign.id) };
-    let open = campaign.open.as_ref().filter(|open| open.number == iteration).ok_or_else(missing)?;
+    let open = campaign.open.get(&iteration).ok_or_else(missing)?;
     refuse_stopped(campaign, "its open iteration ended with it")?;
     let bodies = match open.is_cancelled {
         true => Vec::new(),
@@ -150,8 +150,8 @@ pub(super) fn retry(
     let tree = match facts.merged {
         Merged::Clean { tree, .. } => tree,
         Merged::Refused(refusal) => return Err(refusal),
-        Merged::Conflict(files) => {
-            let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
+        Merged::Conflict(clashes) => {
+            let files: Vec<String> = clashes.iter().map(ToString::to_string).collect();
             return Err(Refusal::Settled {
                 rule: "P8",
                 what: format!("lever {lever}"),
@@ -160,11 +160,17 @@ pub(super) fn retry(
             });
         }
     };
-    if let Some(repeat) = client::repeat(campaign, &entry.document, Some(entry.diff), Some(tree)) {
+    // One that another lane superseded is exempt from P10 until it is decided (P39).
+    if entry.superseded_by.is_none()
+        && let Some(repeat) = client::repeat(campaign, &entry.document, Some(entry.diff), Some(tree))
+    {
         return Err(repeat);
     }
     let pin = client::pin(&entry.document, &facts.look, evidence)?;
-    Ok((Answer::Done, vec![(Some(campaign.id.clone()), Body::LeverRequeued { lever, pin })]))
+    Ok((
+        Answer::Done,
+        vec![(Some(campaign.id.clone()), Body::LeverRequeued { lever, pin, superseded_by: None })],
+    ))
 }
 
 /// Whether a lever may be put back: whatever its iteration taught is not tried twice (P10).

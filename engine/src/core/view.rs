@@ -158,6 +158,8 @@ impl Core {
     /// One page about a campaign.
     pub fn campaign_view(&self, now: Time, id: &CampaignId) -> Result<CampaignView, Refusal> {
         let campaign = self.campaign(id)?;
+        let lanes: Vec<OpenIteration> =
+            campaign.open.values().map(|open| self.open_view(now, campaign, open)).collect();
         Ok(CampaignView {
             campaign: campaign.id.clone(),
             name: campaign.name.clone(),
@@ -172,7 +174,10 @@ impl Core {
             record: campaign.record.clone(),
             decided: campaign.counts,
             queued: campaign.queue.len() as u32,
-            open: campaign.open.as_ref().map(|open| self.open_view(now, campaign, open)),
+            open: lanes.first().cloned(),
+            lanes,
+            floor: campaign.floor.clone(),
+            moves: campaign.moves_view(),
             waits_for: self.waits_for(campaign),
             recent: campaign.recent.iter().rev().cloned().collect(),
         })
@@ -180,7 +185,7 @@ impl Core {
 
     /// Why nothing moves, when nothing does (P24).
     fn waits_for(&self, campaign: &Campaign) -> Option<String> {
-        if campaign.is_stopped() || campaign.open.as_ref().is_some_and(|open| open.live.is_some()) {
+        if campaign.is_stopped() || campaign.open.values().any(|open| open.live.is_some()) {
             return None;
         }
         match self.due(&campaign.id)? {
@@ -196,11 +201,12 @@ impl Core {
     }
 
     fn open_view(&self, now: Time, campaign: &Campaign, open: &Iteration) -> OpenIteration {
-        let stage = match (&open.live, open.need(None)) {
+        let stage = match (&open.live, open.need(None, 1)) {
             (Some(_), _) if open.is_cancelled => "being cancelled",
             (Some(live), _) if live.kind == Kind::Run => "running",
+            (Some(live), _) if live.kind == Kind::Score => "scoring",
             (Some(_), _) => "analysing",
-            (None, Need::Run | Need::Analysis) => "waiting for a device",
+            (None, Need::Run | Need::Score | Need::Analysis) => "waiting for a device",
             (None, Need::Fix(_)) => "taking up its fix",
             (None, _) => "concluding",
         };

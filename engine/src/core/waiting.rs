@@ -21,33 +21,38 @@ pub(super) fn rank(campaign: &Campaign) -> Rank {
 pub(super) struct Waiting {
     /// The line, by ask. One that is empty is not there.
     lines: BTreeMap<Ask, BTreeSet<Rank>>,
-    /// Everyone who waits, and in which line; in none for what no device brings.
-    places: BTreeMap<CampaignId, (Rank, Option<Ask>)>,
+    /// Everyone who waits, and in which lines: one for each ask of its lanes, none for what no device brings.
+    places: BTreeMap<CampaignId, (Rank, BTreeSet<Ask>)>,
 }
 
 impl Waiting {
-    /// Begins to wait: for devices that suit `ask`, or for something that wakes it by name.
-    pub fn insert(&mut self, rank: Rank, ask: Option<Ask>) {
+    /// Begins to wait: for devices that suit one of `asks`, or for something that wakes it by name.
+    pub fn insert(&mut self, rank: Rank, asks: BTreeSet<Ask>) {
         let campaign = rank.2.clone();
         self.remove(&campaign);
-        if let Some(ask) = &ask {
+        for ask in &asks {
             self.lines.entry(ask.clone()).or_default().insert(rank.clone());
         }
-        self.places.insert(campaign, (rank, ask));
+        self.places.insert(campaign, (rank, asks));
     }
 
     /// Waits no more; its rank, if it did.
     pub fn remove(&mut self, campaign: &CampaignId) -> Option<Rank> {
-        let (rank, ask) = self.places.remove(campaign)?;
-        if let Some(ask) = ask
-            && let Some(line) = self.lines.get_mut(&ask)
-        {
-            line.remove(&rank);
-            if line.is_empty() {
-                self.lines.remove(&ask);
+        let (rank, asks) = self.places.remove(campaign)?;
+        for ask in asks {
+            if let Some(line) = self.lines.get_mut(&ask) {
+                line.remove(&rank);
+                if line.is_empty() {
+                    self.lines.remove(&ask);
+                }
             }
         }
         Some(rank)
+    }
+
+    /// Whether it waits, in line or not.
+    pub fn contains(&self, campaign: &CampaignId) -> bool {
+        self.places.contains_key(campaign)
     }
 
     /// Takes the first of each line out, and those of `also` that stand in one.
@@ -55,7 +60,7 @@ impl Waiting {
         let firsts = self.lines.values().filter_map(BTreeSet::first);
         let mut woken: BTreeSet<CampaignId> = firsts.map(|(_, _, campaign)| campaign.clone()).collect();
         let is_in_line =
-            |campaign: &&CampaignId| self.places.get(*campaign).is_some_and(|(_, ask)| ask.is_some());
+            |campaign: &&CampaignId| self.places.get(*campaign).is_some_and(|(_, asks)| !asks.is_empty());
         woken.extend(also.filter(is_in_line).cloned());
         woken.iter().filter_map(|campaign| self.remove(campaign)).collect()
     }
@@ -68,11 +73,12 @@ mod tests {
 
     #[test]
     fn a_change_wakes_the_first_of_each_ask_and_whoever_has_a_worker_kept() {
-        let ask = |gpus| Some(Ask { gpus: Some(gpus), ..Ask::run(&Resources::default()) });
+        let ask = |gpus| BTreeSet::from([Ask { gpus: Some(gpus), ..Ask::run(&Resources::default()) }]);
+        let none = BTreeSet::new;
         let rank = |name: &str, age| (Reverse(0), age, CampaignId::from(name));
         let mut waiting = Waiting::default();
         for (name, age, asked) in
-            [("a", 1, ask(1)), ("b", 2, ask(1)), ("c", 3, ask(2)), ("d", 4, ask(2)), ("facts", 0, None)]
+            [("a", 1, ask(1)), ("b", 2, ask(1)), ("c", 3, ask(2)), ("d", 4, ask(2)), ("facts", 0, none())]
         {
             waiting.insert(rank(name, age), asked);
         }
@@ -85,5 +91,10 @@ mod tests {
         waiting.insert(rank("a", 1), ask(1));
         waiting.insert(rank("a", 1), ask(2));
         assert_eq!(waiting.lines.len(), 1);
+        // The lanes of one campaign may ask for different things, and each ask has its line.
+        waiting.insert(rank("a", 1), ask(1).into_iter().chain(ask(2)).collect());
+        assert_eq!(waiting.lines.len(), 2);
+        assert_eq!(waiting.wake([].iter()), [rank("a", 1)]);
+        assert!(waiting.lines.is_empty());
     }
 }

@@ -16,17 +16,21 @@ pub(super) fn explain(core: &Core, now: Time, campaign: &Campaign) -> Explanatio
     let mut answer = Answer::default();
     standing(campaign, &mut answer);
     if !campaign.is_stopped() {
-        match &campaign.open {
-            Some(open) => {
-                let pulls = match open.lever {
-                    Some(lever) => format!("it tests {lever}, {}", campaign.title(open.lever)),
-                    None => "it runs the baseline".to_owned(),
-                };
-                answer.rule("P5", format!("iteration {} is open: {pulls}", open.number));
-                iteration::tell_open(core, now, campaign, open, &mut answer);
-            }
-            None if campaign.state == CampaignState::Active => waits(core, campaign, &mut answer),
-            None => {}
+        for open in campaign.open.values() {
+            let pulls = match open.lever {
+                Some(lever) => format!("it tests {lever}, {}", campaign.title(open.lever)),
+                None => "it runs the baseline".to_owned(),
+            };
+            answer.rule("P5", format!("iteration {} is open: {pulls}", open.number));
+            iteration::tell_open(core, now, campaign, open, &mut answer);
+        }
+        let (busy, lanes) = (campaign.open.len(), campaign.lanes());
+        if busy > 0 && busy < lanes {
+            answer.rule("P39", "a lane is free");
+            answer.figure("busy", busy).figure("lanes", lanes);
+        }
+        if busy < lanes && campaign.state == CampaignState::Active {
+            waits(core, campaign, &mut answer);
         }
         line(core, campaign, &mut answer);
     }
@@ -73,9 +77,9 @@ fn standing(campaign: &Campaign, answer: &mut Answer) {
     }
 }
 
-/// Nothing is open, and it would go on if it could.
+/// A lane is free, and it would go on if it could.
 fn waits(core: &Core, campaign: &Campaign, answer: &mut Answer) {
-    match core.due(&campaign.id) {
+    match core.queue(&campaign.id) {
         Some(Due::Nothing(wait) | Due::Device(wait)) => answer.rule("P24", format!("it waits for {wait}")),
         Some(Due::Facts(wanted)) if core.soft().gathering_rests(&wanted.key()) => answer.say(
             "what its gates have to read cannot be read; it is tried again every 5 s, and the coordinator's log \

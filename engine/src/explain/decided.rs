@@ -19,6 +19,7 @@ pub(super) fn tell(campaign: &Campaign, records: &[Record], answer: &mut Answer)
                 let kind = match attempt_kind {
                     Kind::Run => "run",
                     Kind::Analysis => "analysis",
+                    Kind::Score => "scorer",
                 };
                 let took = seconds(outcome.duration_ms);
                 let rule = outcome.ending.is_infrastructure().then_some("P20");

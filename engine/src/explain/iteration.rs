@@ -1,8 +1,9 @@
 //! What an open iteration does or waits for; a decided one is told from its records.
 
 use super::{Answer, decided, devices, order, seconds};
-use crate::campaign::{Campaign, Due, Iteration, Need};
+use crate::campaign::{Campaign, Due, Iteration};
 use crate::core::Core;
+use crate::gate::facts::Wanted;
 use windlass_shared::attempt::{Kind, Phase};
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::Record;
@@ -19,8 +20,8 @@ pub(super) fn explain(
     records: &[Record],
 ) -> Result<Explanation, Refusal> {
     let mut answer = Answer::default();
-    let title = match (&campaign.open, campaign.decided.get(&number)) {
-        (Some(open), _) if open.number == number => {
+    let title = match (campaign.open.get(&number), campaign.decided.get(&number)) {
+        (Some(open), _) => {
             tell_open(core, now, campaign, open, &mut answer);
             campaign.title(open.lever)
         }
@@ -60,33 +61,48 @@ pub(super) fn tell_open(core: &Core, now: Time, campaign: &Campaign, open: &Iter
     if campaign.is_stopped() {
         return;
     }
-    match core.due(&campaign.id) {
-        Some(Due::Device(wait)) => {
-            let what = if open.need(None) == Need::Analysis { "analysis" } else { "run" };
+    let Some(lane) = core.lane(&campaign.id, open.number) else { return };
+    match lane.due {
+        Due::Device(wait) => {
+            let what = lane.kind.map_or("run", kind_word);
             answer.say(format!("its {what} waits: {wait}"));
-            if let Some(ask) = core.asked(&campaign.id) {
-                devices::tell_wait(core, now, campaign, &ask, answer);
+            if let Some(ask) = &lane.ask {
+                devices::tell_wait(core, now, campaign, ask, answer);
                 order::tell_before(core, campaign, answer);
             }
         }
-        Some(Due::Nothing(wait)) => {
+        Due::Nothing(wait) => {
             answer.say(format!("it waits: {wait}"));
         }
-        Some(Due::Facts(wanted)) if core.soft().gathering_rests(&wanted.key()) => {
+        Due::Facts(Wanted::Pull(_)) => {
+            answer.rule(
+                "P39",
+                "another lane's was kept since it began: whether the two conflict is being looked at",
+            );
+        }
+        Due::Facts(wanted) if core.soft().gathering_rests(&wanted.key()) => {
             answer.rule("P19", "its lever's fix cannot be read; it is tried again every 5 s, and the coordinator's log says why");
         }
-        Some(Due::Facts(_)) => {
+        Due::Facts(_) => {
             answer.rule("P19", "its run failed, and a fix that its lever carries is being looked at");
         }
-        Some(Due::Records(_)) if core.soft().step_rests(&campaign.id) => {
+        Due::Records(_) if core.soft().step_rests(&campaign.id) => {
             answer.rule(
                 "I16",
                 "its next step names a blob that is not in the store; it is tried again every 5 s",
             );
         }
-        Some(Due::Records(_)) | None => {
+        Due::Records(_) => {
             answer.say("its next step is being recorded");
         }
+    }
+}
+
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Run => "run",
+        Kind::Analysis => "analysis",
+        Kind::Score => "scorer",
     }
 }
 
@@ -103,10 +119,7 @@ fn tell_live(core: &Core, now: Time, open: &Iteration, answer: &mut Answer) {
     };
     let devices: Vec<&str> = live.devices.iter().map(|device| device.as_str()).collect();
     let on = if devices.is_empty() { String::new() } else { format!(" [{}]", devices.join(" ")) };
-    let kind = match live.kind {
-        Kind::Run => "run",
-        Kind::Analysis => "analysis",
-    };
+    let kind = kind_word(live.kind);
     let number = live.key.id.number;
     answer.say(format!("attempt {number}, its {kind}, {doing} {}{on}: {}", live.worker_name, live.why));
     answer.rule("P16", "its gate ends it, whoever else is gone");

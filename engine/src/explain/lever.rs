@@ -6,7 +6,7 @@ use crate::core::Core;
 use crate::gate::facts::Look;
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::{IterationNumber, LeverNumber};
-use windlass_shared::record::{HoldReason, RetireReason};
+use windlass_shared::record::{Clash, HoldReason, RetireReason};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::view::{CampaignState, Explanation, LeverState};
 
@@ -22,6 +22,13 @@ pub(super) fn explain(core: &Core, campaign: &Campaign, number: LeverNumber) -> 
         LeverState::Queued => {
             tell_in_line(core, campaign, entry, &mut answer);
             tell_turn(campaign, number, &mut answer);
+            if let Some(why) = campaign.waits_for_move(entry.document.kind) {
+                answer.rule("P11", format!("its move waits {why}"));
+            }
+            if let Some(facts) = core.soft().pull_facts(&campaign.pull_wanted(entry)) {
+                let (rule, text) = campaign.prospect(entry, facts);
+                answer.rule(rule, text);
+            }
         }
         LeverState::Held { reason } => tell_held(reason, &mut answer),
         LeverState::Retired { reason } => tell_retired(reason, &mut answer),
@@ -81,17 +88,25 @@ pub(super) fn tell_in_line(core: &Core, campaign: &Campaign, entry: &LeverEntry,
 
 /// What must come before its turn.
 fn tell_turn(campaign: &Campaign, number: LeverNumber, answer: &mut Answer) {
-    match (&campaign.state, &campaign.open) {
-        (CampaignState::Stopped { .. }, _) => {
+    let open: Vec<String> = campaign.open.keys().map(ToString::to_string).collect();
+    let lanes = campaign.lanes();
+    match &campaign.state {
+        CampaignState::Stopped { .. } => {
             answer.rule("P32", "its campaign has stopped, so its turn never comes");
         }
-        (_, Some(open)) => {
-            answer.rule("P5", format!("one lever is tested at a time: iteration {} is open", open.number));
+        _ if open.len() >= lanes && lanes == 1 => {
+            let open = open.join(", ");
+            answer.rule("P5", format!("one lever is tested at a time: iteration {open} is open"));
         }
-        (CampaignState::Paused { .. }, None) => {
+        _ if open.len() >= lanes => {
+            let open = open.join(", ");
+            answer.rule("P39", format!("every lane is busy: iterations {open} are open"));
+            answer.figure("lanes", lanes);
+        }
+        CampaignState::Paused { .. } => {
             answer.say("its campaign is paused: `windlass explain C` says why");
         }
-        (CampaignState::Active, None) => {}
+        CampaignState::Active => {}
     }
     let before: Vec<String> =
         campaign.queue.iter().take_while(|queued| **queued != number).map(ToString::to_string).collect();
@@ -109,9 +124,9 @@ fn tell_turn(campaign: &Campaign, number: LeverNumber, answer: &mut Answer) {
 
 fn tell_held(reason: &HoldReason, answer: &mut Answer) {
     match reason {
-        HoldReason::NeedsRebase { files } => {
-            let files: Vec<&str> = files.iter().map(|file| file.as_str()).collect();
-            answer.rule("P8", format!("it is held: its change conflicts with the best in {}; write it against the best's files and add it anew", files.join(", ")))
+        HoldReason::NeedsRebase { files, clashes } => {
+            let files = Clash::tell(files, clashes);
+            answer.rule("P8", format!("it is held: its change conflicts with the best in {files}; write it against the best's files and add it anew"))
         }
         HoldReason::NeedsPlan => answer.rule("P13", "it is held: its plan measures nothing new and `diagnostics` is used up; add it anew with a new dimension"),
         HoldReason::Infrastructure => answer.rule("P20", "it is held and not blamed: the machinery failed it three times; `windlass lever retry C L` puts it in line again"),

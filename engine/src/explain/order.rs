@@ -13,7 +13,7 @@ pub(super) fn tell_before(core: &Core, campaign: &Campaign, answer: &mut Answer)
     let rank =
         |one: &Campaign| (Reverse(one.bindings.windlass.priority), one.created_wall_ms, one.id.clone());
     let own = rank(campaign);
-    let waits = |one: &&Campaign| one.open.is_some() && matches!(core.due(&one.id), Some(Due::Device(_)));
+    let waits = |one: &&Campaign| !one.open.is_empty() && matches!(core.due(&one.id), Some(Due::Device(_)));
     let mut before: Vec<&Campaign> =
         core.durable().campaigns.values().filter(|one| rank(one) < own).filter(waits).collect();
     before.sort_by_key(|one| rank(one));
@@ -25,7 +25,7 @@ pub(super) fn tell_before(core: &Core, campaign: &Campaign, answer: &mut Answer)
     for one in before.iter().take(TOLD_MAX) {
         let other = one.bindings.windlass.priority;
         let why = if other > priority { "its priority is higher" } else { "it is older" };
-        let iteration = one.open.as_ref().map_or(0, |open| open.number.0);
+        let iteration = one.open.keys().next().map_or(0, |number| number.0);
         answer
             .say(format!("campaign {} comes first: {why}, and its iteration {iteration} waits too", one.id))
             .figure("priority", priority)

@@ -17,6 +17,7 @@ use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
 use windlass_shared::lever::{Anchor, Lever, Pin};
 use windlass_shared::path::TreePath;
+use windlass_shared::record::Clash;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::tree::{Manifest, Node};
 
@@ -157,6 +158,8 @@ pub struct PullWanted {
     pub base: Digest,
     /// See `base`.
     pub changed: Digest,
+    /// Its separate instrumentation (P26).
+    pub instrumentation: Option<Digest>,
     /// Its declared files.
     pub files: Vec<TreePath>,
     /// Its anchor.
@@ -196,8 +199,8 @@ pub enum Merged {
         /// The normalised diff against the parent (P10).
         diff: Hash,
     },
-    /// It conflicts in these files (P8).
-    Conflict(Vec<TreePath>),
+    /// It conflicts here (P8).
+    Conflict(Vec<Clash>),
     /// The guard refuses it, or it changes nothing any more.
     Refused(Refusal),
 }
@@ -217,8 +220,8 @@ pub struct FixWanted {
     pub tree: Digest,
     /// The lever's own tree, which the fix was written against.
     pub written_on: Digest,
-    /// The iteration's parent, for the lines.
-    pub parent: Digest,
+    /// Net lines of that tree against the iteration's parent.
+    pub net_lines: i64,
     /// The campaign's editable set.
     pub editable: Vec<String>,
 }
@@ -288,13 +291,24 @@ pub fn gather_pull(wanted: &PullWanted, fetched: &Fetched) -> Result<(PullFacts,
             sight.extend(applied.blobs.clone());
             need(numstat::blobs_needed(&parent, &applied.manifest), &sight)?;
             new.extend(applied.blobs);
-            match guard::check_change(&parent, &applied.manifest, &editable, &wanted.files) {
-                Err(refusal) => Merged::Refused(refusal),
-                Ok(()) => Merged::Clean {
-                    net_lines: numstat::net_lines(&parent, &applied.manifest, &editable, &sight),
-                    diff: numstat::normalised_diff(&parent, &applied.manifest, &sight),
-                    tree: keep(&applied.manifest, &mut new),
-                },
+            let within = guard::check_change(&parent, &applied.manifest, &editable, &wanted.files);
+            let net_lines = numstat::net_lines(&parent, &applied.manifest, &editable, &sight);
+            let diff = numstat::normalised_diff(&parent, &applied.manifest, &sight);
+            let on = applied.manifest;
+            match (within, wanted.instrumentation) {
+                (Err(refusal), _) => Merged::Refused(refusal),
+                (Ok(()), None) => Merged::Clean { tree: keep(&on, &mut new), net_lines, diff },
+                (Ok(()), Some(patch)) => {
+                    let fetched = Fetched { blobs: sight, logs: Logs::new() };
+                    match put_on(patch, &on, Some((&changed, wanted.changed)), &editable, &fetched) {
+                        Err(Lacking::Refused(refusal)) => Merged::Refused(refusal),
+                        Err(lacking) => return Err(lacking),
+                        Ok(applied) => {
+                            new.extend(applied.blobs);
+                            Merged::Clean { tree: keep(&applied.manifest, &mut new), net_lines, diff }
+                        }
+                    }
+                }
             }
         }
     };
@@ -313,7 +327,7 @@ pub fn gather_pull(wanted: &PullWanted, fetched: &Fetched) -> Result<(PullFacts,
 /// Gathers a carried fix's facts (P19): a fix touches editable files only.
 pub fn gather_fix(wanted: &FixWanted, fetched: &Fetched) -> Result<(FixFacts, Contents), Lacking> {
     let editable = Editable::new(&wanted.editable)?;
-    let (on, parent) = (tree(wanted.tree, fetched)?, tree(wanted.parent, fetched)?);
+    let on = tree(wanted.tree, fetched)?;
     let mut new = Contents::new();
     let applied = match apply_fix(wanted, &on, &editable, fetched) {
         Err(Lacking::Refused(refusal)) => Err(refusal),
@@ -321,8 +335,9 @@ pub fn gather_fix(wanted: &FixWanted, fetched: &Fetched) -> Result<(FixFacts, Co
         Ok(applied) => {
             let mut sight = fetched.blobs.clone();
             sight.extend(applied.blobs.clone());
-            need(numstat::blobs_needed(&parent, &applied.manifest), &sight)?;
-            let net_lines = numstat::net_lines(&parent, &applied.manifest, &editable, &sight);
+            need(numstat::blobs_needed(&on, &applied.manifest), &sight)?;
+            // Lines add up, so that those of an instrumentation stay out of the sum.
+            let net_lines = wanted.net_lines + numstat::net_lines(&on, &applied.manifest, &editable, &sight);
             new.extend(applied.blobs);
             Ok((keep(&applied.manifest, &mut new), net_lines))
         }
@@ -343,35 +358,59 @@ fn apply_fix(
     editable: &Editable,
     fetched: &Fetched,
 ) -> Result<Applied, Lacking> {
-    let patch = Patch::parse(blob(wanted.patch, fetched)?)?;
+    if wanted.written_on == wanted.tree {
+        return put_on(wanted.patch, on, None, editable, fetched);
+    }
+    // The lever's own tree is looked at only where the patch does not fit as it is.
+    let written_on = match fetched.blobs.contains_key(&wanted.written_on) {
+        true => tree(wanted.written_on, fetched)?,
+        false => match put_on(wanted.patch, on, None, editable, fetched) {
+            Err(Lacking::Refused(_)) => return Err(Lacking::Blobs(vec![wanted.written_on])),
+            done => return done,
+        },
+    };
+    put_on(wanted.patch, on, Some((&written_on, wanted.written_on)), editable, fetched)
+}
+
+/// A patch that a lever brings along put on a tree: as it is, or merged three-way from the tree that it was
+/// written on. It touches editable files only.
+pub(super) fn put_on(
+    patch: Digest,
+    on: &Manifest,
+    written_on: Option<(&Manifest, Digest)>,
+    editable: &Editable,
+    fetched: &Fetched,
+) -> Result<Applied, Lacking> {
+    let patch = Patch::parse(blob(patch, fetched)?)?;
     need(patch.blobs_needed(on), &fetched.blobs)?;
-    let applied = match patch.apply(on, &fetched.blobs) {
-        Ok(applied) => applied,
-        Err(refusal) if wanted.written_on == wanted.tree => return Err(refusal.into()),
-        Err(refusal) => rebase_fix(wanted, &patch, on, refusal, fetched)?,
+    let applied = match (patch.apply(on, &fetched.blobs), written_on) {
+        (Ok(applied), _) => applied,
+        (Err(refusal), Some((written_on, digest))) if on.digest() != digest => {
+            rebase_patch(&patch, on, written_on, refusal, fetched)?
+        }
+        (Err(refusal), _) => return Err(refusal.into()),
     };
     guard::check_change(on, &applied.manifest, editable, &patch.paths())?;
     Ok(applied)
 }
 
-/// A fix was written on the lever's own tree; where the best has moved under it, it is merged three-way.
-fn rebase_fix(
-    wanted: &FixWanted,
+/// It was written on the lever's own tree; where the best has moved under it, it is merged three-way.
+fn rebase_patch(
     patch: &Patch,
     on: &Manifest,
+    written_on: &Manifest,
     refusal: Refusal,
     fetched: &Fetched,
 ) -> Result<Applied, Lacking> {
-    let written_on = tree(wanted.written_on, fetched)?;
-    need(patch.blobs_needed(&written_on), &fetched.blobs)?;
-    let fixed = patch.apply(&written_on, &fetched.blobs)?;
+    need(patch.blobs_needed(written_on), &fetched.blobs)?;
+    let changed = patch.apply(written_on, &fetched.blobs)?;
     let mut sight = fetched.blobs.clone();
-    sight.extend(fixed.blobs.clone());
-    let Ok(mut applied) = merge_onto(on, &written_on, &fixed.manifest, &sight)? else {
+    sight.extend(changed.blobs.clone());
+    let Ok(mut applied) = merge_onto(on, written_on, &changed.manifest, &sight)? else {
         return Err(refusal.into());
     };
     let kept: Vec<Digest> = applied.manifest.blobs().collect();
-    applied.blobs.extend(fixed.blobs.into_iter().filter(|(digest, _)| kept.contains(digest)));
+    applied.blobs.extend(changed.blobs.into_iter().filter(|(digest, _)| kept.contains(digest)));
     Ok(applied)
 }
 
@@ -381,7 +420,7 @@ pub(super) fn merge_onto(
     base: &Manifest,
     changed: &Manifest,
     contents: &Contents,
-) -> Result<Result<Applied, Vec<TreePath>>, Lacking> {
+) -> Result<Result<Applied, Vec<Clash>>, Lacking> {
     need(merge::blobs_needed(base, parent, changed), contents)?;
     Ok(match merge::merge_trees(base, parent, changed, contents) {
         Merge::Clean(applied) => Ok(applied),

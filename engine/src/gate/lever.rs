@@ -35,11 +35,35 @@ pub fn problems(lever: &Lever, editable: &Editable) -> Vec<Refusal> {
     if lever.architecture.as_deref().is_some_and(|tag| !plan::is_slug(tag)) {
         note(refuse("P36", "architecture", "is no slug: write letters a-z, digits, `_` and `-`"));
     }
+    move_problems(lever).into_iter().for_each(|problem| note(Err(problem)));
     for (rule, field, text) in
         [("P37", "literature", &lever.literature), ("P10", "changed_assumption", &lever.changed_assumption)]
     {
         if let Some(text) = text {
             note(require_text(rule, field, text, TEXT_MAX_BYTES));
+        }
+    }
+    problems
+}
+
+/// P11: a merge names the two or more iterations that it joins, and nothing else does.
+fn move_problems(lever: &Lever) -> Vec<Refusal> {
+    let wrong =
+        |field: String, problem: &str| Refusal::Lever { rule: "P11", field, problem: problem.to_owned() };
+    let mut problems = Vec::new();
+    let parents: BTreeSet<_> = lever.parents.iter().collect();
+    if lever.kind != Kind::Merge && !parents.is_empty() {
+        problems.push(wrong("parents".to_owned(), "belongs to a merge; this lever is none"));
+    } else if !parents.is_empty() && (parents.len() < 2 || parents.len() != lever.parents.len()) {
+        problems.push(wrong("parents".to_owned(), "names fewer than two iterations, or one of them twice"));
+    }
+    if parents.len() > ITEMS_MAX || lever.axes.len() > ITEMS_MAX {
+        problems.push(wrong("parents and axes".to_owned(), "have more than 64 entries"));
+    }
+    for (index, axis) in lever.axes.iter().take(ITEMS_MAX).enumerate() {
+        if !plan::is_slug(axis) {
+            problems
+                .push(wrong(format!("axes[{index}]"), "is no slug: write letters a-z, digits, `_` and `-`"));
         }
     }
     problems

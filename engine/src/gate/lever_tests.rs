@@ -32,6 +32,9 @@ fn lever() -> Lever {
         fixes: vec![],
         literature: None,
         architecture: Some("mlp".to_owned()),
+        instrumentation: None,
+        parents: Vec::new(),
+        axes: Vec::new(),
         changed_assumption: None,
         analysis: vec![row],
     }
@@ -54,6 +57,21 @@ fn check(rule: &str, at: &str, change: impl FnOnce(&mut Lever)) {
 
 fn fix(trigger: FixTrigger) -> CarriedFix {
     CarriedFix { trigger, patch: Digest::of(b"") }
+}
+
+#[test]
+fn p11_only_a_merge_names_parents_two_at_least_and_axes_are_slugs() {
+    use windlass_shared::id::IterationNumber;
+    let joins = |lever: &mut Lever, kind, parents: &[u32]| {
+        lever.kind = kind;
+        lever.parents = parents.iter().map(|number| IterationNumber(*number)).collect();
+    };
+    assert_eq!(outcome(|lever| joins(lever, Kind::Merge, &[1, 2])), Ok(()));
+    assert_eq!(outcome(|lever| lever.axes = vec!["family".to_owned()]), Ok(()));
+    check("P11", "parents", |lever| joins(lever, Kind::Merge, &[1]));
+    check("P11", "parents", |lever| joins(lever, Kind::Merge, &[2, 2]));
+    check("P11", "parents", |lever| joins(lever, Kind::Swing, &[1, 2]));
+    check("P11", "axes[0]", |lever| lever.axes = vec!["Two Words".to_owned()]);
 }
 
 #[test]

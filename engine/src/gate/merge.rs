@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use windlass_shared::digest::Digest;
 use windlass_shared::path::TreePath;
+use windlass_shared::record::Clash;
 use windlass_shared::tree::{Manifest, Node};
 
 /// What came of merging two trees.
@@ -17,21 +18,28 @@ use windlass_shared::tree::{Manifest, Node};
 pub enum Merge {
     /// Both changes are in it.
     Clean(Applied),
-    /// The files at which they contradict each other, sorted.
-    Conflict(Vec<TreePath>),
+    /// Where they contradict each other: the first place in each file, by file.
+    Conflict(Vec<Clash>),
 }
 
 /// Merges line by line, as diff3 and git do; `None` is a conflict. Changes that overlap or touch
 /// conflict unless both sides made the same one. Binary contents merge only as wholes.
 pub fn merge_text(base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
+    merge_lines(base, ours, theirs).ok()
+}
+
+/// Stretches of lines of either side that conflict: first and last from 1. None for contents without lines.
+type Stretches = Option<[(u64, u64); 2]>;
+
+fn merge_lines(base: &[u8], ours: &[u8], theirs: &[u8]) -> Result<Vec<u8>, Stretches> {
     if ours == theirs || base == theirs {
-        return Some(ours.to_vec());
+        return Ok(ours.to_vec());
     }
     if base == ours {
-        return Some(theirs.to_vec());
+        return Ok(theirs.to_vec());
     }
     if [base, ours, theirs].into_iter().any(text::is_binary) {
-        return None;
+        return Err(None);
     }
     let [base, ours, theirs] = [base, ours, theirs].map(text::lines);
     let mut sides = [Side::new(&base, &ours), Side::new(&base, &theirs)];
@@ -44,12 +52,13 @@ pub fn merge_text(base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
         while let Some(reached) = sides.iter_mut().find_map(|side| side.gather(end)) {
             end = end.max(reached);
         }
-        let [our, their] = [0, 1].map(|index| sides[index].text(start, end));
+        let stretches = [0, 1].map(|index| sides[index].stretch(start, end));
+        let [our, their] = [0, 1].map(|index| &sides[index].lines[stretches[index].clone()]);
         let chosen = match [&sides[0], &sides[1]].map(|side| side.gathered.is_some()) {
             [true, false] => our,
             [false, true] => their,
             _ if our == their => our,
-            _ => return None,
+            _ => return Err(Some(stretches.map(|lines| (lines.start as u64 + 1, lines.end as u64)))),
         };
         merged.extend(chosen.iter().copied().flatten());
         for side in &mut sides {
@@ -58,7 +67,7 @@ pub fn merge_text(base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
         done = end;
     }
     merged.extend(base[done..].iter().copied().flatten());
-    Some(merged)
+    Ok(merged)
 }
 
 /// One side's changes, in order, as they are passed.
@@ -96,15 +105,13 @@ impl<'a> Side<'a> {
         Some(end)
     }
 
-    /// What this side has in place of the base's `start..end`.
-    fn text(&self, start: usize, end: usize) -> &'a [&'a [u8]] {
+    /// The lines that this side has in place of the base's `start..end`.
+    fn stretch(&self, start: usize, end: usize) -> Range<usize> {
         let own =
             |base: usize, shift: isize| base.checked_add_signed(shift).expect("a base line has its place");
         match &self.gathered {
-            None => &self.lines[own(start, self.shift)..own(end, self.shift)],
-            Some((base, range)) => {
-                &self.lines[range.start - (base.start - start)..range.end + (end - base.end)]
-            }
+            None => own(start, self.shift)..own(end, self.shift),
+            Some((base, range)) => range.start - (base.start - start)..range.end + (end - base.end),
         }
     }
 
@@ -150,21 +157,29 @@ pub fn merge_trees(base: &Manifest, ours: &Manifest, theirs: &Manifest, contents
     for path in paths {
         let [base, ours, theirs] = [base, ours, theirs].map(|tree| tree.entries.get(path));
         match merge_nodes([base, ours, theirs], contents, &mut applied.blobs) {
-            Some(Some(node)) => _ = applied.manifest.entries.insert(path.clone(), node),
-            Some(None) => {}
-            None => conflicts.push(path.clone()),
+            Ok(Some(node)) => _ = applied.manifest.entries.insert(path.clone(), node),
+            Ok(None) => {}
+            Err(stretches) => conflicts.push(Clash {
+                file: path.clone(),
+                best_lines: stretches.map(|[ours, _]| ours),
+                lever_lines: stretches.map(|[_, theirs]| theirs),
+            }),
         }
     }
     if conflicts.is_empty() {
-        conflicts.extend(guard::collision(&applied.manifest).map(|(path, _)| path));
+        conflicts.extend(guard::collision(&applied.manifest).map(|(path, _)| Clash::from(path)));
     }
     if conflicts.is_empty() { Merge::Clean(applied) } else { Merge::Conflict(conflicts) }
 }
 
-/// What stands at a path after the merge (perhaps nothing); `None` is a conflict.
-fn merge_nodes(nodes: [Option<&Node>; 3], contents: &Contents, blobs: &mut Contents) -> Option<Option<Node>> {
+/// What stands at a path after the merge (perhaps nothing), or where it conflicts.
+fn merge_nodes(
+    nodes: [Option<&Node>; 3],
+    contents: &Contents,
+    blobs: &mut Contents,
+) -> Result<Option<Node>, Stretches> {
     if let Some(node) = either(&nodes[0], &nodes[1], &nodes[2]) {
-        return Some(node.cloned());
+        return Ok(node.cloned());
     }
     let [
         Some(Node::File { digest: base, executable: base_executable }),
@@ -172,19 +187,19 @@ fn merge_nodes(nodes: [Option<&Node>; 3], contents: &Contents, blobs: &mut Conte
         Some(Node::File { digest: theirs, executable: their_executable }),
     ] = nodes
     else {
-        return None;
+        return Err(None);
     };
-    let executable = *either(base_executable, our_executable, their_executable)?;
+    let executable = *either(base_executable, our_executable, their_executable).ok_or(None)?;
     if let Some(digest) = either(base, ours, theirs) {
-        return Some(Some(Node::File { digest: *digest, executable }));
+        return Ok(Some(Node::File { digest: *digest, executable }));
     }
     let [base, ours, theirs] = nodes.map(|node| contents::of_node(contents, node));
-    let merged = merge_text(base, ours, theirs)?;
+    let merged = merge_lines(base, ours, theirs)?;
     let digest = Digest::of(&merged);
     if !contents.contains_key(&digest) {
         blobs.insert(digest, merged);
     }
-    Some(Some(Node::File { digest, executable }))
+    Ok(Some(Node::File { digest, executable }))
 }
 
 /// The value of the side that changed it, where one did or both alike.

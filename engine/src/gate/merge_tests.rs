@@ -121,10 +121,23 @@ fn check_trees(base: &str, ours: &str, theirs: &str, want: Result<&str, &[&str]>
             assert_eq!(blobs.find(|d| !known.contains(d) && !applied.blobs.contains_key(d)), None);
         }
         (Merge::Conflict(paths), Err(want)) => {
+            let paths: Vec<TreePath> = paths.into_iter().map(|clash| clash.file).collect();
             assert_eq!(paths, want.iter().map(|text| path(text)).collect::<Vec<_>>());
         }
         (got, want) => panic!("{got:?}, not {want:?}"),
     }
+}
+
+#[test]
+fn p8_a_conflict_names_the_lines_of_either_side() {
+    let lines = |base: &str, ours: &str, theirs: &str| {
+        let text = |letters: &str| letters.chars().map(|c| format!("{c}\n")).collect::<String>().into_bytes();
+        merge_lines(&text(base), &text(ours), &text(theirs)).expect_err("a conflict")
+    };
+    assert_eq!(lines("abcde", "abXde", "abYde"), Some([(3, 3), (3, 3)]));
+    assert_eq!(lines("abcde", "xyabXYde", "abde"), Some([(5, 6), (3, 2)]), "one side has nothing left there");
+    assert_eq!(lines("abcde", "abXYde", "abcZe"), Some([(3, 5), (3, 4)]), "the whole of what touches");
+    assert_eq!(merge_lines(b"\0a", b"\0b", b"\0c"), Err(None), "a binary file conflicts as a whole");
 }
 
 #[test]

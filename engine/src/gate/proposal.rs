@@ -4,7 +4,8 @@
 use super::contents::Contents;
 use super::editable::Editable;
 use super::facts::{
-    Fetched, Lacking, Look, ProposalFacts, ProposalWanted, Rejected, blob, keep, look, merge_onto, need, tree,
+    Fetched, Lacking, Logs, Look, ProposalFacts, ProposalWanted, Rejected, blob, keep, look, merge_onto,
+    need, put_on, tree,
 };
 use super::numstat;
 use super::patch::{Applied, Patch};
@@ -96,6 +97,14 @@ fn make(
     let net_lines = numstat::net_lines(&base, &applied.manifest, editable, &sight);
     if wanted.lever.kind == Kind::Simplification && net_lines >= 0 {
         problems.push(Refusal::NotSimpler { net_lines });
+    }
+    if let Some(patch) = wanted.lever.instrumentation {
+        let fetched = Fetched { blobs: sight.clone(), logs: Logs::new() };
+        match put_on(patch, &applied.manifest, None, editable, &fetched) {
+            Ok(_) => {}
+            Err(Lacking::Refused(refusal)) => problems.push(refusal),
+            Err(lacking) => return Err(lacking),
+        }
     }
     let diff = numstat::normalised_diff(&base, &applied.manifest, &sight);
     let merged = merge_onto(&parent, &base, &applied.manifest, &sight)?;

@@ -58,6 +58,9 @@ fn desk(change: impl FnOnce(&mut Lever)) -> Desk {
         fixes: Vec::new(),
         literature: None,
         architecture: None,
+        instrumentation: None,
+        parents: Vec::new(),
+        axes: Vec::new(),
         changed_assumption: None,
         analysis: vec![row],
     };
@@ -161,4 +164,50 @@ fn a_patch_that_does_not_fit_hides_no_other_problem() {
     };
     let rules: BTreeSet<_> = rejected.problems.iter().map(Refusal::reason).collect();
     assert_eq!(rules, BTreeSet::from(["LEVER", "PATCH"]));
+}
+
+#[test]
+fn p26_a_separate_instrumentation_is_run_along_and_not_counted() {
+    use super::super::facts::{Merged, PullWanted, gather_pull};
+    use windlass_shared::id::LeverNumber;
+    // Two lines of logging on top of the change, and one that touches a frozen file.
+    let logging: &[u8] = b"--- a/train.py\n+++ b/train.py\n@@ -1 +1,3 @@\n lr = 2\n+print(1)\n+print(2)\n";
+    let frozen: &[u8] = b"--- a/evaluate.py\n+++ b/evaluate.py\n@@ -1 +1 @@\n-grade()\n+win()\n";
+    let propose = |patch: Option<&[u8]>| {
+        let mut desk = desk(|lever| lever.instrumentation = patch.map(Digest::of));
+        desk.fetched.blobs.extend(patch.map(|patch| (Digest::of(patch), patch.to_vec())));
+        let facts = gather_proposal(&desk.wanted, &desk.fetched);
+        (desk, facts)
+    };
+    let pulled = |patch: Option<&[u8]>| {
+        let (mut desk, facts) = propose(patch);
+        let (facts, new) = facts.expect("sound");
+        desk.fetched.blobs.extend(new);
+        let wanted = PullWanted {
+            campaign: desk.wanted.campaign.clone(),
+            lever: LeverNumber(1),
+            parent: desk.wanted.parent,
+            best: None,
+            base: facts.base,
+            changed: facts.changed,
+            instrumentation: desk.wanted.lever.instrumentation,
+            files: desk.wanted.lever.files.clone(),
+            anchor: None,
+            editable: desk.wanted.editable.clone(),
+            evidence: None,
+        };
+        let (pulled, new) = gather_pull(&wanted, &desk.fetched).expect("gathered");
+        let Merged::Clean { tree, net_lines, diff } = pulled.merged else { panic!("{:?}", pulled.merged) };
+        assert_eq!(facts.diff, diff);
+        let manifest = Manifest::from_bytes(&new[&tree]).expect("a tree");
+        let Some(Node::File { digest, .. }) = manifest.entries.get(&path("train.py")) else { panic!() };
+        let text = new.get(digest).or_else(|| desk.fetched.blobs.get(digest)).cloned();
+        (text.expect("its text"), net_lines, diff)
+    };
+    let (plain, with) = (pulled(None), pulled(Some(logging)));
+    assert_eq!(plain.0, b"lr = 2\n");
+    assert_eq!(with.0, b"lr = 2\nprint(1)\nprint(2)\n");
+    assert_eq!((plain.1, plain.2), (with.1, with.2), "neither its lines nor its diff count");
+    let Err(Lacking::Rejected(rejected)) = propose(Some(frozen)).1 else { panic!("it is refused") };
+    assert!(rejected.problems.iter().any(|problem| problem.rule() == Some("P2")), "{rejected:?}");
 }

@@ -92,6 +92,29 @@ fn p18_a_line_past_4_kib_is_no_metric_line() {
     check(&format!("{}val_acc: 0.5\nval_acc: 0.6", "x".repeat(4096)), ExactlyOne, Ok(("0.6", 2)));
 }
 
+#[test]
+fn p18_a_hundred_megabytes_without_a_newline_are_one_line_in_bounded_memory() {
+    let mut reader = Reader::new(&spec(ExactlyOne));
+    let piece = vec![b'x'; 1 << 20];
+    (0..100).for_each(|_| reader.push(&piece));
+    reader.push(b"val_acc: 0.4\nval_acc: 0.");
+    reader.push(b"5\n");
+    match reader.finish() {
+        Reading::Metric { value, line } => assert_eq!((value.text(), line), ("0.5", 2)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn p18_invalid_utf8_is_no_number_and_harms_no_other_line() {
+    let reading = read(b"\xff\xfe\nval_acc: 0.5\n\xc3", &spec(ExactlyOne));
+    assert!(matches!(&reading, Reading::Metric { line: 2, .. }), "{reading:?}");
+    for log in [&b"val_acc: \xff0.5\n"[..], b"val_acc: 0.5\xc3\n", b"val_acc:\xc2\xa00.5\n"] {
+        let reading = read(log, &spec(ExactlyOne));
+        assert!(matches!(&reading, Reading::None { reason } if reason.contains("line 1 is")), "{reading:?}");
+    }
+}
+
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         Just(b"val_acc: 0.5\n".to_vec()),

@@ -108,18 +108,18 @@ fn labels_model_and_memory_must_suit() {
     let labels = |names: &[&str]| Ask { labels: names.iter().map(|&n| n.to_owned()).collect(), ..ask() };
     check(&fleet, &labels(&["nvlink"]), Ok(("mid", 1)));
     check(&fleet, &labels(&["nvlink", "quiet"]), Ok(("mid", 1)));
-    check(&fleet, &labels(&["nvlink", "loud"]), Err("that suit it"));
+    check(&fleet, &labels(&["nvlink", "loud"]), Err("that suits it"));
     check(&fleet, &Ask { gpu_model: "L4".to_owned(), ..ask() }, Ok(("small", 1)));
-    check(&fleet, &Ask { gpu_model: "A100".to_owned(), ..ask() }, Err("that suit it"));
+    check(&fleet, &Ask { gpu_model: "A100".to_owned(), ..ask() }, Err("that suits it"));
     let large = Ask { gpu_memory_bytes: 141 * GIB, ..ask() };
-    check(&fleet, &large, Err("that suit it"));
+    check(&fleet, &large, Err("that suits it"));
     check(&fleet, &Ask { gpu_memory_bytes: 140 * GIB, gpus: Some(3), ..ask() }, Ok(("big", 3)));
     // All of a request's devices must suit, not some.
     let mut devices = gpus("odd", 1, "NVIDIA L4", 24);
     devices.extend(gpus("odd2", 1, "NVIDIA H200", 140));
     let odd = self::fleet(&[("odd", &[], devices)]);
     check(&odd, &Ask { gpu_model: "H200".to_owned(), ..ask() }, Ok(("odd", 1)));
-    check(&odd, &Ask { gpu_model: "H200".to_owned(), gpus: Some(2), ..ask() }, Err("that suit it"));
+    check(&odd, &Ask { gpu_model: "H200".to_owned(), gpus: Some(2), ..ask() }, Err("that suits it"));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn drained_suspected_and_lost_workers_take_nothing_new() {
     check(&Fleet::default(), &ask(), Err("none is connected"));
     let all = ["big", "mid", "small"];
     check_drained(&mixed(), &ask(), &["mid"], Ok(("small", 1)));
-    check_drained(&mixed(), &ask(), &all, Err("that suit it"));
+    check_drained(&mixed(), &ask(), &all, Err("that suits it"));
     let mut suspected = mixed();
     suspected.suspect(&WorkerId::from("mid"));
     check(&suspected, &ask(), Ok(("small", 1)));

@@ -36,7 +36,7 @@ pub fn why_not(ask: &Ask, scene: &Scene<'_>) -> String {
     }
     let most = scene.fleet.most_free_devices(kind);
     let wanted = format!(
-        "{count} free {} that suit it on one worker; the most free on one is {most}",
+        "{count} free {} on one worker that suits it; the most free on one is {most}",
         noun(kind, count)
     );
     let parts: Vec<String> =

@@ -43,7 +43,7 @@ pub fn answer(durable: &Durable, fleet: &Fleet, worker: &WorkerId) -> Option<Ans
     };
     for id in durable.live.get(worker).into_iter().flat_map(|live| live.keys()) {
         let Some(campaign) = durable.campaigns.get(&id.campaign) else { continue };
-        let Some(open) = &campaign.open else { continue };
+        let Some(open) = campaign.open.get(&id.iteration) else { continue };
         let Some(live) = open.live.as_ref().filter(|live| live.key.id == *id) else { continue };
         if campaign.is_stopped() || open.is_cancelled {
             answer.stop.push(Stop { key: live.key.clone(), reason: StopReason::Cancelled });

@@ -183,7 +183,7 @@ fn perform(world: &mut World, deed: Deed, sent: &mut Vec<Report>) {
         }
         Deed::Propose(which) => drop(world.propose(a_lever(which))),
         Deed::Conflict(lever) => {
-            let conflict = Merged::Conflict(vec![path("train.py")]);
+            let conflict = Merged::Conflict(vec![path("train.py").into()]);
             world.merges.insert(LeverNumber(lever.into()), conflict);
         }
         Deed::Missing(lever) => drop(world.looks.insert(LeverNumber(lever.into()), Look::FileMissing)),
@@ -228,7 +228,7 @@ fn heal(world: &mut World) {
         }
     }
     let is_stopped = world.state().is_stopped();
-    assert!(is_stopped || world.state().open.is_none(), "I14: {:?}", world.state().open);
+    assert!(is_stopped || world.state().open.is_empty(), "I14: {:?}", world.state().open);
     assert!(world.core.durable().live.is_empty(), "I14: {:?}", world.core.durable().live);
 }
 

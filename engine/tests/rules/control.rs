@@ -22,7 +22,7 @@ fn a_paused_campaign_finishes_what_is_open_and_opens_nothing_new() {
     assert_eq!(world.ask(Ask::Pause(campaign.clone())), Ok(Answer::Done), "again is nothing");
     world.finish("0.6");
     assert_eq!(world.last_decision().1, Status::Keep);
-    assert!(world.state().open.is_none());
+    assert!(world.state().open.is_empty());
     assert!(world.waits_for().contains("windlass resume"), "P24: {}", world.waits_for());
     world.propose(lever("c")).expect("levers are taken meanwhile");
     world.restart();
@@ -118,7 +118,7 @@ fn p26_p31_a_simplification_within_the_tolerance_moves_the_best_and_not_the_reco
 #[test]
 fn only_a_lever_that_waits_can_be_retired() {
     let mut world = World::based(&json!({}));
-    world.merges.insert(LeverNumber(3), Merged::Conflict(vec![path("train.py")]));
+    world.merges.insert(LeverNumber(3), Merged::Conflict(vec![path("train.py").into()]));
     for name in ["a", "b", "c", "d"] {
         world.propose(lever(name)).expect("queued");
     }

@@ -137,7 +137,7 @@ fn a_decided_iteration_says_rule_and_sum() {
 fn a_lever_says_where_it_stands_and_why() {
     let mut world = World::with(&json!({"passes": 3}));
     world.looks.insert(LeverNumber(2), Look::FileMissing);
-    world.merges.insert(LeverNumber(3), Merged::Conflict(vec![path("train.py")]));
+    world.merges.insert(LeverNumber(3), Merged::Conflict(vec![path("train.py").into()]));
     for name in ["a", "b", "c", "d"] {
         world.propose(lever(name)).expect("queued");
     }

@@ -44,7 +44,7 @@ fn p5_i12_one_open_iteration_whose_parent_is_the_best() {
         world.finish(metric);
         assert_eq!(world.last_decision().1, status);
     }
-    assert!(world.state().open.is_none());
+    assert!(world.state().open.is_empty());
 }
 
 fn tree_of(world: &World, number: u32) -> Digest {
@@ -152,7 +152,7 @@ fn p7_an_anchor_is_looked_up_again_when_the_best_has_moved() {
         let (rule, detail) = stale_by(&world, b);
         assert_eq!(rule, "P7");
         assert!(detail.contains(says) && detail.contains("iteration 1 said 0.25"), "both values: {detail}");
-        assert!(world.state().open.is_none());
+        assert!(world.state().open.is_empty());
     }
 
     let (mut world, _) = second_turn("0.6", Look::FileMissing);
@@ -183,9 +183,11 @@ fn p7_the_guard_is_asked_again() {
 #[test]
 fn p8_a_conflict_holds_the_lever_and_blocks_nobody() {
     let mut world = World::based(&json!({}));
-    world.merges.insert(LeverNumber(1), Merged::Conflict(vec![path("train.py")]));
+    world.merges.insert(LeverNumber(1), Merged::Conflict(vec![path("train.py").into()]));
     let a = world.propose(lever("a")).expect("queued");
-    let held = LeverState::Held { reason: HoldReason::NeedsRebase { files: vec![path("train.py")] } };
+    let held = LeverState::Held {
+        reason: HoldReason::NeedsRebase { files: vec![path("train.py")], clashes: Vec::new() },
+    };
     assert_eq!(state_of(&world, a), held);
     let b = world.propose(lever("b")).expect("queued");
     assert_eq!(world.open().lever, Some(b));
@@ -439,7 +441,7 @@ fn a_step_that_cannot_be_taken_rests_and_starves_nobody() {
     world.submit("urgent", &json!({"priority": 5})).expect("created");
     world.finish("0.5");
     let urgent = world.id();
-    let is_open = |world: &World| world.core.campaign(&urgent).expect("known").open.is_some();
+    let is_open = |world: &World| !world.core.campaign(&urgent).expect("known").open.is_empty();
     world.untakable = Some(urgent.clone());
     world.propose(lever("a")).expect("queued");
     assert!(!is_open(&world), "its step was not taken");
@@ -453,4 +455,50 @@ fn a_step_that_cannot_be_taken_rests_and_starves_nobody() {
     assert!(is_open(&world), "it is tried again");
     world.campaign = Some(urgent.clone());
     world.finish("0.6");
+}
+
+#[test]
+fn p9_a_queue_of_a_hundred_levers_written_in_advance_goes_through() {
+    // Written before anything was analysed: their anchors are looked up at their turns.
+    let mut world = World::with(&json!({"passes": 2}));
+    for number in 1..=100 {
+        world.propose(lever(&format!("lever-{number}"))).expect("queued");
+    }
+    world.finish("0.5");
+    for number in 1..=100 {
+        assert_eq!(world.open().lever, Some(LeverNumber(number)), "in their order");
+        // Every fourth is kept, so that those behind it are pulled on another best than they were written for.
+        let metric = if number % 4 == 0 { format!("0.{}", 500 + number) } else { "0.4".to_owned() };
+        world.finish(&metric);
+    }
+    assert_eq!(world.decisions().len(), 101);
+    let left = world.bodies().filter(|body| {
+        matches!(body, Body::LeverRetired { .. } | Body::LeverHeld { .. } | Body::LeverPassed { .. })
+    });
+    assert_eq!(left.count(), 0, "nothing is retired for merely waiting");
+}
+
+#[test]
+fn p9_priorities_and_moves_are_no_passes() {
+    let mut world = World::based(&json!({"passes": 1}));
+    for name in ["a", "b", "c"] {
+        world.propose(lever(name)).expect("queued");
+    }
+    let campaign = world.id();
+    for _ in 0..3 {
+        let place = windlass_engine::core::Place::Last;
+        world.ask(Ask::Move { campaign: campaign.clone(), lever: LeverNumber(2), place }).expect("moved");
+        let place = windlass_engine::core::Place::First;
+        world.ask(Ask::Move { campaign: campaign.clone(), lever: LeverNumber(2), place }).expect("moved");
+    }
+    let passes = world.core.levers(&campaign, 0, 10).expect("known");
+    assert!(
+        passes
+            .iter()
+            .all(|listed| matches!(listed, windlass_engine::core::Listed::Whole(view) if view.passes == 0))
+    );
+    for _ in 0..3 {
+        world.finish("0.4");
+    }
+    assert_eq!(world.decisions().len(), 4);
 }

@@ -113,7 +113,7 @@ fn i4_a_refusal_is_no_answer_to_remember() {
     assert!(matches!(world.ask_as(&key, ask), Err(Refusal::NotFound { .. })));
     world.merges.insert(
         LeverNumber(1),
-        windlass_engine::gate::facts::Merged::Conflict(vec![crate::harness::path("train.py")]),
+        windlass_engine::gate::facts::Merged::Conflict(vec![crate::harness::path("train.py").into()]),
     );
     world.propose(lever("a")).expect("queued");
     let ask = retire(&world);

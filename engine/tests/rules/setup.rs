@@ -118,7 +118,7 @@ fn p1_bindings_that_cannot_be_are_refused_and_leave_nothing() {
         "question": "q", "if_helped": "h", "if_not": "n"}]);
     for (windlass, rule) in [
         (json!({"lanes": 0}), None),
-        (json!({"lanes": 2}), None),
+        (json!({"lanes": 65}), None),
         (json!({"baseline": twice}), Some("P12")),
         (json!({"always": twice}), Some("P12")),
     ] {

@@ -268,7 +268,7 @@ fn p6_p8_p10_the_gates_of_a_lever_that_is_put_back_are_asked_anew() {
     assert_eq!(entry.pin.as_ref().map(|pin| pin.iteration.0), Some(2), "P6: pinned on what is known now");
     assert_eq!(rule_of(put_back(look(Look::FileMissing)).1), "P6");
     assert_eq!(rule_of(put_back(look(Look::NoMatch)).1), "P6");
-    assert_eq!(rule_of(put_back(merge(Merged::Conflict(vec![path("train.py")]))).1), "P8");
+    assert_eq!(rule_of(put_back(merge(Merged::Conflict(vec![path("train.py").into()]))).1), "P8");
     let frozen = Refusal::Frozen { path: "evaluate.py".to_owned() };
     assert_eq!(rule_of(put_back(merge(Merged::Refused(frozen))).1), "P2");
     let (world, _) = put_back(|_| {});

@@ -36,6 +36,13 @@ pub struct Noise {
     pub sigmas: Decimal,
 }
 
+impl Noise {
+    /// Both counts of replicates.
+    pub(super) fn counts(&self) -> [u32; 2] {
+        [self.baseline_replicates, self.confirm_replicates]
+    }
+}
+
 impl Default for Noise {
     fn default() -> Self {
         Self { baseline_replicates: 1, confirm_replicates: 1, sigmas: Decimal::from_value(2.into()) }

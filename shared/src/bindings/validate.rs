@@ -8,6 +8,13 @@ use std::collections::BTreeSet;
 /// More epochs than any run has; binary64 counts to far beyond it.
 const EPOCHS_MAX: f64 = 1e6;
 
+/// Iterations that one campaign may have open at once: a fleet's worth, and every one of them is looked at
+/// whenever something of the campaign changes.
+const LANES_MAX: u32 = 64;
+
+/// Replicates of one iteration: as many as anybody pays for, and a bound on one sentence.
+const REPLICATES_MAX: u32 = 32;
+
 /// Whether a pattern compiles and leads nowhere but into the workspace.
 fn is_inner_pattern(pattern: &str) -> bool {
     let pattern = pattern.trim();
@@ -112,9 +119,9 @@ impl Bindings {
         let w = &self.windlass;
         let none = Decimal::from_value(0.into());
         let noise = w.noise.as_ref();
-        let least: [(&'static str, bool, &str); 9] = [
+        let least: [(&'static str, bool, &str); 11] = [
             ("windlass.weight", w.weight == 0, "at least 1"),
-            ("windlass.lanes", w.lanes == 0, "at least one lane is needed"),
+            ("windlass.lanes", !(1..=LANES_MAX).contains(&w.lanes), "give at least one lane and at most 64"),
             ("windlass.passes", w.passes == 0, "at least 1"),
             ("windlass.simplicity.lines", w.simplicity.lines < 1, "at least 1"),
             ("windlass.simplicity.tolerance", w.simplicity.tolerance < none, "zero or more"),
@@ -125,14 +132,26 @@ impl Bindings {
             ),
             (
                 "windlass.noise",
-                noise.is_some_and(|noise| noise.baseline_replicates == 0 || noise.confirm_replicates == 0),
-                "at least one replicate",
+                noise.is_some_and(|noise| {
+                    !noise.counts().iter().all(|count| (1..=REPLICATES_MAX).contains(count))
+                }),
+                "give between 1 and 32 replicates",
             ),
             ("windlass.noise.sigmas", noise.is_some_and(|noise| noise.sigmas < none), "zero or more"),
             (
+                "windlass.move_scheduler.stagnation_limit",
+                w.move_scheduler.as_ref().is_some_and(|moves| moves.stagnation_limit == 0),
+                "at least 1",
+            ),
+            (
                 "windlass.score.run",
                 w.score.as_ref().is_some_and(|score| score.run.trim().is_empty()),
-                "give the scorer's command",
+                "give the command that prints the metric",
+            ),
+            (
+                "windlass.score.artifact",
+                w.score.as_ref().is_some_and(|score| globset::Glob::new(score.artifact.as_str()).is_err()),
+                "give it a name without brackets and braces that do not close",
             ),
         ];
         if let Some((key, _, problem)) = least.iter().find(|(_, is_wrong, _)| *is_wrong) {
@@ -193,18 +212,14 @@ impl Bindings {
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
         let w = &self.windlass;
-        let given: [(&'static str, bool); 11] = [
+        let given: [(&'static str, bool); 7] = [
             ("gate: epochs", self.gate == GateKind::Epochs),
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
             ("windlass.conclusion: required", w.conclusion.mode == ConclusionMode::Required),
             ("windlass.overrun: measure", w.overrun.mode == Overrun::Measure),
-            ("windlass.lanes above 1", w.lanes > 1),
             ("windlass.weight other than 1", w.weight != 1),
             ("windlass.epochs", w.epochs.is_some()),
-            ("windlass.noise", w.noise.is_some()),
-            ("windlass.score", w.score.is_some()),
-            ("windlass.move_scheduler", w.move_scheduler.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(Refusal::Unsupported { key }),
@@ -260,8 +275,8 @@ mod tests {
     #[test]
     fn what_is_not_run_yet_is_refused_by_name_never_ignored() {
         let mut bindings = minimal();
-        bindings.windlass.score = score("python3 score.py");
-        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "windlass.score" }));
+        bindings.literature = Dial::On;
+        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "literature: on" }));
         let mut bindings = minimal();
         (bindings.gate, bindings.budget) = (GateKind::Epochs, decimal("5"));
         assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "gate: epochs" }));
@@ -303,6 +318,7 @@ mod tests {
         check(|b| b.windlass.score = score(" "), "windlass.score.run");
         check(|b| b.budget = Decimal::parse("1e-6").expect("less than a millisecond"), "budget");
         check(|b| b.budget = Decimal::parse("1e308").expect("for ever"), "budget");
+        check(|b| b.windlass.lanes = 65, "windlass.lanes");
         check(|b| b.windlass.secrets = vec!["1ST".into()], "windlass.secrets");
         for path in ["set", "/data/../etc", "/", "//./"] {
             let mut bindings = minimal();

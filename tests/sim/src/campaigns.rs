@@ -1,11 +1,11 @@
 //! Campaigns and levers, made up within what their owners may write.
 
 use crate::random::Random;
-use windlass_shared::bindings::{Bindings, Direction};
+use windlass_shared::bindings::{Bindings, Direction, MoveScheduler, Noise, Score};
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::IterationNumber;
-use windlass_shared::lever::{Anchor, CarriedFix, Change, FixTrigger, Kind, Lever};
+use windlass_shared::lever::{Anchor, CarriedFix, FixTrigger, Kind, Lever};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Compares, Deliverable, Script};
 use windlass_shared::time::Span;
@@ -35,6 +35,19 @@ pub(crate) fn bindings(random: &mut Random) -> Bindings {
     if random.chance(50) {
         w.resources.labels = vec!["fast".to_owned()];
     }
+    if random.chance(150) {
+        let (swing_budget, stagnation_limit) = (random.range(0, 1) as u32, random.range(1, 3) as u32);
+        w.move_scheduler = Some(MoveScheduler { swing_budget, stagnation_limit });
+    }
+    if random.chance(150) {
+        w.score = Some(Score { run: "python3 score.py".to_owned(), artifact: path("preds.csv") });
+    }
+    if random.chance(250) {
+        let (baseline, confirm) = (random.range(1, 3) as u32, random.range(1, 3) as u32);
+        let sigmas = decimal("1.5");
+        w.noise = Some(Noise { baseline_replicates: baseline, confirm_replicates: confirm, sigmas });
+    }
+    w.lanes = random.range(1, 4) as u32;
     w.fixes = random.range(0, 3) as u32;
     w.passes = random.range(1, 4) as u32;
     w.analysis.time_limit = Span::from_secs(random.range(2, 20));
@@ -62,12 +75,13 @@ pub(crate) fn bindings(random: &mut Random) -> Bindings {
 
 /// One lever.
 pub(crate) fn lever(random: &mut Random, title: String) -> Lever {
-    let kinds = [Kind::Change, Kind::Change, Kind::Change, Kind::Simplification, Kind::Instrumentation];
+    use Kind::{Change, Exploit, Instrumentation, Simplification, Swing};
+    let kinds = [Change, Change, Change, Simplification, Instrumentation, Swing, Swing, Exploit];
     let anchored = random.chance(750);
     Lever {
-        kind: *random.pick(&kinds).unwrap_or(&Kind::Change),
+        kind: *random.pick(&kinds).unwrap_or(&Change),
         files: vec![path("train.py")],
-        change: Change::Patch(Digest::of(title.as_bytes())),
+        change: windlass_shared::lever::Change::Patch(Digest::of(title.as_bytes())),
         anchor: anchored.then(|| Anchor {
             file: path("loss.tsv"),
             pattern: "slope (.*)".to_owned(),
@@ -78,6 +92,9 @@ pub(crate) fn lever(random: &mut Random, title: String) -> Lever {
         fixes: fixes(random),
         literature: None,
         architecture: None,
+        instrumentation: None,
+        parents: Vec::new(),
+        axes: Vec::new(),
         changed_assumption: random.chance(200).then(|| "more data".to_owned()),
         analysis: rows(random, 1, 2),
         title,

@@ -4,8 +4,10 @@ use crate::client::Reply;
 use crate::gather;
 use crate::violation::{Checked, broken, hold};
 use crate::world::World;
+use windlass_engine::campaign::SUPERSEDED;
 use windlass_engine::gate::facts::{Look, Merged};
 use windlass_engine::session::Presence;
+use windlass_shared::conclusion::Status;
 use windlass_shared::record::{Body, HoldReason, Record};
 use windlass_shared::session::Answer;
 
@@ -88,7 +90,17 @@ impl World {
 
     /// I12: a lever's turn is judged by what is so on the best of this moment, not on an older one.
     pub(crate) fn check_turn(&self, record: &Record) -> Checked {
+        let core = self.coordinator.core.as_ref();
+        let campaign_of = |record: &Record| core?.durable().campaigns.get(record.campaign.as_ref()?);
         let lever = match &record.body {
+            // P39: what another lane overtook is kept instead where the two conflict.
+            Body::IterationDecided { iteration, status, reason, .. } => {
+                let open = campaign_of(record).and_then(|campaign| campaign.open.get(iteration));
+                match open.and_then(|open| Some((open.lever?, open.overtaken_by.is_empty()))) {
+                    Some((lever, false)) if *status == Status::Keep || reason == SUPERSEDED => lever,
+                    _ => return Ok(()),
+                }
+            }
             Body::IterationOpened { lever: Some(lever), .. }
             | Body::LeverPassed { lever, .. }
             | Body::LeverHeld { lever, reason: HoldReason::NeedsRebase { .. } } => *lever,
@@ -104,7 +116,17 @@ impl World {
             Body::IterationOpened { tree, .. } => {
                 matches!(merged, Merged::Clean { tree: fresh, .. } if fresh == *tree)
             }
-            Body::LeverHeld { .. } => matches!(merged, Merged::Conflict(_)),
+            Body::LeverHeld { .. } | Body::IterationDecided { status: Status::Keep, .. } => {
+                matches!(merged, Merged::Conflict(_))
+            }
+            Body::IterationDecided { arithmetic, .. } => {
+                let others = campaign.best.as_ref().and_then(|best| best.summary.metric.as_ref());
+                let is_better = |metric| {
+                    others.is_some_and(|one| campaign.bindings.metric_direction.is_better(metric, one))
+                };
+                let is_better = arithmetic.metric.as_ref().is_some_and(is_better);
+                !is_better || !matches!(merged, Merged::Conflict(_))
+            }
             _ => {
                 let evidence = best.and_then(|best| campaign.evidence_of(best));
                 let anchor = entry.document.anchor.as_ref();
@@ -115,6 +137,31 @@ impl World {
         hold(is_so, "I12", || {
             format!("{} of {lever} rests on facts of an older best than {best:?}", record.body.kind())
         })
+    }
+
+    /// Counts the turns of the protocol that this record takes.
+    pub(crate) fn see(&mut self, record: &Record) {
+        let core = self.coordinator.core.as_ref();
+        let Some(campaign) = record.campaign.as_ref().and_then(|id| core?.durable().campaigns.get(id)) else {
+            return;
+        };
+        let sight = match &record.body {
+            Body::IterationOpened { .. } if !campaign.open.is_empty() => "two lanes are busy",
+            Body::IterationDecided { reason, .. } if reason == SUPERSEDED => "a sibling is superseded",
+            Body::IterationDecided { iteration, status, .. } => {
+                let Some(open) = campaign.open.get(iteration) else { return };
+                let entry = open.lever.and_then(|lever| campaign.levers.get(&lever));
+                if *status == Status::Keep && !open.overtaken_by.is_empty() {
+                    "a sibling is kept instead of the best"
+                } else if entry.is_some_and(|entry| entry.superseded_by.is_some()) {
+                    "a superseded lever is decided anew"
+                } else {
+                    return;
+                }
+            }
+            _ => return,
+        };
+        self.coverage.saw(sight);
     }
 
     /// I5: a session that was closed changes nothing, however late its messages come.

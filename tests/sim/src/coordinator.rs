@@ -106,6 +106,7 @@ impl World {
         }
         for record in &records {
             self.check_turn(record)?;
+            self.see(record);
         }
         let Some(core) = &mut self.coordinator.core else { return Ok(None) };
         let mut lines = Vec::new();

@@ -69,7 +69,16 @@ pub struct Coverage {
     young: VecDeque<(u64, &'static str)>,
     counts: BTreeMap<(Fault, &'static str), u64>,
     records: BTreeMap<&'static str, u64>,
+    sights: BTreeMap<&'static str, u64>,
 }
+
+/// Turns of the protocol that every run of many seeds must have taken.
+pub const SIGHTS: [&str; 4] = [
+    "two lanes are busy",
+    "a sibling is superseded",
+    "a sibling is kept instead of the best",
+    "a superseded lever is decided anew",
+];
 
 impl Coverage {
     /// A fault hit beside a record.
@@ -100,9 +109,22 @@ impl Coverage {
         for (pair, count) in &other.counts {
             *self.counts.entry(*pair).or_default() += count;
         }
+        for (sight, count) in &other.sights {
+            *self.sights.entry(sight).or_default() += count;
+        }
         for (kind, count) in &other.records {
             *self.records.entry(kind).or_default() += count;
         }
+    }
+
+    /// One of [`SIGHTS`] was seen.
+    pub(crate) fn saw(&mut self, sight: &'static str) {
+        *self.sights.entry(sight).or_default() += 1;
+    }
+
+    /// How often it was seen.
+    pub fn sights(&self, sight: &str) -> u64 {
+        self.sights.get(sight).copied().unwrap_or(0)
     }
 
     /// How often a record of this kind was committed.

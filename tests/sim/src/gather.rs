@@ -124,9 +124,11 @@ pub(crate) fn merged(
     best: Option<IterationNumber>,
 ) -> Merged {
     let mut random = fixed(seed, &format!("{campaign} {lever} {parent} {best:?}"));
-    let conflict = || Merged::Conflict(vec![TreePath::parse("train.py").expect("a plain path")]);
+    let conflict = || Merged::Conflict(vec![TreePath::parse("train.py").expect("a plain path").into()]);
     match random.below(20) {
         0..2 => conflict(),
+        // Every fourth history is full of changes that interfere (P39).
+        3..12 if seed % 4 == 0 => conflict(),
         2 => Merged::Refused(Refusal::NoChange),
         3..9 if Ambush::of(seed).is_for("lever_held") => conflict(),
         _ => Merged::Clean {

@@ -6,7 +6,7 @@ use crate::faults::Weather;
 use crate::violation::{Checked, broken};
 use crate::world::World;
 use std::collections::BTreeMap;
-use windlass_engine::campaign::{Campaign, Due};
+use windlass_engine::campaign::{Campaign, Due, Iteration};
 use windlass_engine::core::Core;
 use windlass_shared::device::DeviceKind;
 use windlass_shared::id::CampaignId;
@@ -73,8 +73,8 @@ impl World {
                 *entry = (mark, self.now_ms);
                 continue;
             }
-            let live = campaign.open.as_ref().and_then(|open| open.live.as_ref());
-            let attempt_ms = live.map_or(0, |live| live.order.hard_limit_ms + AROUND_AN_ATTEMPT_MS);
+            let attempts = campaign.live().map(|live| live.order.hard_limit_ms + AROUND_AN_ATTEMPT_MS);
+            let attempt_ms = attempts.max().unwrap_or(0);
             if self.now_ms - entry.1 > MOVES_WITHIN_MS + attempt_ms {
                 return broken("I14", format!("{id} stands still: {}", self.describe()));
             }
@@ -85,10 +85,10 @@ impl World {
     /// Whether a campaign waits for what no worker can give it.
     fn may_wait(&self, core: &Core, campaign: &Campaign) -> bool {
         if campaign.is_stopped() {
-            return campaign.open.as_ref().is_none_or(|open| open.live.is_none());
+            return campaign.live().next().is_none();
         }
         match core.due(&campaign.id) {
-            None | Some(Due::Nothing(_)) => campaign.open.is_none(),
+            None | Some(Due::Nothing(_)) => campaign.live().next().is_none(),
             Some(Due::Device(_)) => !self.can_ever_run(campaign) || self.others_run(core, &campaign.id),
             Some(Due::Records(_) | Due::Facts(_)) => false,
         }
@@ -98,11 +98,16 @@ impl World {
         core.durable().live.values().flat_map(|live| live.keys()).any(|id| id.campaign != *campaign)
     }
 
-    /// Whether some machine that is there has what the campaign asks for.
+    /// Whether some machine that is there has what the campaign asks for in some lane.
     fn can_ever_run(&self, campaign: &Campaign) -> bool {
+        let mut waiting = campaign.open.values().filter(|open| open.live.is_none());
+        waiting.any(|open| self.can_ever_run_lane(campaign, open))
+    }
+
+    fn can_ever_run_lane(&self, campaign: &Campaign, open: &Iteration) -> bool {
         let there = || self.machines.iter().filter(|machine| machine.has_power);
         let resources = &campaign.bindings.windlass.resources;
-        let is_analysis = campaign.open.as_ref().is_some_and(|open| open.run.is_some());
+        let is_analysis = open.run.is_some();
         let any_gpu = there().any(|machine| machine.devices_of(DeviceKind::Gpu, "", None) > 0);
         let gpus = match is_analysis {
             true => campaign.bindings.windlass.analysis.gpus,
@@ -128,7 +133,7 @@ impl World {
         let Some(core) = &self.coordinator.core else { return false };
         let is_idle = |campaign: &Campaign| match core.due(&campaign.id) {
             _ if campaign.is_stopped() => true,
-            Some(Due::Nothing(_)) => campaign.open.is_none(),
+            Some(Due::Nothing(_)) => campaign.open.is_empty(),
             Some(Due::Device(_)) => !self.can_ever_run(campaign),
             _ => false,
         };
@@ -143,7 +148,7 @@ impl World {
     fn describe(&self) -> String {
         let Some(core) = &self.coordinator.core else { return "the coordinator is down".to_owned() };
         let campaigns = core.durable().campaigns.values().map(|campaign| {
-            let open = campaign.open.as_ref().map(|open| (open.number, &open.live));
+            let open: Vec<_> = campaign.open.values().map(|open| (open.number, &open.live)).collect();
             let text =
                 format!("{} {:?} {open:?} due {:?}", campaign.id, campaign.state, core.due(&campaign.id));
             text.chars().take(1_200).collect::<String>()
@@ -163,11 +168,12 @@ impl World {
 
 /// A number that grows with whatever a campaign does.
 fn mark(campaign: &Campaign) -> u64 {
-    let open = campaign.open.as_ref().map_or(0, |open| {
+    let of_lane = |open: &Iteration| {
         let is_live = u64::from(open.live.is_some());
         let accepted = open.accepted.len() as u64;
         u64::from(open.attempts) * 1_000 + is_live * 500 + accepted + 20 * u64::from(open.fixes_applied)
-    });
+    };
+    let open: u64 = campaign.open.values().map(of_lane).sum();
     let passes: u32 = campaign.levers.values().map(|lever| lever.passes).sum();
     let queue = campaign.queue.len() as u64;
     (campaign.decided.len() as u64) * 1_000_000 + open + u64::from(passes) * 40 + queue

@@ -22,5 +22,5 @@ mod runs;
 mod violation;
 mod world;
 
-pub use coverage::{Coverage, FAULTS, Fault, INFEASIBLE};
+pub use coverage::{Coverage, FAULTS, Fault, INFEASIBLE, SIGHTS};
 pub use run::{Failure, Stats, run};

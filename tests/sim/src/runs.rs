@@ -24,6 +24,13 @@ impl World {
         if outcome.outputs.iter().any(|output| output.digest.is_some()) {
             outcome.results = Some(self.unique_digest("results"));
         }
+        if order.kind == Kind::Score {
+            outcome.reading = Some(self.plan_reading());
+        }
+        let is_made = order.score_artifact.is_some() && outcome.ending == Ending::Finished;
+        if is_made && self.random.chance(900) {
+            outcome.score_artifact = Some(self.unique_digest("predictions"));
+        }
         if order.kind == Kind::Run {
             outcome.reading = Some(self.plan_reading());
             if self.random.chance(30) {
@@ -47,7 +54,7 @@ impl World {
         let in_a_thousand = match order.kind {
             Kind::Run if may_be_fixed && self.ambush.is_for("fix_applied") => 750,
             Kind::Run => 330,
-            Kind::Analysis => 80,
+            Kind::Analysis | Kind::Score => 80,
         };
         if !self.random.chance(in_a_thousand) {
             return Ending::Finished;

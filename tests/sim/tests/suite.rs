@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use windlass_shared::record::Body;
-use windlass_sim::{Coverage, Failure, INFEASIBLE, Stats, run};
+use windlass_sim::{Coverage, Failure, INFEASIBLE, SIGHTS, Stats, run};
 
 /// Seeds of a whole run; `WINDLASS_SIM_SEEDS` asks for fewer, or for more.
 const SEEDS: u64 = 2_000;
@@ -53,6 +53,10 @@ fn every_invariant_holds_in_every_history() {
     eprintln!("{seeds} histories, {events} events, {seconds:.1} s");
     for kind in Body::KINDS {
         eprintln!("{kind:22} {}", coverage.records(kind));
+    }
+    for sight in SIGHTS {
+        eprintln!("{sight}: {}", coverage.sights(sight));
+        assert!(seeds < SEEDS / 20 || coverage.sights(sight) > 0, "never seen: {sight}");
     }
     if seeds >= SEEDS {
         for times in [3, 6] {

@@ -78,10 +78,10 @@ pub async fn collect(shop: &Shop, order: &Order, exit: &ExitRecord, device_model
     if outcome.device_model.is_empty() {
         outcome.device_model = device_model;
     }
-    let (results, artifacts) = (trees.results, trees.artifacts);
+    let Left { results, artifacts, scored } = trees;
     // The manifests are blobs like their files.
     let of_tree = |tree: &Manifest| tree.blobs().chain([tree.digest()]).collect::<Vec<Digest>>();
-    let all: Vec<Digest> = results.iter().chain(&artifacts).flat_map(of_tree).collect();
+    let all: Vec<Digest> = results.iter().chain(&artifacts).chain(&scored).flat_map(of_tree).collect();
     if !all.is_empty() {
         // They are nowhere else yet.
         let _held = shop.cache.pin(&all);
@@ -90,6 +90,7 @@ pub async fn collect(shop: &Shop, order: &Order, exit: &ExitRecord, device_model
             Ok(()) => {
                 outcome.results = results.map(|tree| tree.digest());
                 outcome.artifacts = artifacts.map(|tree| tree.digest());
+                outcome.score_artifact = scored.map(|tree| tree.digest());
             }
             Err(error) => {
                 tracing::warn!(attempt = %order.key, problem = error.chain(), "failed to send results");
@@ -105,6 +106,8 @@ pub async fn collect(shop: &Shop, order: &Order, exit: &ExitRecord, device_model
 struct Left {
     results: Option<Manifest>,
     artifacts: Option<Manifest>,
+    /// The one file that the scorer reads.
+    scored: Option<Manifest>,
 }
 
 /// All that is done with files alone.
@@ -155,22 +158,34 @@ fn read_folder(
             builtin::write(order, dir, exit, &outcome, &log, &telemetry)?;
         }
         Kind::Analysis => outcome.reading = None,
+        // Its workspace is its own, and is gone with it.
+        Kind::Score => return Ok((outcome, Left::default())),
     }
     let gathered = gather(&shop.cache, &dir.results())?;
     outcome.left_out = gathered.left_out();
     say_skipped(order, &outcome.left_out, "results");
     outcome.outputs = match order.kind {
         Kind::Run => outputs::of_builtins(order, &shop.cache, &gathered.tree)?,
-        Kind::Analysis => outputs::of_scripts(order, &shop.cache, &gathered.tree, dir, &outcome.ending)?,
+        Kind::Analysis | Kind::Score => {
+            outputs::of_scripts(order, &shop.cache, &gathered.tree, dir, &outcome.ending)?
+        }
     };
+    for output in outcome.outputs.iter_mut().filter(|output| output.digest.is_none()) {
+        // It was written, and cannot be kept: that is what its author must hear.
+        let name = format!("{:?} ", output.path.as_str());
+        if let Some(reason) = gathered.skipped.iter().find_map(|reason| reason.strip_prefix(&name)) {
+            output.problem = Some(format!("{} {reason}", output.path));
+        }
+    }
     let kept = keep_artifacts(shop, order, dir, &outcome.ending)?;
-    for tree in [&gathered.tree].into_iter().chain(&kept) {
+    let scored = keep_scored(shop, order, dir, &outcome.ending)?;
+    for tree in [&gathered.tree].into_iter().chain(&kept).chain(&scored) {
         shop.cache.insert(&tree.digest(), &tree.to_bytes())?;
     }
     if order.caches.iter().any(|cache| cache.writable) {
         outcome.flags.push(Flag::WritableCache);
     }
-    Ok((outcome, Left { results: Some(gathered.tree), artifacts: kept }))
+    Ok((outcome, Left { results: Some(gathered.tree), artifacts: kept, scored }))
 }
 
 /// The files that the campaign keeps of a run, unless the run says nothing of the idea.
@@ -189,6 +204,24 @@ fn keep_artifacts(
     let gathered = artifacts(&shop.cache, &dir.seen()?, &patterns, dir.path())?;
     say_skipped(order, &gathered.left_out(), "artifacts");
     Ok(Some(gathered.tree))
+}
+
+/// What the scorer reads, where the run left it as a regular file.
+fn keep_scored(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    ending: &Ending,
+) -> Result<Option<Manifest>, Error> {
+    let Some(path) = order.score_artifact.as_ref().filter(|_| *ending == Ending::Finished) else {
+        return Ok(None);
+    };
+    let patterns = Editable::new(&[path.as_str().to_owned()])
+        .map_err(|refusal| Error::Order { field: "score_artifact", value: refusal.to_string() })?;
+    let mut gathered = artifacts(&shop.cache, &dir.seen()?, &patterns, dir.path())?;
+    say_skipped(order, &gathered.left_out(), "artifacts");
+    gathered.tree.entries.retain(|found, _| found == path);
+    Ok(Some(gathered.tree).filter(|tree| !tree.entries.is_empty()))
 }
 
 fn say_skipped(order: &Order, left_out: &[String], what: &str) {

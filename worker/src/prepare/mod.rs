@@ -44,6 +44,11 @@ pub async fn prepare(shop: &Shop, order: &Order, stop: &CancellationToken) -> Re
     machine::prepare(shop, order, &dir).await?;
     match order.kind {
         Kind::Run => workspace::lay(shop, order, &dir, stop).await,
+        Kind::Score => {
+            workspace::lay(shop, order, &dir, stop).await?;
+            let missing = || Error::Order { field: "run_artifacts", value: "none".to_owned() };
+            workspace::lay_artifacts(shop, order.run_artifacts.ok_or_else(missing)?, &dir).await
+        }
         Kind::Analysis => analysis::prepare(shop, order, &dir, stop).await,
     }
 }
@@ -121,7 +126,8 @@ pub fn forget(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<(), Error>
     // A workspace is worth keeping only when a shim has run in it: then it was laid out whole.
     let ran = matches!(dir.exit(), Ok(Some(exit)) if exit.record.start_failure.is_none());
     // What has no metric is never analysed (P21).
-    let measured = matches!(dir.outcome(), Ok(Some(outcome)) if outcome.reading.as_ref().is_some_and(|it| it.value().is_some()));
+    let measured = matches!(dir.outcome(), Ok(Some(outcome)) if outcome.score_artifact.is_some()
+        || outcome.reading.as_ref().is_some_and(|it| it.value().is_some()));
     match (order.kind, &order.run) {
         (Kind::Run, _) if ran && measured => shop.work.keep(&order.key, dir),
         (Kind::Analysis, Some(run)) if ran => {

@@ -49,7 +49,7 @@ fn spec_for(
     let mut walls = shop.ground.walls(order, dir, || manifest(&shop.cache, order.tree))?;
     machine::open(shop, order, dir, purpose, &mut walls)?;
     let (command, mut env) = match order.kind {
-        Kind::Run => (order.command.clone(), sandbox::run(order, dir)),
+        Kind::Run | Kind::Score => (order.command.clone(), sandbox::run(order, dir)),
         Kind::Analysis => (analysis::command(dir), sandbox::analysis(order, dir, &dir.run_log())),
     };
     if !order.caches.is_empty() {

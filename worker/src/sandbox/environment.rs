@@ -54,7 +54,7 @@ fn common(order: &Order, dir: &AttemptDir) -> BTreeMap<String, String> {
         !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
     };
     env.extend(order.env.iter().filter(usable).map(|(name, value)| (name.clone(), value.clone())));
-    env.entry("WINDLASS_SEED".to_owned()).or_insert_with(|| "0".to_owned());
+    env.insert("WINDLASS_SEED".to_owned(), order.seed.unwrap_or(0).to_string());
     let gpus: Vec<&str> =
         order.devices.iter().map(|id| id.as_str()).filter(|id| !id.starts_with("cpu-")).collect();
     let ours = [

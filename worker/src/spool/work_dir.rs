@@ -294,7 +294,11 @@ fn open_up(path: &Path) -> io::Result<()> {
 }
 
 fn identity(path: &Path) -> Result<WorkerId, Error> {
-    if let Some(document) = durable::read::<IdentityDocument>(path)? {
+    let read = durable::read::<IdentityDocument>(path).map_err(|problem| match problem {
+        Error::Torn(_) | Error::Document { .. } => Error::Identity { path: path.to_owned() },
+        other => other,
+    });
+    if let Some(document) = read? {
         return Ok(document.worker);
     }
     let worker = WorkerId(uuid::Uuid::new_v4().to_string());

@@ -205,6 +205,7 @@ pub fn order(
     Order {
         key: key(name),
         kind: Kind::Run,
+        seed: None,
         tree: coordinator.tree(files),
         devices: vec![DeviceId::from("cpu-0")],
         cpus: None,

@@ -17,6 +17,7 @@ fn key(number: u32) -> AttemptKey {
 
 pub(crate) fn order(number: u32, device: &str) -> Order {
     Order {
+        seed: None,
         key: key(number),
         kind: windlass_shared::attempt::Kind::Run,
         tree: Digest::of(b"tree"),
@@ -42,6 +43,7 @@ pub(crate) fn order(number: u32, device: &str) -> Order {
         setup: None,
         secrets: Vec::new(),
         artifacts: Vec::new(),
+        score_artifact: None,
         run_artifacts: None,
     }
 }

@@ -1,8 +1,9 @@
 //! A patch put to a tree: every file of it, or a refusal and nothing.
 
 use super::place::weave;
-use super::{Applied, FilePatch, Mode, Operation, refuse};
+use super::{Applied, FilePatch, Hunk, Mode, Operation, refuse};
 use crate::gate::contents::{self, Contents};
+use crate::gate::text;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::digest::Digest;
@@ -49,6 +50,18 @@ struct Work<'a> {
     blobs: Contents,
     /// Lines compared so far.
     comparisons: u64,
+}
+
+/// What to add where a hunk's lines end in another way than its file's: nobody sees that in a text.
+fn line_ends(hunk: &Hunk, bytes: &[u8]) -> &'static str {
+    let is_crlf = |line: &[u8]| line.ends_with(b"\r\n");
+    let (patch, file) =
+        (hunk.old.iter().any(|line| is_crlf(line)), text::lines(bytes).into_iter().any(is_crlf));
+    match (patch, file) {
+        (true, false) => "; the patch's lines end in CRLF and the file's in LF",
+        (false, true) => "; the patch's lines end in LF and the file's in CRLF",
+        _ => "",
+    }
 }
 
 impl Work<'_> {
@@ -117,7 +130,7 @@ impl Work<'_> {
                 }
                 _ => "the hunk fits nowhere in the file".to_owned(),
             };
-            refuse(name, Some(hunk.line), problem)
+            refuse(name, Some(hunk.line), problem + line_ends(hunk, &bytes))
         })?;
         if file.is_deletion() {
             if !woven.is_empty() {

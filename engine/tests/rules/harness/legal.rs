@@ -9,16 +9,21 @@ use windlass_shared::record::{Body, Record};
 
 #[derive(Clone, Debug, Default)]
 struct Model {
+    lanes: u32,
     opened: u32,
-    open: Option<IterationNumber>,
-    has_plan: bool,
-    is_concluded: bool,
-    live: Option<AttemptKey>,
-    is_cancelled: bool,
+    open: BTreeMap<IterationNumber, Open>,
     in_line: BTreeSet<LeverNumber>,
     best: Option<IterationNumber>,
     is_paused: bool,
     is_stopped: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Open {
+    has_plan: bool,
+    is_concluded: bool,
+    live: Option<AttemptKey>,
+    is_cancelled: bool,
 }
 
 /// The model of every campaign.
@@ -42,8 +47,14 @@ impl Legal {
             assert!(self.fences.insert(order.key.fence), "I15: {} was given twice", order.key.fence);
         }
         let Some(id) = &record.campaign else { return };
-        if let Body::CampaignCreated { .. } | Body::LedgerImported { .. } = record.body {
-            assert!(self.campaigns.insert(id.clone(), Model::default()).is_none(), "{id} exists");
+        let lanes = match &record.body {
+            Body::CampaignCreated { bindings, .. } => Some(bindings.windlass.lanes),
+            Body::LedgerImported { .. } => Some(1),
+            _ => None,
+        };
+        if let Some(lanes) = lanes {
+            let model = Model { lanes, ..Model::default() };
+            assert!(self.campaigns.insert(id.clone(), model).is_none(), "{id} exists");
             return;
         }
         self.campaigns.get_mut(id).expect("created before").take(record);
@@ -53,7 +64,6 @@ impl Legal {
 impl Model {
     fn take(&mut self, record: &Record) {
         let seq = record.seq;
-        let is_open = |iteration: &IterationNumber| self.open == Some(*iteration);
         match &record.body {
             Body::LeverQueued { lever, .. } | Body::LeverRequeued { lever, .. } => {
                 assert!(
@@ -70,11 +80,9 @@ impl Model {
                 self.in_line.remove(lever);
             }
             Body::IterationCancelled { iteration } => {
-                assert!(
-                    is_open(iteration) && !self.is_cancelled,
-                    "seq {seq}: {iteration} is cancelled in vain"
-                );
-                self.is_cancelled = true;
+                let open = self.open.get_mut(iteration).expect("cancelled while open");
+                assert!(!open.is_cancelled, "seq {seq}: {iteration} is cancelled in vain");
+                open.is_cancelled = true;
             }
             Body::CampaignPaused { .. } => {
                 assert!(!self.is_stopped, "seq {seq}: paused after its end");
@@ -90,57 +98,60 @@ impl Model {
             }
             Body::IterationOpened { iteration, lever, parent, plan, .. } => {
                 assert!(!self.is_stopped && !self.is_paused, "seq {seq}: opened while it stands");
-                assert_eq!(self.open, None, "I12, seq {seq}: a second open iteration");
+                let lanes = if self.best.is_none() { 1 } else { self.lanes as usize };
+                assert!(self.open.len() < lanes, "I12, seq {seq}: {:?} are open already", self.open);
                 assert_eq!(iteration.0, self.opened + 1, "seq {seq}: numbers have no gap");
                 assert_eq!(lever.is_none(), self.opened == 0, "P1, seq {seq}: the baseline comes first");
                 assert_eq!(*parent, self.best, "P28, seq {seq}: the parent is the best");
                 let was_in_line = lever.is_none_or(|lever| self.in_line.remove(&lever));
                 assert!(was_in_line, "seq {seq}: {lever:?} was not in line");
                 self.opened = iteration.0;
-                self.open = Some(*iteration);
-                self.has_plan = !plan.is_empty();
-                self.is_concluded = false;
+                let open = Open { has_plan: !plan.is_empty(), ..Open::default() };
+                self.open.insert(*iteration, open);
             }
             Body::AttemptLeased { order, .. } => {
-                assert!(!self.is_stopped && !self.is_cancelled, "seq {seq}: leased after its end");
-                assert!(is_open(&order.key.id.iteration), "seq {seq}: leased for no open iteration");
-                assert!(self.has_plan, "P14, seq {seq}: leased before there is a plan");
-                assert_eq!(self.live, None, "seq {seq}: two live attempts");
-                self.live = Some(order.key.clone());
+                let open = self.open.get_mut(&order.key.id.iteration).expect("leased while open");
+                assert!(!self.is_stopped && !open.is_cancelled, "seq {seq}: leased after its end");
+                assert!(open.has_plan, "P14, seq {seq}: leased before there is a plan");
+                assert_eq!(open.live, None, "seq {seq}: two live attempts");
+                open.live = Some(order.key.clone());
             }
             Body::AttemptEnded { attempt, fence, .. } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
-                assert_eq!(self.live.take(), Some(key), "I5, seq {seq}: ended without its lease");
+                let open = self.open.get_mut(&attempt.iteration).expect("ended while open");
+                assert_eq!(open.live.take(), Some(key), "I5, seq {seq}: ended without its lease");
             }
             Body::ReportSuperseded { attempt, fence, .. } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
-                assert_ne!(self.live, Some(key), "seq {seq}: a live lease is not superseded");
+                let is_live = self.open.values().any(|open| open.live.as_ref() == Some(&key));
+                assert!(!is_live, "seq {seq}: a live lease is not superseded");
             }
             Body::FixApplied { iteration, .. } | Body::DeliverableAccepted { iteration, .. } => {
-                assert!(is_open(iteration) && self.live.is_none(), "seq {seq}: out of turn");
+                assert!(self.open[iteration].live.is_none(), "seq {seq}: out of turn");
             }
             Body::ConclusionWritten { iteration, conclusion } => {
-                assert!(is_open(iteration), "seq {seq}: concluded while closed");
+                let open = self.open.get_mut(iteration).expect("concluded while open");
                 let bullets = conclusion.bullets.len();
                 assert!((3..=8).contains(&bullets), "P23, seq {seq}: {bullets} bullets");
-                self.is_concluded = true;
+                open.is_concluded = true;
             }
             Body::IterationDecided { iteration, status, best, .. } => {
-                assert!(is_open(iteration), "I1, seq {seq}: decided while closed");
-                assert!(self.live.is_none() && self.is_concluded, "seq {seq}: decided too early");
-                let is_cancelled = std::mem::take(&mut self.is_cancelled);
+                let open = self.open.remove(iteration).expect("I1: decided while open, and once");
+                assert!(open.live.is_none() && open.is_concluded, "seq {seq}: decided too early");
                 assert!(
-                    !is_cancelled || *status == Status::Crash,
+                    !open.is_cancelled || *status == Status::Crash,
                     "P10, seq {seq}: cancelled, and {status:?}"
                 );
-                self.open = None;
                 if *status == Status::Keep {
                     self.best = Some(*iteration);
                 }
                 assert_eq!(*best, self.best, "P31, seq {seq}: the best after it");
             }
             Body::EvidenceRemoved { iteration, .. } => {
-                assert!(iteration.0 <= self.opened && !is_open(iteration), "seq {seq}: removed while open");
+                assert!(
+                    iteration.0 <= self.opened && !self.open.contains_key(iteration),
+                    "seq {seq}: removed while open"
+                );
                 assert_ne!(Some(*iteration), self.best, "seq {seq}: the best loses nothing");
             }
             _ => {}

@@ -55,6 +55,9 @@ pub fn lever(name: &str) -> Lever {
         fixes: Vec::new(),
         literature: None,
         architecture: None,
+        instrumentation: None,
+        parents: Vec::new(),
+        axes: Vec::new(),
         changed_assumption: None,
         analysis: vec![row(name)],
     }
@@ -133,7 +136,8 @@ pub fn good(order: &Order, metric: &str) -> Outcome {
         problem: None,
     };
     Outcome {
-        reading: (order.kind == Kind::Run).then(|| Reading::Metric { value: decimal(metric), line: 7 }),
+        reading: (order.kind != Kind::Analysis).then(|| Reading::Metric { value: decimal(metric), line: 7 }),
+        score_artifact: order.score_artifact.as_ref().map(|path| digest(&format!("{path} of {}", order.key))),
         duration_ms: 3_000,
         results: Some(digest(&format!("results of {}", order.key))),
         outputs: order.scripts.iter().map(|script| output(&script.output)).collect(),

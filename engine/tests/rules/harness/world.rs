@@ -284,6 +284,22 @@ impl World {
         self.end(Kind::Run, |order| good(order, metric))
     }
 
+    /// Ends the run of this iteration with this outcome, in whatever lane it runs (P39).
+    pub fn end_run_of(&mut self, iteration: u32, outcome: impl FnOnce(&Order) -> Outcome) {
+        let is_its =
+            |said: &Said| matches!(said, Said::Order(order) if order.key.id.iteration.0 == iteration);
+        let at = self.said.iter().position(|(_, said)| is_its(said)).expect("its run was ordered");
+        let (worker, said) = self.said.remove(at).expect("found");
+        let order = said.into_order(Kind::Run);
+        let outcome = outcome(&order);
+        self.end_on(&worker, &order.key, outcome);
+    }
+
+    /// Ends the run of this iteration with this metric.
+    pub fn finish_of(&mut self, iteration: u32, metric: &str) {
+        self.end_run_of(iteration, |order| good(order, metric));
+    }
+
     /// Ends the next run with this outcome.
     pub fn run_ends(&mut self, outcome: Outcome) -> AttemptKey {
         self.end(Kind::Run, |_| outcome)
@@ -300,7 +316,15 @@ impl World {
     }
 
     pub fn open(&self) -> &Iteration {
-        self.state().open.as_ref().expect("an open iteration")
+        self.state().open.values().next().expect("an open iteration")
+    }
+
+    /// Every sentence that explains a lever.
+    pub fn explain_lever(&self, lever: u32) -> String {
+        let subject = windlass_engine::explain::Subject::Lever(LeverNumber(lever));
+        let told = windlass_engine::explain::explain(&self.core, self.now, self.id().as_str(), &subject);
+        let sentences = told.expect("known").sentences.into_iter();
+        sentences.map(|sentence| sentence.text).collect::<Vec<_>>().join("\n")
     }
 
     pub fn waits_for(&self) -> String {

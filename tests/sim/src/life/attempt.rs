@@ -14,20 +14,29 @@ const INFRASTRUCTURE_TRIES: u32 = 3;
 impl CampaignLife {
     pub(super) fn leased(&mut self, order: &Order, worker: &WorkerId) -> Checked {
         let key = &order.key;
-        let is_over = self.is_stopped() || self.open.as_ref().is_some_and(|open| open.is_cancelled);
-        hold(!is_over, "I13", || format!("{key} is leased after the end"))?;
-        let Some(open) = &mut self.open else {
+        let (is_stopped, workspace) = (self.is_stopped(), self.tree);
+        let Some(open) = self.open.get_mut(&key.id.iteration) else {
             return broken("I13", format!("{key} is leased for no open iteration"));
         };
-        hold(open.number == key.id.iteration && open.live.is_none() && !open.concluded, "I13", || {
+        hold(!is_stopped && !open.is_cancelled, "I13", || format!("{key} is leased after the end"))?;
+        hold(open.live.is_none() && !open.concluded, "I13", || {
             format!("{key} is leased beside {:?}", open.live)
         })?;
         hold(key.id.number == open.attempts + 1, "I13", || format!("{key} follows {}", open.attempts))?;
         hold(open.infrastructure < INFRASTRUCTURE_TRIES, "I13", || format!("{key} is a try too many"))?;
-        hold(order.tree == open.tree, "I2", || format!("{key} runs another tree than its iteration's"))?;
+        let tree = if order.kind == Kind::Score { workspace } else { open.tree };
+        hold(order.tree == tree, "I2", || format!("{key} runs another tree than its iteration's"))?;
         hold(!open.plan.is_empty(), "I13", || format!("{key} is leased without a plan (P14)"))?;
-        let wants_run = open.run.is_none();
-        hold(wants_run == (order.kind == Kind::Run), "I13", || format!("{key} is a {:?}", order.kind))?;
+        let is_replicate = self.noise.is_some() && open.is_measured() && open.analysis_failures == 0;
+        let may_run = open.run.is_none() || is_replicate;
+        let is_right = match order.kind {
+            Kind::Run => may_run,
+            Kind::Score => open.is_scored && open.has_run() && open.score.is_none(),
+            Kind::Analysis => open.run.is_some(),
+        };
+        hold(is_right, "I13", || format!("{key} is a {:?}", order.kind))?;
+        let seed = (self.noise.is_some() && order.kind == Kind::Run).then_some(open.replicates.len() as u64);
+        hold(order.seed == seed, "P27", || format!("{key} has seed {:?}, not {seed:?}", order.seed))?;
         if order.kind == Kind::Analysis {
             hold(open.is_measured() && !open.is_analysed(), "I13", || format!("{key} has nothing to read"))?;
             let run = open.run.as_ref().map(|(run, _)| run);
@@ -51,7 +60,8 @@ impl CampaignLife {
         outcome: &Outcome,
         truth: &Truth,
     ) -> Checked {
-        let live = self.open.as_mut().and_then(|open| open.live.take());
+        let open = self.open.get_mut(&key.id.iteration);
+        let live = open.and_then(|open| open.live.take());
         let Some(live) = live.filter(|live| live.key == *key) else {
             return broken("I5", format!("{key} ended without holding its lease"));
         };
@@ -65,7 +75,7 @@ impl CampaignLife {
             format!("{key} ended twice")
         })?;
         check_truth(key, outcome, truth)?;
-        let Some(open) = &mut self.open else { return Ok(()) };
+        let Some(open) = self.open.get_mut(&key.id.iteration) else { return Ok(()) };
         if outcome.ending.is_infrastructure() {
             open.infrastructure += 1;
             return Ok(());
@@ -74,10 +84,18 @@ impl CampaignLife {
             // It says nothing of the lever, and is run again.
             return Ok(());
         }
+        if live.kind == Kind::Score {
+            open.score = Some((key.clone(), outcome.clone()));
+            open.replicates.extend(open.printed().map(|(_, metric)| metric.clone()));
+            return Ok(());
+        }
         open.last_outputs = outcome.outputs.clone();
         match live.kind {
-            Kind::Run => open.run = Some((key.clone(), outcome.clone())),
-            Kind::Analysis => open.analysed_once(outcome),
+            Kind::Run => {
+                (open.run, open.score) = (Some((key.clone(), outcome.clone())), None);
+                open.replicates.extend(open.printed().map(|(_, metric)| metric.clone()));
+            }
+            Kind::Analysis | Kind::Score => open.analysed_once(outcome),
         }
         Ok(())
     }

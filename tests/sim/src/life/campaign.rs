@@ -5,7 +5,7 @@ use super::truth::Truth;
 use crate::violation::{Checked, broken, hold};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::AttemptKey;
-use windlass_shared::bindings::{Bindings, Direction};
+use windlass_shared::bindings::{Bindings, Direction, MoveScheduler, Noise};
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
@@ -47,13 +47,24 @@ pub(crate) struct CampaignLife {
     pub(super) lines: i64,
     pub(super) fixes_max: u32,
     passes_max: u32,
-    tree: Digest,
+    pub(super) tree: Digest,
     levers: BTreeMap<LeverNumber, LeverLife>,
-    pub(crate) open: Option<OpenLife>,
+    pub(super) lanes: usize,
+    pub(super) noise: Option<Noise>,
+    pub(super) is_scored: bool,
+    scheduler: Option<MoveScheduler>,
+    swings: u32,
+    /// Levers that were pulled and not tried.
+    not_tried: u32,
+    exploits_in_a_row: u32,
+    pub(crate) open: BTreeMap<IterationNumber, OpenLife>,
     last_opened: Option<IterationNumber>,
     pub(super) decided: BTreeMap<IterationNumber, Status>,
     pub(super) best: Option<(IterationNumber, Digest)>,
     pub(super) record: Option<Decimal>,
+    pub(super) best_metric: Option<Decimal>,
+    /// Levers that stand at the front again in this very batch (P39).
+    pub(super) owed: BTreeSet<LeverNumber>,
     /// Attempts that are over, and whether their lease ran out.
     pub(super) over: BTreeMap<AttemptKey, bool>,
     /// Levers whose iteration taught something: kept, discarded by the sum, or crashed by their own fault.
@@ -72,11 +83,20 @@ impl CampaignLife {
             passes_max: bindings.windlass.passes,
             tree,
             levers: BTreeMap::new(),
-            open: None,
+            is_scored: bindings.windlass.score.is_some(),
+            scheduler: bindings.windlass.move_scheduler.clone(),
+            swings: 0,
+            not_tried: 0,
+            exploits_in_a_row: 0,
+            noise: bindings.windlass.noise.clone(),
+            lanes: bindings.windlass.lanes as usize,
+            open: BTreeMap::new(),
             last_opened: None,
             decided: BTreeMap::new(),
             best: None,
             record: None,
+            best_metric: None,
+            owed: BTreeSet::new(),
             over: BTreeMap::new(),
             judged: BTreeSet::new(),
             just_decided: None,
@@ -94,6 +114,10 @@ impl CampaignLife {
     /// `is_asked`: it answers a request.
     pub(super) fn take(&mut self, body: &Body, is_asked: bool, truth: &Truth) -> Checked {
         let just_decided = self.just_decided.take();
+        let is_requeue = matches!(body, Body::LeverRequeued { superseded_by: Some(_), .. });
+        hold(self.owed.is_empty() || is_requeue, "P39", || {
+            format!("{} while {:?} are to be run again", body.kind(), self.owed)
+        })?;
         match body {
             // A bad baseline pauses also what its owner had paused (P1): resuming is then refused.
             Body::CampaignPaused { reason: PauseReason::Baseline { .. } } => {
@@ -118,15 +142,20 @@ impl CampaignLife {
                 let outputs: BTreeSet<_> = plan.iter().map(|row| row.output.clone()).collect();
                 hold(outputs.len() == plan.len(), "I13", || format!("{iteration} plans an output twice"))?;
                 self.opened(*iteration, *lever, *parent, *tree)?;
-                self.open = Some(OpenLife {
+                let open = OpenLife {
                     number: *iteration,
                     lever: *lever,
                     tree: *tree,
+                    record: self.record.clone(),
+                    overtaken_by: Vec::new(),
                     net_lines: *net_lines,
                     plan: outputs,
                     attempts: 0,
                     live: None,
                     run: None,
+                    replicates: Vec::new(),
+                    is_scored: self.is_scored,
+                    score: None,
                     last_outputs: Vec::new(),
                     infrastructure: 0,
                     fixes: BTreeSet::new(),
@@ -134,7 +163,8 @@ impl CampaignLife {
                     accepted: BTreeSet::new(),
                     concluded: false,
                     is_cancelled: false,
-                });
+                };
+                self.open.insert(*iteration, open);
                 Ok(())
             }
             Body::IterationCancelled { iteration } => self.cancelled(*iteration),
@@ -142,7 +172,8 @@ impl CampaignLife {
                 hold(!self.is_stopped(), "I13", || "a stopped campaign is updated".to_owned())
             }
             Body::LeverMoved { lever, before } => self.moved(*lever, *before),
-            Body::LeverRequeued { lever, .. } => self.requeued(*lever),
+            Body::LeverRequeued { lever, superseded_by: None, .. } => self.requeued(*lever),
+            Body::LeverRequeued { lever, superseded_by: Some(_), .. } => self.superseded_lever(*lever),
             Body::AttemptLeased { order, worker, .. } => self.leased(order, worker),
             Body::AttemptEnded { attempt, fence, worker, devices, outcome, .. } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
@@ -151,11 +182,15 @@ impl CampaignLife {
             Body::ReportSuperseded { attempt, fence, .. } => {
                 self.superseded(&AttemptKey { id: attempt.clone(), fence: *fence }, truth)
             }
-            Body::FixApplied { fix, tree, net_lines, .. } => self.fixed(*fix, *tree, *net_lines),
-            Body::DeliverableAccepted { output, digest, .. } => self.accepted(output, *digest),
+            Body::FixApplied { iteration, fix, tree, net_lines } => {
+                self.fixed(*iteration, *fix, *tree, *net_lines)
+            }
+            Body::DeliverableAccepted { iteration, output, digest, .. } => {
+                self.accepted(*iteration, output, *digest)
+            }
             Body::ConclusionWritten { iteration, .. } => self.concluded(*iteration),
-            Body::IterationDecided { iteration, status, arithmetic, best, .. } => {
-                self.decided(*iteration, *status, arithmetic, *best, truth)
+            Body::IterationDecided { iteration, status, reason, arithmetic, best, .. } => {
+                self.decided(*iteration, *status, reason, arithmetic, *best, truth)
             }
             Body::EvidenceRemoved { iteration, .. } => {
                 let best = self.best.as_ref().map(|(best, _)| *best);
@@ -207,6 +242,21 @@ impl CampaignLife {
         Ok(())
     }
 
+    /// P39: run again on the new best, whatever was judged.
+    fn superseded_lever(&mut self, lever: LeverNumber) -> Checked {
+        hold(self.owed.remove(&lever), "P39", || format!("{lever} is run again and was not superseded"))?;
+        self.judged.remove(&lever);
+        self.not_tried += 1;
+        for open in self.open.values_mut() {
+            open.overtaken_by.retain(|kept| *kept != lever);
+        }
+        self.move_lever(lever, &[Place::Decided], Place::Queued)?;
+        if let Some(entry) = self.levers.get_mut(&lever) {
+            (entry.passes, entry.passed_after) = (0, None);
+        }
+        Ok(())
+    }
+
     /// P9: one pass per opened iteration, and never as many as the limit.
     fn passed(&mut self, lever: LeverNumber, passes: u32) -> Checked {
         let last = self.last_opened;
@@ -249,8 +299,9 @@ impl CampaignLife {
     }
 
     fn may_open(&self, what: &str) -> Checked {
-        hold(self.standing == Standing::Active && self.open.is_none(), "I12", || {
-            format!("{what} while {:?} with {:?} open", self.standing, self.open.as_ref().map(|o| o.number))
+        let lanes = if self.best.is_none() { 1 } else { self.lanes };
+        hold(self.standing == Standing::Active && self.open.len() < lanes, "I12", || {
+            format!("{what} while {:?} with {:?} open", self.standing, self.open.keys())
         })
     }
 
@@ -269,6 +320,7 @@ impl CampaignLife {
         hold(parent == self.best.map(|(best, _)| best), "I12", || {
             format!("{iteration} builds on {parent:?}; the best is {:?}", self.best)
         })?;
+        self.pulled(lever)?;
         match lever {
             Some(lever) => self.move_lever(lever, &[Place::Queued], Place::Pulled)?,
             None => hold(tree == self.tree, "I12", || "the baseline is not the workspace".to_owned())?,
@@ -277,12 +329,29 @@ impl CampaignLife {
         Ok(())
     }
 
+    /// P11: swings first, and no more exploits in a row than the limit. What was not tried lowers the counts
+    /// elsewhere, so that these are at most too high by it.
+    fn pulled(&mut self, lever: Option<LeverNumber>) -> Checked {
+        let (Some(kind), Some(scheduler)) = (self.lever_kind(lever), &self.scheduler) else { return Ok(()) };
+        let is_swing = kind == LeverKind::Swing;
+        hold(is_swing || self.swings >= scheduler.swing_budget, "P11", || {
+            format!("a {} is pulled after {} swings", kind.as_str(), self.swings)
+        })?;
+        let is_bold = is_swing || kind == LeverKind::Merge;
+        self.swings += u32::from(is_swing);
+        self.exploits_in_a_row = if is_bold { 0 } else { self.exploits_in_a_row + 1 };
+        hold(self.exploits_in_a_row <= scheduler.stagnation_limit + self.not_tried, "P11", || {
+            format!("{} exploits are pulled in a row", self.exploits_in_a_row)
+        })
+    }
+
     pub(super) fn after_decision(&mut self, open: &OpenLife, status: Status) {
         if let Some(entry) = open.lever.and_then(|lever| self.levers.get_mut(&lever)) {
             entry.place = Place::Decided;
         }
         let is_blameless = status == Status::Crash && (open.infrastructure >= 3 || open.is_cancelled);
         self.just_decided = open.lever.filter(|_| is_blameless);
+        self.not_tried += u32::from(is_blameless);
         if !is_blameless && (status != Status::Discard || open.is_analysed()) {
             self.judged.extend(open.lever);
         }

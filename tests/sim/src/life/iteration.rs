@@ -29,11 +29,20 @@ pub(crate) struct OpenLife {
     pub(super) number: IterationNumber,
     pub(super) lever: Option<LeverNumber>,
     pub(super) tree: Digest,
+    /// The record at its start.
+    pub(super) record: Option<Decimal>,
+    /// Levers of other lanes that were kept since (P39).
+    pub(super) overtaken_by: Vec<LeverNumber>,
     pub(super) net_lines: i64,
     pub(super) plan: BTreeSet<TreePath>,
     pub(super) attempts: u32,
     pub(crate) live: Option<LiveLife>,
     pub(super) run: Option<(AttemptKey, Outcome)>,
+    pub(super) is_scored: bool,
+    /// The scorer's end on that run.
+    pub(super) score: Option<(AttemptKey, Outcome)>,
+    /// The metric of each measured run of the present tree (P27).
+    pub(super) replicates: Vec<Decimal>,
     pub(super) last_outputs: Vec<Output>,
     pub(super) infrastructure: u32,
     pub(super) fixes: BTreeSet<u32>,
@@ -44,36 +53,63 @@ pub(crate) struct OpenLife {
 }
 
 impl OpenLife {
-    pub(super) fn is_measured(&self) -> bool {
+    /// Whether its run did its part: printed its metric, or left what its scorer reads.
+    pub(super) fn has_run(&self) -> bool {
         self.run.as_ref().is_some_and(|(_, outcome)| {
             outcome.ending == Ending::Finished
                 && outcome.frozen_changed.is_none()
-                && outcome.reading.as_ref().is_some_and(|reading| reading.value().is_some())
+                && if self.is_scored { outcome.score_artifact.is_some() } else { value(outcome).is_some() }
         })
+    }
+
+    pub(super) fn is_measured(&self) -> bool {
+        self.printed().is_some()
+    }
+
+    /// What the attempt whose metric counts printed, and which that is.
+    pub(super) fn printed(&self) -> Option<(&AttemptKey, &Decimal)> {
+        let source = if self.is_scored { &self.score } else { &self.run };
+        let (key, outcome) = source.as_ref().filter(|_| self.has_run())?;
+        Some((key, value(outcome).filter(|_| outcome.ending == Ending::Finished)?))
     }
 
     pub(super) fn is_analysed(&self) -> bool {
         self.plan.iter().all(|path| self.accepted.contains(path))
     }
 
-    fn metric(&self) -> Option<&Decimal> {
-        let (_, outcome) = self.run.as_ref()?;
-        outcome.reading.as_ref().and_then(|reading| reading.value()).filter(|_| self.is_measured())
+    /// The mean over its replicates; the digits as printed where it ran once.
+    fn metric(&self) -> Option<Decimal> {
+        let (_, printed) = self.printed()?;
+        match self.replicates.len() {
+            0 | 1 => Some(printed.clone()),
+            _ => Decimal::mean(&self.replicates),
+        }
     }
 }
 
+fn value(outcome: &Outcome) -> Option<&Decimal> {
+    outcome.reading.as_ref().and_then(|reading| reading.value())
+}
+
 impl CampaignLife {
-    pub(super) fn fixed(&mut self, fix: u32, tree: Digest, net_lines: i64) -> Checked {
+    pub(super) fn fixed(
+        &mut self,
+        iteration: IterationNumber,
+        fix: u32,
+        tree: Digest,
+        net_lines: i64,
+    ) -> Checked {
         let most = self.fixes_max as usize;
-        let open = self.open_idle("a fix is applied")?;
-        hold(open.run.is_some() && !open.is_measured(), "I13", || {
+        let open = self.open_idle(iteration, "a fix is applied")?;
+        hold(open.run.is_some() && !open.has_run(), "I13", || {
             format!("a fix of {} answers no failure", open.number)
         })?;
         hold(open.fixes.insert(fix) && open.fixes.len() <= most, "I13", || {
             format!("fix {fix} of {} is tried twice or too many", open.number)
         })?;
         (open.tree, open.net_lines) = (tree, net_lines);
-        open.run = None;
+        (open.run, open.score) = (None, None);
+        open.replicates.clear();
         open.last_outputs.clear();
         open.accepted.clear();
         Ok(())
@@ -82,7 +118,7 @@ impl CampaignLife {
     /// By its owner, once, while it is open.
     pub(super) fn cancelled(&mut self, iteration: IterationNumber) -> Checked {
         let is_stopped = self.is_stopped();
-        let open = self.open.as_mut().filter(|open| open.number == iteration && !open.is_cancelled);
+        let open = self.open.get_mut(&iteration).filter(|open| !open.is_cancelled);
         match open.filter(|_| !is_stopped) {
             Some(open) => {
                 open.is_cancelled = true;
@@ -92,8 +128,13 @@ impl CampaignLife {
         }
     }
 
-    pub(super) fn accepted(&mut self, output: &TreePath, digest: Digest) -> Checked {
-        let open = self.open_idle("a deliverable is accepted")?;
+    pub(super) fn accepted(
+        &mut self,
+        iteration: IterationNumber,
+        output: &TreePath,
+        digest: Digest,
+    ) -> Checked {
+        let open = self.open_idle(iteration, "a deliverable is accepted")?;
         hold(open.is_measured(), "I13", || format!("{output} is accepted without a metric"))?;
         hold(open.plan.contains(output) && open.accepted.insert(output.clone()), "I13", || {
             format!("{output} is not planned or accepted twice")
@@ -103,10 +144,8 @@ impl CampaignLife {
     }
 
     pub(super) fn concluded(&mut self, iteration: IterationNumber) -> Checked {
-        let open = self.open_idle("a conclusion is written")?;
-        hold(open.number == iteration && !open.concluded, "I13", || {
-            format!("{iteration} is concluded while {} is open", open.number)
-        })?;
+        let open = self.open_idle(iteration, "a conclusion is written")?;
+        hold(!open.concluded, "I13", || format!("{iteration} is concluded twice"))?;
         open.concluded = true;
         Ok(())
     }
@@ -116,31 +155,52 @@ impl CampaignLife {
         &mut self,
         iteration: IterationNumber,
         status: Status,
+        reason: &str,
         arithmetic: &Arithmetic,
         best: Option<IterationNumber>,
         truth: &Truth,
     ) -> Checked {
         let before = self.decided.insert(iteration, status);
         hold(before.is_none(), "I1", || format!("{iteration} was decided {before:?}, and is {status:?}"))?;
-        let Some(open) = self.open.take() else {
+        let Some(open) = self.open.remove(&iteration) else {
             return broken("I1", format!("{iteration} is decided and was not open"));
         };
-        hold(open.number == iteration && open.concluded && open.live.is_none(), "I13", || {
+        hold(open.concluded && open.live.is_none(), "I13", || {
             format!("{iteration} is decided too early: {open:?}")
         })?;
-        let counts = open.metric().filter(|_| open.infrastructure < 3 && !open.is_cancelled);
+        let metric = open.metric().filter(|_| open.infrastructure < 3 && !open.is_cancelled);
+        let counts = metric.as_ref();
+        if let (Some(noise), Some(_)) = (&self.noise, counts) {
+            let is_baseline = iteration == IterationNumber::BASELINE;
+            let (least, most) = match is_baseline {
+                true => (noise.baseline_replicates, noise.baseline_replicates),
+                false => (1, noise.confirm_replicates),
+            };
+            let runs = open.replicates.len() as u32;
+            let is_counted = runs == least || runs == most;
+            hold(is_counted, "P27", || {
+                format!("{iteration} was measured {runs} times of {least} or {most}")
+            })?;
+        }
         hold(arithmetic.metric.as_ref().map(Decimal::text) == counts.map(Decimal::text), "I2", || {
             format!("{iteration} has {:?} and made {counts:?}", arithmetic.metric)
         })?;
-        if let (Some(metric), Some((key, _))) = (counts, &open.run) {
-            let made = truth.made.get(key);
-            hold(made.is_some_and(|made| made.tree == open.tree), "I2", || {
+        if let (Some(metric), Some((run, _)), Some((key, _))) = (counts, &open.run, open.printed()) {
+            let is_of = |key, tree| truth.made.get(key).is_some_and(|made| made.tree == tree);
+            // A scorer runs the workspace as it was submitted, on what a run of the iteration's tree made.
+            let scored_on = if open.is_scored { self.tree } else { open.tree };
+            hold(is_of(run, open.tree) && is_of(key, scored_on), "I2", || {
                 format!("{iteration}: {metric} was made by another tree")
             })?;
         }
         self.check_status(&open, status, counts)?;
+        self.check_lanes(&open, status, reason, counts)?;
         if status == Status::Keep {
             self.best = Some((iteration, open.tree));
+            self.best_metric = counts.cloned();
+            for other in self.open.values_mut() {
+                other.overtaken_by.extend(open.lever);
+            }
             if let Some(metric) = counts
                 && self.record.as_ref().is_none_or(|record| is_better(self.direction, metric, record))
             {
@@ -164,10 +224,14 @@ impl CampaignLife {
             hold(open.analysis_failures >= 2, "I13", || format!("{number} is given up too early"))?;
             return hold(status == Status::Discard, "I13", || format!("{number} unanalysed: {status:?}"));
         }
-        let Some(record) = &self.record else {
+        let Some(record) = &open.record else {
             return hold(status == Status::Keep, "I13", || format!("the baseline is {status:?}"));
         };
         let better = is_better(self.direction, metric, record);
+        // Another lane's was kept meanwhile: what that means is held elsewhere.
+        if !open.overtaken_by.is_empty() && status == Status::Discard && better {
+            return Ok(());
+        }
         let simpler = open.net_lines < 0 || self.lever_kind(open.lever) == Some(LeverKind::Instrumentation);
         if better && open.net_lines < self.lines {
             hold(status == Status::Keep, "I13", || format!("{number}: {metric} beats {record}: {status:?}"))?;
@@ -180,11 +244,47 @@ impl CampaignLife {
         hold(status != Status::Crash, "I13", || format!("{number} has a metric and is a crash"))
     }
 
-    /// The open iteration, with nothing running.
-    fn open_idle(&mut self, what: &str) -> Checked<&mut OpenLife> {
+    /// P39: what beats its own parent is superseded when another lane's was kept meanwhile, or kept instead of
+    /// it when it is better; the levers that lose their place are owed another run.
+    fn check_lanes(
+        &mut self,
+        open: &OpenLife,
+        status: Status,
+        reason: &str,
+        metric: Option<&Decimal>,
+    ) -> Checked {
+        let number = open.number;
+        let is_overtaken = !open.overtaken_by.is_empty();
+        let is_superseded = reason == "superseded";
+        hold(!is_superseded || (is_overtaken && status == Status::Discard), "P39", || {
+            format!("{number} is superseded by nobody")
+        })?;
+        if is_superseded {
+            self.owed.extend(open.lever);
+        }
+        if !is_overtaken || status != Status::Keep {
+            let beats =
+                |metric| open.record.as_ref().is_none_or(|one| is_better(self.direction, metric, one));
+            let passes = open.net_lines < self.lines && metric.is_some_and(beats);
+            return hold(!is_overtaken || is_superseded || !passes || !open.is_analysed(), "P39", || {
+                format!("{number} beats its own parent and is not run again: {reason}")
+            });
+        }
+        let (Some(metric), Some(others)) = (metric, &self.best_metric) else {
+            return broken("P39", format!("{number} is kept without a metric"));
+        };
+        hold(is_better(self.direction, metric, others), "P39", || {
+            format!("{number} with {metric} takes the place of {others}")
+        })?;
+        self.owed.extend(open.overtaken_by.iter().copied());
+        Ok(())
+    }
+
+    /// An open iteration, with nothing of it running.
+    fn open_idle(&mut self, iteration: IterationNumber, what: &str) -> Checked<&mut OpenLife> {
         hold(!self.is_stopped(), "I13", || format!("{what} after the end"))?;
-        let Some(open) = &mut self.open else {
-            return broken("I13", format!("{what} and nothing is open"));
+        let Some(open) = self.open.get_mut(&iteration) else {
+            return broken("I13", format!("{what} and {iteration} is not open"));
         };
         hold(open.live.is_none(), "I13", || format!("{what} while {:?} runs", open.live))?;
         Ok(open)
