@@ -75,7 +75,7 @@ fn p3_a_file_that_cannot_be_read_is_refused_by_name() {
     let _coordinator = fleet.coordinator();
     let secret = project.join("secret.txt");
     std::fs::write(&secret, "x").expect("written");
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0)).expect("no rights");
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o0)).expect("no rights");
     let data_dir = fleet.data_dir();
     let args = ["--output", "json", "--data-dir", data_dir.to_str().expect("UTF-8"), "submit"];
     // Root reads whatever it owns, unless it is without the right to.

@@ -181,7 +181,6 @@ pub(crate) mod tests {
                 fence: FencingNumber { incarnation: Incarnation(1), n: 1 },
             },
             kind: Kind::Run,
-            seed: None,
             tree: Digest::of(b"tree"),
             devices: Vec::new(),
             cpus: None,

@@ -121,6 +121,7 @@ async fn p6_an_anchor_in_evidence_that_was_removed_is_refused_with_the_day_and_t
         let wanted = ProposalWanted {
             campaign: "digits-1".into(),
             lever: serde_json::from_value(lever).expect("a lever"),
+            cap: None,
             parent: absent,
             workspace: absent,
             editable: vec!["train.py".to_owned()],

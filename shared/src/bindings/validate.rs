@@ -49,7 +49,7 @@ impl Bindings {
                     "give a positive number of minutes, a millisecond at least and a year at most",
                 );
             }
-            GateKind::Epochs if budget < 1.0 || budget > EPOCHS_MAX || budget.fract() != 0.0 => {
+            GateKind::Epochs if !(1.0..=EPOCHS_MAX).contains(&budget) || budget.fract() != 0.0 => {
                 return wrong("budget", "give a whole number of epochs, at most a million");
             }
             GateKind::Time | GateKind::Epochs => {}

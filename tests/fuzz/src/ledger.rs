@@ -20,7 +20,7 @@ pub(crate) fn check(data: &[u8]) {
     let mut input = Bytes::new(data);
     let dir = tempfile::tempdir().expect("a folder");
     let file = ledger::file_in(dir.path());
-    if input.byte() % 2 == 0 {
+    if input.byte().is_multiple_of(2) {
         let mut image = image().to_vec();
         spoil(&mut image, &mut input);
         std::fs::write(&file, &image).expect("written");

@@ -134,8 +134,8 @@ async fn tail(input: &mut Bytes<'_>, logs: &Logs, key: &AttemptKey, model: &Mode
 }
 
 async fn seal(input: &mut Bytes<'_>, logs: &Logs, key: &AttemptKey, model: &mut Model) {
-    let whole = if input.byte() % 4 == 0 { u64::from(input.byte()) } else { model.length };
-    let goes_on = input.byte() % 8 != 0;
+    let whole = if input.byte().is_multiple_of(4) { u64::from(input.byte()) } else { model.length };
+    let goes_on = !input.byte().is_multiple_of(8);
     let there = logs.readable(key).await.expect("readable").is_some();
     match logs.seal(key, whole, move || goes_on).await {
         Ok(sealed) => {

@@ -39,7 +39,7 @@ const FILE_LINES_MAX: usize = 40;
 /// The first byte says whether the rest is a patch, or choices that make up two trees.
 pub(crate) fn check(data: &[u8]) {
     let mut input = Bytes::new(data);
-    if input.byte() % 2 == 0 {
+    if input.byte().is_multiple_of(2) {
         return foreign(input.rest());
     }
     let mut contents = Contents::new();
