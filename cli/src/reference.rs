@@ -40,6 +40,7 @@ pub const ENTRIES: &[Entry] = &[
     unrun("up", "windlass up", &[130]),
     unrun("coordinator", "windlass coordinator --data-dir /srv/windlass --listen 127.0.0.1:7070", &[]),
     unrun("worker", "windlass worker --data-dir /srv/windlass --name gpu-1 --label a100", &[]),
+    unrun("init", "windlass init line --yes", &[]),
     entry("submit", "windlass submit line --levers line/levers", &[3, 5]),
     entry("campaigns", "windlass campaigns", &[5]),
     entry("status", "windlass status line", &[4, 5]),
@@ -50,6 +51,9 @@ pub const ENTRIES: &[Entry] = &[
     entry("lever show", "windlass lever show idle L2", &[4, 5]),
     entry("lever retire", "windlass lever retire idle L1", &[3, 4, 5]),
     entry("lever move", "windlass lever move idle L2 --first", &[3, 4, 5]),
+    unrun("fix", "windlass fix line 2 fix.patch", &[3, 4, 5]),
+    unrun("analyze", "windlass analyze line 2 --script repaired.sh --result value.tsv", &[3, 4, 5]),
+    unrun("conclude", "windlass conclude line 2 conclusion.yaml", &[3, 4, 5]),
     entry("lever retry", "windlass lever retry idle L1", &[3, 4, 5]),
     entry("results", "windlass results line --format tsv", &[4, 5]),
     entry("show", "windlass show line 2", &[4, 5]),
@@ -78,6 +82,7 @@ pub const ENTRIES: &[Entry] = &[
     entry("ledger backup", "windlass ledger backup backup", &[4, 5]),
     entry("ledger restore", "windlass ledger restore backup restored", &[4]),
     entry("ledger export", "windlass ledger export line -o line.jsonl", &[4]),
+    unrun("ledger import", "windlass ledger import results.tsv --name earlier", &[3, 5]),
     entry("gc", "windlass gc --older-than '30 d' --dry-run", &[3, 5]),
 ];
 

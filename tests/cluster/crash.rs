@@ -40,7 +40,7 @@ const LEFT: [(&str, i64); 23] = [
 
 #[test]
 fn i3_kill_9_before_and_after_the_commit_of_every_record_kind() {
-    let elsewhere = ["report_superseded", "device_released", "evidence_removed"];
+    let elsewhere = ["report_superseded", "device_released", "evidence_removed", "deliverable_added"];
     let kinds = Body::KINDS.iter().filter(|kind| !elsewhere.contains(kind));
     let points = kinds.flat_map(|kind| [format!("before_commit:{kind}"), format!("after_commit:{kind}")]);
     let points = Mutex::new(points.collect::<Vec<String>>());

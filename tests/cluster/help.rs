@@ -69,7 +69,7 @@ fn p19_p21_p23_a_fix_a_script_and_a_conclusion_go_through_to_the_row() {
 
     assert_eq!(waits(&fleet, &campaign)["what"], "script");
     let script = text(&project, "repaired.sh", "echo repaired\n");
-    fleet.ok(&["analyze", &campaign, "2", "--script", &script, "--output", "one.tsv"]);
+    fleet.ok(&["analyze", &campaign, "2", "--script", &script, "--result", "one.tsv"]);
     assert_eq!(waits(&fleet, &campaign)["what"], "conclusion");
     let file =
         text(&project, "conclusion.yaml", &short.replace("[a, b]", "[a, b, c]").replace("log_facts", "one"));

@@ -30,7 +30,7 @@ pub struct Args {
     pub script: PathBuf,
     /// The deliverable that it makes, relative to results/
     #[arg(long, value_name = "F", value_parser = tree_path)]
-    pub output: TreePath,
+    pub result: TreePath,
     /// What it measures: a slug [default: as planned]
     #[arg(long, value_name = "D")]
     pub dimension: Option<String>,
@@ -62,9 +62,9 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let client = Client::connect(session).await?;
     let story = history::fetch(&client, &args.campaign).await?;
     let campaign = story.campaign.to_string();
-    let planned = planned(&story, args.iteration, &args.output)?;
+    let planned = planned(&story, args.iteration, &args.result)?;
     let mut blobs = Blobs::default();
-    let Args { script, output, iteration, .. } = args;
+    let Args { script, result: output, iteration, .. } = args;
     let said = |text: Option<String>, planned: String| text.unwrap_or(planned);
     let mut rows = [Deliverable {
         script: Script::Named(script.to_string_lossy().into_owned()),

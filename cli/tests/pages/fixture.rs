@@ -5,7 +5,9 @@ use super::store::STORE;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use windlass_shared::record::{Body, Record, StopReason};
-use windlass_shared::view::{CampaignState, CampaignView, Counts, LeverView, WorkerView};
+use windlass_shared::view::{
+    CampaignState, CampaignView, Counts, LeverView, MovesView, OpenIteration, WaitFor, WaitView, WorkerView,
+};
 
 /// What terminals and people are attacked with: a window title, a CSI of one byte, a reversed direction,
 /// a carriage return, a bell.
@@ -103,7 +105,8 @@ impl Scene {
             Self::Every => {
                 let origin = StopReason::Imported { source: "old/results.tsv".to_owned() };
                 let imported = CampaignState::Stopped { reason: origin };
-                vec![self.view(), ended(self.view()), CampaignView { state: imported, ..self.view() }]
+                let imported = CampaignView { state: imported, ..self.view() };
+                vec![self.view(), ended(self.view()), imported, waiting(self.view())]
             }
             Self::Hostile => vec![self.view(), CampaignView { priority: -3, ..self.view() }],
             _ => vec![self.view()],
@@ -152,4 +155,24 @@ fn poison(value: &mut Value, key: Option<&str>) {
         }),
         _ => {}
     }
+}
+
+/// The same campaign with moves, while its open iteration waits for its researcher.
+fn waiting(view: CampaignView) -> CampaignView {
+    let wait = WaitView {
+        what: WaitFor::Fix,
+        until_wall_ms: 1_767_227_400_000,
+        problem: "out_of_memory".to_owned(),
+        remedy: "send one with `windlass fix`".to_owned(),
+        log_tail: "CUDA out of memory".to_owned(),
+    };
+    let open = view.open.clone().map(|open| OpenIteration { wait: Some(wait), ..open });
+    let moves = MovesView {
+        swings: 1,
+        swing_budget: 3,
+        exploits_in_a_row: 0,
+        stagnation_limit: 3,
+        allowed: vec!["swing".to_owned()],
+    };
+    CampaignView { lanes: open.iter().cloned().collect(), open, moves: Some(moves), ..view }
 }

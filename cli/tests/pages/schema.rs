@@ -29,7 +29,7 @@ const COMMANDS: [&[&str]; 42] = [
     &["lever", "retry", "digits", "L3"],
     &["cancel", "digits", "4"],
     &["fix", "digits", "4", "lever.yaml"],
-    &["analyze", "digits", "4", "--script", "builtin:log", "--output", "init.tsv"],
+    &["analyze", "digits", "4", "--script", "builtin:log", "--result", "init.tsv"],
     &["conclude", "digits", "4", "conclusion.yaml"],
     &["update", "digits", "--priority", "3"],
     &["explain", "digits", "6"],

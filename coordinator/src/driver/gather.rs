@@ -13,8 +13,9 @@ use windlass_engine::gate::editable::Editable;
 use windlass_engine::gate::epochs::{CapFacts, CapWanted, gather_cap};
 use windlass_engine::gate::facts::{
     Fetched, FixFacts, FixWanted, Lacking, Look, Merged, ProposalFacts, ProposalWanted, PullFacts,
-    PullWanted, Rejected, Wanted, WantedKey, gather_fix, gather_pull,
+    PullWanted, Rejected, Wanted, WantedKey, gather_pull,
 };
+use windlass_engine::gate::fix::gather_fix;
 use windlass_engine::gate::guard;
 use windlass_engine::gate::proposal::gather_proposal;
 use windlass_shared::attempt::AttemptKey;

@@ -4,6 +4,7 @@ mod apply;
 mod automatic;
 mod decision;
 mod gates;
+mod in_line;
 mod iteration;
 mod judge;
 mod lease;

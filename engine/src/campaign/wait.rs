@@ -102,7 +102,7 @@ impl Campaign {
                  waits for none"
             ),
             WaitFor::Script => format!(
-                "replace the script with `windlass analyze {id} {number} --script S --output F` within {span}, \
+                "replace the script with `windlass analyze {id} {number} --script S --result F` within {span}, \
                  else it is discarded as unanalysed"
             ),
             WaitFor::Conclusion => format!(

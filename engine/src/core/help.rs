@@ -135,6 +135,7 @@ pub(super) fn conclude(
             return Err(Refusal::NotFound { what: "iteration", name });
         }
         Some(open) => {
+            refuse_stopped(campaign, "its open iteration ended with it")?;
             let is_analysed = open.live.is_none()
                 && open.metric().is_some()
                 && open.unrecorded.is_empty()

@@ -7,6 +7,7 @@ mod contents;
 pub mod editable;
 pub mod epochs;
 pub mod facts;
+pub mod fix;
 pub mod guard;
 pub mod lever;
 pub mod merge;

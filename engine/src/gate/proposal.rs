@@ -5,9 +5,10 @@ use super::contents::Contents;
 use super::editable::Editable;
 use super::epochs::apply_held;
 use super::facts::{
-    Beside, Fetched, Lacking, Logs, Look, ProposalFacts, ProposalWanted, Rejected, blob, held, is_misfit,
-    keep, look, merge_onto, need, put_on, tree,
+    Fetched, Lacking, Logs, Look, ProposalFacts, ProposalWanted, Rejected, blob, keep, look, merge_onto,
+    need, tree,
 };
+use super::fix::{Beside, held, is_misfit, put_on};
 use super::numstat;
 use super::patch::{Applied, Patch};
 use super::{guard, lever as form};

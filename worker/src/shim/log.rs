@@ -107,7 +107,11 @@ impl LogFile {
             drop(fs::remove_file(&self.ring_path));
         }
         // A mark in the tail keeps its distance from the end; one in what was cut lies at the end of the head.
-        let in_tail = |marked| self.written.saturating_sub(self.taken - marked).max(head_bytes);
+        let tail_bytes = self.taken.saturating_sub(head_bytes + cut_bytes);
+        let in_tail = |marked| match self.taken - marked {
+            after if after <= tail_bytes => self.written.saturating_sub(after).max(head_bytes),
+            _ => head_bytes,
+        };
         let marked_bytes =
             self.marked.map(|marked| if marked <= head_bytes { marked } else { in_tail(marked) });
         let finished = Finished { bytes: self.written, cut_bytes, errno: self.errno, marked_bytes };
