@@ -158,12 +158,12 @@ impl World {
         let campaign = self.random.pick(&self.client.campaigns)?.clone();
         Some(match self.random.below(100) {
             0..10 => self.some_help(campaign),
-            10..58 => {
+            10..55 => {
                 let title = self.draw("lever");
                 let lever = Box::new(campaigns::lever(&mut self.random, title));
                 What::Propose { campaign, lever }
             }
-            58..61 => {
+            55..61 => {
                 let [lever, other] = [1, 2].map(|_| LeverNumber(self.random.range(1, 12) as u32));
                 let places = [Place::First, Place::Last, Place::Before(other), Place::After(other)];
                 let place = *self.random.pick(&places).expect("four places");
@@ -183,13 +183,13 @@ impl World {
             71..73 => What::Update { campaign, priority: self.random.below(5) as i32 - 2 },
             73..78 => What::Retire { campaign, lever: LeverNumber(self.random.range(1, 12) as u32) },
             78..81 => What::Pause(campaign),
-            81..83 => {
+            81..84 => {
                 let iteration = IterationNumber(self.random.range(1, 6) as u32);
                 let parts = [Evidence::Logs, Evidence::Outputs, Evidence::Artifacts];
                 let evidence = *self.random.pick(&parts)?;
                 What::Remove(campaign, Removal { iteration, evidence, bytes: 1 })
             }
-            83..92 => What::Resume(campaign),
+            84..92 => What::Resume(campaign),
             92..93 => What::Stop(campaign),
             93..95 => What::Drain(self.some_worker()),
             _ => What::Undrain(self.some_worker()),

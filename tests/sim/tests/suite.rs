@@ -6,7 +6,7 @@ use windlass_shared::record::Body;
 use windlass_sim::{Coverage, Failure, INFEASIBLE, SIGHTS, Stats, run};
 
 /// Seeds of a whole run; `WINDLASS_SIM_SEEDS` asks for fewer, or for more.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 5_000;
 /// Events that every history has before its faults stop.
 const EVENTS_MIN: u64 = 300;
 /// Histories run side by side.
