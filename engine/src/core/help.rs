@@ -77,9 +77,9 @@ fn fixable(campaign: &Campaign, iteration: IterationNumber) -> Result<&Iteration
         );
     }
     match &open.run {
-        Some(run) if open.live.is_none() && !run.is_measured() => Ok(open),
-        Some(run) if run.is_measured() => {
-            refuse("has a metric already", "a fix answers a failed run; propose a lever")
+        Some(_) if open.live.is_none() && !open.has_run() => Ok(open),
+        Some(_) if open.has_run() => {
+            refuse("has run as it should", "a fix answers a failed run; propose a lever")
         }
         _ => refuse(
             "has no failed run",

@@ -270,6 +270,11 @@ impl Core {
         self.due_for(campaign, Say::Why)
     }
 
+    /// What is due in each lane of a campaign, without the reasons of waits for devices.
+    pub fn lanes(&self, campaign: &CampaignId) -> Option<Vec<Lane>> {
+        self.in_context(campaign, Say::Nothing, campaign::lanes)
+    }
+
     fn due_for(&self, campaign: &CampaignId, say: Say) -> Option<Due> {
         self.in_context(campaign, say, campaign::due)
     }

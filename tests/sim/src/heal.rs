@@ -8,6 +8,7 @@ use crate::world::World;
 use std::collections::BTreeMap;
 use windlass_engine::campaign::{Campaign, Due, Iteration};
 use windlass_engine::core::Core;
+use windlass_shared::attempt::Kind;
 use windlass_shared::device::DeviceKind;
 use windlass_shared::id::CampaignId;
 
@@ -89,7 +90,7 @@ impl World {
         }
         match core.due(&campaign.id) {
             None | Some(Due::Nothing(_)) => campaign.live().next().is_none(),
-            Some(Due::Device(_)) => !self.can_ever_run(campaign) || self.others_run(core, &campaign.id),
+            Some(Due::Device(_)) => !self.can_ever_run(core, campaign) || self.others_run(core, &campaign.id),
             Some(Due::Records(_) | Due::Facts(_)) => false,
         }
     }
@@ -99,15 +100,15 @@ impl World {
     }
 
     /// Whether some machine that is there has what the campaign asks for in some lane.
-    fn can_ever_run(&self, campaign: &Campaign) -> bool {
-        let mut waiting = campaign.open.values().filter(|open| open.live.is_none());
-        waiting.any(|open| self.can_ever_run_lane(campaign, open))
+    fn can_ever_run(&self, core: &Core, campaign: &Campaign) -> bool {
+        let lanes = core.lanes(&campaign.id).unwrap_or_default();
+        lanes.into_iter().filter_map(|lane| lane.kind).any(|kind| self.can_ever_run_kind(campaign, kind))
     }
 
-    fn can_ever_run_lane(&self, campaign: &Campaign, open: &Iteration) -> bool {
+    fn can_ever_run_kind(&self, campaign: &Campaign, kind: Kind) -> bool {
         let there = || self.machines.iter().filter(|machine| machine.has_power);
         let resources = &campaign.bindings.windlass.resources;
-        let is_analysis = open.run.is_some();
+        let is_analysis = kind != Kind::Run;
         let any_gpu = there().any(|machine| machine.devices_of(DeviceKind::Gpu, "", None) > 0);
         let gpus = match is_analysis {
             true => campaign.bindings.windlass.analysis.gpus,
@@ -134,7 +135,7 @@ impl World {
         let is_idle = |campaign: &Campaign| match core.due(&campaign.id) {
             _ if campaign.is_stopped() => true,
             Some(Due::Nothing(_)) => campaign.open.is_empty(),
-            Some(Due::Device(_)) => !self.can_ever_run(campaign),
+            Some(Due::Device(_)) => !self.can_ever_run(core, campaign),
             _ => false,
         };
         let spools = || self.machines.iter().filter(|machine| machine.has_power);
