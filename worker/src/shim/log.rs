@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(marked((64, 8), "one\n", ""), "one\n");
         // The head ends before the mark, which lies in what was cut; then in the tail.
         assert_eq!(marked((4, 8), "one\ntwo\n", "three\nfour\nfive\n"), "one\n");
-        let kept = marked((4, 10), "one\ntwo\nthree\nfour\n", "five\n");
+        let kept = marked((4, 12), "one\ntwo\nthree\nfour\n", "five\n");
         assert!(kept.ends_with("]\nfour\n"), "{kept:?}");
     }
 
