@@ -29,7 +29,7 @@ pub struct Cli {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The coordinator: unix:PATH or http://127.0.0.1:PORT
+    /// The coordinator: unix:PATH, http://127.0.0.1:PORT, or https://HOST:PORT where this machine has joined
     #[arg(long, global = true, env = "WINDLASS_COORDINATOR", value_name = "URL")]
     pub coordinator: Option<String>,
     /// The coordinator's data folder [default: windlass under the user's data folder]
@@ -50,6 +50,9 @@ pub struct Global {
     /// Read no windlass.toml
     #[arg(long, global = true)]
     pub no_config: bool,
+    /// Speak and listen without TLS beyond this machine too, where anyone on the way can read all and run code
+    #[arg(long = "plaintext-i-accept-that-anyone-can-read-and-run", global = true, hide = true)]
+    pub plaintext: bool,
     /// The idempotency key of the (first) call, to repeat one that was cut off
     #[arg(long, global = true, hide = true, value_name = "UUIDv7")]
     pub request_id: Option<String>,
@@ -159,6 +162,16 @@ pub enum Command {
     Ledger(command::ledger::Command),
     /// Remove what nothing names any more, and evidence whose time is over
     Gc(command::gc::Args),
+    /// Let another client see, feed or control a campaign
+    Share(command::share::Args),
+    /// Tokens by which machines and people join
+    #[command(subcommand)]
+    Token(command::token::Command),
+    /// Join a coordinator elsewhere: this machine's commands then go there
+    Join(command::join::Args),
+    /// Who is known to the coordinator, and an end of that
+    #[command(subcommand)]
+    Certs(command::certs::Command),
 }
 
 /// A command line, with what the settings came from.

@@ -1,6 +1,7 @@
-//! Finds the coordinator and speaks to it: by its address, or by the Unix socket in the data folder.
+//! Finds the coordinator and speaks to it: by its address, by the Unix socket in the data folder, or by TLS as
+//! whoever this folder has joined as.
 
-use crate::error::Error;
+use crate::error::{Error, Trouble};
 use crate::session::Session;
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
@@ -18,9 +19,11 @@ use windlass_proto::MESSAGE_MAX_BYTES;
 use windlass_proto::v1::artifact_service_client::ArtifactServiceClient;
 use windlass_proto::v1::campaign_service_client::CampaignServiceClient;
 use windlass_proto::v1::fleet_service_client::FleetServiceClient;
+use windlass_proto::v1::identity_service_client::IdentityServiceClient;
 use windlass_proto::v1::log_service_client::LogServiceClient;
 use windlass_proto::v1::upkeep_service_client::UpkeepServiceClient;
 use windlass_shared::version;
+use windlass_worker::identity::{self, Identity, file_in};
 
 /// How long a connection may take to open. The coordinator is on this machine; one that is busy
 /// starting has not opened its socket yet.
@@ -54,16 +57,16 @@ impl Interceptor for Authorize {
 
 type Service = InterceptedService<Channel, Authorize>;
 
-/// The `HOST:PORT` of a loopback address, with or without `http://`. Anything beyond this machine is
-/// refused: the token would travel in clear.
-pub fn loopback(address: &str) -> Result<String, Error> {
+/// The `HOST:PORT` of an address without TLS, with or without `http://`. Anything beyond this machine is refused
+/// unless that is accepted: the token would travel in clear.
+pub fn plain(address: &str, is_accepted: bool) -> Result<String, Error> {
     let plain = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
     let refuse = || Error::Address { address: address.to_owned() };
     let (host, port) = plain.rsplit_once(':').filter(|_| !plain.contains("://")).ok_or_else(refuse)?;
     port.parse::<u16>().map_err(|_| refuse())?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let is_loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    if !is_loopback {
+    if !is_loopback && !is_accepted {
         return Err(Error::BeyondThisMachine { address: address.to_owned() });
     }
     Ok(plain.to_owned())
@@ -79,20 +82,47 @@ impl Client {
     /// Connects to the session's coordinator.
     pub async fn connect(session: &Session) -> Result<Self, Error> {
         let Some(address) = &session.coordinator else {
-            return Self::by_socket(&socket_of(&session.data_dir))
-                .await
-                .map_err(|_| Error::NoCoordinator { data_dir: session.data_dir.clone() });
+            let nobody = |_| Error::NoCoordinator { data_dir: session.data_dir.clone() };
+            return match Self::by_socket(&socket_of(&session.data_dir)).await {
+                Ok(client) => Ok(client),
+                // Where no coordinator is, the folder may be one that has joined another's.
+                Err(error) => match Self::joined(session, None).await {
+                    Err(Error::Identity { trouble: Trouble::NotJoined, .. }) => Err(nobody(error)),
+                    joined => joined,
+                },
+            };
         };
+        if let Some(address) = address.strip_prefix("https://") {
+            return Self::joined(session, Some(address.trim_end_matches('/').to_owned())).await;
+        }
         let unreachable = |source| Error::Unreachable { address: address.clone(), source };
         if let Some(path) = address.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             return Self::by_socket(Path::new(path)).await.map_err(unreachable);
         }
-        let plain = loopback(address)?;
+        let plain = plain(address, session.plaintext)?;
         let endpoint = Endpoint::from_shared(format!("http://{plain}"))
             .map_err(|_| Error::Address { address: address.clone() })?;
         let channel = tuned(endpoint).connect().await.map_err(unreachable)?;
         Ok(Self { channel, authorize: Authorize(token(session)?) })
+    }
+
+    /// By TLS, as whoever this folder has joined as; renewed on the way when two thirds of its life are over.
+    async fn joined(session: &Session, address: Option<String>) -> Result<Self, Error> {
+        let file = file_in(&session.data_dir);
+        let identity = Identity::read(&file)?.ok_or_else(|| identity::Error::NotJoined { path: file.clone() })?;
+        let identity = match address {
+            Some(address) => identity.at(address),
+            None => identity,
+        };
+        let mut channel = identity::channel(&identity, tuned)?;
+        if identity::is_due(&identity) {
+            // Without it the present one goes on as long as it lives; what is wrong is said by the call itself.
+            if let Ok(renewed) = identity::renew(channel.clone(), &identity, &file).await {
+                channel = identity::channel(&renewed, tuned)?;
+            }
+        }
+        Ok(Self { channel, authorize: Authorize(None) })
     }
 
     async fn by_socket(path: &Path) -> Result<Self, tonic::transport::Error> {
@@ -133,6 +163,11 @@ impl Client {
     /// Upkeep.
     pub fn upkeep(&self) -> UpkeepServiceClient<Service> {
         UpkeepServiceClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX_BYTES)
+    }
+
+    /// Tokens and certificates.
+    pub fn identities(&self) -> IdentityServiceClient<Service> {
+        IdentityServiceClient::new(self.service()).max_decoding_message_size(MESSAGE_MAX_BYTES)
     }
 
     /// Workers.

@@ -1,8 +1,10 @@
 //! Everything that can end a command: a sentence, the rule behind it, what to do, and an exit code.
 
+mod identity;
 mod print;
 mod upkeep;
 
+pub use identity::Trouble;
 pub use print::{early, report, told, usage};
 
 use crate::yaml::Problem;
@@ -47,10 +49,18 @@ pub enum Error {
         address: String,
     },
     /// `--coordinator` beyond loopback.
-    #[error("{address} is beyond this machine, where the token would travel in clear: that needs TLS")]
+    #[error("{address} is beyond this machine, where the token would travel in clear: that needs https://")]
     BeyondThisMachine {
         /// As given.
         address: String,
+    },
+    /// What keeps this machine from being known.
+    #[error("{message}")]
+    Identity {
+        /// What sort of trouble it is.
+        trouble: Trouble,
+        /// What is wrong, and what to do.
+        message: String,
     },
     /// A token file that is not text for a header.
     #[error("the token in {} cannot be used", path.display())]
@@ -259,6 +269,9 @@ impl From<Box<Problem>> for Error {
 
 impl From<tonic::Status> for Error {
     fn from(status: tonic::Status) -> Self {
+        if let Some(trouble) = identity::behind(&status) {
+            return trouble;
+        }
         let mut received = windlass_proto::refusal::from_status(&status);
         if received.message.is_empty() {
             received.message = format!("the coordinator gave no reason ({})", status.code());
@@ -291,6 +304,7 @@ impl Error {
             Self::Interrupted { .. } => return 130,
             Self::ChildSaid { code, .. } => return *code,
             Self::Refused(refusal) => refusal.exit_code(),
+            Self::Identity { trouble, .. } => trouble.exit_code(),
             Self::Document(_) | Self::Address { .. } | Self::BeyondThisMachine { .. } => Code::Usage,
             Self::NoCoordinator { .. } | Self::Unreachable { .. } | Self::Changed { .. } => Code::Unavailable,
             Self::NoIteration { .. } | Self::NoFile { .. } | Self::NothingKept { .. } => Code::NotFound,
@@ -313,6 +327,7 @@ impl Error {
         let code = match self {
             Self::Refused(refusal) => refusal.reason(),
             Self::Received(received) => return received.reason.clone(),
+            Self::Identity { trouble, .. } => trouble.code(),
             Self::Document(_) => "FILE",
             Self::NoCoordinator { .. } | Self::Unreachable { .. } => "NO_COORDINATOR",
             Self::Address { .. } | Self::BeyondThisMachine { .. } => "ADDRESS",
@@ -367,7 +382,7 @@ impl Error {
             Self::NoCoordinator { data_dir } => Some(format!("windlass up --data-dir {}", quote(data_dir))),
             Self::Unreachable { .. } => Some("start it there, or correct --coordinator".to_owned()),
             Self::Address { .. } | Self::BeyondThisMachine { .. } => {
-                Some("write unix:PATH or http://127.0.0.1:PORT".to_owned())
+                Some("write unix:PATH, http://127.0.0.1:PORT or https://HOST:PORT".to_owned())
             }
             Self::AlreadyRunning { .. } => {
                 Some("use it as it is, or stop it first, or give another --data-dir".to_owned())

@@ -38,7 +38,7 @@ const fn unrun(path: &'static str, example: &'static str, codes: &'static [u8]) 
 pub const ENTRIES: &[Entry] = &[
     unrun("demo", "windlass demo", &[130]),
     unrun("up", "windlass up", &[130]),
-    unrun("coordinator", "windlass coordinator --data-dir /srv/windlass --listen 127.0.0.1:7070", &[]),
+    unrun("coordinator", "windlass coordinator --data-dir /srv/windlass --listen 0.0.0.0:7070", &[]),
     unrun("worker", "windlass worker --data-dir /srv/windlass --name gpu-1 --label a100", &[]),
     unrun("init", "windlass init line --yes", &[]),
     entry("submit", "windlass submit line --levers line/levers", &[3, 5]),
@@ -84,6 +84,11 @@ pub const ENTRIES: &[Entry] = &[
     entry("ledger export", "windlass ledger export line -o line.jsonl", &[4]),
     unrun("ledger import", "windlass ledger import results.tsv --name earlier", &[3, 5]),
     entry("gc", "windlass gc --older-than '30 d' --dry-run", &[3, 5]),
+    entry("share", "windlass share line ada --as propose", &[3, 4, 5]),
+    entry("token create", "windlass token create --role worker --name gpu-2 --address head:7070", &[3, 5]),
+    unrun("join", "windlass join windlass-join-eyJyIjoiY2xpZW50Ii…", &[3, 5]),
+    entry("certs list", "windlass certs list", &[5]),
+    unrun("certs revoke", "windlass certs revoke worker/gpu-2", &[4, 5]),
 ];
 
 /// What clap reads, with an example and the exit codes below each command's help.

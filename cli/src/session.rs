@@ -25,6 +25,8 @@ pub struct Session {
     pub form: Form,
     /// No talk.
     pub quiet: bool,
+    /// Without TLS beyond this machine too.
+    pub plaintext: bool,
     color: ColorChoice,
     request_id: Option<String>,
     requests: Cell<u32>,
@@ -57,6 +59,7 @@ impl Session {
             data_dir: std::path::absolute(&data_dir).unwrap_or(data_dir),
             form: global.output,
             quiet: global.quiet,
+            plaintext: global.plaintext,
             color,
             request_id: global.request_id.clone(),
             requests: Cell::new(0),
@@ -72,6 +75,7 @@ impl Session {
             data_dir: data_dir.to_owned(),
             form: self.form,
             quiet: self.quiet,
+            plaintext: self.plaintext,
             color: self.color,
             request_id: None,
             requests: Cell::new(0),

@@ -2,9 +2,9 @@
 
 use crate::blobs::{self, Blobs};
 use crate::driver::{self, Driver, Ended, Stores, Tasks, blocking};
-use crate::grpc::listen::{self, Endpoint, Listeners};
+use crate::grpc::listen::{self, Endpoint, Listeners, Transport};
 use crate::grpc::serve::{self, ReflectionError};
-use crate::identity::{self, Token};
+use crate::identity::{self, Office, Terms, Token, tls};
 use crate::ledger::{self, Ledger, Opening};
 use crate::logs::{Logs, keep_sealing};
 use crate::secrets;
@@ -27,13 +27,22 @@ const LAST_SNAPSHOT_MIN_RECORDS: u64 = 1_000;
 /// How long that snapshot may take before the coordinator ends without it.
 const LAST_SNAPSHOT_MAX: Duration = Duration::from_secs(5);
 
+/// How long certificates live by default; renewed at two thirds.
+pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(24 * 3600);
+
 /// What a coordinator needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where everything durable lies.
     pub data_dir: PathBuf,
-    /// A loopback address to listen on beside the Unix socket.
+    /// An address to listen on beside the Unix socket.
     pub listen: Option<SocketAddr>,
+    /// What is spoken there.
+    pub transport: Transport,
+    /// `HOST:PORT` under which other machines reach it; by default what it listens on.
+    pub advertise: Option<String>,
+    /// How long certificates live.
+    pub certificate_life: Duration,
     /// How long a silent worker keeps its leases.
     pub worker_lost_after: Duration,
     /// At which marks a disk that fills up matters.
@@ -48,6 +57,9 @@ impl Settings {
         Self {
             data_dir,
             listen: None,
+            transport: Transport::Auto,
+            advertise: None,
+            certificate_life: CERTIFICATE_LIFE,
             worker_lost_after: Duration::from_secs(30),
             marks: Marks::default(),
             retention: Retention::default(),
@@ -67,7 +79,7 @@ pub enum Error {
     /// The secrets.
     #[error(transparent)]
     Secrets(#[from] secrets::Error),
-    /// The token.
+    /// The token, or the CA.
     #[error(transparent)]
     Identity(#[from] identity::Error),
     /// Where to listen.
@@ -100,7 +112,6 @@ pub async fn run(
     ready: impl FnOnce(&Endpoint),
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    listen::refuse_beyond_this_machine(settings.listen)?;
     let mut ready = Some(ready);
     loop {
         let on_ready = |endpoint: &Endpoint| {
@@ -146,17 +157,29 @@ async fn serve_once(
     tasks.start(snapshot::keep(data_dir.clone(), writer.durable(), snapshot_seq, stop.clone()));
     let (mut driver, handle) = Driver::new(core, writer, stores, tasks.clone(), space);
     let incarnation = driver.begin().await?;
-    let listeners = Listeners::bind(&data_dir, settings.listen).await?;
+    let listeners = Listeners::bind(&data_dir, settings.listen, settings.transport).await?;
+    let terms = Terms { life: settings.certificate_life, address: address(settings, &listeners.endpoint) };
+    let office = Office::open(&data_dir, terms)?;
     let sealing = keep_sealing(handle.stores.clone(), handle.durable.clone(), stop.clone());
     let upkeep = Upkeep::new(&data_dir, settings.retention, handle.clone());
-    let routes = serve::routes(&handle, &upkeep).await?;
+    let routes = serve::routes(&handle, &upkeep, &office).await?;
     drop(handle);
     tasks.until_shutdown(space::watch(data_dir.clone(), settings.marks, looks));
     tasks.until_shutdown(upkeep.sweep_regularly());
     let traces = listeners.traces();
     let endpoint = listeners.endpoint.clone();
-    if let Some(listener) = listeners.tcp {
-        tasks.start(serve::tcp(listener, routes.clone(), token, stop.clone()));
+    tasks.until_shutdown(office.clone().sweep());
+    match listeners.tcp {
+        Some(listener) if endpoint.tls => {
+            let connections = office.connections().clone();
+            let incoming = tls::incoming(listener, office.tls()?, connections, &tasks, stop.clone());
+            tasks.start(serve::tls(incoming, routes.clone(), office, stop.clone()));
+        }
+        Some(listener) => {
+            warn_of_plaintext(&endpoint);
+            tasks.start(serve::tcp(listener, routes.clone(), token, stop.clone()));
+        }
+        None => {}
     }
     tasks.start(serve::unix(listeners.unix, routes, stop.clone()));
     tasks.start(sealing);
@@ -175,6 +198,28 @@ async fn serve_once(
     }
     drop(lock);
     Ok((ran?, tcp))
+}
+
+/// Where other machines reach this one, as far as it knows: tokens carry that.
+fn address(settings: &Settings, endpoint: &Endpoint) -> Option<String> {
+    let listens = endpoint.tcp.filter(|_| endpoint.tls);
+    let own = || {
+        listens.map(|address| match address.ip().is_unspecified() {
+            false => address.to_string(),
+            true => format!("{}:{}", rustix::system::uname().nodename().to_string_lossy(), address.port()),
+        })
+    };
+    settings.advertise.clone().or_else(own)
+}
+
+/// Said at every start, so that nobody forgets it.
+fn warn_of_plaintext(endpoint: &Endpoint) {
+    if let Some(address) = endpoint.tcp.filter(|address| !address.ip().is_loopback()) {
+        tracing::warn!(
+            %address,
+            "NO TLS on {address}: anyone on the way can read what is sent, take the token, and run code here"
+        );
+    }
 }
 
 /// A ledger with the state that its records fold to.

@@ -23,6 +23,8 @@ pub fn to_status(refusal: &Refusal) -> Status {
         // A stale number stays stale: it is not for trying again.
         Refusal::FactsMoved => Code::Aborted,
         Refusal::Unsupported { .. } => Code::Unimplemented,
+        Refusal::Certificate { .. } => Code::Unauthenticated,
+        Refusal::Token { .. } | Refusal::NotAllowed { .. } => Code::PermissionDenied,
         _ => Code::FailedPrecondition,
     };
     let mut metadata = HashMap::new();

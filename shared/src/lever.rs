@@ -238,6 +238,22 @@ pub enum Change {
     Files(BTreeMap<TreePath, Edit>),
 }
 
+impl Change {
+    /// The blobs that it names.
+    pub fn blobs(&self) -> Vec<Digest> {
+        match self {
+            Self::Patch(patch) => vec![*patch],
+            Self::Files(files) => {
+                let written = files.values().filter_map(|edit| match edit {
+                    Edit::Write(digest) => Some(*digest),
+                    Edit::Delete => None,
+                });
+                written.collect()
+            }
+        }
+    }
+}
+
 /// A lever as proposed, its patches and scripts sent as blobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,7 @@
 //! The values that every part of Windlass agrees on: ids, digests, units, campaign bindings, levers,
 //! records. Validation only; never a decision, never I/O.
 
+pub mod access;
 pub mod attempt;
 pub mod bindings;
 pub mod conclusion;
@@ -9,6 +10,7 @@ pub mod device;
 pub mod digest;
 pub mod foreign;
 pub mod id;
+pub mod join;
 pub mod lever;
 pub mod machine;
 pub mod path;

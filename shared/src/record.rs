@@ -4,6 +4,7 @@ mod reason;
 
 pub use reason::{Arithmetic, Clash, HoldReason, Noise, PauseReason, RetireReason, StopReason};
 
+use crate::access::Share;
 use crate::attempt::{Kind as AttemptKind, Order, Outcome};
 use crate::bindings::{Bindings, EpochCap};
 use crate::conclusion::{Conclusion, Status};
@@ -92,6 +93,9 @@ pub enum Body {
         /// Under the epoch gate: where the cap stands, and the workspace as it was submitted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cap: Option<EpochCap>,
+        /// The client whose it is; none: the coordinator's administrators'.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
     },
     /// A ledger that was made elsewhere was brought in: a finished campaign, whose decisions follow.
     LedgerImported {
@@ -103,6 +107,9 @@ pub enum Body {
         columns: Vec<String>,
         /// The file that it came from, for people.
         source: String,
+        /// The client whose it is; none: the coordinator's administrators'.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
     },
     /// A campaign was paused.
     CampaignPaused {
@@ -116,7 +123,7 @@ pub enum Body {
         /// Why.
         reason: StopReason,
     },
-    /// A campaign's priority or name was changed.
+    /// A campaign's priority or name was changed, or with whom it is shared.
     CampaignUpdated {
         /// The new priority: higher is served first.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,6 +131,9 @@ pub enum Body {
         /// The new name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
+        /// With whom it is shared now, and how far.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shared: Option<Shared>,
     },
     /// A lever passed its gates and stands in line.
     LeverQueued {
@@ -343,6 +353,16 @@ pub enum Body {
     },
     /// A request asked for what was so already: nothing happened but that its key is used (I4).
     RequestAnswered {},
+}
+
+/// How far a campaign is one client's too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// The client's name.
+    pub with: String,
+    /// How far; not at all any more without one.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "as")]
+    pub share: Option<Share>,
 }
 
 impl Body {

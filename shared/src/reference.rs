@@ -53,25 +53,13 @@ impl Body {
     /// The blobs that this record names and that must be durable before it (I16): trees, change,
     /// scripts, outputs.
     pub fn blobs(&self) -> Vec<Digest> {
-        use crate::lever::{Change, Edit};
+        use crate::lever::Change;
         use crate::plan::Script;
         fn scripts(plan: &[Deliverable]) -> impl Iterator<Item = Digest> + '_ {
             plan.iter().filter_map(|row| match &row.script {
                 Script::Blob { digest, .. } => Some(*digest),
                 Script::Named(_) => None,
             })
-        }
-        fn written(change: &Change) -> Vec<Digest> {
-            match change {
-                Change::Patch(patch) => vec![*patch],
-                Change::Files(files) => files
-                    .values()
-                    .filter_map(|edit| match edit {
-                        Edit::Write(digest) => Some(*digest),
-                        Edit::Delete => None,
-                    })
-                    .collect(),
-            }
         }
         match self {
             Self::CampaignCreated { bindings, tree, cap, .. } => {
@@ -86,7 +74,7 @@ impl Body {
             Self::LedgerImported { .. } => vec![Foreign::tree()],
             Self::LeverQueued { document, base, changed, .. } => {
                 let mut blobs = vec![*base, *changed];
-                blobs.extend(written(&document.change));
+                blobs.extend(document.change.blobs());
                 blobs.extend(document.fixes.iter().map(|fix| fix.patch));
                 blobs.extend(scripts(&document.analysis));
                 blobs
@@ -94,7 +82,7 @@ impl Body {
             Self::IterationOpened { tree, .. } => vec![*tree],
             Self::FixApplied { tree, change, .. } => {
                 let mut blobs = vec![*tree];
-                blobs.extend(change.iter().flat_map(written));
+                blobs.extend(change.iter().flat_map(Change::blobs));
                 blobs
             }
             Self::DeliverableAdded { deliverable, .. } => {

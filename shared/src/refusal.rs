@@ -226,6 +226,28 @@ pub enum Refusal {
         /// Whether the caller's is the older one.
         caller_is_older: bool,
     },
+    /// A join token that lets nobody in.
+    #[error("the join token {problem}")]
+    Token {
+        /// `was used before`, …: the sentence's end.
+        problem: String,
+    },
+    /// A certificate that does not count, or none where one is asked for.
+    #[error("{problem}")]
+    Certificate {
+        /// What is wrong.
+        problem: String,
+    },
+    /// Something that is seen and may not be done.
+    #[error("{who} may not {what}")]
+    NotAllowed {
+        /// `the client ada`, …
+        who: String,
+        /// `drain a worker`, …
+        what: String,
+        /// What to do instead.
+        remedy: &'static str,
+    },
     /// More than one thing is wrong: each is said, so that all can be repaired at once.
     #[error("{}", list(problems, *more))]
     Several {
@@ -387,6 +409,9 @@ impl Refusal {
             Self::ReadOnly { .. } => "READ_ONLY",
             Self::Removed { .. } => "REMOVED",
             Self::Version { .. } => "VERSION",
+            Self::Token { .. } => "TOKEN",
+            Self::Certificate { .. } => "UNAUTHENTICATED",
+            Self::NotAllowed { .. } => "NOT_ALLOWED",
             Self::Several { .. } => "SEVERAL",
             Self::FactsMoved => "FACTS_MOVED",
         }
@@ -409,7 +434,13 @@ impl Refusal {
             Self::NotSimpler { .. } => "delete more than you add, or use `kind: change` with an anchor",
             Self::Duplicate { .. } => "state `changed_assumption` if something is different now",
             Self::DuplicateQueued { .. } => "retire one of the two",
-            Self::Settled { remedy, .. } => remedy,
+            Self::Settled { remedy, .. } | Self::NotAllowed { remedy, .. } => remedy,
+            Self::Token { .. } => {
+                "ask for one by `windlass token create --role R --name N` on the head node, and use it at once"
+            }
+            Self::Certificate { .. } => {
+                "join (again) with a token of `windlass token create`, after a look at this machine's clock"
+            }
             Self::Several { .. } => "repair each of them and ask again",
             Self::Removed { .. } => {
                 "a backup that was taken before that day has it; rows and changes are kept for ever"
@@ -438,6 +469,7 @@ impl Refusal {
                 "`windlass campaigns` and `windlass workers` list them"
             }
             Self::NotFound { what: "worker", .. } => "`windlass workers` lists them",
+            Self::NotFound { what: "certificate", .. } => "`windlass certs list` lists them",
             Self::NotFound { what: "lever", .. } => "`windlass lever list C` lists them",
             Self::NotFound { what: "iteration", .. } => "`windlass results C` lists those that are decided",
             Self::NotFound { what: "device", .. } => "`windlass workers` lists them",
@@ -452,7 +484,7 @@ impl Refusal {
         match self {
             Self::NotFound { .. } | Self::Removed { .. } => ExitCode::NotFound,
             Self::NoRoom { .. } | Self::ReadOnly { .. } => ExitCode::Unavailable,
-            Self::Version { .. } => ExitCode::Failed,
+            Self::Version { .. } | Self::Certificate { .. } => ExitCode::Failed,
             Self::Ambiguous { .. } | Self::Malformed { .. } => ExitCode::Usage,
             Self::FactsMoved => ExitCode::Unavailable,
             _ => ExitCode::Refused,

@@ -1,10 +1,13 @@
-//! The way to the coordinator: Unix socket, or TCP with a token. Holds no state of calls.
+//! The way to the coordinator: Unix socket, loopback TCP with a token, or TLS with a certificate. Holds no state of
+//! calls.
 
 use crate::error::Error;
+use crate::identity::{self, Identity};
 use hyper_util::rt::TokioIo;
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -22,6 +25,8 @@ use windlass_shared::version;
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(2);
 const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Between two tries to renew a certificate: a third of its life is left for them.
+const RENEW_PAUSE: Duration = Duration::from_secs(2);
 /// `sockaddr_un` holds 108 bytes; a longer path goes through an open folder.
 const SOCKET_PATH_MAX: usize = 100;
 
@@ -36,6 +41,13 @@ pub enum Endpoint {
         address: String,
         /// The token.
         token: String,
+    },
+    /// TLS, as whoever a file says that this machine is.
+    Tls {
+        /// The identity.
+        identity: Identity,
+        /// Where it is kept, and renewed.
+        file: PathBuf,
     },
 }
 
@@ -60,7 +72,9 @@ impl Interceptor for Bearer {
 /// A connection that opens when it is used and opens again when it broke.
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: InterceptedService<Channel, Bearer>,
+    /// The present one. A call that goes on keeps the one that it began on, so that a new certificate touches no
+    /// stream.
+    channel: Arc<RwLock<InterceptedService<Channel, Bearer>>>,
 }
 
 impl Client {
@@ -69,15 +83,48 @@ impl Client {
         let (channel, token) = match endpoint {
             Endpoint::Unix(path) => (unix(path)?, None),
             Endpoint::Tcp { address, token } => (tcp(address)?, Some(token)),
+            Endpoint::Tls { identity, .. } => (identity::channel(identity, settings)?, None),
         };
         let header = |token: &String| format!("Bearer {token}").parse();
         let value = token.map(header).transpose().map_err(|_| Error::Address("a token".to_owned()))?;
-        Ok(Self { channel: InterceptedService::new(channel, Bearer { value }) })
+        let channel = InterceptedService::new(channel, Bearer { value });
+        Ok(Self { channel: Arc::new(RwLock::new(channel)) })
+    }
+
+    /// Renews a certificate at two thirds of its life, again and again. What goes on goes on; what begins later
+    /// shows the new one.
+    pub async fn keep_renewed(self, endpoint: Endpoint) {
+        let Endpoint::Tls { mut identity, file } = endpoint else { return };
+        loop {
+            tokio::time::sleep(look_pause(&identity)).await;
+            if !identity::is_due(&identity) {
+                continue;
+            }
+            match self.renew(&identity, &file).await {
+                Ok(renewed) => {
+                    tracing::info!(name = renewed.name, "the certificate was renewed");
+                    identity = renewed;
+                }
+                Err(error) => {
+                    let problem = Error::from(error).chain();
+                    tracing::warn!(problem, "the certificate could not be renewed; it is tried again");
+                    tokio::time::sleep(RENEW_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn renew(&self, identity: &Identity, file: &Path) -> Result<Identity, identity::Error> {
+        // A connection of its own, that shows the present certificate whatever the others do.
+        let renewed = identity::renew(identity::channel(identity, settings)?, identity, file).await?;
+        let channel = InterceptedService::new(identity::channel(&renewed, settings)?, Bearer { value: None });
+        *self.channel.write().unwrap_or_else(PoisonError::into_inner) = channel;
+        Ok(renewed)
     }
 
     /// The connection for any other service's client.
     pub fn channel(&self) -> InterceptedService<Channel, Bearer> {
-        self.channel.clone()
+        self.channel.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// `WorkerService`.
@@ -98,6 +145,12 @@ impl Client {
             .max_decoding_message_size(MESSAGE_MAX_BYTES)
             .max_encoding_message_size(MESSAGE_MAX_BYTES)
     }
+}
+
+/// Between two looks at a certificate's age: a clock may jump, and a life may be short.
+fn look_pause(identity: &Identity) -> Duration {
+    let life_ms = u64::try_from(identity.expires_wall_ms - identity.issued_wall_ms).unwrap_or(0);
+    Duration::from_millis(life_ms / 20).clamp(Duration::from_millis(100), Duration::from_secs(60))
 }
 
 fn settings(endpoint: TonicEndpoint) -> TonicEndpoint {

@@ -74,6 +74,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     driver.tasks.spawn(sampling::sample(driver.telemetry.clone()));
     let disk = space::watch(settings.work_dir.clone(), settings.marks, driver.sender.clone());
     driver.tasks.spawn(disk);
+    driver.tasks.spawn(driver.shop.client.clone().keep_renewed(settings.coordinator.clone()));
     driver.tasks.spawn(own_secrets::watch(driver.shop.secrets.clone(), driver.sender.clone()));
     let turned = driver.turn(&mut events, &shutdown).await;
     driver.tasks.shutdown().await;

@@ -99,6 +99,9 @@ pub enum Error {
     /// The coordinator's address is none.
     #[error("{0:?} is not an address of a coordinator")]
     Address(String),
+    /// This machine's identity.
+    #[error(transparent)]
+    Joined(#[from] crate::identity::Error),
     /// A call failed.
     #[error("call {call} failed")]
     Call {

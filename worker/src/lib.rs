@@ -5,6 +5,7 @@ pub mod driver;
 pub mod settings;
 
 pub mod client;
+pub mod identity;
 pub mod collect;
 pub mod device;
 pub mod logs;

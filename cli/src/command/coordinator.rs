@@ -6,6 +6,7 @@ use crate::process::signals::Signals;
 use crate::session::Session;
 use std::net::SocketAddr;
 use std::time::Duration;
+use windlass_coordinator::grpc::listen::Transport;
 use windlass_coordinator::upkeep::Retention;
 use windlass_shared::size::Size;
 use windlass_shared::space::Marks;
@@ -14,12 +15,34 @@ use windlass_shared::time::Span;
 /// Below this a healthy worker would be lost between two of its reports, milliseconds.
 const LOST_AFTER_MIN_MS: u64 = 1_000;
 
+/// Below this a certificate would be over before it was used, milliseconds.
+const LIFE_MIN_MS: u64 = 1_000;
+
+/// Where TLS is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tls {
+    /// Everywhere but on loopback
+    Auto,
+    /// On loopback too
+    Always,
+}
+
 /// Where it listens.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Loopback address for clients and workers, beside the Unix socket; port 0 takes a free one
+    /// Address for clients and workers, beside the Unix socket; with TLS unless it is loopback; port 0 takes a free one
     #[arg(long, env = "WINDLASS_LISTEN", value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
+    /// Where TLS is spoken: `auto` is everywhere but on loopback
+    #[arg(long, env = "WINDLASS_TLS", value_name = "WHERE", default_value = "auto")]
+    pub tls: Tls,
+    /// Where other machines reach it, as HOST:PORT: what join tokens carry [default: the address or host name that it listens on]
+    #[arg(long, env = "WINDLASS_ADVERTISE", value_name = "HOST:PORT")]
+    pub advertise: Option<String>,
+    /// How long certificates live; each is renewed at two thirds of that
+    #[arg(long, env = "WINDLASS_CERTIFICATE_LIFE", value_name = "SPAN", default_value = "24 h",
+          value_parser = Span::parse)]
+    pub certificate_life: Span,
     /// How long a silent worker keeps its leases, as `30 s` or `2 min`
     #[arg(long, env = "WINDLASS_WORKER_LOST_AFTER", value_name = "SPAN", default_value = "30 s",
           value_parser = Span::parse)]
@@ -52,6 +75,13 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let settings = windlass_coordinator::Settings {
         data_dir: session.data_dir.clone(),
         listen: args.listen,
+        transport: match args.tls {
+            _ if session.plaintext => Transport::Plaintext,
+            Tls::Auto => Transport::Auto,
+            Tls::Always => Transport::Tls,
+        },
+        advertise: args.advertise,
+        certificate_life: Duration::from_millis(args.certificate_life.ms.max(LIFE_MIN_MS)),
         worker_lost_after: Duration::from_millis(args.worker_lost_after.ms.max(LOST_AFTER_MIN_MS)),
         marks: Marks {
             warn_bytes: args.disk_warn_below.map(|size| size.bytes),

@@ -2,6 +2,7 @@
 
 pub mod analyze;
 pub mod best;
+pub mod certs;
 pub mod campaigns;
 pub mod cancel;
 pub mod completions;
@@ -20,6 +21,7 @@ pub mod fix;
 pub mod gc;
 pub mod get;
 pub mod init;
+pub mod join;
 pub mod ledger;
 pub mod lever;
 pub mod logs;
@@ -28,11 +30,13 @@ pub mod propose;
 pub mod report;
 pub mod results;
 mod role_log;
+pub mod share;
 pub mod show;
 pub mod status;
 pub mod submit;
 mod suggest;
 pub mod sync;
+pub mod token;
 pub mod up;
 pub mod update;
 pub mod wait;
@@ -93,5 +97,9 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Device(command) => device::run(command, session).await,
         Command::Ledger(command) => ledger::run(command, session).await,
         Command::Gc(args) => gc::run(args, session).await,
+        Command::Token(command) => token::run(command, session).await,
+        Command::Join(args) => Box::pin(join::run(args, session)).await,
+        Command::Certs(command) => certs::run(command, session).await,
+        Command::Share(args) => share::run(args, session).await,
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// How the two are set up.
 #[derive(Debug, Default, clap::Args)]
 pub struct Args {
-    /// Loopback address beside the Unix socket; port 0 takes a free one
+    /// Address beside the Unix socket; with TLS unless it is loopback; port 0 takes a free one
     #[arg(long, env = "WINDLASS_LISTEN", value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
     /// How long a silent worker keeps its leases, as `30 s` or `2 min` [default: 30 s]

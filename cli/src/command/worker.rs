@@ -6,13 +6,19 @@ use crate::process::end_runs;
 use crate::process::lifeline;
 use crate::process::signals::{Request, Signals};
 use crate::session::Session;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use windlass_shared::join::JoinToken;
 use windlass_shared::size::Size;
 use windlass_worker::client::Endpoint;
+use windlass_worker::identity::{self, Identity, Wanted, file_in};
+use windlass_worker::spool::WorkDir;
 
 /// How it is set up.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Join by this token of `windlass token create`, the first time; later starts need it no more, and may keep it
+    #[arg(long, env = "WINDLASS_JOIN", value_name = "TOKEN")]
+    pub join: Option<String>,
     /// Its own folder: spool, cache, workspaces [default: worker in the data folder]
     #[arg(long, env = "WINDLASS_WORK_DIR", value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
@@ -47,9 +53,14 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     super::role_log::start(session.quiet);
     let mut signals = Signals::listen()?;
     let work_dir = args.work_dir.unwrap_or_else(|| session.data_dir.join("worker"));
-    let mut settings = windlass_worker::settings::Settings::new(work_dir.clone(), endpoint(session)?)
+    if let Some(token) = &args.join {
+        join(token, args.name.clone(), &work_dir).await?;
+    }
+    let way = way(session, &work_dir)?;
+    let name = settle_name(args.name, &way)?;
+    let mut settings = windlass_worker::settings::Settings::new(work_dir.clone(), way)
         .map_err(|source| Error::System { operation: "find this program's own file", source })?;
-    (settings.name, settings.labels, settings.cpu_slots) = (args.name, args.labels, args.cpu_slots);
+    (settings.name, settings.labels, settings.cpu_slots) = (name, args.labels, args.cpu_slots);
     // A coordinator may live there; a run has no business with it, nor with the token in it.
     settings.hidden.push(session.data_dir.clone());
     settings.marks.stop_bytes = args.work_disk_stop_below.map(|size| size.bytes);
@@ -70,7 +81,57 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     worked.map_err(|problem| Error::Worker(Box::new(problem)))
 }
 
-/// The coordinator, as the global options name it.
+/// Joins, unless that was done: a unit file keeps its token for ever.
+async fn join(text: &str, name: Option<String>, work_dir: &Path) -> Result<(), Error> {
+    let token = JoinToken::parse(&super::join::text(&[text.to_owned()])?).map_err(identity::Error::from)?;
+    let file = file_in(work_dir);
+    if let Some(joined) = Identity::read(&file)?
+        && joined.fingerprint() == Some(token.fingerprint)
+        && token.name.as_ref().is_none_or(|name| *name == joined.name)
+        && !joined.is_over()
+    {
+        return Ok(());
+    }
+    let failed = |problem| Error::Worker(Box::new(problem));
+    // Opened and let go: it holds the worker's own id.
+    let id = WorkDir::open(work_dir).map_err(failed)?.id().clone();
+    let default_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let wanted = Wanted { worker: Some(id), name, default_name };
+    let joined = identity::join(&token, wanted, &file).await?;
+    tracing::info!(name = joined.name, coordinator = joined.address, "joined");
+    Ok(())
+}
+
+/// A worker that has joined is who its certificate says.
+fn settle_name(name: Option<String>, way: &Endpoint) -> Result<Option<String>, Error> {
+    let Endpoint::Tls { identity, .. } = way else { return Ok(name) };
+    match name {
+        Some(wanted) if wanted != identity.name => {
+            Err(identity::Error::Name { token: identity.name.clone(), wanted }.into())
+        }
+        _ => Ok(Some(identity.name.clone())),
+    }
+}
+
+/// The coordinator: as the global options name it, else as this work folder joined it, else the data folder's.
+fn way(session: &Session, work_dir: &Path) -> Result<Endpoint, Error> {
+    let file = file_in(work_dir);
+    let over_tls = session.coordinator.as_ref().map(|address| address.strip_prefix("https://"));
+    match over_tls {
+        Some(None) => endpoint(session),
+        Some(Some(address)) => {
+            let joined = Identity::read(&file)?.ok_or_else(|| identity::Error::NotJoined { path: file.clone() })?;
+            let identity = joined.at(address.trim_end_matches('/').to_owned());
+            Ok(Endpoint::Tls { identity, file })
+        }
+        None => match Identity::read(&file)? {
+            Some(identity) => Ok(Endpoint::Tls { identity, file }),
+            None => endpoint(session),
+        },
+    }
+}
+
+/// The coordinator on this machine, as the global options name it.
 pub fn endpoint(session: &Session) -> Result<Endpoint, Error> {
     let Some(address) = &session.coordinator else {
         return Ok(Endpoint::Unix(client::socket_of(&session.data_dir)));
@@ -78,7 +139,7 @@ pub fn endpoint(session: &Session) -> Result<Endpoint, Error> {
     if let Some(path) = address.strip_prefix("unix:") {
         return Ok(Endpoint::Unix(PathBuf::from(path.strip_prefix("//").unwrap_or(path))));
     }
-    let address = client::loopback(address)?;
+    let address = client::plain(address, session.plaintext)?;
     let token = client::token_text(session)?.unwrap_or_default();
     Ok(Endpoint::Tcp { address, token })
 }

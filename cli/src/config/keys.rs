@@ -50,7 +50,7 @@ const ALONE: &[&str] = &["coordinator"];
 const WORKER: &[&str] = &["worker", "up"];
 
 /// All of them, as `doctor` lists them.
-pub const KEYS: [Key; 21] = [
+pub const KEYS: [Key; 24] = [
     key("client", "coordinator", "WINDLASS_COORDINATOR", Form::Text, &[], "the socket in data_dir"),
     key(
         "client",
@@ -64,6 +64,16 @@ pub const KEYS: [Key; 21] = [
     key("client", "color", "WINDLASS_COLOR", Form::Word(&["auto", "always", "never"]), &[], "auto"),
     key("coordinator", "data_dir", "WINDLASS_DATA_DIR", Form::Folder, &[], "client.data_dir"),
     key("coordinator", "listen", "WINDLASS_LISTEN", Form::Address, COORDINATOR, "the Unix socket alone"),
+    key("coordinator", "tls", "WINDLASS_TLS", Form::Word(&["auto", "always"]), ALONE, "auto"),
+    key(
+        "coordinator",
+        "advertise",
+        "WINDLASS_ADVERTISE",
+        Form::Text,
+        ALONE,
+        "the address or host name that it listens on",
+    ),
+    key("coordinator", "certificate_life", "WINDLASS_CERTIFICATE_LIFE", Form::Span, ALONE, "24 h"),
     key("coordinator", "worker_lost_after", "WINDLASS_WORKER_LOST_AFTER", Form::Span, COORDINATOR, "30 s"),
     key("coordinator", "disk_warn_below", "WINDLASS_DISK_WARN_BELOW", Form::Size, ALONE, "2 GiB, or a tenth"),
     key(

@@ -25,7 +25,7 @@ fn imported(ledger: Foreign) -> Vec<Record> {
     let now = Time { wall_ms: 1_700_000_000_000, mono_ms: 5 };
     let mut all = Vec::new();
     let request = RequestKey { id: RequestId("r".to_owned()), body: Hash::of(b"r") };
-    let import = Input::Client { request, ask: Ask::Import { ledger: Box::new(ledger) } };
+    let import = Input::Client { request, ask: Ask::Import { ledger: Box::new(ledger), owner: None } };
     for input in [Input::Start { incarnation: Incarnation(1), version: "0.1.0".to_owned() }, import] {
         for record in core.decide(now, input).expect("taken") {
             core.apply(&record);

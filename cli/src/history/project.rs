@@ -23,7 +23,7 @@ impl Story {
     fn begin(record: &Record) -> Option<Self> {
         let (name, bindings, tree, imported) = match &record.body {
             Body::CampaignCreated { name, bindings, tree, .. } => (name, bindings, *tree, None),
-            Body::LedgerImported { name, bindings, columns, source } => {
+            Body::LedgerImported { name, bindings, columns, source, .. } => {
                 let imported = Imported { columns: columns.clone(), source: source.clone() };
                 (name, bindings, Foreign::tree(), Some(imported))
             }

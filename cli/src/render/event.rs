@@ -6,7 +6,7 @@ use super::units;
 use crate::history::Story;
 use windlass_shared::attempt::{Kind, Outcome, Reading};
 use windlass_shared::id::{IterationNumber, LeverNumber};
-use windlass_shared::record::{Body, Clash, HoldReason, PauseReason, Record, RetireReason, StopReason};
+use windlass_shared::record::{Body, Clash, HoldReason, PauseReason, Record, RetireReason, Shared, StopReason};
 
 /// What happened, in a line; none for what only a machine wants to know. `story` knows the record
 /// already.
@@ -23,7 +23,11 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         Body::CampaignPaused { reason } => format!("campaign paused: {}", pause_reason(reason)),
         Body::CampaignResumed {} => "campaign resumed".to_owned(),
         Body::CampaignStopped { reason } => format!("campaign stopped: {}", stop_reason(reason)),
-        Body::CampaignUpdated { priority, name } => {
+        Body::CampaignUpdated { shared: Some(Shared { with, share }), .. } => match share {
+            Some(share) => format!("campaign shared with {with} for `{}`", share.as_str()),
+            None => format!("campaign no longer shared with {with}"),
+        },
+        Body::CampaignUpdated { priority, name, shared: None } => {
             let priority = priority.map(|priority| format!("priority {priority}"));
             let name = name.as_ref().map(|name| format!("name {name}"));
             let changed: Vec<String> = priority.into_iter().chain(name).collect();

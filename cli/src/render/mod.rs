@@ -1,6 +1,7 @@
 //! How things look. Text that came from a run or a lever is neutralised here before it is shown.
 
 pub mod best;
+pub mod certs;
 pub mod chart;
 pub mod event;
 pub mod files;

@@ -28,7 +28,8 @@ impl Driver {
             return Ok(());
         }
         let asked = call.asked.clone();
-        let resolve = |name: &str| self.core.resolve_campaign(name);
+        let access = call.access.clone();
+        let resolve = |name: &str| self.core.resolve_campaign_for(&access, name);
         let ask = match asked {
             Asked::Create { tree, bindings, .. } => {
                 // What cannot be is said before anything is looked for in its files.
@@ -38,7 +39,7 @@ impl Driver {
                 }
                 return Ok(());
             }
-            Asked::Import { ledger } => Ok(Ask::Import { ledger }),
+            Asked::Import { ledger } => Ok(Ask::Import { ledger, owner: access.viewer.owner() }),
             Asked::Propose { campaign, lever } => {
                 let wanted = resolve(&campaign).and_then(|id| self.core.proposal_wanted(&id, lever));
                 match wanted {
@@ -78,6 +79,9 @@ impl Driver {
             Asked::Update { campaign, priority, name } => {
                 resolve(&campaign).map(|campaign| Ask::Update { campaign, priority, name })
             }
+            Asked::Share { campaign, with, share } => {
+                resolve(&campaign).map(|campaign| Ask::Share { campaign, with, share })
+            }
             Asked::Pause { campaign } => resolve(&campaign).map(Ask::Pause),
             Asked::Resume { campaign } => resolve(&campaign).map(Ask::Resume),
             Asked::Stop { campaign } => resolve(&campaign).map(Ask::Stop),
@@ -116,22 +120,26 @@ impl Driver {
     }
 
     pub(super) fn call_gathered(&mut self, now: Time, call: Call, gathered: Gathered) -> Result<(), Error> {
-        let ask = match (call.asked.clone(), self.keep(gathered)) {
+        let (access, finding) = (call.access.clone(), self.keep(gathered));
+        let owner = access.viewer.owner();
+        let resolve = |name: &str| self.core.resolve_campaign_for(&access, name);
+        let ask = match (call.asked.clone(), finding) {
             (Asked::Create { name, bindings, tree }, Finding::Tree(checked)) => {
                 checked.map(|found| match found {
-                    None => Ask::Create { name, bindings, tree, cap: None },
-                    Some(facts) => Ask::Create { name, bindings, tree: facts.tree, cap: Some(facts.cap) },
+                    None => Ask::Create { name, bindings, tree, cap: None, owner },
+                    Some(facts) => {
+                        Ask::Create { name, bindings, tree: facts.tree, cap: Some(facts.cap), owner }
+                    }
                 })
             }
             (Asked::Propose { campaign, lever }, Finding::Proposal(facts)) => {
-                self.core.resolve_campaign(&campaign).map(|campaign| Ask::Propose { campaign, lever, facts })
+                resolve(&campaign).map(|campaign| Ask::Propose { campaign, lever, facts })
             }
-            (Asked::Fix { campaign, iteration, change }, Finding::Fix(facts)) => self
-                .core
-                .resolve_campaign(&campaign)
-                .map(|campaign| Ask::Fix { campaign, iteration, change, facts }),
+            (Asked::Fix { campaign, iteration, change }, Finding::Fix(facts)) => {
+                resolve(&campaign).map(|campaign| Ask::Fix { campaign, iteration, change, facts })
+            }
             (Asked::Retry { campaign, lever }, Finding::Retry(facts)) => {
-                self.core.resolve_campaign(&campaign).map(|campaign| Ask::Retry { campaign, lever, facts })
+                resolve(&campaign).map(|campaign| Ask::Retry { campaign, lever, facts })
             }
             // No other call gathers anything.
             _ => Err(Refusal::FactsMoved),

@@ -6,6 +6,7 @@ use crate::ledger::Durable;
 use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 use windlass_engine::core::{Place, Removal, RequestKey};
+use windlass_shared::access::{Access, Share};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::Digest;
@@ -13,7 +14,7 @@ use windlass_shared::foreign::Foreign;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, SessionId, WorkerId};
 use windlass_shared::lever::{Change, Lever};
 use windlass_shared::path::TreePath;
-use windlass_shared::plan::Deliverable;
+use windlass_shared::plan::{Deliverable, Script};
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::{self, Report};
@@ -51,6 +52,8 @@ pub(crate) enum Event {
 
 /// A client's change on its way through the loop.
 pub(crate) struct Call {
+    /// On whose behalf, and how much of a campaign it needs.
+    pub access: Access,
     /// Its idempotency key (I4).
     pub request: RequestKey,
     /// What it asks.
@@ -91,6 +94,8 @@ pub(crate) enum Asked {
     Cancel { campaign: String, iteration: IterationNumber },
     /// Change priority or name.
     Update { campaign: String, priority: Option<i32>, name: Option<String> },
+    /// Share a campaign with another client, or end that.
+    Share { campaign: String, with: String, share: Option<Share> },
     /// Open nothing new.
     Pause { campaign: String },
     /// Go on.
@@ -108,6 +113,32 @@ pub(crate) enum Asked {
 }
 
 impl Asked {
+    /// The blobs that it names: nobody brings one in that it may not see.
+    pub fn named_blobs(&self) -> Vec<Digest> {
+        let scripts = |plan: &[Deliverable]| -> Vec<Digest> {
+            plan.iter()
+                .filter_map(|row| match &row.script {
+                    Script::Blob { digest, .. } => Some(*digest),
+                    Script::Named(_) => None,
+                })
+                .collect()
+        };
+        match self {
+            Self::Create { bindings, tree, .. } => {
+                let w = &bindings.windlass;
+                let plans = [&w.baseline, &w.always, &w.diagnostics];
+                std::iter::once(*tree).chain(plans.into_iter().flat_map(|plan| scripts(plan))).collect()
+            }
+            Self::Propose { lever, .. } => {
+                let fixes = lever.fixes.iter().map(|fix| fix.patch);
+                lever.change.blobs().into_iter().chain(fixes).chain(scripts(&lever.analysis)).collect()
+            }
+            Self::Fix { change, .. } => change.blobs(),
+            Self::AddDeliverable { deliverable, .. } => scripts(std::slice::from_ref(deliverable)),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether it makes work that a nearly full disk could not hold.
     pub fn makes_work(&self) -> bool {
         matches!(self, Self::Create { .. } | Self::Import { .. } | Self::Propose { .. } | Self::Fix { .. })

@@ -4,11 +4,13 @@
 use super::event::Reply;
 use super::outbox::Outbox;
 use windlass_engine::core::{Core, Listed};
-use windlass_engine::explain::{Subject, explain};
+use windlass_engine::explain::{Subject, explain_for};
 use windlass_engine::session::{Known, known};
-use windlass_shared::attempt::AttemptKey;
+use std::collections::BTreeSet;
+use windlass_shared::access::Access;
+use windlass_shared::attempt::{AttemptKey, Order};
 use windlass_shared::bindings::Bindings;
-use windlass_shared::id::{CampaignId, Incarnation, LeverNumber};
+use windlass_shared::id::{CampaignId, Incarnation, LeverNumber, WorkerId};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
 use windlass_shared::view::{CampaignView, Explanation, WorkerView};
@@ -16,27 +18,31 @@ use windlass_shared::view::{CampaignView, Explanation, WorkerView};
 /// One question, names as the client wrote them.
 pub(crate) enum Query {
     /// One campaign with its bindings.
-    Campaign { name: String, reply: Reply<(CampaignView, Bindings)> },
+    Campaign { access: Access, name: String, reply: Reply<(CampaignView, Bindings)> },
     /// Every campaign, newest first.
-    Campaigns { reply: Reply<Vec<CampaignView>> },
+    Campaigns { access: Access, reply: Reply<Vec<CampaignView>> },
     /// A campaign's id and the name of its metric.
-    Resolve { name: String, reply: Reply<(CampaignId, String)> },
+    Resolve { access: Access, name: String, reply: Reply<(CampaignId, String)> },
     /// A page of a campaign's levers.
-    Levers { name: String, skip: usize, limit: usize, reply: Reply<(CampaignId, Vec<Listed>)> },
+    Levers { access: Access, name: String, skip: usize, limit: usize, reply: Reply<(CampaignId, Vec<Listed>)> },
     /// One lever.
-    Lever { name: String, lever: LeverNumber, reply: Reply<(CampaignId, Listed)> },
+    Lever { access: Access, name: String, lever: LeverNumber, reply: Reply<(CampaignId, Listed)> },
     /// The fleet.
-    Workers { reply: Reply<Vec<WorkerView>> },
+    Workers { access: Access, reply: Reply<Vec<WorkerView>> },
     /// Why something is, or is not, running.
-    Explain { name: String, subject: Subject, reply: Reply<Explanation> },
+    Explain { access: Access, name: String, subject: Subject, reply: Reply<Explanation> },
     /// Its life and its clock.
     About { reply: Reply<About> },
     /// Where a watcher stands: the pages of one campaign or of all.
-    Pages { campaign: Option<CampaignId>, reply: Reply<Pages> },
+    Pages { access: Access, campaign: Option<CampaignId>, reply: Reply<Pages> },
     /// The last record, once everything decided so far is durable.
     Settled { reply: Reply<u64> },
     /// Whether this attempt's log may be written under this lease (I5).
     MayWriteLog { key: AttemptKey, reply: Reply<()> },
+    /// The campaigns that a caller may see as far as it needs.
+    Visible { access: Access, reply: Reply<BTreeSet<CampaignId>> },
+    /// The orders that a worker is at.
+    Orders { worker: WorkerId, reply: Reply<Vec<Order>> },
 }
 
 /// What the coordinator is at this moment.
@@ -72,66 +78,87 @@ impl Query {
     pub(super) fn answer(self, core: &Core, now: Time, outbox: &mut Outbox) {
         let seq = core.durable().seq;
         match self {
-            Self::Campaign { name, reply } => outbox.push(seq, reply, campaign(core, now, &name)),
-            Self::Campaigns { reply } => outbox.push(seq, reply, views(core, now, None)),
-            Self::Resolve { name, reply } => outbox.push(seq, reply, resolve(core, &name)),
-            Self::Levers { name, skip, limit, reply } => {
+            Self::Campaign { access, name, reply } => outbox.push(seq, reply, campaign(core, now, &access, &name)),
+            Self::Campaigns { access, reply } => outbox.push(seq, reply, views(core, now, &access, None)),
+            Self::Resolve { access, name, reply } => outbox.push(seq, reply, resolve(core, &access, &name)),
+            Self::Levers { access, name, skip, limit, reply } => {
                 let levers = core
-                    .resolve_campaign(&name)
+                    .resolve_campaign_for(&access, &name)
                     .and_then(|id| core.levers(&id, skip, limit).map(|levers| (id, levers)));
                 outbox.push(seq, reply, levers);
             }
-            Self::Lever { name, lever, reply } => {
+            Self::Lever { access, name, lever, reply } => {
                 let found = core
-                    .resolve_campaign(&name)
+                    .resolve_campaign_for(&access, &name)
                     .and_then(|id| core.lever(&id, lever).map(|listed| (id, listed)));
                 outbox.push(seq, reply, found);
             }
-            Self::Workers { reply } => outbox.push(seq, reply, Ok(core.worker_views(now))),
-            Self::Explain { name, subject, reply } => {
-                outbox.push(seq, reply, explain(core, now, &name, &subject));
+            Self::Workers { access, reply } => outbox.push(seq, reply, Ok(core.worker_views_for(now, &access))),
+            Self::Explain { access, name, subject, reply } => {
+                outbox.push(seq, reply, explain_for(core, now, &access, &name, &subject));
             }
             Self::About { reply } => {
                 let missing = || Refusal::NotFound { what: "incarnation", name: String::new() };
                 let about = core.durable().incarnation.ok_or_else(missing);
                 outbox.push(seq, reply, about.map(|incarnation| About { incarnation, wall_ms: now.wall_ms }));
             }
-            Self::Pages { campaign, reply } => outbox.push(seq, reply, pages(core, now, campaign.as_ref())),
+            Self::Pages { access, campaign, reply } => {
+                outbox.push(seq, reply, pages(core, now, &access, campaign.as_ref()));
+            }
+            Self::Visible { access, reply } => outbox.push(seq, reply, Ok(visible(core, &access))),
+            Self::Orders { worker, reply } => outbox.push(seq, reply, Ok(core.orders_on(&worker))),
             Self::Settled { reply } => outbox.push(seq, reply, Ok(seq)),
             Self::MayWriteLog { key, reply } => outbox.push(seq, reply, may_write_log(core, &key)),
         }
     }
 }
 
-fn campaign(core: &Core, now: Time, name: &str) -> Result<(CampaignView, Bindings), Refusal> {
-    let id = core.resolve_campaign(name)?;
-    Ok((core.campaign_view(now, &id)?, (*core.campaign(&id)?.bindings).clone()))
+fn campaign(core: &Core, now: Time, access: &Access, name: &str) -> Result<(CampaignView, Bindings), Refusal> {
+    let id = core.resolve_campaign_for(access, name)?;
+    Ok((core.campaign_view_for(now, access, &id)?, (*core.campaign(&id)?.bindings).clone()))
 }
 
-fn resolve(core: &Core, name: &str) -> Result<(CampaignId, String), Refusal> {
-    let id = core.resolve_campaign(name)?;
+fn resolve(core: &Core, access: &Access, name: &str) -> Result<(CampaignId, String), Refusal> {
+    let id = core.resolve_campaign_for(access, name)?;
     let metric = core.campaign(&id)?.bindings.metric.clone();
     Ok((id, metric))
 }
 
-fn views(core: &Core, now: Time, campaign: Option<&CampaignId>) -> Result<Vec<CampaignView>, Refusal> {
+fn views(
+    core: &Core,
+    now: Time,
+    access: &Access,
+    campaign: Option<&CampaignId>,
+) -> Result<Vec<CampaignView>, Refusal> {
     let mut views = match campaign {
-        Some(campaign) => vec![core.campaign_view(now, campaign)?],
-        None => core
-            .durable()
-            .campaigns
-            .keys()
-            .map(|id| core.campaign_view(now, id))
+        Some(campaign) => {
+            let id = core.resolve_campaign_for(access, campaign.as_str())?;
+            vec![core.campaign_view_for(now, access, &id)?]
+        }
+        None => visible(core, access)
+            .iter()
+            .map(|id| core.campaign_view_for(now, access, id))
             .collect::<Result<Vec<_>, _>>()?,
     };
     views.sort_by(|a, b| b.created_wall_ms.cmp(&a.created_wall_ms).then_with(|| b.campaign.cmp(&a.campaign)));
     Ok(views)
 }
 
-fn pages(core: &Core, now: Time, campaign: Option<&CampaignId>) -> Result<Pages, Refusal> {
+fn visible(core: &Core, access: &Access) -> BTreeSet<CampaignId> {
+    let campaigns = core.durable().campaigns.values();
+    let seen = campaigns.filter(|campaign| campaign.share_of(&access.viewer) >= Some(access.need));
+    seen.map(|campaign| campaign.id.clone()).collect()
+}
+
+fn pages(
+    core: &Core,
+    now: Time,
+    access: &Access,
+    campaign: Option<&CampaignId>,
+) -> Result<Pages, Refusal> {
     let missing = || Refusal::NotFound { what: "incarnation", name: String::new() };
     let incarnation = core.durable().incarnation.ok_or_else(missing)?;
-    Ok(Pages { incarnation, seq: core.durable().seq, views: views(core, now, campaign)? })
+    Ok(Pages { incarnation, seq: core.durable().seq, views: views(core, now, access, campaign)? })
 }
 
 /// A lease that has passed on writes no log; one that is over may still send what was on its way.

@@ -1,13 +1,18 @@
 //! ArtifactService: blobs in streams, each checked against its digest.
 
+use super::access::permitted;
 use super::convert::{blob_failure, digest};
+use super::reach::{Reach, orders_of};
+use super::uploads::Uploads;
 use super::version::is_worker;
 use crate::blobs::Incoming;
 use crate::driver::Handle;
+use std::collections::HashSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use windlass_proto::v1::artifact_service_server::ArtifactService;
 use windlass_proto::{refusal::to_status, v1};
+use windlass_shared::access::{Access, Viewer};
 use windlass_shared::digest::Digest;
 use windlass_shared::refusal::Refusal;
 
@@ -18,12 +23,23 @@ const STREAM_LENGTH: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Artifacts {
     handle: Handle,
+    reach: Reach,
+    uploads: Uploads,
 }
 
 impl Artifacts {
     /// Serves what `handle` reaches.
-    pub fn new(handle: Handle) -> Self {
-        Self { handle }
+    pub fn new(handle: Handle, reach: Reach) -> Self {
+        Self { handle, reach, uploads: Uploads::default() }
+    }
+
+    /// A worker without an attempt has nothing to do with blobs.
+    async fn refuse_idle(&self, access: &Access) -> Result<(), Status> {
+        let Viewer::Worker(id, name) = &access.viewer else { return Ok(()) };
+        if orders_of(&self.handle, id).await?.is_empty() {
+            return Err(to_status(&Refusal::NotFound { what: "attempt", name: format!("of worker {name}") }));
+        }
+        Ok(())
     }
 }
 
@@ -39,9 +55,15 @@ impl ArtifactService for Artifacts {
         &self,
         request: Request<v1::FindMissingRequest>,
     ) -> Result<Response<v1::FindMissingResponse>, Status> {
+        let access = permitted(&request)?;
         let asked = digests(&request.into_inner().digests)?;
-        let missing = self.handle.stores.blobs.missing(asked).await.map_err(blob_failure)?;
-        let digests = missing.iter().map(ToString::to_string).collect();
+        self.refuse_idle(&access).await?;
+        // What a caller may not see is missing for it, whoever else has it: it sends its own.
+        let beyond = self.reach.beyond(&self.handle, &access, &asked).await?;
+        let within = asked.iter().copied().filter(|digest| !beyond.contains(digest)).collect();
+        let missing = self.handle.stores.blobs.missing(within).await.map_err(blob_failure)?;
+        let missing: HashSet<Digest> = missing.into_iter().chain(beyond).collect();
+        let digests = asked.iter().filter(|digest| missing.contains(digest)).map(ToString::to_string).collect();
         Ok(Response::new(v1::FindMissingResponse { digests }))
     }
 
@@ -50,20 +72,30 @@ impl ArtifactService for Artifacts {
         request: Request<Streaming<v1::WriteRequest>>,
     ) -> Result<Response<v1::WriteResponse>, Status> {
         self.handle.writes().map_err(|refusal| to_status(&refusal))?;
-        // What a worker brings belongs to a run that was leased: it is taken while there is any room.
-        let needs_room = !is_worker(request.metadata());
+        let access = permitted(&request)?;
+        self.refuse_idle(&access).await?;
+        // What a worker brings belongs to a run that was leased: it is taken while there is any room. A client does
+        // not come by that by its own word.
+        let needs_room = !is_worker(request.metadata()) || matches!(access.viewer, Viewer::Client(_));
+        let _upload = self.uploads.begin(&access).map_err(|refusal| to_status(&refusal))?;
         let mut stream = request.into_inner();
         let mut incoming = self.handle.stores.blobs.incoming();
-        if let Err(status) = receive(&self.handle, needs_room, &mut stream, &mut incoming).await {
+        let mut sent = Vec::new();
+        if let Err(status) = receive(&self.handle, needs_room, &mut stream, &mut incoming, &mut sent).await {
             incoming.abandon().await;
             return Err(status);
         }
         let blobs = incoming.finish().await.map_err(blob_failure)?;
+        for digest in sent {
+            self.reach.note_sent(&access, digest).map_err(|refusal| to_status(&refusal))?;
+        }
         Ok(Response::new(v1::WriteResponse { blobs }))
     }
 
     async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
+        let access = permitted(&request)?;
         let asked = digests(&request.into_inner().digests)?;
+        self.reach.refuse(&self.handle, &access, &asked).await?;
         let blobs = self.handle.stores.blobs.clone();
         let stream = self.handle.tasks.stream(STREAM_LENGTH, move |sender| async move {
             for digest in asked {
@@ -91,6 +123,7 @@ async fn receive(
     needs_room: bool,
     stream: &mut Streaming<v1::WriteRequest>,
     incoming: &mut Incoming,
+    sent: &mut Vec<Digest>,
 ) -> Result<(), Status> {
     while let Some(message) = stream.message().await? {
         if !message.digest.is_empty() {
@@ -100,6 +133,7 @@ async fn receive(
                 admitted.map_err(|refusal| to_status(&refusal))?;
             }
             incoming.begin(digest).await.map_err(blob_failure)?;
+            sent.push(digest);
         }
         if !incoming.push(message.data).await.map_err(blob_failure)? {
             let problem = "the first message of a stream must begin a blob".to_owned();

@@ -1,8 +1,10 @@
 //! CampaignService: campaigns, their levers, their iterations.
 
+use super::access::permitted;
 use super::convert::{
     answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key,
 };
+use super::reach::Reach;
 use super::{levers, watch};
 use crate::driver::{Asked, Call, Event, Handle, Query, blocking};
 use crate::secrets;
@@ -12,6 +14,7 @@ use windlass_engine::core::{Place, RequestKey};
 use windlass_engine::explain::Subject;
 use windlass_proto::v1::campaign_service_server::CampaignService;
 use windlass_proto::{document, refusal::to_status, v1};
+use windlass_shared::access::{Access, Share, is_name};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::foreign::Foreign;
@@ -25,22 +28,25 @@ use windlass_shared::refusal::Refusal;
 #[derive(Clone, Debug)]
 pub(super) struct Campaigns {
     handle: Handle,
+    reach: Reach,
 }
 
 impl Campaigns {
     /// Serves what `handle` reaches.
-    pub fn new(handle: Handle) -> Self {
-        Self { handle }
+    pub fn new(handle: Handle, reach: Reach) -> Self {
+        Self { handle, reach }
     }
 
-    async fn change(&self, request: RequestKey, asked: Asked) -> Result<Answer, Status> {
-        let event = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0 });
+    async fn change(&self, access: Access, request: RequestKey, asked: Asked) -> Result<Answer, Status> {
+        self.reach.refuse(&self.handle, &access, &asked.named_blobs()).await?;
+        let event = |reply| Event::Call(Call { access, request, asked, reply, gathered_times: 0 });
         answered(self.handle.ask(event).await)
     }
 
-    async fn resolve(&self, campaign: String) -> Result<(CampaignId, String), Status> {
+    async fn resolve(&self, access: &Access, campaign: String) -> Result<(CampaignId, String), Status> {
         let name = name("campaign", campaign)?;
-        answered(self.handle.ask(|reply| Event::Query(Query::Resolve { name, reply })).await)
+        let access = access.clone();
+        answered(self.handle.ask(|reply| Event::Query(Query::Resolve { access, name, reply })).await)
     }
 }
 
@@ -58,9 +64,10 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::CreateRequest>,
     ) -> Result<Response<v1::CreateResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/Create", id, &message);
+        let key = request_key(&access, "CampaignService/Create", id, &message);
         let bindings: Bindings = document::read("bindings_document", &message.bindings_document)
             .map_err(|refusal| to_status(&refusal))?;
         let asked = Asked::Create {
@@ -68,7 +75,10 @@ impl CampaignService for Campaigns {
             bindings: Box::new(bindings),
             tree: digest("tree", &message.tree)?,
         };
-        match self.change(key, asked).await? {
+        if let Asked::Create { tree, .. } = &asked {
+            self.reach.refuse_tree(&self.handle, &access, *tree).await?;
+        }
+        match self.change(access, key, asked).await? {
             Answer::Campaign { id, levers_taken } => {
                 Ok(Response::new(v1::CreateResponse { campaign: id.0, levers_taken }))
             }
@@ -80,13 +90,14 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::ImportLedgerRequest>,
     ) -> Result<Response<v1::ImportLedgerResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/ImportLedger", id, &message);
+        let key = request_key(&access, "CampaignService/ImportLedger", id, &message);
         let ledger: Foreign = document::read("ledger_document", &message.ledger_document)
             .map_err(|refusal| to_status(&refusal))?;
         name("name", ledger.name.clone())?;
-        match self.change(key, Asked::Import { ledger: Box::new(ledger) }).await? {
+        match self.change(access, key, Asked::Import { ledger: Box::new(ledger) }).await? {
             Answer::Campaign { id, .. } => Ok(Response::new(v1::ImportLedgerResponse { campaign: id.0 })),
             other => Err(unexpected(&other)),
         }
@@ -97,9 +108,10 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::GiveSecretsRequest>,
     ) -> Result<Response<v1::GiveSecretsResponse>, Status> {
+        let access = permitted(&request)?;
         let message = request.into_inner();
         self.handle.writes().map_err(|refusal| to_status(&refusal))?;
-        let (campaign, _) = self.resolve(message.campaign).await?;
+        let (campaign, _) = self.resolve(&access, message.campaign).await?;
         let (store, id) = (self.handle.stores.secrets.clone(), campaign.clone());
         let given = message.secrets.into_iter().collect();
         match blocking(move || store.give(&id, given)).await {
@@ -121,8 +133,9 @@ impl CampaignService for Campaigns {
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
+        let access = permitted(&request)?;
         let name = name("campaign", request.into_inner().campaign)?;
-        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { name, reply })).await;
+        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { access, name, reply })).await;
         let (view, bindings) = answered(found)?;
         Ok(Response::new(v1::GetResponse {
             view_document: document::write(&view),
@@ -130,18 +143,20 @@ impl CampaignService for Campaigns {
         }))
     }
 
-    async fn list(&self, _: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
-        let views = answered(self.handle.ask(|reply| Event::Query(Query::Campaigns { reply })).await)?;
+    async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
+        let access = permitted(&request)?;
+        let views = answered(self.handle.ask(|reply| Event::Query(Query::Campaigns { access, reply })).await)?;
         let view_documents = views.iter().map(document::write).collect();
         Ok(Response::new(v1::ListResponse { view_documents }))
     }
 
     async fn pause(&self, request: Request<v1::PauseRequest>) -> Result<Response<v1::PauseResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/Pause", id, &message);
+        let key = request_key(&access, "CampaignService/Pause", id, &message);
         let campaign = name("campaign", message.campaign)?;
-        self.change(key, Asked::Pause { campaign }).await?;
+        self.change(access, key, Asked::Pause { campaign }).await?;
         Ok(Response::new(v1::PauseResponse {}))
     }
 
@@ -149,20 +164,22 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::ResumeRequest>,
     ) -> Result<Response<v1::ResumeResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/Resume", id, &message);
+        let key = request_key(&access, "CampaignService/Resume", id, &message);
         let campaign = name("campaign", message.campaign)?;
-        self.change(key, Asked::Resume { campaign }).await?;
+        self.change(access, key, Asked::Resume { campaign }).await?;
         Ok(Response::new(v1::ResumeResponse {}))
     }
 
     async fn stop(&self, request: Request<v1::StopRequest>) -> Result<Response<v1::StopResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/Stop", id, &message);
+        let key = request_key(&access, "CampaignService/Stop", id, &message);
         let campaign = name("campaign", message.campaign)?;
-        self.change(key, Asked::Stop { campaign }).await?;
+        self.change(access, key, Asked::Stop { campaign }).await?;
         Ok(Response::new(v1::StopResponse {}))
     }
 
@@ -170,29 +187,51 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::UpdateRequest>,
     ) -> Result<Response<v1::UpdateResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/Update", id, &message);
+        let key = request_key(&access, "CampaignService/Update", id, &message);
         let campaign = name("campaign", message.campaign)?;
         let new_name = message.name.map(|new| name("name", new)).transpose()?;
         let asked = Asked::Update { campaign, priority: message.priority, name: new_name };
-        match self.change(key, asked).await? {
+        match self.change(access, key, asked).await? {
             Answer::Campaign { id, .. } => Ok(Response::new(v1::UpdateResponse { campaign: id.0 })),
             other => Err(unexpected(&other)),
         }
+    }
+
+    async fn share(&self, request: Request<v1::ShareRequest>) -> Result<Response<v1::ShareResponse>, Status> {
+        let access = permitted(&request)?;
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key(&access, "CampaignService/Share", id, &message);
+        let campaign = name("campaign", message.campaign)?;
+        let malformed = |field, problem| to_status(&Refusal::Malformed { field, problem });
+        if !is_name(&message.with) {
+            return Err(malformed("with", format!("{:?} is no client's name", message.with)));
+        }
+        let share = match message.r#as.as_str() {
+            "" => None,
+            word => Some(Share::parse(word).ok_or_else(|| {
+                malformed("as", format!("{word:?} is none of read, propose and control"))
+            })?),
+        };
+        self.change(access, key, Asked::Share { campaign, with: message.with, share }).await?;
+        Ok(Response::new(v1::ShareResponse {}))
     }
 
     async fn propose_lever(
         &self,
         request: Request<v1::ProposeLeverRequest>,
     ) -> Result<Response<v1::ProposeLeverResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/ProposeLever", id, &message);
+        let key = request_key(&access, "CampaignService/ProposeLever", id, &message);
         let lever: Lever = document::read("lever_document", &message.lever_document)
             .map_err(|refusal| to_status(&refusal))?;
         let campaign = name("campaign", message.campaign)?;
-        match self.change(key, Asked::Propose { campaign, lever: Box::new(lever) }).await? {
+        match self.change(access, key, Asked::Propose { campaign, lever: Box::new(lever) }).await? {
             Answer::Lever { number, warnings } => {
                 Ok(Response::new(v1::ProposeLeverResponse { lever: number.0, warnings }))
             }
@@ -204,6 +243,7 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::ListLeversRequest>,
     ) -> Result<Response<v1::ListLeversResponse>, Status> {
+        let access = permitted(&request)?;
         let message = request.into_inner();
         let name = name("campaign", message.campaign)?;
         let skip = page_token(&message.page_token)? as usize;
@@ -211,7 +251,7 @@ impl CampaignService for Campaigns {
             0 => levers::PAGE_MAX,
             wanted => wanted.min(levers::PAGE_MAX),
         };
-        let found = self.handle.ask(|reply| Event::Query(Query::Levers { name, skip, limit, reply })).await;
+        let found = self.handle.ask(|reply| Event::Query(Query::Levers { access, name, skip, limit, reply })).await;
         let (campaign, page) = answered(found)?;
         let next = (page.len() == limit).then_some((skip + limit) as u64);
         let readers = self.handle.stores.readers.clone();
@@ -226,10 +266,11 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::GetLeverRequest>,
     ) -> Result<Response<v1::GetLeverResponse>, Status> {
+        let access = permitted(&request)?;
         let message = request.into_inner();
         let name = name("campaign", message.campaign)?;
         let lever = LeverNumber(message.lever);
-        let found = self.handle.ask(|reply| Event::Query(Query::Lever { name, lever, reply })).await;
+        let found = self.handle.ask(|reply| Event::Query(Query::Lever { access, name, lever, reply })).await;
         let (campaign, listed) = answered(found)?;
         let readers = self.handle.stores.readers.clone();
         let asked = campaign.clone();
@@ -248,11 +289,12 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::RetireLeverRequest>,
     ) -> Result<Response<v1::RetireLeverResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/RetireLever", id, &message);
+        let key = request_key(&access, "CampaignService/RetireLever", id, &message);
         let campaign = name("campaign", message.campaign)?;
-        self.change(key, Asked::Retire { campaign, lever: LeverNumber(message.lever) }).await?;
+        self.change(access, key, Asked::Retire { campaign, lever: LeverNumber(message.lever) }).await?;
         Ok(Response::new(v1::RetireLeverResponse {}))
     }
 
@@ -261,9 +303,10 @@ impl CampaignService for Campaigns {
         request: Request<v1::MoveLeverRequest>,
     ) -> Result<Response<v1::MoveLeverResponse>, Status> {
         use v1::move_lever_request::Place as Wire;
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/MoveLever", id, &message);
+        let key = request_key(&access, "CampaignService/MoveLever", id, &message);
         let place = match message.place {
             Some(Wire::First(_)) => Place::First,
             Some(Wire::Last(_)) => Place::Last,
@@ -275,7 +318,7 @@ impl CampaignService for Campaigns {
             }
         };
         let campaign = name("campaign", message.campaign)?;
-        self.change(key, Asked::Move { campaign, lever: LeverNumber(message.lever), place }).await?;
+        self.change(access, key, Asked::Move { campaign, lever: LeverNumber(message.lever), place }).await?;
         Ok(Response::new(v1::MoveLeverResponse {}))
     }
 
@@ -283,11 +326,12 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::RetryLeverRequest>,
     ) -> Result<Response<v1::RetryLeverResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/RetryLever", id, &message);
+        let key = request_key(&access, "CampaignService/RetryLever", id, &message);
         let campaign = name("campaign", message.campaign)?;
-        self.change(key, Asked::Retry { campaign, lever: LeverNumber(message.lever) }).await?;
+        self.change(access, key, Asked::Retry { campaign, lever: LeverNumber(message.lever) }).await?;
         Ok(Response::new(v1::RetryLeverResponse {}))
     }
 
@@ -295,12 +339,13 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::CancelIterationRequest>,
     ) -> Result<Response<v1::CancelIterationResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/CancelIteration", id, &message);
+        let key = request_key(&access, "CampaignService/CancelIteration", id, &message);
         let campaign = name("campaign", message.campaign)?;
         let iteration = IterationNumber(message.iteration);
-        self.change(key, Asked::Cancel { campaign, iteration }).await?;
+        self.change(access, key, Asked::Cancel { campaign, iteration }).await?;
         Ok(Response::new(v1::CancelIterationResponse {}))
     }
 
@@ -308,14 +353,15 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::SubmitFixRequest>,
     ) -> Result<Response<v1::SubmitFixResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/SubmitFix", id, &message);
+        let key = request_key(&access, "CampaignService/SubmitFix", id, &message);
         let change: Change = document::read("change_document", &message.change_document)
             .map_err(|refusal| to_status(&refusal))?;
         let campaign = name("campaign", message.campaign)?;
         let iteration = IterationNumber(message.iteration);
-        self.change(key, Asked::Fix { campaign, iteration, change }).await?;
+        self.change(access, key, Asked::Fix { campaign, iteration, change }).await?;
         Ok(Response::new(v1::SubmitFixResponse {}))
     }
 
@@ -323,15 +369,16 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::AddDeliverableRequest>,
     ) -> Result<Response<v1::AddDeliverableResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/AddDeliverable", id, &message);
+        let key = request_key(&access, "CampaignService/AddDeliverable", id, &message);
         let deliverable: Deliverable = document::read("deliverable_document", &message.deliverable_document)
             .map_err(|refusal| to_status(&refusal))?;
         let campaign = name("campaign", message.campaign)?;
         let iteration = IterationNumber(message.iteration);
         let asked = Asked::AddDeliverable { campaign, iteration, deliverable: Box::new(deliverable) };
-        self.change(key, asked).await?;
+        self.change(access, key, asked).await?;
         Ok(Response::new(v1::AddDeliverableResponse {}))
     }
 
@@ -339,12 +386,13 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::WriteConclusionRequest>,
     ) -> Result<Response<v1::WriteConclusionResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("CampaignService/WriteConclusion", id, &message);
+        let key = request_key(&access, "CampaignService/WriteConclusion", id, &message);
         let conclusion: Conclusion = document::read("conclusion_document", &message.conclusion_document)
             .map_err(|refusal| to_status(&refusal))?;
-        let (campaign, _) = self.resolve(message.campaign).await?;
+        let (campaign, _) = self.resolve(&access, message.campaign).await?;
         let iteration = IterationNumber(message.iteration);
         let readers = self.handle.stores.readers.clone();
         let asked = campaign.clone();
@@ -357,7 +405,7 @@ impl CampaignService for Campaigns {
         });
         let (campaign, delivered) = (campaign.0, delivered.collect());
         let conclusion = Box::new(conclusion);
-        self.change(key, Asked::Conclude { campaign, iteration, conclusion, delivered }).await?;
+        self.change(access, key, Asked::Conclude { campaign, iteration, conclusion, delivered }).await?;
         Ok(Response::new(v1::WriteConclusionResponse {}))
     }
 
@@ -366,13 +414,14 @@ impl CampaignService for Campaigns {
         request: Request<v1::ExplainRequest>,
     ) -> Result<Response<v1::ExplainResponse>, Status> {
         use v1::explain_request::Part;
+        let access = permitted(&request)?;
         let message = request.into_inner();
         let name = name("name", message.name)?;
         let subject = match message.part {
             None => Subject::Campaign,
             Some(Part::Lever(lever)) => Subject::Lever(LeverNumber(lever)),
             Some(Part::Iteration(iteration)) => {
-                let (campaign, _) = self.resolve(name.clone()).await?;
+                let (campaign, _) = self.resolve(&access, name.clone()).await?;
                 let iteration = IterationNumber(iteration);
                 let readers = self.handle.stores.readers.clone();
                 let records = blocking(move || readers.iteration(&campaign, iteration))
@@ -381,7 +430,7 @@ impl CampaignService for Campaigns {
                 Subject::Iteration(iteration, records)
             }
         };
-        let found = self.handle.ask(|reply| Event::Query(Query::Explain { name, subject, reply })).await;
+        let found = self.handle.ask(|reply| Event::Query(Query::Explain { access, name, subject, reply })).await;
         let explanation_document = document::write(&answered(found)?);
         Ok(Response::new(v1::ExplainResponse { explanation_document }))
     }
@@ -390,8 +439,9 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::GetIterationRequest>,
     ) -> Result<Response<v1::GetIterationResponse>, Status> {
+        let access = permitted(&request)?;
         let message = request.into_inner();
-        let (campaign, _) = self.resolve(message.campaign).await?;
+        let (campaign, _) = self.resolve(&access, message.campaign).await?;
         let iteration = IterationNumber(message.iteration);
         let readers = self.handle.stores.readers.clone();
         let after_seq = page_token(&message.page_token)?;
@@ -414,8 +464,9 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::ListIterationsRequest>,
     ) -> Result<Response<v1::ListIterationsResponse>, Status> {
+        let access = permitted(&request)?;
         let message = request.into_inner();
-        let (campaign, metric) = self.resolve(message.campaign).await?;
+        let (campaign, metric) = self.resolve(&access, message.campaign).await?;
         let after_seq = page_token(&message.page_token)?;
         let readers = self.handle.stores.readers.clone();
         let asked = campaign.clone();
@@ -431,13 +482,14 @@ impl CampaignService for Campaigns {
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let access = permitted(&request)?;
         let message = request.into_inner();
         let campaign = match message.campaign.is_empty() {
             true => None,
-            false => Some(self.resolve(message.campaign).await?.0),
+            false => Some(self.resolve(&access, message.campaign).await?.0),
         };
         let cursor =
-            watch::Cursor { campaign, after_seq: message.after_seq, incarnation: message.incarnation };
+            watch::Cursor { access, campaign, after_seq: message.after_seq, incarnation: message.incarnation };
         watch::start(&self.handle, cursor, message.follow).await.map(Response::new)
     }
 }

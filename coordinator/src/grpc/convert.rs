@@ -7,6 +7,7 @@ use prost::Message;
 use tonic::{Code, Status};
 use windlass_engine::core::RequestKey;
 use windlass_proto::{document, refusal::to_status};
+use windlass_shared::access::{Access, Viewer};
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::RequestId;
 use windlass_shared::record::Record;
@@ -16,9 +17,14 @@ use windlass_shared::refusal::Refusal;
 pub(super) const NAME_MAX_BYTES: usize = 200;
 
 /// A request's key: its id and the hash of the call and of everything else that it says (I4).
-pub(super) fn request_key(call: &str, id: String, rest: &impl Message) -> RequestKey {
+/// A client's key is its own: who guesses another's is told that it was used, and not what was answered.
+pub(super) fn request_key(access: &Access, call: &str, id: String, rest: &impl Message) -> RequestKey {
     let mut body = call.as_bytes().to_vec();
     body.push(0);
+    if let Viewer::Client(name) = &access.viewer {
+        body.extend(name.as_bytes());
+        body.push(0);
+    }
     body.extend(rest.encode_to_vec());
     RequestKey { id: RequestId(id), body: Hash::of(&body) }
 }

@@ -1,11 +1,13 @@
 //! FleetService: the fleet, for people.
 
+use super::access::permitted;
 use super::convert::{answered, name, request_key};
 use crate::driver::{Asked, Call, Event, Handle, Query};
 use tonic::{Request, Response, Status};
 use windlass_engine::core::RequestKey;
 use windlass_proto::v1::fleet_service_server::FleetService;
 use windlass_proto::{document, v1};
+use windlass_shared::access::Access;
 
 /// The service over one coordinator.
 #[derive(Clone, Debug)]
@@ -19,8 +21,8 @@ impl Fleet {
         Self { handle }
     }
 
-    async fn change(&self, request: RequestKey, asked: Asked) -> Result<(), Status> {
-        let event = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0 });
+    async fn change(&self, access: Access, request: RequestKey, asked: Asked) -> Result<(), Status> {
+        let event = |reply| Event::Call(Call { access, request, asked, reply, gathered_times: 0 });
         answered(self.handle.ask(event).await).map(|_| ())
     }
 }
@@ -39,19 +41,21 @@ impl FleetService for Fleet {
 
     async fn list_workers(
         &self,
-        _: Request<v1::ListWorkersRequest>,
+        request: Request<v1::ListWorkersRequest>,
     ) -> Result<Response<v1::ListWorkersResponse>, Status> {
-        let views = answered(self.handle.ask(|reply| Event::Query(Query::Workers { reply })).await)?;
+        let access = permitted(&request)?;
+        let views = answered(self.handle.ask(|reply| Event::Query(Query::Workers { access, reply })).await)?;
         let view_documents = views.iter().map(document::write).collect();
         Ok(Response::new(v1::ListWorkersResponse { view_documents }))
     }
 
     async fn drain(&self, request: Request<v1::DrainRequest>) -> Result<Response<v1::DrainResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("FleetService/Drain", id, &message);
+        let key = request_key(&access, "FleetService/Drain", id, &message);
         let worker = name("worker", message.worker)?;
-        self.change(key, Asked::Drain { worker }).await?;
+        self.change(access, key, Asked::Drain { worker }).await?;
         Ok(Response::new(v1::DrainResponse {}))
     }
 
@@ -59,11 +63,12 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::UndrainRequest>,
     ) -> Result<Response<v1::UndrainResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("FleetService/Undrain", id, &message);
+        let key = request_key(&access, "FleetService/Undrain", id, &message);
         let worker = name("worker", message.worker)?;
-        self.change(key, Asked::Undrain { worker }).await?;
+        self.change(access, key, Asked::Undrain { worker }).await?;
         Ok(Response::new(v1::UndrainResponse {}))
     }
 
@@ -71,11 +76,12 @@ impl FleetService for Fleet {
         &self,
         request: Request<v1::ReleaseDeviceRequest>,
     ) -> Result<Response<v1::ReleaseDeviceResponse>, Status> {
+        let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
-        let key = request_key("FleetService/ReleaseDevice", id, &message);
+        let key = request_key(&access, "FleetService/ReleaseDevice", id, &message);
         let (worker, device) = (name("worker", message.worker)?, name("device", message.device)?);
-        self.change(key, Asked::ReleaseDevice { worker, device }).await?;
+        self.change(access, key, Asked::ReleaseDevice { worker, device }).await?;
         Ok(Response::new(v1::ReleaseDeviceResponse {}))
     }
 }

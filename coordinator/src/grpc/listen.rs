@@ -1,5 +1,5 @@
-//! Where the coordinator listens: a Unix socket that is its owner's alone, and loopback TCP when asked.
-//! Nothing beyond this machine: that needs TLS.
+//! Where the coordinator listens: a Unix socket that is its owner's alone, and TCP when asked: loopback behind the
+//! data folder's token, everything else with TLS.
 
 use rustix::process::getuid;
 use serde::Serialize;
@@ -17,14 +17,6 @@ const SOCKET_PATH_MAX_BYTES: usize = 100;
 /// A place that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Not a loopback address.
-    #[error(
-        "refusing to listen on {address}: beyond this machine every connection needs TLS, which this version does not have yet; listen on 127.0.0.1 and forward the port (ssh -L), or leave --listen out"
-    )]
-    NotLoopback {
-        /// As asked for.
-        address: SocketAddr,
-    },
     /// The address cannot be bound.
     #[error("failed to listen on {address}")]
     Tcp {
@@ -65,8 +57,33 @@ pub enum Error {
 pub struct Endpoint {
     /// The Unix socket.
     pub socket: PathBuf,
-    /// The loopback address, if one is listened on.
+    /// The address, if one is listened on.
     pub tcp: Option<SocketAddr>,
+    /// Whether TLS is spoken there.
+    pub tls: bool,
+}
+
+/// What is spoken on TCP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// TLS everywhere but on loopback.
+    #[default]
+    Auto,
+    /// TLS on loopback too.
+    Tls,
+    /// Never TLS, whoever can read and run then.
+    Plaintext,
+}
+
+impl Transport {
+    /// Whether TLS is spoken on an address.
+    pub fn is_tls(self, address: SocketAddr) -> bool {
+        match self {
+            Self::Auto => !address.ip().is_loopback(),
+            Self::Tls => true,
+            Self::Plaintext => false,
+        }
+    }
 }
 
 /// The file that tells clients where to connect.
@@ -88,8 +105,11 @@ pub struct Listeners {
 
 impl Listeners {
     /// Binds. The caller holds the data folder's lock, so a socket that is there is a dead one's.
-    pub async fn bind(data_dir: &Path, listen: Option<SocketAddr>) -> Result<Self, Error> {
-        refuse_beyond_this_machine(listen)?;
+    pub async fn bind(
+        data_dir: &Path,
+        listen: Option<SocketAddr>,
+        transport: Transport,
+    ) -> Result<Self, Error> {
         let tcp = match listen {
             None => None,
             Some(address) => {
@@ -105,7 +125,8 @@ impl Listeners {
         };
         let socket = socket_path(data_dir)?;
         let unix = bind_unix(&socket)?;
-        let endpoint = Endpoint { socket, tcp: tcp_address };
+        let tls = tcp_address.is_some_and(|address| transport.is_tls(address));
+        let endpoint = Endpoint { socket, tcp: tcp_address, tls };
         let file = endpoint_file_in(data_dir);
         write_endpoint(&file, &endpoint).map_err(|source| Error::Endpoint { path: file.clone(), source })?;
         Ok(Self { unix, tcp, endpoint, file })
@@ -114,14 +135,6 @@ impl Listeners {
     /// What to remove at a clean shutdown: nobody is to connect there any more.
     pub fn traces(&self) -> [PathBuf; 2] {
         [self.endpoint.socket.clone(), self.file.clone()]
-    }
-}
-
-/// Only loopback is listened on without TLS.
-pub(crate) fn refuse_beyond_this_machine(listen: Option<SocketAddr>) -> Result<(), Error> {
-    match listen {
-        Some(address) if !address.ip().is_loopback() => Err(Error::NotLoopback { address }),
-        _ => Ok(()),
     }
 }
 
@@ -180,16 +193,24 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_loopback_is_listened_on() {
-        let folder = tempfile::tempdir().expect("tempdir");
-        for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:7000"] {
+    async fn only_loopback_is_listened_on_without_tls_unless_that_is_asked_for() {
+        for (address, auto) in [
+            ("127.0.0.1:0", false),
+            ("127.0.0.2:0", false),
+            ("[::1]:0", false),
+            ("0.0.0.0:0", true),
+            ("[::]:0", true),
+            ("192.0.2.1:7000", true),
+        ] {
             let address: SocketAddr = address.parse().expect("an address");
-            let error = Listeners::bind(folder.path(), Some(address)).await.expect_err("beyond this machine");
-            assert!(error.to_string().contains("TLS"), "{error}");
+            assert_eq!(Transport::Auto.is_tls(address), auto, "{address}");
+            assert!(Transport::Tls.is_tls(address) && !Transport::Plaintext.is_tls(address));
         }
-        let loopback = "127.0.0.1:0".parse().expect("an address");
-        let listeners = Listeners::bind(folder.path(), Some(loopback)).await.expect("loopback");
+        let folder = tempfile::tempdir().expect("tempdir");
+        let any = "0.0.0.0:0".parse().ok();
+        let listeners = Listeners::bind(folder.path(), any, Transport::Auto).await.expect("bound");
         assert_ne!(listeners.endpoint.tcp.expect("an address").port(), 0);
+        assert!(listeners.endpoint.tls);
     }
 
     #[tokio::test]
@@ -197,9 +218,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("tempdir");
         for deep in [folder.path().to_owned(), folder.path().join("x".repeat(120))] {
             DirBuilder::new().recursive(true).mode(0o700).create(&deep).expect("folder");
-            drop(Listeners::bind(&deep, None).await.expect("first"));
+            drop(Listeners::bind(&deep, None, Transport::Auto).await.expect("first"));
             // The dead one's socket is still there.
-            let listeners = Listeners::bind(&deep, None).await.expect("again");
+            let listeners = Listeners::bind(&deep, None, Transport::Auto).await.expect("again");
             let socket = &listeners.endpoint.socket;
             assert!(socket.as_os_str().len() <= SOCKET_PATH_MAX_BYTES, "{}", socket.display());
             let mode = std::fs::metadata(socket).expect("metadata").permissions().mode();

@@ -2,7 +2,9 @@
 
 mod write;
 
+use super::access::permitted;
 use super::convert::{answered, ledger_failure, log_failure, name};
+use super::reach::orders_of;
 use crate::driver::{Event, Handle, Query, blocking};
 use crate::logs::{Found, Log, SEAL_MIN_BYTES, Search};
 use std::sync::Arc;
@@ -13,9 +15,10 @@ use tonic::{Request, Response, Status, Streaming};
 use windlass_proto::attempt::required_key;
 use windlass_proto::v1::log_service_server::LogService;
 use windlass_proto::{CHUNK_BYTES, refusal::to_status, v1};
+use windlass_shared::access::Viewer;
 use windlass_shared::attempt::{AttemptKey, Kind};
-use windlass_shared::id::{CampaignId, IterationNumber};
-use windlass_shared::record::Body;
+use windlass_shared::id::{CampaignId, IterationNumber, WorkerId};
+use windlass_shared::record::{Body, Record};
 use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
 
@@ -38,6 +41,42 @@ impl LogFiles {
     pub fn new(handle: Handle) -> Self {
         Self { handle }
     }
+
+    /// A worker writes the logs of its own attempts: the lease says whose one is, also after its end.
+    async fn refuse_others(&self, worker: &WorkerId, key: &AttemptKey) -> Result<(), Status> {
+        let readers = self.handle.stores.readers.clone();
+        let id = key.id.clone();
+        let records = blocking(move || readers.iteration(&id.campaign, id.iteration))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
+        let is_own = |record: &Record| match &record.body {
+            Body::AttemptLeased { order, worker: leased, .. } => order.key == *key && leased == worker,
+            _ => false,
+        };
+        match records.iter().any(is_own) {
+            true => Ok(()),
+            false => Err(to_status(&Refusal::NotFound { what: "attempt", name: key.to_string() })),
+        }
+    }
+
+    /// A worker reads the log of the run that its own attempt is about, and no other.
+    async fn campaign_of_attempt(
+        &self,
+        worker: &WorkerId,
+        campaign: String,
+        iteration: IterationNumber,
+    ) -> Result<CampaignId, Status> {
+        let campaign = CampaignId(campaign);
+        let is_about = |key: &AttemptKey| key.id.campaign == campaign && key.id.iteration == iteration;
+        let orders = orders_of(&self.handle, worker).await?;
+        match orders.iter().any(|order| is_about(&order.key) || order.run.as_ref().is_some_and(is_about)) {
+            true => Ok(campaign),
+            false => {
+                let name = format!("of iteration {iteration} of {campaign}");
+                Err(to_status(&Refusal::NotFound { what: "log", name }))
+            }
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -48,11 +87,15 @@ impl LogService for LogFiles {
         &self,
         request: Request<Streaming<v1::WriteLogRequest>>,
     ) -> Result<Response<v1::WriteLogResponse>, Status> {
+        let access = permitted(&request)?;
         let mut stream = request.into_inner();
         let Some(mut message) = stream.message().await? else {
             return Err(to_status(&Refusal::Malformed { field: "key", problem: "it is missing".to_owned() }));
         };
         let key = required_key(message.key.take()).map_err(|refusal| to_status(&refusal))?;
+        if let Viewer::Worker(id, _) = &access.viewer {
+            self.refuse_others(id, &key).await?;
+        }
         let asked = key.clone();
         answered(self.handle.ask(|reply| Event::Query(Query::MayWriteLog { key: asked, reply })).await)?;
         let log = self.handle.stores.logs.writable(&key).await.map_err(|error| log_failure(&error))?;
@@ -68,12 +111,18 @@ impl LogService for LogFiles {
         &self,
         request: Request<v1::ReadLogRequest>,
     ) -> Result<Response<Self::ReadLogStream>, Status> {
+        let access = permitted(&request)?;
         let message = request.into_inner();
         let search = search(&message)?;
         let name = name("campaign", message.campaign)?;
-        let found = self.handle.ask(|reply| Event::Query(Query::Resolve { name, reply })).await;
-        let (campaign, _) = answered(found)?;
         let iteration = IterationNumber(message.iteration);
+        let campaign = match &access.viewer {
+            Viewer::Worker(id, _) => self.campaign_of_attempt(id, name, iteration).await?,
+            _ => {
+                let found = self.handle.ask(|reply| Event::Query(Query::Resolve { access, name, reply })).await;
+                answered(found)?.0
+            }
+        };
         let place = Place { handle: self.handle.clone(), campaign, iteration, attempt: message.attempt };
         // What is not there is said at once, unless it is waited for.
         let standing = place.standing().await?;

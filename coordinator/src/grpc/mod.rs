@@ -1,16 +1,20 @@
 //! The services on the wire, thin: convert, send an event, await the answer. They decide nothing.
 
+mod access;
 mod artifact;
 mod campaign;
 mod convert;
 mod fleet;
 mod guard;
+mod identity;
 mod levers;
 pub mod listen;
 mod log;
 mod malformed;
+mod reach;
 pub(crate) mod serve;
 mod upkeep;
+mod uploads;
 mod version;
 mod watch;
 mod worker;

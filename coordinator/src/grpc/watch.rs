@@ -4,14 +4,16 @@
 use super::convert::{answered, ledger_failure};
 use crate::driver::{Event, Handle, Pages, Query, blocking};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use windlass_proto::v1::watch_response;
 use windlass_proto::{document, refusal::to_status, v1};
+use windlass_shared::access::{Access, Viewer};
 use windlass_shared::id::{CampaignId, Incarnation};
+use windlass_shared::record::{Body, Record};
 use windlass_shared::refusal::Refusal;
 
 /// Records read from the ledger at once.
@@ -23,6 +25,8 @@ const PAGES_EVERY: Duration = Duration::from_millis(250);
 
 /// Where a watcher begins.
 pub(super) struct Cursor {
+    /// Who watches.
+    pub access: Access,
     /// One campaign, or all.
     pub campaign: Option<CampaignId>,
     /// The last record that it has.
@@ -37,7 +41,7 @@ pub(super) async fn start(
     cursor: Cursor,
     follow: bool,
 ) -> Result<ReceiverStream<Result<v1::WatchResponse, Status>>, Status> {
-    let now = pages(handle, cursor.campaign.clone()).await?;
+    let now = pages(handle, &cursor.access, cursor.campaign.clone()).await?;
     if cursor.incarnation != 0 && cursor.incarnation != now.incarnation.0 {
         let found = Incarnation(cursor.incarnation);
         let what = format!("cursor of incarnation {found} (the coordinator's is {})", now.incarnation);
@@ -56,8 +60,9 @@ pub(super) async fn start(
     }))
 }
 
-async fn pages(handle: &Handle, campaign: Option<CampaignId>) -> Result<Pages, Status> {
-    answered(handle.ask(|reply| Event::Query(Query::Pages { campaign, reply })).await)
+async fn pages(handle: &Handle, access: &Access, campaign: Option<CampaignId>) -> Result<Pages, Status> {
+    let access = access.clone();
+    answered(handle.ask(|reply| Event::Query(Query::Pages { access, campaign, reply })).await)
 }
 
 struct Watcher {
@@ -67,6 +72,14 @@ struct Watcher {
     sender: Sender<Result<v1::WatchResponse, Status>>,
     /// The last page shown of each campaign that has moved.
     shown: BTreeMap<CampaignId, Bytes>,
+}
+
+/// Whether a record is a watcher's to see: one of its campaigns, or the coordinator's own start.
+fn is_seen(seen: &BTreeSet<CampaignId>, record: &Record) -> bool {
+    match &record.campaign {
+        Some(campaign) => seen.contains(campaign),
+        None => matches!(record.body, Body::IncarnationStarted { .. }),
+    }
 }
 
 /// The caller has gone, or was told why the stream ends.
@@ -119,7 +132,15 @@ impl Watcher {
                 Err(error) => return self.fail(ledger_failure(&error)).await,
             };
             let is_last = records.len() < PAGE_RECORDS as usize;
+            let seen = match self.seen().await {
+                Ok(seen) => seen,
+                Err(status) => return self.fail(status).await,
+            };
             for record in records {
+                if !seen.as_ref().is_none_or(|seen| is_seen(seen, &record)) {
+                    self.cursor.after_seq = record.seq;
+                    continue;
+                }
                 let event = watch_response::Event::RecordDocument(document::write(&record));
                 self.send(record.seq, event).await?;
                 self.cursor.after_seq = record.seq;
@@ -132,9 +153,26 @@ impl Watcher {
         Ok(())
     }
 
+    /// The campaigns that the watcher may see at this moment; none where it sees all. Asked for each page of records:
+    /// what is shared no longer ends in the middle of a stream.
+    async fn seen(&self) -> Result<Option<BTreeSet<CampaignId>>, Status> {
+        if self.cursor.access.viewer == Viewer::Admin {
+            return Ok(None);
+        }
+        let access = self.cursor.access.clone();
+        let asked = self.handle.ask(|reply| Event::Query(Query::Visible { access, reply })).await;
+        let seen: BTreeSet<CampaignId> = answered(asked)?;
+        match &self.cursor.campaign {
+            Some(campaign) if !seen.contains(campaign) => {
+                Err(to_status(&Refusal::NotFound { what: "campaign", name: campaign.0.clone() }))
+            }
+            _ => Ok(Some(seen)),
+        }
+    }
+
     /// Sends the pages that have changed, after the records that they rest on.
     async fn pages(&mut self) -> Result<(), Ended> {
-        let pages = match pages(&self.handle, self.cursor.campaign.clone()).await {
+        let pages = match pages(&self.handle, &self.cursor.access, self.cursor.campaign.clone()).await {
             Ok(pages) => pages,
             Err(status) => return self.fail(status).await,
         };

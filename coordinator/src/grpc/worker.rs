@@ -1,11 +1,16 @@
 //! WorkerService: the one call of a worker.
 
-use super::convert::answered;
-use crate::driver::{Event, Handle};
+use super::access::permitted;
+use super::convert::{answered, ledger_failure};
+use crate::driver::{Event, Handle, blocking};
 use tonic::{Request, Response, Status};
 use windlass_proto::v1::worker_service_server::WorkerService;
 use windlass_proto::{refusal::to_status, v1};
+use windlass_shared::access::{Access, Viewer};
+use windlass_shared::attempt::{AttemptKey, Phase};
 use windlass_shared::id::{SessionId, WorkerId};
+use windlass_shared::record::Body;
+use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
 
 /// The service over one coordinator.
@@ -18,6 +23,38 @@ impl Workers {
     /// Serves what `handle` reaches.
     pub fn new(handle: Handle) -> Self {
         Self { handle }
+    }
+
+    /// A report of the very worker that the certificate names. What it says of attempts that were never leased to it is
+    /// left out: to it they are not there (I5).
+    async fn of(&self, access: &Access, mut report: Report) -> Result<Report, Status> {
+        let Viewer::Worker(id, name) = &access.viewer else { return Ok(report) };
+        if report.worker.id != *id || report.worker.name != *name {
+            let name = format!("{} ({})", report.worker.name, report.worker.id);
+            return Err(to_status(&Refusal::NotFound { what: "worker", name }));
+        }
+        let mut own = Vec::with_capacity(report.attempts.len());
+        for attempt in report.attempts {
+            // Only an end is recorded; everything else is the worker's own page of the fleet.
+            if !matches!(attempt.phase, Phase::Ended(_)) || self.was_leased(id, &attempt.key).await? {
+                own.push(attempt);
+            }
+        }
+        report.attempts = own;
+        Ok(report)
+    }
+
+    /// Whether the ledger leased an attempt to this worker, or does not know it at all (I15).
+    async fn was_leased(&self, worker: &WorkerId, key: &AttemptKey) -> Result<bool, Status> {
+        let (readers, id) = (self.handle.stores.readers.clone(), key.id.clone());
+        let records = blocking(move || readers.iteration(&id.campaign, id.iteration))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
+        let leased = records.iter().find_map(|record| match &record.body {
+            Body::AttemptLeased { order, worker, .. } if order.key == *key => Some(worker),
+            _ => None,
+        });
+        Ok(leased.is_none_or(|leased| leased == worker))
     }
 }
 
@@ -42,7 +79,9 @@ impl Drop for HangUp {
 #[tonic::async_trait]
 impl WorkerService for Workers {
     async fn sync(&self, request: Request<v1::SyncRequest>) -> Result<Response<v1::SyncResponse>, Status> {
+        let access = permitted(&request)?;
         let report = Report::try_from(request.into_inner()).map_err(|refusal| to_status(&refusal))?;
+        let report = self.of(&access, report).await?;
         let mut hang_up = HangUp {
             handle: self.handle.clone(),
             worker: report.worker.id.clone(),

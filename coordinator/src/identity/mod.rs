@@ -1,5 +1,15 @@
-//! Who may speak: for now the data folder's token on loopback TCP. It never reads a campaign.
+//! Who may speak: the data folder's token on loopback TCP, certificates of the coordinator's own CA beyond this
+//! machine. It never reads a campaign.
 
+mod authority;
+mod connections;
+mod error;
+mod office;
+mod registry;
+pub(crate) mod tls;
 mod token;
 
-pub use token::{Error, Token, file_in};
+pub(crate) use connections::Peer;
+pub use error::Error;
+pub(crate) use office::{Failure, Issued, Joiner, Office, Terms};
+pub use token::{Token, file_in};

@@ -1,6 +1,7 @@
 //! The token of a data folder: whoever can read the file may speak over loopback TCP. Without it every
 //! user of a shared machine could run code here.
 
+use super::Error;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -10,28 +11,6 @@ use uuid::Uuid;
 /// The token's file.
 pub fn file_in(data_dir: &Path) -> PathBuf {
     data_dir.join("token")
-}
-
-/// A token that cannot be read or made.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The file failed.
-    #[error("failed to {operation} {path}")]
-    File {
-        /// What was attempted.
-        operation: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Somebody shortened it.
-    #[error("{path} holds no token; remove it and a new one is made")]
-    TooShort {
-        /// The file.
-        path: PathBuf,
-    },
 }
 
 /// 244 random bits in hex.

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use windlass_engine::core::{Removal, RequestKey};
+use windlass_shared::access::Access;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, RequestId};
 use windlass_shared::reference::Evidence;
@@ -170,7 +171,7 @@ async fn note(upkeep: &Upkeep, campaign: &CampaignId, part: &[Removal], why: &st
         body: Hash::of(format!("{campaign} {part:?} {why}").as_bytes()),
     };
     let asked = Asked::Remove { campaign: campaign.clone(), removals: part.to_vec(), why: why.to_owned() };
-    let call = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0 });
+    let call = |reply| Event::Call(Call { access: Access::ADMIN, request, asked, reply, gathered_times: 0 });
     upkeep.handle.ask(call).await??;
     Ok(())
 }

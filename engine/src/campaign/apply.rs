@@ -11,7 +11,7 @@ use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, WorkerId};
 use windlass_shared::plan::Deliverable;
-use windlass_shared::record::{Arithmetic, Body, Record};
+use windlass_shared::record::{Arithmetic, Body, Record, Shared};
 use windlass_shared::view::{CampaignState, IterationSummary, LeverState};
 
 /// Earlier iterations whose results an analysis sees (`WINDLASS_HISTORY`): the baseline and the latest. Every
@@ -30,9 +30,18 @@ impl Campaign {
             Body::CampaignStopped { reason } => {
                 self.state = CampaignState::Stopped { reason: reason.clone() }
             }
-            Body::CampaignUpdated { priority, name } => {
+            Body::CampaignUpdated { priority, name, shared } => {
                 self.bindings.windlass.priority = priority.unwrap_or(self.bindings.windlass.priority);
                 self.name = name.clone().unwrap_or_else(|| std::mem::take(&mut self.name));
+                match shared {
+                    Some(Shared { with, share: Some(share) }) => {
+                        self.shares.insert(with.clone(), *share);
+                    }
+                    Some(Shared { with, share: None }) => {
+                        self.shares.remove(with);
+                    }
+                    None => {}
+                }
             }
             Body::LeverQueued { .. } => self.lever_queued(record),
             Body::LeverPassed { lever, passes, missing } => {

@@ -7,6 +7,7 @@ use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use windlass_shared::access::{Share, Viewer};
 use windlass_shared::bindings::{Bindings, EpochCap};
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
@@ -158,6 +159,10 @@ pub struct Campaign {
     pub name: String,
     /// When it was created, wall time.
     pub created_wall_ms: i64,
+    /// The client whose it is; none: the administrators'.
+    pub owner: Option<String>,
+    /// With whom it is shared, and how far.
+    pub shares: BTreeMap<String, Share>,
     /// Its bindings.
     pub bindings: Box<Bindings>,
     /// The workspace (P2), its epoch cap set (P17).
@@ -224,6 +229,8 @@ impl Campaign {
             id,
             name,
             created_wall_ms: wall_ms,
+            owner: None,
+            shares: BTreeMap::new(),
             bindings,
             tree,
             cap: None,
@@ -263,6 +270,16 @@ impl Campaign {
     ) -> Self {
         let state = CampaignState::Stopped { reason: StopReason::Imported { source } };
         Self { state, ..Self::new(id, name, bindings, Foreign::tree(), wall_ms) }
+    }
+
+    /// How far it is this one's.
+    pub fn share_of(&self, viewer: &Viewer) -> Option<Share> {
+        match viewer {
+            Viewer::Admin => Some(Share::Own),
+            Viewer::Client(name) if self.owner.as_ref() == Some(name) => Some(Share::Own),
+            Viewer::Client(name) => self.shares.get(name).copied(),
+            Viewer::Worker(..) => None,
+        }
     }
 
     /// Whether it was finished elsewhere.

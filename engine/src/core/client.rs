@@ -28,8 +28,11 @@ pub(super) fn decide(
     ask: Ask,
 ) -> Result<Decided, Refusal> {
     match ask {
-        Ask::Create { name, bindings, tree, cap } => create(durable, request, name, bindings, (tree, cap)),
-        Ask::Import { ledger } => import::import(durable, request, *ledger),
+        Ask::Create { name, bindings, tree, cap, owner } => {
+            create(durable, request, (name, owner), bindings, (tree, cap))
+        }
+        Ask::Import { ledger, owner } => import::import(durable, request, *ledger, owner),
+        Ask::Share { campaign, with, share } => steer::share(find(durable, &campaign)?, with, share),
         Ask::Propose { campaign, lever, facts } => {
             propose(find(durable, &campaign)?, lever, facts.map(|facts| *facts).map_err(|found| *found))
         }
@@ -68,7 +71,7 @@ fn find<'a>(durable: &'a Durable, campaign: &CampaignId) -> Result<&'a Campaign,
 fn create(
     durable: &Durable,
     request: &RequestKey,
-    name: String,
+    (name, owner): (String, Option<String>),
     bindings: Box<Bindings>,
     (tree, cap): (Digest, Option<EpochCap>),
 ) -> Result<Decided, Refusal> {
@@ -92,10 +95,12 @@ fn create(
         }
     }
     let id = campaign_id(durable, &name, request);
-    let mut records =
-        vec![(Some(id.clone()), Body::CampaignCreated { name: name.clone(), bindings, tree, cap })];
-    let replaced =
-        durable.campaigns.values().find(|campaign| campaign.name == name && has_no_ground(campaign));
+    let body = Body::CampaignCreated { name: name.clone(), bindings, tree, cap, owner: owner.clone() };
+    let mut records = vec![(Some(id.clone()), body)];
+    let replaced = durable
+        .campaigns
+        .values()
+        .find(|campaign| campaign.name == name && campaign.owner == owner && has_no_ground(campaign));
     let mut taken = 0;
     if let Some(replaced) = replaced {
         for number in &replaced.queue {

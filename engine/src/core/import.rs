@@ -14,7 +14,12 @@ use windlass_shared::refusal::Refusal;
 const REASON: &str = "as recorded";
 
 /// Decides an import.
-pub(super) fn import(durable: &Durable, request: &RequestKey, ledger: Foreign) -> Result<Decided, Refusal> {
+pub(super) fn import(
+    durable: &Durable,
+    request: &RequestKey,
+    ledger: Foreign,
+    owner: Option<String>,
+) -> Result<Decided, Refusal> {
     ledger.validate()?;
     let id = campaign_id(durable, &ledger.name, request);
     let begun = Body::LedgerImported {
@@ -22,6 +27,7 @@ pub(super) fn import(durable: &Durable, request: &RequestKey, ledger: Foreign) -
         bindings: Box::new(ledger.bindings()),
         columns: ledger.columns,
         source: ledger.source,
+        owner,
     };
     let mut records = vec![(Some(id.clone()), begun)];
     let (mut record, mut best) = (None, None);

@@ -2,6 +2,7 @@
 
 use crate::gate::facts::{FixFacts, ProposalFacts, PullFacts, Rejected};
 use std::collections::BTreeSet;
+use windlass_shared::access::Share;
 use windlass_shared::bindings::{Bindings, EpochCap};
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::{Digest, Hash};
@@ -88,11 +89,24 @@ pub enum Ask {
         tree: Digest,
         /// Under the epoch gate: what was found and set.
         cap: Option<EpochCap>,
+        /// Whose it will be.
+        owner: Option<String>,
     },
     /// A finished campaign of a ledger that was made elsewhere.
     Import {
         /// That ledger.
         ledger: Box<Foreign>,
+        /// Whose it will be.
+        owner: Option<String>,
+    },
+    /// Share a campaign with another client, or end that.
+    Share {
+        /// Which.
+        campaign: CampaignId,
+        /// The client's name.
+        with: String,
+        /// How far; not at all any more without one.
+        share: Option<Share>,
     },
     /// A lever, with what the gates found.
     Propose {

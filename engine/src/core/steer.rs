@@ -5,9 +5,10 @@ use super::client::{self, Decided, QUEUE_MAX, refuse_stopped};
 use super::input::Place;
 use crate::campaign::{Campaign, LeverEntry, Past, Reason};
 use crate::gate::facts::{Merged, PullFacts, PullWanted};
+use windlass_shared::access::Share;
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::{IterationNumber, LeverNumber};
-use windlass_shared::record::{Answer, Body};
+use windlass_shared::record::{Answer, Body, Shared};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::view::LeverState;
 
@@ -58,9 +59,33 @@ pub(super) fn update(
     let name = name.filter(|name| *name != campaign.name);
     let bodies = match (priority, &name) {
         (None, None) => Vec::new(),
-        _ => vec![(Some(campaign.id.clone()), Body::CampaignUpdated { priority, name })],
+        _ => vec![(Some(campaign.id.clone()), Body::CampaignUpdated { priority, name, shared: None })],
     };
     Ok((Answer::Campaign { id: campaign.id.clone(), levers_taken: 0 }, bodies))
+}
+
+/// With how many clients one campaign is shared at most: a laboratory.
+const SHARES_MAX: usize = 256;
+
+/// A campaign is another client's too, so far, or no longer.
+pub(super) fn share(campaign: &Campaign, with: String, share: Option<Share>) -> Result<Decided, Refusal> {
+    if campaign.owner.as_ref() == Some(&with) {
+        let what = format!("campaign {}", campaign.id);
+        return Err(Refusal::State { what, state: format!("{with}'s own"), wanted: "share it with another client" });
+    }
+    if share.is_some() && !campaign.shares.contains_key(&with) && campaign.shares.len() >= SHARES_MAX {
+        let (figure, limit) = (campaign.shares.len() as u64 + 1, SHARES_MAX as u64);
+        let what = format!("the number of clients that {} is shared with", campaign.id);
+        return Err(Refusal::TooMuch { what, figure, limit });
+    }
+    let bodies = match campaign.shares.get(&with).copied() == share {
+        true => Vec::new(),
+        false => {
+            let shared = Some(Shared { with, share });
+            vec![(Some(campaign.id.clone()), Body::CampaignUpdated { priority: None, name: None, shared })]
+        }
+    };
+    Ok((Answer::Done, bodies))
 }
 
 /// A lever goes elsewhere in line. Its passes are its own (P9).

@@ -6,7 +6,9 @@ use super::{help, steer};
 use crate::campaign::{Campaign, Due, Iteration, LeverEntry, Need, Past, Say};
 use crate::gate::facts::{FixWanted, ProposalWanted, PullWanted};
 use crate::session::{Member, Presence};
-use windlass_shared::attempt::{Kind, Phase};
+use windlass_shared::access::{Access, Share, Viewer};
+use windlass_shared::attempt::{Kind, Order, Phase};
+use windlass_shared::device::DeviceState;
 use windlass_shared::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::{Change, Lever};
 use windlass_shared::refusal::Refusal;
@@ -40,20 +42,50 @@ impl Listed {
 impl Core {
     /// A campaign by its id, its name, or a unique prefix of either.
     pub fn resolve_campaign(&self, text: &str) -> Result<CampaignId, Refusal> {
-        let campaigns = &self.durable().campaigns;
-        if let Some((id, _)) = campaigns.get_key_value(&CampaignId::from(text)) {
-            return Ok(id.clone());
+        self.resolve_campaign_for(&Access::ADMIN, text)
+    }
+
+    /// The same for one who may not see them all: what is hidden is not there, and no name of it is given away.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`], [`Refusal::Ambiguous`]; [`Refusal::NotAllowed`] for one that is seen and shared less
+    /// far than is asked.
+    pub fn resolve_campaign_for(&self, access: &Access, text: &str) -> Result<CampaignId, Refusal> {
+        let id = self.find_campaign(&access.viewer, text)?;
+        let share = self.campaign(&id)?.share_of(&access.viewer);
+        match share {
+            Some(share) if share >= access.need => Ok(id),
+            share => Err(Refusal::NotAllowed {
+                who: match &access.viewer {
+                    Viewer::Client(name) => format!("the client {name}"),
+                    Viewer::Admin | Viewer::Worker(..) => "this caller".to_owned(),
+                },
+                what: format!(
+                    "do that with campaign {id}, which is shared for `{}`: it needs `{}`",
+                    share.map_or("nothing", Share::as_str),
+                    access.need.as_str()
+                ),
+                remedy: "ask its owner to share it further: `windlass share C NAME --as read|propose|control`",
+            }),
         }
+    }
+
+    fn find_campaign(&self, viewer: &Viewer, text: &str) -> Result<CampaignId, Refusal> {
+        let all = &self.durable().campaigns;
+        let is_seen = |campaign: &&Campaign| campaign.share_of(viewer).is_some();
+        if let Some(campaign) = all.get(&CampaignId::from(text)).filter(is_seen) {
+            return Ok(campaign.id.clone());
+        }
+        let campaigns = || all.values().filter(is_seen);
         let not_replaced = |campaign: &&Campaign| {
             use windlass_shared::record::StopReason;
             use windlass_shared::view::CampaignState;
             !matches!(campaign.state, CampaignState::Stopped { reason: StopReason::Replaced { .. } })
         };
         let named: Vec<&Campaign> =
-            campaigns.values().filter(|campaign| campaign.name == text).filter(not_replaced).collect();
+            campaigns().filter(|campaign| campaign.name == text).filter(not_replaced).collect();
         let found: Vec<&Campaign> = match named.len() {
-            0 => campaigns
-                .values()
+            0 => campaigns()
                 .filter(|_| !text.is_empty())
                 .filter(|campaign| campaign.id.as_str().starts_with(text) || campaign.name.starts_with(text))
                 .collect(),
@@ -325,6 +357,68 @@ impl Core {
             }
         };
         self.soft().fleet().members().map(view).collect()
+    }
+
+    /// The fleet as one may see it who does not see every campaign: of others' attempts, that there is one.
+    pub fn worker_views_for(&self, now: Time, access: &Access) -> Vec<WorkerView> {
+        let mut views = self.worker_views(now);
+        let is_seen = |campaign: &CampaignId| {
+            let campaign = self.durable().campaigns.get(campaign);
+            campaign.is_some_and(|campaign| campaign.share_of(&access.viewer).is_some())
+        };
+        if access.viewer == Viewer::Admin {
+            return views;
+        }
+        for view in &mut views {
+            view.attempts.retain(|attempt| is_seen(&attempt.campaign));
+            view.info.secrets.clear();
+            for device in &mut view.devices {
+                match &mut device.state {
+                    DeviceState::Busy(key) if !is_seen(&key.id.campaign) => {
+                        device.state = DeviceState::Outsider { who: "a run of another's campaign".to_owned() };
+                    }
+                    DeviceState::Outsider { who } => "a process that is not ours".clone_into(who),
+                    _ => {}
+                }
+            }
+        }
+        views
+    }
+
+    /// A page about a campaign that gives away no other that its reader may not see.
+    ///
+    /// # Errors
+    /// See [`Core::campaign_view`].
+    pub fn campaign_view_for(
+        &self,
+        now: Time,
+        access: &Access,
+        id: &CampaignId,
+    ) -> Result<CampaignView, Refusal> {
+        let mut view = self.campaign_view(now, id)?;
+        if access.viewer != Viewer::Admin {
+            view.waits_for = view.waits_for.map(|text| self.without_others(&access.viewer, &text));
+            for open in view.lanes.iter_mut().chain(&mut view.open) {
+                if let Some(attempt) = &mut open.attempt {
+                    attempt.why = self.without_others(&access.viewer, &attempt.why);
+                }
+            }
+        }
+        Ok(view)
+    }
+
+    /// A text without the ids of campaigns that one may not see.
+    pub(crate) fn without_others(&self, viewer: &Viewer, text: &str) -> String {
+        let hidden = |campaign: &&Campaign| campaign.share_of(viewer).is_none() && text.contains(campaign.id.as_str());
+        let hidden = self.durable().campaigns.values().filter(hidden);
+        hidden.fold(text.to_owned(), |text, campaign| text.replace(campaign.id.as_str(), "of somebody else"))
+    }
+
+    /// The orders that a worker holds leases for.
+    pub fn orders_on(&self, worker: &WorkerId) -> Vec<Order> {
+        let campaigns = self.durable().campaigns.values();
+        let live = campaigns.flat_map(Campaign::live).filter(|live| live.worker == *worker);
+        live.map(|live| (*live.order).clone()).collect()
     }
 
     fn live_on(&self, worker: &WorkerId) -> Vec<AttemptId> {

@@ -11,6 +11,7 @@ mod worker;
 
 use crate::core::Core;
 use std::collections::BTreeMap;
+use windlass_shared::access::{Access, Viewer};
 use windlass_shared::id::{IterationNumber, LeverNumber};
 use windlass_shared::record::Record;
 use windlass_shared::refusal::Refusal;
@@ -26,6 +27,32 @@ pub enum Subject {
     Iteration(IterationNumber, Vec<Record>),
     /// One of its levers.
     Lever(LeverNumber),
+}
+
+/// The same for one who may not see every campaign: workers are the administrators', and of the campaigns of others
+/// no name is given away.
+///
+/// # Errors
+/// See [`explain`].
+pub fn explain_for(
+    core: &Core,
+    now: Time,
+    access: &Access,
+    name: &str,
+    subject: &Subject,
+) -> Result<Explanation, Refusal> {
+    if access.viewer == Viewer::Admin {
+        return explain(core, now, name, subject);
+    }
+    let id = core.resolve_campaign_for(access, name)?;
+    let mut explanation = explain(core, now, id.as_str(), subject)?;
+    for sentence in &mut explanation.sentences {
+        sentence.text = core.without_others(&access.viewer, &sentence.text);
+        for figure in sentence.figures.values_mut() {
+            *figure = core.without_others(&access.viewer, figure);
+        }
+    }
+    Ok(explanation)
 }
 
 /// Explains a campaign, an iteration, a lever or a worker.

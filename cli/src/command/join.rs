@@ -1,0 +1,56 @@
+//! `windlass join TOKEN`: makes this machine's commands known to a coordinator elsewhere.
+
+use crate::error::Error;
+use crate::session::Session;
+use serde::Serialize;
+use std::io::Read;
+use windlass_shared::join::JoinToken;
+use windlass_worker::identity::{self, Wanted, file_in};
+
+/// The longest text that is read as a token, bytes.
+const TOKEN_MAX_BYTES: u64 = 64 << 10;
+
+/// By which token, as whom.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The token of `windlass token create`, however it was broken into lines; `-` reads standard input
+    #[arg(value_name = "TOKEN", required = true)]
+    pub token: Vec<String>,
+    /// Under which name, where the token says none [default: the user's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Joined {
+    role: &'static str,
+    name: String,
+    coordinator: String,
+    expires_wall_ms: i64,
+}
+
+/// Joins.
+pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let token = JoinToken::parse(&text(&args.token)?).map_err(identity::Error::from)?;
+    let default_name = std::env::var("USER").unwrap_or_default();
+    let wanted = Wanted { worker: None, name: args.name, default_name };
+    let joined = identity::join(&token, wanted, &file_in(&session.data_dir)).await?;
+    let (role, name) = (joined.role.as_str(), joined.name);
+    if session.is_json() {
+        let (coordinator, expires_wall_ms) = (joined.address, joined.expires_wall_ms);
+        return session.json("windlass.joined/1", &Joined { role, name, coordinator, expires_wall_ms });
+    }
+    session.say(&format!("joined {} as {role} {name}", joined.address));
+    Ok(())
+}
+
+/// The token's text, from the command line or standard input.
+pub fn text(words: &[String]) -> Result<String, Error> {
+    if words != ["-"] {
+        return Ok(words.concat());
+    }
+    let mut text = String::new();
+    let read = std::io::stdin().take(TOKEN_MAX_BYTES).read_to_string(&mut text);
+    read.map_err(|source| Error::System { operation: "read a token from standard input", source })?;
+    Ok(text)
+}

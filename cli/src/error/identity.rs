@@ -1,0 +1,99 @@
+//! What keeps this machine from being known to a coordinator, as an error of a command.
+
+use super::Error;
+use windlass_shared::refusal::ExitCode as Code;
+use windlass_worker::identity::{self, refused_certificate};
+
+/// What sort of trouble it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nobody answers.
+    Away,
+    /// What answers speaks something else.
+    NoTls,
+    /// What answers is another one.
+    Foreign,
+    /// The clocks are apart.
+    Clock,
+    /// The token, role or name does not fit.
+    Token,
+    /// This machine has no identity.
+    NotJoined,
+    /// Its identity is another coordinator's.
+    Refused,
+    /// Something else.
+    Other,
+}
+
+impl Trouble {
+    fn of(error: &identity::Error) -> Self {
+        use identity::Error as E;
+        match error {
+            E::Resolve { .. } | E::Unreachable { .. } | E::Connect(_) => Self::Away,
+            E::NotTls { .. } => Self::NoTls,
+            E::Foreign { .. } => Self::Foreign,
+            E::Clock { .. } => Self::Clock,
+            E::Token(_) | E::Role { .. } | E::Name { .. } | E::BadName(_) | E::Address(_) => Self::Token,
+            E::NotJoined { .. } => Self::NotJoined,
+            _ => Self::Other,
+        }
+    }
+
+    /// A stable name for machines.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Away => "NO_COORDINATOR",
+            Self::NoTls => "NO_TLS",
+            Self::Foreign => "FOREIGN_COORDINATOR",
+            Self::Clock => "CLOCK",
+            Self::Token => "TOKEN",
+            Self::NotJoined => "NOT_JOINED",
+            Self::Refused => "UNAUTHENTICATED",
+            Self::Other => "IDENTITY",
+        }
+    }
+
+    /// What the process exits with.
+    pub fn exit_code(self) -> Code {
+        match self {
+            Self::Away => Code::Unavailable,
+            Self::Token => Code::Usage,
+            _ => Code::Failed,
+        }
+    }
+}
+
+/// The trouble behind a call that came to nothing, if it is one of these.
+pub(super) fn behind(status: &tonic::Status) -> Option<Error> {
+    if let Some(error) = identity::Error::within(status) {
+        return Some(told(error));
+    }
+    refused_certificate(status).then(|| Error::Identity {
+        trouble: Trouble::Refused,
+        message: "the coordinator does not take this machine's certificate: another CA made it; join again with a \
+                  token of this coordinator"
+            .to_owned(),
+    })
+}
+
+fn told(error: &identity::Error) -> Error {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(one) = cause {
+        let text = one.to_string();
+        if !message.contains(&text) {
+            message.push_str(&format!(": {text}"));
+        }
+        cause = one.source();
+    }
+    Error::Identity { trouble: Trouble::of(error), message }
+}
+
+impl From<identity::Error> for Error {
+    fn from(error: identity::Error) -> Self {
+        match error {
+            identity::Error::Call(status) => Self::from(*status),
+            other => told(&other),
+        }
+    }
+}

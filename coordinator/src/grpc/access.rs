@@ -1,0 +1,331 @@
+//! Who may make which call: one table, from which both the check and its test are made. What a call is about is
+//! looked at where its name is resolved, with the very access that the table gave.
+
+use crate::identity::{Office, Peer};
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tonic::body::Body;
+use tonic::{Request, Status};
+use tower::{Layer, Service};
+use windlass_proto::refusal::to_status;
+use windlass_shared::access::{Access, Role, Share, Viewer};
+use windlass_shared::refusal::Refusal;
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is made.
+    Yes,
+    /// It is refused: not for this role.
+    No,
+    /// It is answered as if what it names were not there.
+    Hidden,
+}
+
+/// One call, and what becomes of it by who asks. `own` and `other` are the same where it is about nothing that
+/// belongs to anybody. For a client, `own` is also what is shared with it as far as `need`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    /// `Service/Call`; a service of `windlass.v1` without its package.
+    pub call: &'static str,
+    /// A TLS peer without a certificate.
+    pub none: Verdict,
+    /// A worker: its own attempts at their current number.
+    pub worker_own: Verdict,
+    /// Everything else.
+    pub worker_other: Verdict,
+    /// A client: its own campaigns.
+    pub client_own: Verdict,
+    /// Those of others.
+    pub client_other: Verdict,
+    /// An administrator.
+    pub admin: Verdict,
+    /// How much of a campaign it needs.
+    pub need: Share,
+}
+
+use Verdict::{Hidden as H, No as N, Yes as Y};
+
+const fn row(call: &'static str, verdicts: [Verdict; 6], need: Share) -> Row {
+    let [none, worker_own, worker_other, client_own, client_other, admin] = verdicts;
+    Row { call, none, worker_own, worker_other, client_own, client_other, admin, need }
+}
+
+/// A call about one campaign that no worker makes.
+const fn campaign(call: &'static str, need: Share) -> Row {
+    row(call, [N, N, N, Y, H, Y], need)
+}
+
+/// A call for administrators alone.
+const fn admin(call: &'static str) -> Row {
+    row(call, [N, N, N, N, N, Y], Share::Own)
+}
+
+/// Every call that is served.
+pub(crate) const TABLE: &[Row] = &[
+    //                                     none worker     client     admin
+    //                                          own other  own other
+    row("CampaignService/Create", [N, N, N, Y, Y, Y], Share::Own),
+    row("CampaignService/ImportLedger", [N, N, N, Y, Y, Y], Share::Own),
+    row("CampaignService/List", [N, N, N, Y, H, Y], Share::Read),
+    row("CampaignService/Watch", [N, N, N, Y, H, Y], Share::Read),
+    campaign("CampaignService/Get", Share::Read),
+    campaign("CampaignService/Explain", Share::Read),
+    campaign("CampaignService/ListLevers", Share::Read),
+    campaign("CampaignService/GetLever", Share::Read),
+    campaign("CampaignService/GetIteration", Share::Read),
+    campaign("CampaignService/ListIterations", Share::Read),
+    campaign("CampaignService/ProposeLever", Share::Propose),
+    campaign("CampaignService/RetryLever", Share::Propose),
+    campaign("CampaignService/SubmitFix", Share::Propose),
+    campaign("CampaignService/AddDeliverable", Share::Propose),
+    campaign("CampaignService/WriteConclusion", Share::Propose),
+    campaign("CampaignService/RetireLever", Share::Control),
+    campaign("CampaignService/MoveLever", Share::Control),
+    campaign("CampaignService/CancelIteration", Share::Control),
+    campaign("CampaignService/GiveSecrets", Share::Control),
+    campaign("CampaignService/Pause", Share::Control),
+    campaign("CampaignService/Resume", Share::Control),
+    campaign("CampaignService/Stop", Share::Control),
+    campaign("CampaignService/Update", Share::Control),
+    campaign("CampaignService/Share", Share::Own),
+    row("WorkerService/Sync", [N, Y, H, N, N, Y], Share::Own),
+    row("LogService/WriteLog", [N, Y, H, N, N, Y], Share::Own),
+    row("LogService/ReadLog", [N, Y, H, Y, H, Y], Share::Read),
+    row("ArtifactService/FindMissing", [N, Y, H, Y, H, Y], Share::Read),
+    row("ArtifactService/Write", [N, Y, H, Y, Y, Y], Share::Propose),
+    row("ArtifactService/Read", [N, Y, H, Y, H, Y], Share::Read),
+    row("FleetService/About", [N, Y, Y, Y, Y, Y], Share::Read),
+    row("FleetService/ListWorkers", [N, N, N, Y, Y, Y], Share::Read),
+    admin("FleetService/Drain"),
+    admin("FleetService/Undrain"),
+    admin("FleetService/ReleaseDevice"),
+    admin("UpkeepService/CollectGarbage"),
+    row("UpkeepService/GetHealth", [N, N, N, Y, Y, Y], Share::Read),
+    row("IdentityService/Join", [Y, Y, Y, Y, Y, Y], Share::Read),
+    row("IdentityService/Renew", [N, Y, Y, Y, Y, Y], Share::Read),
+    admin("IdentityService/CreateToken"),
+    admin("IdentityService/ListCertificates"),
+    admin("IdentityService/RevokeCertificates"),
+    row("grpc.health.v1.Health/Check", [N, Y, Y, Y, Y, Y], Share::Read),
+    row("grpc.health.v1.Health/List", [N, Y, Y, Y, Y, Y], Share::Read),
+    row("grpc.health.v1.Health/Watch", [N, Y, Y, Y, Y, Y], Share::Read),
+    row("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", [N, Y, Y, Y, Y, Y], Share::Read),
+    row("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", [N, Y, Y, Y, Y, Y], Share::Read),
+];
+
+/// The row of a call's path, `/windlass.v1.Service/Call`.
+pub(crate) fn find(path: &str) -> Option<&'static Row> {
+    let call = path.strip_prefix('/')?;
+    let call = call.strip_prefix("windlass.v1.").unwrap_or(call);
+    TABLE.iter().find(|row| row.call == call)
+}
+
+impl Row {
+    /// Whether the call is ever made for such a caller; what it is about is looked at later.
+    fn admits(&self, viewer: &Viewer) -> bool {
+        let (own, other) = match viewer {
+            Viewer::Admin => (self.admin, self.admin),
+            Viewer::Client(_) => (self.client_own, self.client_other),
+            Viewer::Worker(..) => (self.worker_own, self.worker_other),
+        };
+        own == Y || other == Y
+    }
+}
+
+/// Asks the table at every call, and puts what it gave beside the request.
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    /// Certificates are asked for where there is an office; else whoever came this far is an administrator.
+    office: Option<Office>,
+}
+
+impl Gate {
+    /// For a socket that is its owner's alone, or one behind the data folder's token.
+    pub fn local() -> Self {
+        Self { office: None }
+    }
+
+    /// For peers with certificates.
+    pub fn with(office: Office) -> Self {
+        Self { office: Some(office) }
+    }
+
+    fn admit<B>(&self, request: &http::Request<B>) -> Result<Access, Refusal> {
+        let path = request.uri().path();
+        let row = find(path).ok_or(Refusal::Unsupported { key: "call" })?;
+        let Some(office) = &self.office else { return Ok(Access { viewer: Viewer::Admin, need: row.need }) };
+        let missing = || Refusal::Certificate { problem: "the connection has no peer".to_owned() };
+        let peer = request.extensions().get::<Peer>().ok_or_else(missing)?;
+        if row.none == Y {
+            // It looks at no campaign and no worker: its own token is what counts.
+            return Ok(Access { viewer: Viewer::Client(String::new()), need: row.need });
+        }
+        let holder = office.holder(peer)?;
+        let who = format!("the {} {}", holder.role, holder.name);
+        let viewer = match (holder.role, holder.worker) {
+            (Role::Admin, _) => Viewer::Admin,
+            (Role::Client, _) => Viewer::Client(holder.name),
+            (Role::Worker, Some(id)) => Viewer::Worker(id, holder.name),
+            (Role::Worker, None) => return Err(missing()),
+        };
+        if row.admits(&viewer) {
+            return Ok(Access { viewer, need: row.need });
+        }
+        let what = format!("call {}", row.call);
+        Err(Refusal::NotAllowed { who, what, remedy: "use an identity of a role that may" })
+    }
+}
+
+impl<S> Layer<S> for Gate {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { gate: self.clone(), inner }
+    }
+}
+
+/// A service behind the table.
+#[derive(Clone, Debug)]
+pub(super) struct Gated<S> {
+    gate: Gate,
+    inner: S,
+}
+
+impl<S, B> Service<http::Request<B>> for Gated<S>
+where
+    S: Service<http::Request<B>, Response = http::Response<Body>, Error = Infallible>,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answering<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        match self.gate.admit(&request) {
+            Ok(access) => {
+                request.extensions_mut().insert(access);
+                Answering::Made(Box::pin(self.inner.call(request)))
+            }
+            Err(refusal) => Answering::Refused(ready(Ok(to_status(&refusal).into_http()))),
+        }
+    }
+}
+
+/// The answer of a call, or the table's.
+pub(super) enum Answering<F> {
+    /// It was made.
+    Made(Pin<Box<F>>),
+    /// It was not.
+    Refused(Ready<Result<http::Response<Body>, Infallible>>),
+}
+
+impl<F: Future<Output = Result<http::Response<Body>, Infallible>>> Future for Answering<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        match &mut *self {
+            Self::Made(future) => future.as_mut().poll(context),
+            Self::Refused(answer) => Pin::new(answer).poll(context),
+        }
+    }
+}
+
+/// What the table gave a request. One that came past no table is a fault of ours, and is refused.
+pub(super) fn permitted<T>(request: &Request<T>) -> Result<Access, Status> {
+    request.extensions().get::<Access>().cloned().ok_or_else(|| {
+        tracing::error!("A CALL CAME PAST THE TABLE OF CALLS; this is a fault of the coordinator");
+        Status::internal("the coordinator does not know who asks")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+    use std::collections::BTreeSet;
+
+    /// `Service/Call` of a set of descriptors.
+    fn calls(descriptors: &[u8]) -> BTreeSet<String> {
+        let set = tonic_types_free::FileSet::decode(descriptors).expect("our own descriptors");
+        set.calls()
+    }
+
+    /// As much of `google.protobuf.FileDescriptorSet` as names calls.
+    mod tonic_types_free {
+        use std::collections::BTreeSet;
+
+        #[derive(Clone, PartialEq, prost::Message)]
+        pub struct FileSet {
+            #[prost(message, repeated, tag = "1")]
+            file: Vec<File>,
+        }
+
+        #[derive(Clone, PartialEq, prost::Message)]
+        pub struct File {
+            #[prost(string, optional, tag = "2")]
+            package: Option<String>,
+            #[prost(message, repeated, tag = "6")]
+            service: Vec<Service>,
+        }
+
+        #[derive(Clone, PartialEq, prost::Message)]
+        pub struct Service {
+            #[prost(string, optional, tag = "1")]
+            name: Option<String>,
+            #[prost(message, repeated, tag = "2")]
+            method: Vec<Method>,
+        }
+
+        #[derive(Clone, PartialEq, prost::Message)]
+        pub struct Method {
+            #[prost(string, optional, tag = "1")]
+            name: Option<String>,
+        }
+
+        impl FileSet {
+            pub fn calls(&self) -> BTreeSet<String> {
+                let mut calls = BTreeSet::new();
+                for file in &self.file {
+                    for service in &file.service {
+                        for method in &service.method {
+                            let (package, service) = (file.package(), service.name());
+                            let service = match package {
+                                "windlass.v1" => service.to_owned(),
+                                _ => format!("{package}.{service}"),
+                            };
+                            calls.insert(format!("{service}/{}", method.name()));
+                        }
+                    }
+                }
+                calls
+            }
+        }
+    }
+
+    #[test]
+    fn every_call_that_is_served_has_one_row() {
+        let mut served = calls(windlass_proto::DESCRIPTORS);
+        served.extend(calls(tonic_health::pb::FILE_DESCRIPTOR_SET));
+        served.extend(calls(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET));
+        served.extend(calls(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET));
+        let listed: BTreeSet<String> = TABLE.iter().map(|row| row.call.to_owned()).collect();
+        assert_eq!(listed, served, "a call without a row is refused to everybody");
+        assert_eq!(listed.len(), TABLE.len(), "no call has two rows");
+    }
+
+    #[test]
+    fn the_table_gives_nobody_more_than_reliability_says() {
+        for row in TABLE {
+            assert_eq!(row.admin, Y, "{}: an administrator may do all", row.call);
+            assert_eq!(row.none == Y, row.call == "IdentityService/Join", "{}", row.call);
+            assert!(row.worker_own != N || row.worker_other == N, "{}", row.call);
+            assert!(row.client_own != N || row.client_other == N, "{}", row.call);
+        }
+    }
+}
