@@ -110,7 +110,8 @@ impl Client {
     /// By TLS, as whoever this folder has joined as; renewed on the way when two thirds of its life are over.
     async fn joined(session: &Session, address: Option<String>) -> Result<Self, Error> {
         let file = file_in(&session.data_dir);
-        let identity = Identity::read(&file)?.ok_or_else(|| identity::Error::NotJoined { path: file.clone() })?;
+        let identity =
+            Identity::read(&file)?.ok_or_else(|| identity::Error::NotJoined { path: file.clone() })?;
         let identity = match address {
             Some(address) => identity.at(address),
             None => identity,

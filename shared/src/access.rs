@@ -154,6 +154,8 @@ mod tests {
         assert_eq!(Share::parse("own"), None);
         assert!(serde_json::from_str::<Share>("\"own\"").is_err());
         assert_eq!(serde_json::from_str::<Share>("\"propose\"").ok(), Some(Share::Propose));
-        assert!(Share::Read < Share::Propose && Share::Propose < Share::Control && Share::Control < Share::Own);
+        assert!(
+            Share::Read < Share::Propose && Share::Propose < Share::Control && Share::Control < Share::Own
+        );
     }
 }

@@ -52,12 +52,24 @@ fn the_socket_is_the_owners_alone_and_loopback_asks_for_the_token() {
 }
 
 #[test]
-fn listening_beyond_loopback_is_refused_for_want_of_tls() {
+fn beyond_loopback_tls_is_spoken_and_only_a_flag_that_says_what_it_does_ends_that() {
     let fleet = Fleet::new();
-    let ended = fleet.coordinator_listening_unready("0.0.0.0:0").wait();
-    assert!(!ended.success());
-    let said = std::fs::read_to_string(fleet.path("coordinator.log")).expect("a log");
-    assert!(said.contains("TLS"), "it says what is needed: {said}");
+    let endpoint = || -> serde_json::Value {
+        let text = std::fs::read(fleet.data_dir().join("endpoint.json")).expect("it");
+        serde_json::from_slice(&text).expect("JSON")
+    };
+    let said = || std::fs::read_to_string(fleet.path("coordinator.log")).expect("a log");
+    let coordinator = fleet.coordinator_listening("0.0.0.0:0");
+    assert_eq!(endpoint()["tls"], true);
+    assert!(!said().contains("NO TLS"), "{}", said());
+    assert!(coordinator.terminate().success());
+    for start in 1..=2 {
+        let flags = ["--listen", "0.0.0.0:0", "--plaintext-i-accept-that-anyone-can-read-and-run"];
+        let coordinator = fleet.coordinator_with(&flags);
+        assert_eq!(endpoint()["tls"], false);
+        assert_eq!(said().matches("NO TLS on").count(), start, "it is logged at every start: {}", said());
+        assert!(coordinator.terminate().success());
+    }
 }
 
 #[test]

@@ -64,6 +64,36 @@ impl Fleet {
         daemon
     }
 
+    /// Starts a coordinator with flags of its own, and waits until it answers.
+    pub fn coordinator_with(&self, flags: &[&str]) -> Daemon {
+        let daemon = self.daemon(&[&["coordinator"], flags].concat(), "coordinator.log", &[]);
+        self.wait_until("the coordinator answers", || self.client(&["campaigns"]).status.success());
+        daemon
+    }
+
+    /// A command of somebody whose folder is another one of this fleet's.
+    pub fn command_of(&self, whose: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(WINDLASS);
+        command.arg("--data-dir").arg(self.path(whose)).args(args).stdin(Stdio::null());
+        command.env_remove("WINDLASS_COORDINATOR").env_remove("WINDLASS_OUTPUT").env("NO_COLOR", "1");
+        command
+    }
+
+    /// Runs it; what it exits with, what it prints, and what it says.
+    pub fn run_as(&self, whose: &str, args: &[&str]) -> (i32, String, String) {
+        let output = self.command_of(whose, args).output().expect("the binary starts");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+    }
+
+    /// Starts it as a daemon.
+    pub fn daemon_of(&self, whose: &str, args: &[&str], log: &str) -> Daemon {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path(log)).expect("a log");
+        let mut command = self.command_of(whose, args);
+        command.stdout(Stdio::null()).stderr(log);
+        Daemon { child: command.spawn().expect("the binary starts") }
+    }
+
     /// Starts a coordinator that loses a silent worker soon, and waits until it answers.
     pub fn coordinator_losing_after(&self, span: &str, env: &[(&str, &str)]) -> Daemon {
         let daemon = self.daemon(&["coordinator", "--worker-lost-after", span], "coordinator.log", env);
@@ -114,7 +144,8 @@ impl Fleet {
         daemon
     }
 
-    fn worker_is_ready(&self, name: &str) -> bool {
+    /// Whether the coordinator lists a worker as ready.
+    pub fn worker_is_ready(&self, name: &str) -> bool {
         let output = self.client(&["--output", "json", "workers"]);
         let Ok(list) = serde_json::from_slice::<Value>(&output.stdout) else { return false };
         let workers = list["workers"].as_array().cloned().unwrap_or_default();

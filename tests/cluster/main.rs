@@ -6,6 +6,7 @@ mod project;
 mod reading;
 
 mod access;
+mod access_table;
 mod campaign;
 mod crash;
 mod demo;
@@ -19,6 +20,7 @@ mod help;
 mod hostile;
 mod import;
 mod interrupt;
+mod joining;
 mod lost;
 mod outage;
 mod replay;

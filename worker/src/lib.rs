@@ -5,9 +5,9 @@ pub mod driver;
 pub mod settings;
 
 pub mod client;
-pub mod identity;
 pub mod collect;
 pub mod device;
+pub mod identity;
 pub mod logs;
 pub mod prepare;
 pub mod shim;

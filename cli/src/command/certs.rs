@@ -40,7 +40,8 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
     let client = Client::connect(session).await?;
     match command {
         Command::List(_) => {
-            let answer = client.identities().list_certificates(ListCertificatesRequest {}).await?.into_inner();
+            let answer =
+                client.identities().list_certificates(ListCertificatesRequest {}).await?.into_inner();
             let certificates = views(&answer.view_documents)?;
             if session.is_json() {
                 return session.json("windlass.certificates/1", &Listing { certificates });
@@ -55,7 +56,11 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
                 return session.json("windlass.certificates_revoked/1", &Listing { certificates });
             }
             let count = certificates.len();
-            session.say(&format!("{}: {count} valid certificate{} revoked", args.which, if count == 1 { "" } else { "s" }));
+            session.say(&format!(
+                "{}: {count} valid certificate{} revoked",
+                args.which,
+                if count == 1 { "" } else { "s" }
+            ));
             Ok(())
         }
     }

@@ -2,9 +2,9 @@
 
 pub mod analyze;
 pub mod best;
-pub mod certs;
 pub mod campaigns;
 pub mod cancel;
+pub mod certs;
 pub mod completions;
 pub mod conclude;
 pub mod control;

@@ -120,7 +120,8 @@ fn way(session: &Session, work_dir: &Path) -> Result<Endpoint, Error> {
     match over_tls {
         Some(None) => endpoint(session),
         Some(Some(address)) => {
-            let joined = Identity::read(&file)?.ok_or_else(|| identity::Error::NotJoined { path: file.clone() })?;
+            let joined =
+                Identity::read(&file)?.ok_or_else(|| identity::Error::NotJoined { path: file.clone() })?;
             let identity = joined.at(address.trim_end_matches('/').to_owned());
             Ok(Endpoint::Tls { identity, file })
         }

@@ -70,9 +70,10 @@ pub(super) fn behind(status: &tonic::Status) -> Option<Error> {
     }
     refused_certificate(status).then(|| Error::Identity {
         trouble: Trouble::Refused,
-        message: "the coordinator does not take this machine's certificate: another CA made it; join again with a \
+        message:
+            "the coordinator does not take this machine's certificate: another CA made it; join again with a \
                   token of this coordinator"
-            .to_owned(),
+                .to_owned(),
     })
 }
 

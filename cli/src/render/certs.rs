@@ -30,7 +30,8 @@ pub fn table(views: &[CertificateView], width: u16) -> String {
             "valid" => style::of_status(Status::Keep),
             _ => style::of_status(Status::Discard),
         };
-        let worker = view.worker.as_ref().map(|id| id.as_str().chars().take(SERIAL_DIGITS).collect::<String>());
+        let worker =
+            view.worker.as_ref().map(|id| id.as_str().chars().take(SERIAL_DIGITS).collect::<String>());
         table.row([
             view.role.as_str().into(),
             (&view.name).into(),

@@ -88,16 +88,44 @@ fn write_project(dir: &Path) {
     std::fs::write(dir.join("x.patch"), "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-a\n+b\n").unwrap();
 }
 
+/// What is said about who is known: somebody joins, has a campaign, shares it, and is known no more.
+fn known(desk: &Desk) -> Vec<Value> {
+    let elsewhere = Desk::unattended();
+    write_project(elsewhere.dir.path());
+    let mut all = printed(desk, &["token", "create", "--role", "client", "--name", "ada"]);
+    let token = all[0]["token"].as_str().unwrap().to_owned();
+    all.extend(printed(&elsewhere, &["join", &token]));
+    all.extend(printed(&elsewhere, &["ledger", "import", "old.tsv", "--lenient"]));
+    all.extend(printed(&elsewhere, &["submit", "project", "--name", "hers"]));
+    all.extend(printed(&elsewhere, &["share", "hers", "bob", "--as", "read"]));
+    all.extend(printed(&elsewhere, &["share", "hers", "bob", "--end"]));
+    let worker = printed(desk, &["token", "create", "--role", "worker"]);
+    let token = worker[0]["token"].as_str().unwrap().to_owned();
+    let mut joining = elsewhere.command(&["worker", "--join", &token, "--name", "gpu-1"]).spawn().unwrap();
+    let begun = Instant::now();
+    while printed(desk, &["certs", "list"])[0]["certificates"].as_array().unwrap().len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the worker did not join");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    joining.kill().unwrap();
+    joining.wait().unwrap();
+    all.extend(printed(desk, &["certs", "list"]));
+    all.extend(printed(desk, &["certs", "revoke", "ada"]));
+    all
+}
+
 /// The upkeep of a ledger that a coordinator really made.
 fn kept_up() -> Vec<Value> {
     let desk = Desk::unattended();
-    let mut coordinator = desk.command(&["coordinator"]).spawn().unwrap();
+    let tls = ["coordinator", "--listen", "127.0.0.2:0", "--tls", "always"];
+    let mut coordinator = desk.command(&tls).spawn().unwrap();
     let begun = Instant::now();
     while printed(&desk, &["campaigns"]).iter().any(|answer| answer["schema"] == "windlass.error/1") {
         assert!(begun.elapsed() < Duration::from_secs(60), "the coordinator did not come up");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let mut all = printed(&desk, &["gc", "--dry-run"]);
+    let mut all = known(&desk);
+    all.extend(printed(&desk, &["gc", "--dry-run"]));
     all.extend(printed(&desk, &["ledger", "export"]));
     let elsewhere = Desk::unattended();
     let copy = elsewhere.dir.path().join("copy");

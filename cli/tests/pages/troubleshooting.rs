@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 const PAGE: &str = include_str!("../../../docs/troubleshooting.md");
 const REFUSAL: &str = include_str!("../../../shared/src/refusal.rs");
 const ERROR: &str = include_str!("../../src/error.rs");
+const IDENTITY: &str = include_str!("../../src/error/identity.rs");
 const PRINT: &str = include_str!("../../src/error/print.rs");
 const ATTEMPT: &str = include_str!("../../../shared/src/attempt.rs");
 
@@ -35,6 +36,7 @@ fn is_code(text: &&str) -> bool {
 fn codes() -> BTreeSet<&'static str> {
     let mut codes: BTreeSet<&str> = texts_in(REFUSAL, "pub fn reason(&self)").into_iter().collect();
     codes.extend(texts_in(ERROR, "fn code(&self)"));
+    codes.extend(texts_in(IDENTITY, "pub fn code(self)"));
     codes.extend(PRINT.split('"').skip(1).step_by(2).filter(is_code));
     codes.extend(["UNAVAILABLE", "CANCELLED", "UNKNOWN", "DEADLINEEXCEEDED", "UNAUTHENTICATED"]);
     codes.extend(["INTERNAL", "DATALOSS", "RESOURCEEXHAUSTED", "UNIMPLEMENTED"]);

@@ -131,7 +131,14 @@ impl Asked {
             }
             Self::Propose { lever, .. } => {
                 let fixes = lever.fixes.iter().map(|fix| fix.patch);
-                lever.change.blobs().into_iter().chain(fixes).chain(scripts(&lever.analysis)).collect()
+                lever
+                    .change
+                    .blobs()
+                    .into_iter()
+                    .chain(lever.instrumentation)
+                    .chain(fixes)
+                    .chain(scripts(&lever.analysis))
+                    .collect()
             }
             Self::Fix { change, .. } => change.blobs(),
             Self::AddDeliverable { deliverable, .. } => scripts(std::slice::from_ref(deliverable)),

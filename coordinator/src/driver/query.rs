@@ -3,10 +3,10 @@
 
 use super::event::Reply;
 use super::outbox::Outbox;
+use std::collections::BTreeSet;
 use windlass_engine::core::{Core, Listed};
 use windlass_engine::explain::{Subject, explain_for};
 use windlass_engine::session::{Known, known};
-use std::collections::BTreeSet;
 use windlass_shared::access::Access;
 use windlass_shared::attempt::{AttemptKey, Order};
 use windlass_shared::bindings::Bindings;
@@ -24,7 +24,13 @@ pub(crate) enum Query {
     /// A campaign's id and the name of its metric.
     Resolve { access: Access, name: String, reply: Reply<(CampaignId, String)> },
     /// A page of a campaign's levers.
-    Levers { access: Access, name: String, skip: usize, limit: usize, reply: Reply<(CampaignId, Vec<Listed>)> },
+    Levers {
+        access: Access,
+        name: String,
+        skip: usize,
+        limit: usize,
+        reply: Reply<(CampaignId, Vec<Listed>)>,
+    },
     /// One lever.
     Lever { access: Access, name: String, lever: LeverNumber, reply: Reply<(CampaignId, Listed)> },
     /// The fleet.
@@ -78,7 +84,9 @@ impl Query {
     pub(super) fn answer(self, core: &Core, now: Time, outbox: &mut Outbox) {
         let seq = core.durable().seq;
         match self {
-            Self::Campaign { access, name, reply } => outbox.push(seq, reply, campaign(core, now, &access, &name)),
+            Self::Campaign { access, name, reply } => {
+                outbox.push(seq, reply, campaign(core, now, &access, &name))
+            }
             Self::Campaigns { access, reply } => outbox.push(seq, reply, views(core, now, &access, None)),
             Self::Resolve { access, name, reply } => outbox.push(seq, reply, resolve(core, &access, &name)),
             Self::Levers { access, name, skip, limit, reply } => {
@@ -93,7 +101,9 @@ impl Query {
                     .and_then(|id| core.lever(&id, lever).map(|listed| (id, listed)));
                 outbox.push(seq, reply, found);
             }
-            Self::Workers { access, reply } => outbox.push(seq, reply, Ok(core.worker_views_for(now, &access))),
+            Self::Workers { access, reply } => {
+                outbox.push(seq, reply, Ok(core.worker_views_for(now, &access)))
+            }
             Self::Explain { access, name, subject, reply } => {
                 outbox.push(seq, reply, explain_for(core, now, &access, &name, &subject));
             }
@@ -113,7 +123,12 @@ impl Query {
     }
 }
 
-fn campaign(core: &Core, now: Time, access: &Access, name: &str) -> Result<(CampaignView, Bindings), Refusal> {
+fn campaign(
+    core: &Core,
+    now: Time,
+    access: &Access,
+    name: &str,
+) -> Result<(CampaignView, Bindings), Refusal> {
     let id = core.resolve_campaign_for(access, name)?;
     Ok((core.campaign_view_for(now, access, &id)?, (*core.campaign(&id)?.bindings).clone()))
 }
@@ -150,12 +165,7 @@ fn visible(core: &Core, access: &Access) -> BTreeSet<CampaignId> {
     seen.map(|campaign| campaign.id.clone()).collect()
 }
 
-fn pages(
-    core: &Core,
-    now: Time,
-    access: &Access,
-    campaign: Option<&CampaignId>,
-) -> Result<Pages, Refusal> {
+fn pages(core: &Core, now: Time, access: &Access, campaign: Option<&CampaignId>) -> Result<Pages, Refusal> {
     let missing = || Refusal::NotFound { what: "incarnation", name: String::new() };
     let incarnation = core.durable().incarnation.ok_or_else(missing)?;
     Ok(Pages { incarnation, seq: core.durable().seq, views: views(core, now, access, campaign)? })

@@ -15,7 +15,7 @@ use windlass_shared::refusal::Refusal;
 
 /// What becomes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// It is made.
     Yes,
     /// It is refused: not for this role.
@@ -27,7 +27,7 @@ pub(crate) enum Verdict {
 /// One call, and what becomes of it by who asks. `own` and `other` are the same where it is about nothing that
 /// belongs to anybody. For a client, `own` is also what is shared with it as far as `need`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Row {
+pub struct Row {
     /// `Service/Call`; a service of `windlass.v1` without its package.
     pub call: &'static str,
     /// A TLS peer without a certificate.
@@ -64,7 +64,7 @@ const fn admin(call: &'static str) -> Row {
 }
 
 /// Every call that is served.
-pub(crate) const TABLE: &[Row] = &[
+pub const TABLE: &[Row] = &[
     //                                     none worker     client     admin
     //                                          own other  own other
     row("CampaignService/Create", [N, N, N, Y, Y, Y], Share::Own),

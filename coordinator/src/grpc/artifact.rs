@@ -63,7 +63,8 @@ impl ArtifactService for Artifacts {
         let within = asked.iter().copied().filter(|digest| !beyond.contains(digest)).collect();
         let missing = self.handle.stores.blobs.missing(within).await.map_err(blob_failure)?;
         let missing: HashSet<Digest> = missing.into_iter().chain(beyond).collect();
-        let digests = asked.iter().filter(|digest| missing.contains(digest)).map(ToString::to_string).collect();
+        let digests =
+            asked.iter().filter(|digest| missing.contains(digest)).map(ToString::to_string).collect();
         Ok(Response::new(v1::FindMissingResponse { digests }))
     }
 

@@ -145,7 +145,8 @@ impl CampaignService for Campaigns {
 
     async fn list(&self, request: Request<v1::ListRequest>) -> Result<Response<v1::ListResponse>, Status> {
         let access = permitted(&request)?;
-        let views = answered(self.handle.ask(|reply| Event::Query(Query::Campaigns { access, reply })).await)?;
+        let views =
+            answered(self.handle.ask(|reply| Event::Query(Query::Campaigns { access, reply })).await)?;
         let view_documents = views.iter().map(document::write).collect();
         Ok(Response::new(v1::ListResponse { view_documents }))
     }
@@ -210,12 +211,13 @@ impl CampaignService for Campaigns {
         if !is_name(&message.with) {
             return Err(malformed("with", format!("{:?} is no client's name", message.with)));
         }
-        let share = match message.r#as.as_str() {
-            "" => None,
-            word => Some(Share::parse(word).ok_or_else(|| {
-                malformed("as", format!("{word:?} is none of read, propose and control"))
-            })?),
-        };
+        let share =
+            match message.r#as.as_str() {
+                "" => None,
+                word => Some(Share::parse(word).ok_or_else(|| {
+                    malformed("as", format!("{word:?} is none of read, propose and control"))
+                })?),
+            };
         self.change(access, key, Asked::Share { campaign, with: message.with, share }).await?;
         Ok(Response::new(v1::ShareResponse {}))
     }
@@ -251,7 +253,8 @@ impl CampaignService for Campaigns {
             0 => levers::PAGE_MAX,
             wanted => wanted.min(levers::PAGE_MAX),
         };
-        let found = self.handle.ask(|reply| Event::Query(Query::Levers { access, name, skip, limit, reply })).await;
+        let found =
+            self.handle.ask(|reply| Event::Query(Query::Levers { access, name, skip, limit, reply })).await;
         let (campaign, page) = answered(found)?;
         let next = (page.len() == limit).then_some((skip + limit) as u64);
         let readers = self.handle.stores.readers.clone();
@@ -430,7 +433,8 @@ impl CampaignService for Campaigns {
                 Subject::Iteration(iteration, records)
             }
         };
-        let found = self.handle.ask(|reply| Event::Query(Query::Explain { access, name, subject, reply })).await;
+        let found =
+            self.handle.ask(|reply| Event::Query(Query::Explain { access, name, subject, reply })).await;
         let explanation_document = document::write(&answered(found)?);
         Ok(Response::new(v1::ExplainResponse { explanation_document }))
     }
@@ -488,8 +492,12 @@ impl CampaignService for Campaigns {
             true => None,
             false => Some(self.resolve(&access, message.campaign).await?.0),
         };
-        let cursor =
-            watch::Cursor { access, campaign, after_seq: message.after_seq, incarnation: message.incarnation };
+        let cursor = watch::Cursor {
+            access,
+            campaign,
+            after_seq: message.after_seq,
+            incarnation: message.incarnation,
+        };
         watch::start(&self.handle, cursor, message.follow).await.map(Response::new)
     }
 }

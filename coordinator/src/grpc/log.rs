@@ -119,7 +119,8 @@ impl LogService for LogFiles {
         let campaign = match &access.viewer {
             Viewer::Worker(id, _) => self.campaign_of_attempt(id, name, iteration).await?,
             _ => {
-                let found = self.handle.ask(|reply| Event::Query(Query::Resolve { access, name, reply })).await;
+                let found =
+                    self.handle.ask(|reply| Event::Query(Query::Resolve { access, name, reply })).await;
                 answered(found)?.0
             }
         };

@@ -1,6 +1,6 @@
 //! The services on the wire, thin: convert, send an event, await the answer. They decide nothing.
 
-mod access;
+pub mod access;
 mod artifact;
 mod campaign;
 mod convert;

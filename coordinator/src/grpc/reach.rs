@@ -72,9 +72,7 @@ impl Reach {
         let beyond = self.beyond(handle, access, digests).await?;
         match digests.iter().find(|digest| beyond.contains(digest)) {
             None => Ok(()),
-            Some(digest) => {
-                Err(to_status(&Refusal::NotFound { what: "blob", name: digest.to_string() }))
-            }
+            Some(digest) => Err(to_status(&Refusal::NotFound { what: "blob", name: digest.to_string() })),
         }
     }
 
@@ -227,7 +225,8 @@ impl Reach {
             Err(blobs::Error::Absent { .. }) => return Ok(Arc::default()),
             Err(error) => return Err(blob_failure(error)),
         };
-        let named = Manifest::from_bytes(&bytes).map(|manifest| manifest.blobs().collect()).unwrap_or_default();
+        let named =
+            Manifest::from_bytes(&bytes).map(|manifest| manifest.blobs().collect()).unwrap_or_default();
         let named: Arc<HashSet<Digest>> = Arc::new(named);
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.trees.insert(tree, Arc::clone(&named)).is_none() {

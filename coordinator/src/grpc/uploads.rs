@@ -67,7 +67,10 @@ mod tests {
         let going: Vec<Upload> =
             (0..UPLOADS_EACH_MAX).map(|_| uploads.begin(&access("ada")).expect("room")).collect();
         let refused = uploads.begin(&access("ada")).expect_err("too many");
-        assert_eq!(refused.to_string(), "the number of uploads of client/ada at a time is 33; at most 32 is taken");
+        assert_eq!(
+            refused.to_string(),
+            "the number of uploads of client/ada at a time is 33; at most 32 is taken"
+        );
         assert!(uploads.begin(&access("bob")).is_ok() && uploads.begin(&Access::ADMIN).is_ok());
         drop(going);
         assert!(uploads.begin(&access("ada")).is_ok());

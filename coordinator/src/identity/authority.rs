@@ -48,7 +48,11 @@ impl Authority {
     /// Reads the CA, or makes one.
     pub fn open(data_dir: &Path) -> Result<Self, Error> {
         let folder = folder_in(data_dir);
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(Error::file("make", &folder))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(Error::file("make", &folder))?;
         let (certificate, key) = (folder.join("ca.pem"), folder.join("ca.key"));
         let is_there = |path: &Path| path.try_exists().map_err(Error::file("look for", path));
         match (is_there(&certificate)?, is_there(&key)?) {
@@ -68,7 +72,8 @@ impl Authority {
         let der = CertificateDer::from_pem_file(&certificate)
             .map_err(|error| wrong(&certificate, error.to_string()))?;
         check(&der, &pair).map_err(|problem| wrong(&certificate, problem))?;
-        let issuer = Issuer::from_ca_cert_der(&der, pair).map_err(|error| wrong(&certificate, error.to_string()))?;
+        let issuer =
+            Issuer::from_ca_cert_der(&der, pair).map_err(|error| wrong(&certificate, error.to_string()))?;
         Ok(Self { certificate: der, issuer })
     }
 
@@ -161,7 +166,11 @@ fn check(der: &CertificateDer<'_>, key: &KeyPair) -> Result<(), String> {
         return Err("it is not marked as a CA's".to_owned());
     }
     if !read.validity().is_valid() {
-        return Err(format!("it is valid from {} until {}", read.validity().not_before, read.validity().not_after));
+        return Err(format!(
+            "it is valid from {} until {}",
+            read.validity().not_before,
+            read.validity().not_after
+        ));
     }
     if read.public_key().subject_public_key.data.as_ref() != key.der_bytes() {
         return Err("ca.key is the key of another certificate".to_owned());
@@ -172,7 +181,8 @@ fn check(der: &CertificateDer<'_>, key: &KeyPair) -> Result<(), String> {
 fn make(certificate: &Path, key: &Path) -> Result<(), Error> {
     let pair = KeyPair::generate().map_err(Error::Certificate)?;
     let mut params = CertificateParams::default();
-    params.distinguished_name = named("ca", &format!("windlass {}", &Uuid::new_v4().simple().to_string()[..8]));
+    params.distinguished_name =
+        named("ca", &format!("windlass {}", &Uuid::new_v4().simple().to_string()[..8]));
     params.serial_number = Some(SerialNumber::from_slice(&draw_serial()));
     params.not_before = moment(SystemTime::now() - BACKDATED);
     params.not_after = moment(SystemTime::now() + AUTHORITY_LIFE);

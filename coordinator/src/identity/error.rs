@@ -24,7 +24,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// The CA's certificate or key is none, or the two do not belong together.
-    #[error("{path} is no certificate or key of a CA: {problem}; put both files back, or remove both and every machine joins again")]
+    #[error(
+        "{path} is no certificate or key of a CA: {problem}; put both files back, or remove both and every machine joins again"
+    )]
     Authority {
         /// The file.
         path: PathBuf,

@@ -88,14 +88,20 @@ impl Office {
         let authority = Arc::new(Authority::open(data_dir)?);
         let path = folder_in(data_dir).join("registry.json");
         let registry = match fs::read(&path) {
-            Ok(bytes) => {
-                serde_json::from_slice(&bytes).map_err(|source| Error::Registry { path: path.clone(), source })?
-            }
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map_err(|source| Error::Registry { path: path.clone(), source })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Registry::default(),
             Err(source) => return Err(Error::file("read", &path)(source)),
         };
         let (registry, changing) = (RwLock::new(registry), Mutex::new(()));
-        Ok(Self(Arc::new(Inner { authority, registry, changing, path, connections: Connections::default(), terms })))
+        Ok(Self(Arc::new(Inner {
+            authority,
+            registry,
+            changing,
+            path,
+            connections: Connections::default(),
+            terms,
+        })))
     }
 
     /// TLS for a listener.
@@ -126,10 +132,13 @@ impl Office {
             return Err(Failure::Refused(Refusal::TooMuch { what, figure, limit }));
         }
         let Some(address) = address.or_else(|| self.0.terms.address.clone()) else {
-            let problem = "the coordinator listens on no address that another machine reaches; start it with --listen".to_owned();
+            let problem =
+                "the coordinator listens on no address that another machine reaches; start it with --listen"
+                    .to_owned();
             return Err(Failure::Refused(Refusal::Token { problem }));
         };
-        if address.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err()) {
+        if address.rsplit_once(':').is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err())
+        {
             return Err(malformed("address", format!("{address:?} is not HOST:PORT")));
         }
         let ttl_ms = if ttl_ms == 0 { TOKEN_LIFE_MS } else { ttl_ms };
@@ -223,7 +232,9 @@ impl Office {
         }
         if now_ms < certificate.from_ms {
             let ahead = (certificate.from_ms - now_ms) / 60_000;
-            return refuse(format!("the certificate is not valid for another {ahead} min by the coordinator's clock"));
+            return refuse(format!(
+                "the certificate is not valid for another {ahead} min by the coordinator's clock"
+            ));
         }
         let registry = self.0.registry.read().unwrap_or_else(PoisonError::into_inner);
         match registry.holder(&certificate.serial) {

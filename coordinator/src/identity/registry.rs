@@ -90,7 +90,9 @@ impl Registry {
         let refuse = |problem: String| Err(Refusal::Token { problem });
         let hash = hash(secret);
         let Some(token) = self.tokens.get(&hash) else {
-            return refuse("is none of this coordinator's: another one made it, or it expired long ago".to_owned());
+            return refuse(
+                "is none of this coordinator's: another one made it, or it expired long ago".to_owned(),
+            );
         };
         if token.used.as_ref().is_some_and(|used| *used != (key, holder.clone())) {
             return refuse("was used before; each lets one machine in, once".to_owned());
@@ -115,9 +117,15 @@ impl Registry {
             _ => {}
         }
         if let Some(id) = &holder.worker
-            && self.certificates.values().any(|it| it.holder.worker.as_ref() == Some(id) && it.holder.name != holder.name)
+            && self
+                .certificates
+                .values()
+                .any(|it| it.holder.worker.as_ref() == Some(id) && it.holder.name != holder.name)
         {
-            return refuse(format!("is for {} and the work folder is another worker's; use a fresh --work-dir", holder.name));
+            return refuse(format!(
+                "is for {} and the work folder is another worker's; use a fresh --work-dir",
+                holder.name
+            ));
         }
         if let Some(token) = self.tokens.get_mut(&hash) {
             token.used = Some((key, holder.clone()));
@@ -171,7 +179,12 @@ impl Registry {
         let fits = |serial: &str, holder: &Holder| {
             serial == which || holder.name == which || format!("{}/{}", holder.role, holder.name) == which
         };
-        let mut found: Vec<String> = self.certificates.iter().filter(|(serial, it)| fits(serial, &it.holder)).map(|(serial, _)| serial.clone()).collect();
+        let mut found: Vec<String> = self
+            .certificates
+            .iter()
+            .filter(|(serial, it)| fits(serial, &it.holder))
+            .map(|(serial, _)| serial.clone())
+            .collect();
         if found.is_empty() && !which.is_empty() {
             found = self.certificates.keys().filter(|serial| serial.starts_with(which)).cloned().collect();
             if found.len() > 1 {
@@ -264,7 +277,9 @@ mod tests {
             let refused = registry.redeem(secret, one, who, now_ms).err().map(|refusal| refusal.to_string());
             match want {
                 None => assert_eq!(refused, None),
-                Some(part) => assert!(refused.as_ref().is_some_and(|told| told.contains(part)), "{refused:?}"),
+                Some(part) => {
+                    assert!(refused.as_ref().is_some_and(|told| told.contains(part)), "{refused:?}")
+                }
             }
         };
         check(Some("ada"), "secret", &ada, MINUTE, None);
@@ -315,7 +330,10 @@ mod tests {
         assert!(matches!(registry.revoke("cc", 17), Err(Refusal::NotFound { .. })));
         assert_eq!(registry.revoke("client/ada", 17).expect("known").len(), 2);
         assert_eq!(registry.revoke("ada", 17).expect("known").len(), 0, "twice is once");
-        assert_eq!((registry.holder("aa02"), registry.holder("zz")), (Err(Void::Revoked), Err(Void::Unknown)));
+        assert_eq!(
+            (registry.holder("aa02"), registry.holder("zz")),
+            (Err(Void::Revoked), Err(Void::Unknown))
+        );
         assert!(!registry.has_valid(&ada, 17) && registry.has_valid(&holder("bob", None), 17));
         registry.add_certificate("aa03", ada.clone(), (50, 74)).expect("a token let it in again");
         assert_eq!(registry.holder("aa03"), Ok(&ada));

@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -27,6 +27,8 @@ use tonic::transport::server::Connected;
 
 /// How long a handshake may take: three round trips on a bad line, and no more for a silent peer.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// How long the peer of a failed handshake is waited for to hang up.
+const LINGER_MAX: Duration = Duration::from_secs(1);
 /// Connections at once, in handshake or open: ten for each of 400 machines. The next one waits in the kernel's
 /// queue.
 const CONNECTIONS_MAX: usize = 4_096;
@@ -221,10 +223,12 @@ async fn handshake(
 ) -> Option<TlsConnection> {
     let from = stream.peer_addr().ok();
     let _ = stream.set_nodelay(true);
-    let stream = match tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await {
+    let shaken = tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(stream).into_fallible()).await;
+    let stream = match shaken {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => {
+        Ok(Err((error, stream))) => {
             tracing::info!(?from, error = &error as &dyn std::error::Error, "a TLS handshake failed");
+            let _ = tokio::time::timeout(LINGER_MAX, linger(stream)).await;
             return None;
         }
         Err(_) => {
@@ -240,6 +244,14 @@ async fn handshake(
     let entry = connections.enter(Peer { certificate });
     let cut = Box::pin(entry.cut.clone().cancelled_owned());
     Some(TlsConnection { stream, entry, cut, _permit: permit })
+}
+
+/// Closes a connection so that its peer still reads why: what it has sent meanwhile is thrown away first, since
+/// closing over it would reset the connection and take the alert along.
+async fn linger(mut stream: TcpStream) {
+    let _ = stream.shutdown().await;
+    let mut thrown = [0; 4096];
+    while let Ok(1..) = stream.read(&mut thrown).await {}
 }
 
 /// One connection.
@@ -259,7 +271,11 @@ impl Connected for TlsConnection {
 }
 
 impl AsyncRead for TlsConnection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.cut.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
@@ -268,7 +284,11 @@ impl AsyncRead for TlsConnection {
 }
 
 impl AsyncWrite for TlsConnection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.entry.cut.is_cancelled() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }

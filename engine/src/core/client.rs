@@ -75,6 +75,7 @@ fn create(
     bindings: Box<Bindings>,
     (tree, cap): (Digest, Option<EpochCap>),
 ) -> Result<Decided, Refusal> {
+    refuse_too_many(durable, owner.as_deref())?;
     bindings.validate()?;
     if (bindings.gate == GateKind::Epochs) != cap.is_some() {
         let problem = "its epoch cap was not looked for".to_owned();
@@ -120,6 +121,21 @@ fn create(
         records.push((Some(replaced.id.clone()), Body::CampaignStopped { reason }));
     }
     Ok((Answer::Campaign { id, levers_taken: taken }, records))
+}
+
+/// Campaigns of one client, those that have ended included: years of work, and a bound on what somebody's fault
+/// costs the others. Administrators have none.
+const CAMPAIGNS_EACH_MAX: usize = 10_000;
+
+/// Refuses one campaign more than a client may have.
+pub(super) fn refuse_too_many(durable: &Durable, owner: Option<&str>) -> Result<(), Refusal> {
+    let Some(owner) = owner else { return Ok(()) };
+    let own = durable.campaigns.values().filter(|campaign| campaign.owner.as_deref() == Some(owner)).count();
+    if own < CAMPAIGNS_EACH_MAX {
+        return Ok(());
+    }
+    let (figure, limit) = (own as u64 + 1, CAMPAIGNS_EACH_MAX as u64);
+    Err(Refusal::TooMuch { what: format!("the number of campaigns of {owner}"), figure, limit })
 }
 
 /// Whether a campaign is paused for its baseline.

@@ -87,7 +87,8 @@ impl Durable {
         let Some(id) = &record.campaign else { return };
         if let Body::CampaignCreated { name, bindings, tree, cap, owner } = &record.body {
             let campaign = Campaign::new(id.clone(), name.clone(), bindings.clone(), *tree, record.wall_ms);
-            self.campaigns.insert(id.clone(), Campaign { cap: cap.clone(), owner: owner.clone(), ..campaign });
+            self.campaigns
+                .insert(id.clone(), Campaign { cap: cap.clone(), owner: owner.clone(), ..campaign });
         } else if let Body::LedgerImported { name, bindings, source, owner, .. } = &record.body {
             let campaign = (id.clone(), name.clone(), bindings.clone());
             let campaign = Campaign::imported(campaign, source.clone(), record.wall_ms);

@@ -71,7 +71,11 @@ const SHARES_MAX: usize = 256;
 pub(super) fn share(campaign: &Campaign, with: String, share: Option<Share>) -> Result<Decided, Refusal> {
     if campaign.owner.as_ref() == Some(&with) {
         let what = format!("campaign {}", campaign.id);
-        return Err(Refusal::State { what, state: format!("{with}'s own"), wanted: "share it with another client" });
+        return Err(Refusal::State {
+            what,
+            state: format!("{with}'s own"),
+            wanted: "share it with another client",
+        });
     }
     if share.is_some() && !campaign.shares.contains_key(&with) && campaign.shares.len() >= SHARES_MAX {
         let (figure, limit) = (campaign.shares.len() as u64 + 1, SHARES_MAX as u64);

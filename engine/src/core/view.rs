@@ -375,7 +375,8 @@ impl Core {
             for device in &mut view.devices {
                 match &mut device.state {
                     DeviceState::Busy(key) if !is_seen(&key.id.campaign) => {
-                        device.state = DeviceState::Outsider { who: "a run of another's campaign".to_owned() };
+                        device.state =
+                            DeviceState::Outsider { who: "a run of another's campaign".to_owned() };
                     }
                     DeviceState::Outsider { who } => "a process that is not ours".clone_into(who),
                     _ => {}
@@ -409,7 +410,8 @@ impl Core {
 
     /// A text without the ids of campaigns that one may not see.
     pub(crate) fn without_others(&self, viewer: &Viewer, text: &str) -> String {
-        let hidden = |campaign: &&Campaign| campaign.share_of(viewer).is_none() && text.contains(campaign.id.as_str());
+        let hidden =
+            |campaign: &&Campaign| campaign.share_of(viewer).is_none() && text.contains(campaign.id.as_str());
         let hidden = self.durable().campaigns.values().filter(hidden);
         hidden.fold(text.to_owned(), |text, campaign| text.replace(campaign.id.as_str(), "of somebody else"))
     }

@@ -23,7 +23,13 @@ fn under_epochs(windlass: &serde_json::Value) -> Bindings {
 }
 
 fn create(bindings: Bindings, cap: Option<EpochCap>) -> Ask {
-    Ask::Create { name: "digits".to_owned(), bindings: Box::new(bindings), tree: workspace(), cap, owner: None }
+    Ask::Create {
+        name: "digits".to_owned(),
+        bindings: Box::new(bindings),
+        tree: workspace(),
+        cap,
+        owner: None,
+    }
 }
 
 fn limits(order: &Order) -> (u64, u64) {

@@ -12,6 +12,7 @@ mod lanes;
 mod memory;
 mod moves;
 mod noise;
+mod owners;
 mod queue;
 mod replay;
 mod runs;

@@ -20,7 +20,9 @@ pub enum Error {
         wanted: &'static str,
     },
     /// The token is for somebody else.
-    #[error("the join token is for the name {token} and not for {wanted}; leave --name out, or ask for another token")]
+    #[error(
+        "the join token is for the name {token} and not for {wanted}; leave --name out, or ask for another token"
+    )]
     Name {
         /// The token's.
         token: String,
@@ -28,7 +30,9 @@ pub enum Error {
         wanted: String,
     },
     /// A name that cannot be one.
-    #[error("{0:?} cannot name a machine here: letters, digits, `.`, `_`, `-` and `@`, at most 64; choose one with --name")]
+    #[error(
+        "{0:?} cannot name a machine here: letters, digits, `.`, `_`, `-` and `@`, at most 64; choose one with --name"
+    )]
     BadName(String),
     /// The file of an identity failed.
     #[error("failed to {operation} {}", path.display())]
@@ -57,7 +61,9 @@ pub enum Error {
     #[error("{0:?} is no coordinator's address: write HOST:PORT")]
     Address(String),
     /// The address cannot be found.
-    #[error("the name {host} cannot be resolved; check it, or name the coordinator by number with --coordinator https://NUMBER:PORT")]
+    #[error(
+        "the name {host} cannot be resolved; check it, or name the coordinator by number with --coordinator https://NUMBER:PORT"
+    )]
     Resolve {
         /// The host.
         host: String,
@@ -66,7 +72,9 @@ pub enum Error {
         source: io::Error,
     },
     /// Nobody answers.
-    #[error("nobody answers at {address} ({tried}); check that the coordinator runs and that no firewall is between")]
+    #[error(
+        "nobody answers at {address} ({tried}); check that the coordinator runs and that no firewall is between"
+    )]
     Unreachable {
         /// As it was asked for.
         address: String,
@@ -77,7 +85,9 @@ pub enum Error {
         source: io::Error,
     },
     /// What answers is no coordinator.
-    #[error("what answers at {address} is no coordinator with TLS ({problem}); check the port, and whether it listens beyond loopback")]
+    #[error(
+        "what answers at {address} is no coordinator with TLS ({problem}); check the port, and whether it listens beyond loopback"
+    )]
     NotTls {
         /// The address.
         address: String,
@@ -85,13 +95,17 @@ pub enum Error {
         problem: String,
     },
     /// Another coordinator, or somebody between.
-    #[error("what answers at {address} is another coordinator than this machine was told of, or stands between them: nothing was sent; check the address, or join with a token of that coordinator")]
+    #[error(
+        "what answers at {address} is another coordinator than this machine was told of, or stands between them: nothing was sent; check the address, or join with a token of that coordinator"
+    )]
     Foreign {
         /// The address.
         address: String,
     },
     /// The clocks are apart.
-    #[error("the certificate of the coordinator at {address} is not valid by this machine's clock ({problem}); set the clocks of both machines")]
+    #[error(
+        "the certificate of the coordinator at {address} is not valid by this machine's clock ({problem}); set the clocks of both machines"
+    )]
     Clock {
         /// The address.
         address: String,
@@ -114,7 +128,9 @@ pub enum Error {
     #[error("{}", .0.message())]
     Call(Box<tonic::Status>),
     /// The coordinator's answer is not what was asked for.
-    #[error("the coordinator's answer is no certificate for this machine ({0}); use the same version on both")]
+    #[error(
+        "the coordinator's answer is no certificate for this machine ({0}); use the same version on both"
+    )]
     Answer(&'static str),
 }
 

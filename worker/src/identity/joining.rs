@@ -1,7 +1,7 @@
 //! A token becomes an identity, and an identity a fresh one: the key is made here and stays here.
 
 use super::kept::coded;
-use super::tls::{Trust, config, open};
+use super::tls::unknown_channel;
 use super::{Error, Identity};
 use rcgen::{CertificateParams, KeyPair};
 use std::path::Path;
@@ -62,10 +62,13 @@ pub async fn join(token: &JoinToken, wanted: Wanted, file: &Path) -> Result<Iden
         worker: wanted.worker.map(|id| id.0).unwrap_or_default(),
         signing_request: signing_request.into(),
     };
-    let channel = open(&token.address, config(&Trust::Fingerprint(token.fingerprint))?, |endpoint| endpoint);
+    let channel = unknown_channel(token, |endpoint| endpoint)?;
     let issued = ask_to_join(channel, request).await?;
     let identity = identity(issued, &key, &token.address)?;
-    if identity.fingerprint() != Some(token.fingerprint) || identity.name != name || identity.role != token.role {
+    if identity.fingerprint() != Some(token.fingerprint)
+        || identity.name != name
+        || identity.role != token.role
+    {
         return Err(Error::Answer("another CA, role or name"));
     }
     identity.write(file)?;
@@ -89,7 +92,8 @@ async fn ask_to_join(channel: Channel, request: v1::JoinRequest) -> Result<v1::I
 
 /// Whether a connection broke, rather than that something was said, or that there never was one.
 fn is_lost(status: &Status) -> bool {
-    let broke = matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded);
+    let broke =
+        matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Unknown | Code::DeadlineExceeded);
     broke && Error::within(status).is_none()
 }
 
@@ -103,7 +107,8 @@ pub async fn renew(channel: Channel, identity: &Identity, file: &Path) -> Result
     let request = v1::RenewRequest { signing_request: signing_request.into() };
     let answer = IdentityServiceClient::new(channel).renew(timed(request)).await;
     let issued = answer.map_err(|status| Error::Call(Box::new(status)))?.into_inner().issued;
-    let renewed = self::identity(issued.ok_or(Error::Answer("nothing was issued"))?, &key, &identity.address)?;
+    let renewed =
+        self::identity(issued.ok_or(Error::Answer("nothing was issued"))?, &key, &identity.address)?;
     if renewed.fingerprint() != identity.fingerprint() || renewed.name != identity.name {
         return Err(Error::Answer("another CA or name"));
     }

@@ -9,4 +9,4 @@ mod tls;
 pub use error::Error;
 pub use joining::{Wanted, is_due, join, renew};
 pub use kept::{Identity, file_in};
-pub use tls::{channel, refused_certificate};
+pub use tls::{channel, refused_certificate, unknown_channel};

@@ -1,0 +1,83 @@
+//! Whose a campaign is: what is another's is not found and takes no part in names, and a share goes as far as it
+//! says (RELIABILITY "Access").
+
+use crate::harness::{World, bindings, workspace};
+use serde_json::json;
+use windlass_engine::core::Ask;
+use windlass_engine::explain::{Subject, explain_for};
+use windlass_shared::access::{Access, Share, Viewer};
+use windlass_shared::id::{CampaignId, IterationNumber};
+use windlass_shared::record::Answer;
+use windlass_shared::refusal::Refusal;
+use windlass_shared::time::Time;
+
+fn create(world: &mut World, name: &str, owner: Option<&str>) -> CampaignId {
+    let bindings = Box::new(bindings(&json!({})));
+    let owner = owner.map(str::to_owned);
+    let ask = Ask::Create { name: name.to_owned(), bindings, tree: workspace(), cap: None, owner };
+    world.ask(ask).expect("created");
+    world.id()
+}
+
+fn access(name: &str, need: Share) -> Access {
+    Access { viewer: Viewer::Client(name.to_owned()), need }
+}
+
+#[test]
+fn what_is_anothers_is_not_found_and_takes_no_part_in_names() {
+    let mut world = World::empty();
+    let (hers, his) = (create(&mut world, "digits", Some("ada")), create(&mut world, "digits", Some("eve")));
+    let old = create(&mut world, "digital", None);
+    let found = |who: &Access, text: &str| world.core.resolve_campaign_for(who, text);
+    let ada = access("ada", Share::Own);
+    assert_eq!(found(&ada, "digits"), Ok(hers.clone()), "nobody else's has the name for her");
+    assert_eq!(found(&ada, "dig"), Ok(hers.clone()), "nor the prefix");
+    assert!(matches!(found(&Access::ADMIN, "digits"), Err(Refusal::Ambiguous { .. })));
+    for hidden in [his.as_str(), old.as_str(), "digital"] {
+        let refused = found(&ada, hidden).expect_err("hidden");
+        assert_eq!(refused, Refusal::NotFound { what: "campaign", name: hidden.to_owned() });
+        assert!(found(&Access::ADMIN, hidden).is_ok());
+    }
+    let worker = Access { viewer: Viewer::Worker("w".into(), "w".to_owned()), need: Share::Read };
+    assert_eq!(found(&worker, hers.as_str()).map_err(|refusal| refusal.reason()), Err("NOT_FOUND"));
+}
+
+#[test]
+fn a_share_goes_as_far_as_it_says_until_it_ends_also_after_a_restart() {
+    let mut world = World::empty();
+    let campaign = create(&mut world, "digits", Some("ada"));
+    let mut share = |world: &mut World, with: &str, share| {
+        let (campaign, with) = (campaign.clone(), with.to_owned());
+        world.ask(Ask::Share { campaign, with, share })
+    };
+    let all = [Share::Read, Share::Propose, Share::Control, Share::Own];
+    for shared in [Share::Read, Share::Propose, Share::Control] {
+        assert_eq!(share(&mut world, "eve", Some(shared)), Ok(Answer::Done));
+        world.restart();
+        for need in all {
+            let found = world.core.resolve_campaign_for(&access("eve", need), "digits");
+            let want = if need <= shared { Ok(campaign.clone()) } else { Err("NOT_ALLOWED") };
+            assert_eq!(found.map_err(|refusal| refusal.reason()), want, "{shared:?} {need:?}");
+        }
+    }
+    assert_eq!(share(&mut world, "eve", None), Ok(Answer::Done));
+    let found = world.core.resolve_campaign_for(&access("eve", Share::Read), "digits");
+    assert_eq!(found.map_err(|refusal| refusal.reason()), Err("NOT_FOUND"));
+    assert_eq!(share(&mut world, "ada", Some(Share::Read)).map_err(|refusal| refusal.reason()), Err("STATE"));
+}
+
+#[test]
+fn an_explanation_gives_no_name_of_anothers_campaign_away() {
+    let mut world = World::empty();
+    let first = create(&mut world, "first", Some("ada"));
+    let second = create(&mut world, "second", Some("eve"));
+    let now = Time { wall_ms: 0, mono_ms: 0 };
+    let told = |who: &Access| {
+        let own = world.records.iter().filter(|record| record.campaign.as_ref() == Some(&second)).cloned();
+        let subject = Subject::Iteration(IterationNumber::BASELINE, own.collect());
+        let told = explain_for(&world.core, now, who, second.as_str(), &subject).expect("told");
+        told.sentences.iter().map(|sentence| sentence.text.clone()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(told(&Access::ADMIN).contains(first.as_str()), "it waits behind it: {}", told(&Access::ADMIN));
+    assert!(!told(&access("eve", Share::Read)).contains("first"), "{}", told(&access("eve", Share::Read)));
+}

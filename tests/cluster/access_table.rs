@@ -1,0 +1,334 @@
+//! Every call of the coordinator's one table, made by everybody over TLS: what becomes of it is what its row says.
+
+use crate::harness::Fleet;
+use crate::joining::{TLS, token};
+use prost::Message;
+use prost::bytes::{Buf, BufMut, Bytes};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use windlass_coordinator::grpc::access::{Row, TABLE, Verdict};
+use windlass_proto::refusal::from_status;
+use windlass_proto::v1;
+use windlass_shared::access::Share;
+use windlass_shared::attempt::Order;
+use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
+use windlass_shared::id::{Incarnation, SessionId, WorkerId};
+use windlass_shared::join::JoinToken;
+use windlass_shared::session::Report;
+use windlass_worker::identity::{self, Wanted};
+
+/// Messages as the bytes that they are.
+#[derive(Clone, Copy)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+    fn encode(&mut self, item: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        into.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+}
+
+/// What calls are about: ada's campaign, and the worker that runs it.
+struct Subject {
+    campaign: String,
+    blob: String,
+    worker: Report,
+    order: Order,
+}
+
+/// Makes one call with one message, and takes the first that comes of it.
+async fn call(channel: &Channel, row: &Row, message: Vec<u8>) -> Result<Bytes, Status> {
+    let service = if row.call.starts_with("grpc.") { "" } else { "windlass.v1." };
+    let path = format!("/{service}{}", row.call).parse().expect("a path");
+    let mut grpc = tonic::client::Grpc::new(channel.clone());
+    grpc.ready().await.map_err(|error| Status::from_error(Box::new(error)))?;
+    let mut request = Request::new(tokio_stream::once(Bytes::from(message)));
+    request.set_timeout(Duration::from_secs(60));
+    let mut answer = grpc.streaming(request, path, Raw).await?.into_inner();
+    Ok(answer.message().await?.unwrap_or_default())
+}
+
+fn request_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+/// A message of a call that is about the subject.
+fn message(row: &Row, subject: &Subject) -> Vec<u8> {
+    let (campaign, id) = (subject.campaign.clone(), request_id());
+    let number = |request_id: String| (request_id, campaign.clone());
+    let lever = serde_json::json!({"title": "t", "files": ["params.sh"], "change": {"patch": subject.blob}, "prediction": "p"});
+    let row_of_plan = serde_json::json!({"script": "builtin:log", "output": "l.tsv", "dimension": "d",
+        "question": "q", "if_helped": "h", "if_not": "n"});
+    let conclusion =
+        serde_json::json!({"finding": "f", "bullets": ["a", "b", "c"], "deliverables": [], "examined": "e"});
+    let key = Some(v1::AttemptKey::from(&subject.order.key));
+    let bytes = |value: serde_json::Value| Bytes::from(value.to_string());
+    match row.call.rsplit('/').next().expect("a call") {
+        "Get" => v1::GetRequest { campaign }.encode_to_vec(),
+        "Explain" => v1::ExplainRequest { name: campaign, part: None }.encode_to_vec(),
+        "ListLevers" => v1::ListLeversRequest { campaign, ..Default::default() }.encode_to_vec(),
+        "GetLever" => v1::GetLeverRequest { campaign, lever: 1 }.encode_to_vec(),
+        "GetIteration" => {
+            v1::GetIterationRequest { campaign, iteration: 1, page_token: String::new() }.encode_to_vec()
+        }
+        "ListIterations" => v1::ListIterationsRequest { campaign, page_token: String::new() }.encode_to_vec(),
+        "ProposeLever" => {
+            v1::ProposeLeverRequest { request_id: id, campaign, lever_document: bytes(lever) }.encode_to_vec()
+        }
+        "RetryLever" => v1::RetryLeverRequest { request_id: id, campaign, lever: 1 }.encode_to_vec(),
+        "RetireLever" => v1::RetireLeverRequest { request_id: id, campaign, lever: 1 }.encode_to_vec(),
+        "MoveLever" => {
+            let place = Some(v1::move_lever_request::Place::First(true));
+            v1::MoveLeverRequest { request_id: id, campaign, lever: 1, place }.encode_to_vec()
+        }
+        "SubmitFix" => {
+            let change_document = bytes(serde_json::json!({"patch": subject.blob}));
+            v1::SubmitFixRequest { request_id: id, campaign, iteration: 1, change_document }.encode_to_vec()
+        }
+        "AddDeliverable" => {
+            let deliverable_document = bytes(row_of_plan);
+            v1::AddDeliverableRequest { request_id: id, campaign, iteration: 1, deliverable_document }
+                .encode_to_vec()
+        }
+        "WriteConclusion" => {
+            let conclusion_document = bytes(conclusion);
+            v1::WriteConclusionRequest { request_id: id, campaign, iteration: 1, conclusion_document }
+                .encode_to_vec()
+        }
+        "CancelIteration" => {
+            v1::CancelIterationRequest { request_id: id, campaign, iteration: 9 }.encode_to_vec()
+        }
+        "GiveSecrets" => v1::GiveSecretsRequest { campaign, secrets: Default::default() }.encode_to_vec(),
+        "Pause" | "Resume" | "Stop" => {
+            let (request_id, campaign) = number(id);
+            v1::PauseRequest { request_id, campaign }.encode_to_vec()
+        }
+        "Update" => {
+            v1::UpdateRequest { request_id: id, campaign, priority: Some(1), name: None }.encode_to_vec()
+        }
+        "Share" => {
+            let (with, r#as) = ("carol".to_owned(), "read".to_owned());
+            v1::ShareRequest { request_id: id, campaign, with, r#as }.encode_to_vec()
+        }
+        "Watch" if row.call.starts_with("Campaign") => {
+            v1::WatchRequest { campaign, after_seq: 0, incarnation: 0, follow: false }.encode_to_vec()
+        }
+        // A number that is over is answered at once, and changes nothing.
+        "Sync" => v1::SyncRequest { number: 0, ..v1::SyncRequest::from(&subject.worker) }.encode_to_vec(),
+        "WriteLog" => {
+            v1::WriteLogRequest { key, offset: 0, data: Bytes::from_static(b"a line\n") }.encode_to_vec()
+        }
+        "ReadLog" => v1::ReadLogRequest { campaign, iteration: 1, ..Default::default() }.encode_to_vec(),
+        "FindMissing" => v1::FindMissingRequest { digests: vec![subject.blob.clone()] }.encode_to_vec(),
+        "Read" => v1::ReadRequest { digests: vec![subject.blob.clone()] }.encode_to_vec(),
+        "Write" => {
+            let digest = windlass_shared::digest::Digest::of(b"a blob").to_string();
+            v1::WriteRequest { digest, data: Bytes::from_static(b"a blob") }.encode_to_vec()
+        }
+        "CollectGarbage" => v1::CollectGarbageRequest { dry_run: true, ..Default::default() }.encode_to_vec(),
+        "RevokeCertificates" => v1::RevokeCertificatesRequest { which: "nobody".to_owned() }.encode_to_vec(),
+        // The others say nothing of anybody, or are refused for what they lack once they have been let in.
+        _ => Vec::new(),
+    }
+}
+
+/// What became of a call.
+fn verdict(row: &Row, subject: &Subject, answer: &Result<Bytes, Status>) -> Verdict {
+    match answer {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(bytes);
+            let is_without = match row.call {
+                "CampaignService/List" => !text.contains(&subject.campaign),
+                // It is asked to send what is there.
+                "ArtifactService/FindMissing" => text.contains(&subject.blob),
+                _ => false,
+            };
+            if is_without { Verdict::Hidden } else { Verdict::Yes }
+        }
+        Err(status) => {
+            let received = from_status(status);
+            match (status.code(), received.reason.as_str()) {
+                (Code::Unauthenticated, _) | (Code::PermissionDenied, "NOT_ALLOWED") => Verdict::No,
+                (Code::NotFound, _) => {
+                    let kind = received.missing.map(|(kind, _)| kind).unwrap_or_default();
+                    let hides = ["campaign", "campaign or worker", "worker", "attempt", "blob", "log"];
+                    if hides.contains(&kind.as_str()) { Verdict::Hidden } else { Verdict::Yes }
+                }
+                (Code::Unavailable | Code::Internal | Code::DeadlineExceeded | Code::Cancelled, _) => {
+                    panic!("{}: {status:?}", row.call)
+                }
+                _ => Verdict::Yes,
+            }
+        }
+    }
+}
+
+async fn join(fleet: &Fleet, role: &str, name: &str) -> (Channel, WorkerId) {
+    let worker = WorkerId(uuid::Uuid::new_v4().to_string());
+    let token = JoinToken::parse(&token(fleet, role, Some(name))).expect("a token");
+    let id = (role == "worker").then(|| worker.clone());
+    let wanted = Wanted { worker: id, name: None, default_name: String::new() };
+    let file = identity::file_in(&fleet.path(&format!("{role}-{name}")));
+    let identity = identity::join(&token, wanted, &file).await.expect("joined");
+    (identity::channel(&identity, |endpoint| endpoint).expect("TLS"), worker)
+}
+
+/// Speaks as a worker until it is given an attempt.
+async fn lease(channel: &Channel, id: &WorkerId, name: &str) -> (Report, Order) {
+    let mut client = v1::worker_service_client::WorkerServiceClient::new(channel.clone());
+    let info = WorkerInfo::named(id.clone(), name.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    let mut report = Report {
+        worker: info,
+        incarnation: None,
+        session: SessionId::from("session-0"),
+        number: 0,
+        seen: 0,
+        devices: vec![Device::plain("cpu-0".into(), DeviceKind::Cpu, "cpu".to_owned())],
+        attempts: Vec::new(),
+    };
+    loop {
+        report.number += 1;
+        let answer = client.sync(v1::SyncRequest::from(&report)).await.expect("an answer").into_inner();
+        if let Some(order) = answer.order_documents.first() {
+            return (report, serde_json::from_slice(order).expect("an order"));
+        }
+        if report.incarnation.is_none() {
+            report.incarnation = Some(Incarnation(answer.incarnation));
+            report.session = SessionId::from("session-1");
+            report.number = 0;
+        } else {
+            report.seen = answer.number;
+        }
+    }
+}
+
+fn submit(fleet: &Fleet, who: &str, project: &Path) -> String {
+    let project = project.to_str().expect("a UTF-8 path");
+    let (code, printed, said) = fleet.run_as(who, &["--output", "json", "submit", project]);
+    assert_eq!(code, 0, "{said}");
+    let answer: serde_json::Value = serde_json::from_str(&printed).expect("JSON");
+    answer["campaign"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_call_by_everybody_becomes_what_its_row_says() {
+    let fleet = Fleet::new();
+    let flags = [&TLS[..], &["--worker-lost-after", "20 min"]].concat();
+    let _coordinator = fleet.coordinator_with(&flags);
+    let (ada, _) = join(&fleet, "client", "ada").await;
+    let (eve, _) = join(&fleet, "client", "eve").await;
+    let (admin, _) = join(&fleet, "admin", "root").await;
+    let (own, own_id) = join(&fleet, "worker", "gpu-1").await;
+    let (other, _) = join(&fleet, "worker", "gpu-2").await;
+    let address = JoinToken::parse(&token(&fleet, "client", None)).expect("a token");
+    let none = identity::unknown_channel(&address, |endpoint| endpoint).expect("TLS");
+    let project = crate::project::Project::default().write(&fleet.path("project"));
+    let campaign = submit(&fleet, "client-ada", &project);
+    let (worker, order) = lease(&own, &own_id, "gpu-1").await;
+    assert_eq!(order.key.id.campaign.as_str(), campaign);
+    let subject = Subject { campaign, blob: order.tree.to_string(), worker, order };
+    let mut wrong = Vec::new();
+    for row in TABLE {
+        let callers: [(&str, &Channel, Verdict); 6] = [
+            ("none", &none, row.none),
+            ("the worker itself", &own, row.worker_own),
+            ("another worker", &other, row.worker_other),
+            ("another client", &eve, row.client_other),
+            ("the client itself", &ada, row.client_own),
+            ("an administrator", &admin, row.admin),
+        ];
+        for (who, channel, want) in callers {
+            let answer = call(channel, row, message(row, &subject)).await;
+            let got = verdict(row, &subject, &answer);
+            if got != want {
+                wrong.push(format!("{} by {who}: {got:?} and not {want:?} ({answer:?})", row.call));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}{}", wrong.join("\n"), fleet.logs());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_campaign_is_shared_as_far_as_its_owner_says_and_no_further() {
+    let fleet = Fleet::new();
+    let _coordinator = fleet.coordinator_with(&TLS);
+    let (ada, _) = join(&fleet, "client", "ada").await;
+    let (eve, _) = join(&fleet, "client", "eve").await;
+    let project = crate::project::Project::default().write(&fleet.path("project"));
+    let campaign = submit(&fleet, "client-ada", &project);
+    let view = fleet.json(&["status", &campaign]);
+    let blob = view["tree"].as_str().expect("a tree").to_owned();
+    let words =
+        BTreeMap::from([("read", Share::Read), ("propose", Share::Propose), ("control", Share::Control)]);
+    let rows = || {
+        TABLE
+            .iter()
+            .filter(|row| row.call.starts_with("CampaignService/") && row.client_other == Verdict::Hidden)
+    };
+    let share = TABLE.iter().find(|row| row.call == "CampaignService/Share").expect("its row");
+    let share_as = |word: &str| {
+        let (with, r#as) = ("eve".to_owned(), word.to_owned());
+        v1::ShareRequest { request_id: request_id(), campaign: campaign.clone(), with, r#as }.encode_to_vec()
+    };
+    // Nothing here is about a worker.
+    let info = WorkerInfo::named(WorkerId::from("w"), "w".to_owned(), "0.1.0".to_owned());
+    let worker = Report {
+        worker: info,
+        incarnation: None,
+        session: SessionId::from("s"),
+        number: 0,
+        seen: 0,
+        devices: Vec::new(),
+        attempts: Vec::new(),
+    };
+    let (own, own_id) = join(&fleet, "worker", "gpu-1").await;
+    let (_, order) = lease(&own, &own_id, "gpu-1").await;
+    let subject = Subject { campaign: campaign.clone(), blob, worker, order };
+    let mut wrong = Vec::new();
+    for (word, shared) in words {
+        call(&ada, share, share_as(word)).await.expect("shared");
+        for row in rows() {
+            let want = if row.need <= shared { Verdict::Yes } else { Verdict::No };
+            let answer = call(&eve, row, message(row, &subject)).await;
+            let got = verdict(row, &subject, &answer);
+            if got != want {
+                wrong.push(format!("{} shared to {word}: {got:?} and not {want:?} ({answer:?})", row.call));
+            }
+        }
+    }
+    call(&ada, share, share_as("")).await.expect("no longer shared");
+    for row in rows() {
+        let answer = call(&eve, row, message(row, &subject)).await;
+        if verdict(row, &subject, &answer) != Verdict::Hidden {
+            wrong.push(format!("{} no longer shared: {answer:?}", row.call));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
