@@ -161,6 +161,9 @@ impl Body {
             | Self::ReportSuperseded { .. }
             | Self::ConclusionWritten { .. }
             | Self::IterationDecided { .. }
+            | Self::ReviewRecorded { .. }
+            | Self::FindingRecorded { .. }
+            | Self::FindingMarked { .. }
             | Self::WorkerDrained { .. }
             | Self::WorkerUndrained { .. }
             | Self::EvidenceRemoved { .. }
