@@ -428,7 +428,7 @@ impl Refusal {
                 "leave the file as it is, or submit a new campaign that lists it under editable_files"
             }
             Self::Finding { .. } => {
-                "write it in the published shape (docs/levers.md, \"Findings\"); nothing was recorded"
+                "write it in the published shape (docs/literature.md); nothing was recorded"
             }
             Self::Undeclared { .. } => "add it to `files`, or take it out of the change",
             Self::NoChange => "give a patch or edited files that differ from the base",
