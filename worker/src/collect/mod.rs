@@ -34,7 +34,7 @@ pub async fn bury(shop: &Shop, order: &Order, device_model: String) -> Outcome {
     let hunt = blocking(move || {
         let dir = shop.work.attempt(&key)?;
         let identity = dir.identity().ok().flatten();
-        let killed = shim::end_without(identity.as_ref(), &key);
+        let killed = shim::end_without(dir.path(), identity.as_ref(), &key);
         tracing::warn!(attempt = %key, killed, "a shim vanished; its processes are ended");
         Ok((identity, told_model(&dir)))
     });

@@ -4,7 +4,7 @@
 use super::init::Word;
 use super::limits::Watch;
 use super::log::LogFile;
-use super::record::{Exit, Identity};
+use super::record::{Exit, Identity, Place};
 use super::redact::Redactor;
 use super::spec::Spec;
 use super::start::{self, Container, Started};
@@ -47,9 +47,11 @@ pub fn main(dir: &Path) -> ExitCode {
     if let Some(code) = mounts::answer_probe(dir) {
         return code;
     }
-    let Ok(_lock) = control::lock(dir) else { return ExitCode::from(3) };
+    let Ok(_lock) = control::hold(dir) else { return ExitCode::from(3) };
     let Ok(Some(spec)) = durable::read::<Spec>(&dir.join(Spec::FILE)) else { return ExitCode::from(3) };
-    if dir.join(Identity::FILE).exists() || dir.join(Exit::FILE).exists() {
+    // Started by an earlier daemon, for which a later one has given up waiting: this start is not ours.
+    let is_ours = std::env::var(Identity::VARIABLE).is_ok_and(|nonce| nonce == spec.nonce);
+    if !is_ours || dir.join(Identity::FILE).exists() || dir.join(Exit::FILE).exists() {
         return ExitCode::from(3);
     }
     let record = match run(dir, &spec) {
@@ -76,7 +78,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     let log = LogFile::create(dir, spec.log).map_err(Error::file("create the log in", dir))?;
     let cgroup = start::name(spec);
     // Before anything that waits: from here on a daemon that starts finds this shim, and can cancel it.
-    durable::write(&dir.join(Identity::FILE), &identity(spec, cgroup))?;
+    durable::write(&dir.join(Identity::FILE), &identity(dir, spec, cgroup))?;
     // Held until this process ends, which is after its tree has (I6).
     let devices = spec.locks.iter().map(|path| control::lock_device(path)).collect::<Result<Vec<_>, _>>()?;
     mounts::enter(&spec.mounts)?;
@@ -93,7 +95,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     Ok(life.record(spec, started_wall_ms, procfs::oom_kills() > oom_kills))
 }
 
-fn identity(spec: &Spec, cgroup: Option<PathBuf>) -> Identity {
+fn identity(dir: &Path, spec: &Spec, cgroup: Option<PathBuf>) -> Identity {
     let stat = procfs::stat(process::getpid());
     Identity {
         pid: process::getpid().as_raw_nonzero().get(),
@@ -104,6 +106,7 @@ fn identity(spec: &Spec, cgroup: Option<PathBuf>) -> Identity {
         isolation: Some(spec.walls.isolation),
         containment: Some(spec.walls.containment),
         cgroup,
+        place: Place::of(dir),
     }
 }
 

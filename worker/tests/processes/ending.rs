@@ -74,13 +74,13 @@ fn each(test: impl Fn(Containment, &str, &str, usize) + Sync) {
 }
 
 fn nothing_escapes_the_hard_limit() {
-    const HARD_MS: u64 = 8000;
+    // The payload has half of it to be what it is, on a busy machine too.
+    const HARD_MS: u64 = 12_000;
     let lateness = Lateness::watch();
-    each(|containment, name, payload, processes| {
-        let attempt = Attempt::new("gate", payload).contained(containment).limits(4000, HARD_MS);
+    each(|containment, name, payload, _| {
+        let attempt = Attempt::new("gate", payload).contained(containment).limits(HARD_MS / 2, HARD_MS);
         let mut launched = attempt.launch();
         wait_for("the payload", || attempt.path("ready").exists().then_some(()));
-        wait_for("its processes", || (attempt.survivors() >= processes).then_some(()));
         assert!(launched.child.wait().expect("ours").success());
         assert_eq!(attempt.living(), [""; 0], "{name} in {containment}");
         let record = attempt.exit_record().expect("a record");
@@ -95,11 +95,13 @@ fn nothing_escapes_the_hard_limit() {
 fn nothing_escapes_a_cancel() {
     const GRACE: Duration = Duration::from_secs(5);
     let lateness = Lateness::watch();
-    each(|containment, name, payload, _| {
-        let attempt = Attempt::new("cancelled", payload).contained(containment);
+    each(|containment, name, payload, processes| {
+        let attempt = Attempt::new("cancelled", payload).contained(containment).limits(200_000, 400_000);
         let mut launched = attempt.launch();
         wait_for_start(&mut launched);
         wait_for("the payload", || attempt.path("ready").exists().then_some(()));
+        // The positive control of this test and of the gate's: so many are there to be ended.
+        wait_for("its processes", || (attempt.survivors() >= processes).then_some(()));
         let asked = Instant::now();
         shim::cancel(attempt.folder.path());
         assert!(launched.child.wait().expect("ours").success());
@@ -184,7 +186,9 @@ fn i8_the_tree_dies_with_its_shim() {
     launched.child.kill().expect("kill -9 of the shim");
     launched.child.wait().expect("ours");
     assert!(attempt.survivors() >= processes);
-    assert!(shim::end_without(Some(&attempt.identity()), &attempt.spec.key) >= processes);
+    assert!(
+        shim::end_without(attempt.folder.path(), Some(&attempt.identity()), &attempt.spec.key) >= processes
+    );
     assert_eq!(attempt.survivors(), 0);
 }
 
@@ -238,7 +242,7 @@ fn a_graceful_end_counts() {
     std::thread::scope(|scope| {
         for (kind, attempt) in kinds("graceful", command) {
             scope.spawn(move || {
-                let attempt = attempt.limits(1500, 40_000);
+                let attempt = attempt.limits(6000, 80_000);
                 let record = attempt.run();
                 assert_eq!(classify(&record, ""), Ending::SoftTimeout, "{kind}: {record:?}");
                 let log = attempt.log();
