@@ -31,6 +31,8 @@ pub struct State {
     pub logs: BTreeMap<AttemptKey, Vec<u8>>,
     pub report: Option<Report>,
     pub reads: Vec<String>,
+    /// It answers, and cannot send a blob.
+    pub refuses_reads: bool,
     pub changes: u64,
     /// Values to send beside an order.
     pub secrets: BTreeMap<AttemptKey, Vec<(String, String)>>,
@@ -327,6 +329,9 @@ impl ArtifactService for Coordinator {
         let mut state = self.state();
         for digest in request.into_inner().digests {
             state.reads.push(digest.clone());
+            if state.refuses_reads {
+                return Err(Status::unavailable("not now"));
+            }
             let Some(bytes) = state.blobs.get(&digest) else {
                 return Err(Status::not_found(format!("no blob {digest}")));
             };

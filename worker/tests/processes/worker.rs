@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, MetricSpec, Order, Outcome, Phase, ScriptOrder};
 use windlass_shared::bindings::MetricLine;
 use windlass_shared::device::DeviceState;
@@ -58,7 +59,10 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
             }
         };
         let name = std::env::var(LIFE_VARIABLE).ok().map(|life| format!("worker-{life}"));
-        let settings = Settings { name, cpu_slots, copies: is_set("WINDLASS_TEST_COPIES"), ..settings };
+        let patience = std::env::var("WINDLASS_TEST_DOWNLOAD_PATIENCE_MS").ok();
+        let patience = patience.map(|ms| Duration::from_millis(ms.parse().expect("a number")));
+        let download_patience = patience.unwrap_or(settings.download_patience);
+        let settings = Settings { download_patience, name, cpu_slots, copies: is_set("WINDLASS_TEST_COPIES"), ..settings };
         let shutdown = tokio_util::sync::CancellationToken::new();
         let told = shutdown.clone();
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
@@ -456,7 +460,11 @@ fn a_daemon_told_to_end_leaves_its_runs() {
     scene.coordinator.state().report = None;
     scene.start();
     scene.wait_until_running(&order.key);
-    let state = scene.coordinator.state().report.clone().expect("a report").devices[0].state.clone();
+    // The first report of a daemon may come before its first look at the devices.
+    let state = wait_for("a device", || {
+        let state = scene.coordinator.state();
+        state.report.as_ref().and_then(|report| report.devices.first()).map(|device| device.state.clone())
+    });
     assert_eq!(state, DeviceState::Busy(order.key.clone()), "the run's device is its own still (I6)");
     std::fs::write(scene.mark("go"), "").expect("a mark");
     assert_eq!(scene.outcome(&order.key).ending, Ending::Finished);
