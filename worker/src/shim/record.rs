@@ -105,6 +105,7 @@ impl Exit {
             log_cut_bytes: 0,
             log_bytes_in_time: None,
             exceeded: None,
+            disk_use: None,
         };
         let (isolation, containment) = (Some(walls.isolation), Some(walls.containment));
         Self { record, log_errno: None, log_hash: None, isolation, containment }

@@ -277,10 +277,20 @@ fn limits_hold() {
                     // Where the kernel holds a limit it ends the run itself, or tells it no.
                     if record.exceeded.is_some() || attempt.identity().cgroup.is_none() {
                         assert_eq!(record.exceeded, want, "{command} in {kind}: {record:?} {log}");
-                        let says = log.contains("[windlass: killed for going over `limits: ");
+                        let says = log.contains("[windlass: killed for going over `limits: ")
+                            || log.contains("[windlass: ended for going over its disk limit: ");
                         assert_eq!(says, want.is_some(), "{kind}: {log}");
                     }
-                    assert_eq!(classify(&record, &log), *ending, "{command} in {kind}: {record:?} {log}");
+                    let mut found = classify(&record, &log);
+                    if let Ending::DiskFull { over } = &mut found {
+                        let over = over.take().expect("its own limit, with the figure");
+                        assert_eq!(Some(over.limit_bytes), limits.disk_bytes);
+                        assert!(
+                            over.used_bytes > over.limit_bytes && log.contains(&over.to_string()),
+                            "{log}"
+                        );
+                    }
+                    assert_eq!(found, *ending, "{command} in {kind}: {record:?} {log}");
                     assert_eq!(attempt.survivors(), 0, "{kind}");
                 });
             }
@@ -292,9 +302,15 @@ fn limits_hold() {
     check(hungry, memory, Some(Exceeded::Memory), &Ending::OutOfMemory { memory: Memory::Host });
     check("python3 -S -c 'x = bytearray(300 << 20)'", none, None, &Ending::Finished);
     let disk = Limits { disk_bytes: Some(4 << 20), ..none };
+    let full = Ending::DiskFull { over: None };
     let parts = "for i in 1 2 3 4 5 6; do head -c 1000000 /dev/zero > part$i; done; sleep 60";
-    check(parts, disk, Some(Exceeded::Disk), &Ending::DiskFull);
-    check("exec head -c 9000000 /dev/zero > whole", disk, None, &Ending::DiskFull);
+    check(parts, disk, Some(Exceeded::Disk), &full);
+    // One that ended by itself between two looks, or goes on when the system says no to it.
+    check("exec head -c 9000000 /dev/zero > whole", disk, Some(Exceeded::Disk), &full);
+    let deaf = "trap '' XFSZ; for i in 1 2 3; do head -c 3000000 /dev/zero >> whole || true; done; echo on";
+    check(deaf, disk, Some(Exceeded::Disk), &full);
+    // What takes no room is within the limit, however large it seems.
+    check("truncate -s 10G sparse; echo x > small", disk, None, &Ending::Finished);
     check("head -c 3000000 /dev/zero > whole", disk, None, &Ending::Finished);
     let pids = Limits { pids: Some(30), ..none };
     let many = "for i in $(seq 40); do sleep 60 & done; wait";

@@ -183,7 +183,7 @@ fn a_full_disk_in_an_outage() {
     wait_for("it to be through", || scene.mark("done").exists().then_some(()));
     scene.coordinator.come_back();
     let outcome = scene.outcome(&order.key);
-    assert_eq!(outcome.ending, Ending::DiskFull);
+    assert_eq!(outcome.ending, Ending::DiskFull { over: None });
     let log = scene.coordinator.log(&order.key);
     assert!(log.len() > 10_000_000 && log.bytes().all(|byte| byte == b'x'), "{} bytes", log.len());
     scene.coordinator.want(|state| state.orders.clear());

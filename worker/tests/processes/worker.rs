@@ -62,7 +62,13 @@ pub fn main(work_dir: PathBuf, socket: PathBuf) -> std::process::ExitCode {
         let patience = std::env::var("WINDLASS_TEST_DOWNLOAD_PATIENCE_MS").ok();
         let patience = patience.map(|ms| Duration::from_millis(ms.parse().expect("a number")));
         let download_patience = patience.unwrap_or(settings.download_patience);
-        let settings = Settings { download_patience, name, cpu_slots, copies: is_set("WINDLASS_TEST_COPIES"), ..settings };
+        let settings = Settings {
+            download_patience,
+            name,
+            cpu_slots,
+            copies: is_set("WINDLASS_TEST_COPIES"),
+            ..settings
+        };
         let shutdown = tokio_util::sync::CancellationToken::new();
         let told = shutdown.clone();
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
