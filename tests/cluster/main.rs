@@ -20,6 +20,7 @@ mod hostile;
 mod import;
 mod interrupt;
 mod lost;
+mod moves;
 mod outage;
 mod replay;
 mod research;
