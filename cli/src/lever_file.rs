@@ -73,7 +73,7 @@ pub fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
 /// Reads one lever file.
 pub fn read(path: &Path) -> Result<LeverFile, Error> {
     let text = yaml::read_text(path)?;
-    let mut written: Written = yaml::parse(path, &text)?;
+    let mut written: Written = yaml::parse(path, &text).map_err(|problem| Box::new(of_form(*problem)))?;
     let mut blobs = Blobs::default();
     let change = change(path, &text, &written, &mut blobs)?;
     let fixes = written
@@ -103,6 +103,16 @@ pub fn read(path: &Path) -> Result<LeverFile, Error> {
         analysis: written.analysis,
     };
     Ok(LeverFile { lever, blobs })
+}
+
+/// A key that is missing belongs to the rule that asks for it; whatever else is wrong, to a lever's form.
+fn of_form(problem: Problem) -> Problem {
+    let rule = match problem.missing() {
+        Some("prediction" | "file" | "pattern") => "P6",
+        Some("script" | "output" | "dimension" | "question" | "if_helped" | "if_not") => "P12",
+        _ => "P5",
+    };
+    problem.of_form(rule)
 }
 
 fn change(path: &Path, text: &str, written: &Written, blobs: &mut Blobs) -> Result<Change, Error> {

@@ -6,6 +6,7 @@ mod project;
 mod reading;
 
 mod access;
+mod bad_input;
 mod campaign;
 mod crash;
 mod demo;

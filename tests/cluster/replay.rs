@@ -175,12 +175,13 @@ fn check(rows: &[Row], direction: &str) {
     let project = fleet.path("project");
     write_project(&project, rows, direction);
     let _coordinator = fleet.coordinator();
-    let _worker = fleet.worker("one");
     let dir = project.to_str().expect("UTF-8");
     let lacking = |plan: &serde_json::Value| plan["plan"]["upload"]["lacking_blobs"].as_u64();
     let before = fleet.json(&["submit", dir, "--dry-run"]);
     assert!(lacking(&before).is_some_and(|count| count > 0), "{before}");
+    // The whole queue is there before the first of them has its turn.
     let campaign = fleet.submit(&project, true);
+    let _worker = fleet.worker("one");
     let after = fleet.json(&["submit", dir, "--dry-run"]);
     assert_eq!(lacking(&after), Some(0), "what was sent is not lacking: {after}");
     fleet.wait_decided(&campaign, rows.len() as u64);

@@ -119,6 +119,17 @@ fn a_file_that_is_no_ledger_or_too_long_is_refused_with_a_remedy() {
     let report = parsed(&text).expect_err("too many").to_report();
     assert!(report.message.contains("more than 10000 rows"), "{}", report.message);
     assert!(report.remedy.is_some_and(|remedy| remedy.contains("split the file")));
+    // A million lines that are no rows, of either sort of damage: what is kept of them is bounded.
+    for line in ["x\ty\n", "\0\n"] {
+        let text = format!("iter\tval_acc\tstatus\tdescription\n{}", line.repeat(1_000_000));
+        let report = parsed(&text).expect_err("too many").to_report();
+        assert!(
+            report.message.contains("more than 1000 of its lines are no rows; line 2: "),
+            "{}",
+            report.message
+        );
+        assert!(report.remedy.is_some());
+    }
 }
 
 /// A generator of numbers that is the same everywhere.
