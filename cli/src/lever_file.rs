@@ -121,7 +121,8 @@ fn change(path: &Path, text: &str, written: &Written, blobs: &mut Blobs) -> Resu
         (None, Some(tree)) => edited_files(path, text, tree, blobs),
         (Some(_), Some(_)) => {
             let message = "`patch` and `tree` both stand here; a lever has one change".to_owned();
-            Err(Problem::at_key(path, text, "tree", message).with_rule("P5").into())
+            let remedy = "take one of them out, or make a second lever of it";
+            Err(Problem::at_key(path, text, "tree", message).with_remedy(remedy).with_rule("P5").into())
         }
         (None, None) => Err(Problem::whole(path, "the change is missing".to_owned())
             .with_remedy("give `patch:` with a unified diff, or `tree:` with a folder of edited files")
@@ -144,13 +145,14 @@ fn edited_files(path: &Path, text: &str, tree: &str, blobs: &mut Blobs) -> Resul
         let inside = entry.path().strip_prefix(&root).unwrap_or(entry.path());
         let shown = entry.path().display().to_string();
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
-            return Err(wrong(format!("{shown} is no regular file")).with_rule("P3").into());
+            let message = format!("{shown} is no regular file");
+            return Err(wrong(message).with_remedy("take it out of the folder").with_rule("P3").into());
         }
         let name = inside.to_str().ok_or_else(|| wrong(format!("{shown} is not UTF-8")))?;
         if files.len() == ITEMS_MAX {
             let message =
                 format!("{} holds more than {ITEMS_MAX} files; a lever is one change", root.display());
-            return Err(wrong(message).with_rule("P5").into());
+            return Err(wrong(message).with_remedy("make several levers of it").with_rule("P5").into());
         }
         let name = TreePath::parse(name).map_err(|problem| wrong(problem.to_string()).with_rule("P3"))?;
         let relative = Path::new(tree).join(inside);
@@ -158,7 +160,9 @@ fn edited_files(path: &Path, text: &str, tree: &str, blobs: &mut Blobs) -> Resul
         files.insert(name, Edit::Write(blobs.hold(bytes)));
     }
     if files.is_empty() {
-        return Err(wrong(format!("{} holds no file", root.display())).with_rule("P5").into());
+        let message = format!("{} holds no file", root.display());
+        let remedy = "put the edited files into it, under their paths";
+        return Err(wrong(message).with_remedy(remedy).with_rule("P5").into());
     }
     Ok(Change::Files(files))
 }
@@ -179,7 +183,11 @@ fn carried_fix(path: &Path, text: &str, fix: &WrittenFix, blobs: &mut Blobs) -> 
         (None, Some(pattern)) => FixTrigger::Pattern(pattern.clone()),
         _ => {
             let message = "a fix needs exactly one of `on` and `pattern`".to_owned();
-            return Err(Problem::at_key(path, text, "fixes", message).with_rule("P19").into());
+            let remedy = "write the ending that it answers, or a pattern in the log";
+            return Err(Problem::at_key(path, text, "fixes", message)
+                .with_remedy(remedy)
+                .with_rule("P19")
+                .into());
         }
     };
     let patch = blobs.hold(read_part(path, text, "fixes", &fix.patch)?);

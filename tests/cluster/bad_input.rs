@@ -4,7 +4,7 @@
 use crate::harness::Fleet;
 use crate::project::Project;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const LEVER: &str = "title: t\nfiles: [params.sh]\ntree: edited\nanchor: {file: value.tsv, pattern: 'value\\t(.*)', compare: \
                      '> 0'}\nprediction: p\nanalysis:\n  - {script: 'builtin:log', output: o.tsv, dimension: d, question: q, \
@@ -108,7 +108,7 @@ fn p5_p6_p12_a_lever_that_cannot_be_is_refused_with_rule_place_and_remedy() {
 fn p23_a_conclusion_that_cannot_be_is_refused_with_rule_place_and_remedy() {
     let (bench, _daemons) = bench();
     let plan = bench.fleet.json(&["show", &bench.campaign, "1"]);
-    let output = plan["plan"][0]["output"].as_str().expect("a deliverable").to_owned();
+    let output = plan["deliverables"][0]["output"].as_str().expect("a deliverable").to_owned();
     let conclude = |bullets: usize, text: &str| {
         let path = bench.folder.join("c.yaml");
         let bullets = vec![text; bullets].join(", ");
@@ -118,7 +118,7 @@ fn p23_a_conclusion_that_cannot_be_is_refused_with_rule_place_and_remedy() {
         std::fs::write(&path, text).expect("written");
         path
     };
-    let refused = |path: &PathBuf, words: &[&str]| {
+    let refused = |path: &Path, words: &[&str]| {
         let said = bench.refused(&["conclude", &bench.campaign, "1", path.to_str().expect("UTF-8")]);
         check_report(&said, "P23", words);
     };

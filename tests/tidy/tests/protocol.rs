@@ -55,7 +55,8 @@ fn every_rule_that_a_refusal_names_is_explained() {
     }
     assert!(rules.contains("P2") && rules.contains("I17"), "the sources name rules: {rules:?}");
     let page = page();
-    let is_told = |rule: &&String| page.contains(&format!("### {rule} ")) || page.contains(&format!("| {rule} |"));
+    let is_told =
+        |rule: &&String| page.contains(&format!("### {rule} ")) || page.contains(&format!("| {rule} |"));
     let untold: Vec<&String> = rules.iter().filter(|rule| !is_told(rule)).collect();
     assert!(untold.is_empty(), "docs/protocol.md says nothing of {untold:?}");
 }
