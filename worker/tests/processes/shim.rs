@@ -15,7 +15,7 @@ pub const TESTS: &[Test] = &[
     ("leftovers_die_with_the_command_and_their_words_are_kept", leftovers_die_with_the_command),
     ("i18_a_flood_is_cut_with_a_gap_record_and_never_blocks", i18_a_flood_is_cut),
     ("i18_a_gigabyte_as_fast_as_it_comes_stays_bounded", i18_a_fast_flood_is_bounded),
-    ("output_from_both_streams_is_whole_and_in_order", output_is_whole),
+    ("p15_output_from_both_streams_is_whole_and_in_order_in_the_log", output_is_whole),
     ("cancel_reaches_the_run_and_kills_what_ignores_it", cancel_kills_what_ignores_it),
     ("an_attempt_is_started_once_in_its_life", an_attempt_is_started_once),
     ("a_recycled_pid_is_not_taken_for_a_shim", a_recycled_pid_is_not_taken_for_a_shim),
