@@ -193,6 +193,7 @@ impl Core {
             moves: campaign.moves_view(),
             waits_for: self.waits_for(campaign),
             recent: campaign.recent.iter().rev().cloned().collect(),
+            follow_ups: campaign.follow_ups_view(),
         })
     }
 

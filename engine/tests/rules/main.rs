@@ -5,6 +5,7 @@ mod any_order;
 mod control;
 mod devices;
 mod explain;
+mod follow_ups;
 mod gates;
 mod harness;
 mod help;
