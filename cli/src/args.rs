@@ -127,7 +127,7 @@ pub enum Command {
     Stop(command::control::Args),
     /// Put a fix on a failed run, which is then run again
     Fix(command::fix::Args),
-    /// Put a repaired script in the place of one that failed; the scripts are run again
+    /// Replace a script that failed, or add one to an open iteration, the best or the latest
     Analyze(command::analyze::Args),
     /// Write an iteration's conclusion
     Conclude(command::conclude::Args),

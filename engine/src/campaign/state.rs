@@ -183,6 +183,9 @@ pub struct Campaign {
     pub recent: VecDeque<IterationSummary>,
     /// The open iterations, at most one in each lane and one lever in each (P5, P39, I12).
     pub open: BTreeMap<IterationNumber, Iteration>,
+    /// Decided iterations that may be followed up on: the best, the latest, and those whose follow-ups are not
+    /// carried out yet (P22).
+    pub settled: BTreeMap<IterationNumber, Iteration>,
     /// The number of the last opened iteration.
     pub last_opened: Option<IterationNumber>,
     /// The last kept iteration.
@@ -241,6 +244,7 @@ impl Campaign {
             decided: Table::default(),
             recent: VecDeque::new(),
             open: BTreeMap::new(),
+            settled: BTreeMap::new(),
             last_opened: None,
             best: None,
             record: None,
@@ -287,7 +291,7 @@ impl Campaign {
 
     /// Its live attempts.
     pub fn live(&self) -> impl Iterator<Item = &Live> {
-        self.open.values().filter_map(|open| open.live.as_ref())
+        self.open.values().chain(self.settled.values()).filter_map(|open| open.live.as_ref())
     }
 
     /// Dimensions that open iterations are about to measure (P13, P39).

@@ -3,7 +3,8 @@
 use super::Requests;
 use crate::campaign::Campaign;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{AttemptId, CampaignId, DeviceId, FencingNumber, Incarnation, WorkerId};
 use windlass_shared::record::{Body, Record};
 
@@ -28,6 +29,8 @@ pub struct Durable {
     /// The latest release of each device that was ever released: told to its worker while that says that the
     /// device is quarantined, carried out there once.
     pub releases: BTreeMap<WorkerId, BTreeMap<DeviceId, FencingNumber>>,
+    /// The runs whose workspaces a worker keeps for follow-ups (P22).
+    pub kept: BTreeMap<WorkerId, BTreeSet<AttemptKey>>,
     /// Infrastructure endings in a row, by worker (P20).
     pub failures_in_a_row: BTreeMap<WorkerId, u32>,
 }
@@ -93,7 +96,41 @@ impl Durable {
             let campaign = Campaign::imported(campaign, source.clone(), record.wall_ms);
             self.campaigns.insert(id.clone(), campaign);
         } else if let Some(campaign) = self.campaigns.get_mut(id) {
+            let moves_kept = matches!(
+                record.body,
+                Body::AttemptEnded { .. }
+                    | Body::FixApplied { .. }
+                    | Body::IterationDecided { .. }
+                    | Body::DeliverableAccepted { .. }
+                    | Body::EvidenceRemoved { .. }
+                    | Body::CampaignStopped { .. }
+            );
+            let before = if moves_kept { campaign.kept_runs() } else { BTreeSet::new() };
             campaign.apply(record);
+            if moves_kept {
+                let after = campaign.kept_runs();
+                self.keep_instead(&before, after);
+            }
+        }
+    }
+
+    fn keep_instead(
+        &mut self,
+        before: &BTreeSet<(WorkerId, AttemptKey)>,
+        after: BTreeSet<(WorkerId, AttemptKey)>,
+    ) {
+        for (worker, run) in before.difference(&after) {
+            if let Some(kept) = self.kept.get_mut(worker) {
+                kept.remove(run);
+                if kept.is_empty() {
+                    self.kept.remove(worker);
+                }
+            }
+        }
+        for (worker, run) in after {
+            if !before.contains(&(worker.clone(), run.clone())) {
+                self.kept.entry(worker).or_default().insert(run);
+            }
         }
     }
 }

@@ -121,6 +121,11 @@ impl Core {
                     self.soft.forget_pull(campaign, *lever);
                 }
             }
+            Body::DeliverableAdded { iteration, .. } => {
+                if let Some(campaign) = &record.campaign {
+                    self.soft.forget_backoff(campaign, *iteration);
+                }
+            }
             Body::IterationDecided { iteration, .. } => {
                 if let Some(campaign) = &record.campaign {
                     self.soft.forget_iteration(campaign, *iteration);
@@ -133,7 +138,8 @@ impl Core {
             return;
         };
         self.soft.touch(campaign);
-        let ending = campaign.open.values().filter(|open| campaign.is_stopped() || open.is_cancelled);
+        let all = campaign.open.values().chain(campaign.settled.values());
+        let ending = all.filter(|open| campaign.is_stopped() || open.is_cancelled);
         for live in ending.filter_map(|open| open.live.as_ref()) {
             self.soft.dirty_workers.insert(live.worker.clone());
         }
@@ -289,7 +295,7 @@ impl Core {
 
     /// What is due in one open iteration; `None` for one that is not open.
     pub(crate) fn lane(&self, campaign: &CampaignId, iteration: IterationNumber) -> Option<Lane> {
-        let open = self.durable.campaigns.get(campaign)?.open.get(&iteration)?;
+        let open = self.durable.campaigns.get(campaign)?.iteration(iteration)?;
         self.in_context(campaign, Say::Why, |context| context.lane(open))
     }
 
@@ -340,6 +346,7 @@ impl Core {
                 stop: Vec::new(),
                 acknowledged: Vec::new(),
                 releases: Vec::new(),
+                keep: Vec::new(),
             };
             self.soft.closed.insert(worker, answer);
             return;
@@ -388,8 +395,7 @@ impl Core {
         let live = self.durable.live.get(worker).into_iter().flatten();
         let bodies: Vec<(Option<CampaignId>, Body)> = live
             .filter_map(|(id, fence)| {
-                let open = self.durable.campaigns.get(&id.campaign)?.open.get(&id.iteration)?;
-                let live = open.live.as_ref().filter(|live| live.key.id == *id)?;
+                let (_, live) = self.durable.campaigns.get(&id.campaign)?.live_attempt(id)?;
                 let body = Body::AttemptEnded {
                     attempt: id.clone(),
                     fence: *fence,

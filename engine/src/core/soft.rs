@@ -109,7 +109,10 @@ impl Soft {
     /// Fresh facts of a lever's turn.
     pub fn pull_facts(&self, wanted: &PullWanted) -> Option<&PullFacts> {
         let facts = self.pull.get(&(wanted.campaign.clone(), wanted.lever))?;
-        (facts.parent == wanted.parent && facts.best == wanted.best).then_some(facts)
+        let is_fresh = facts.parent == wanted.parent
+            && facts.best == wanted.best
+            && facts.results == wanted.evidence.as_ref().and_then(|evidence| evidence.results);
+        is_fresh.then_some(facts)
     }
 
     /// Fresh facts of a carried fix.
@@ -226,8 +229,8 @@ impl Soft {
 
     /// Begins the pauses after failures of the machinery, once per failure.
     pub(super) fn rest_after_failure(&mut self, campaign: &Campaign, now_ms: u64) {
-        for open in campaign.open.values().filter(|open| open.live.is_none()) {
-            let failures = open.infrastructure_failures;
+        for open in campaign.unfinished().filter(|open| open.live.is_none()) {
+            let failures = open.failures();
             let Some(index) = failures.checked_sub(1) else { continue };
             let key = (campaign.id.clone(), open.number);
             if self.backoff.get(&key).is_some_and(|known| known.failures == failures) {
@@ -252,6 +255,11 @@ impl Soft {
         let key = (campaign.clone(), iteration);
         self.fix.remove(&key);
         self.backoff.remove(&key);
+    }
+
+    /// A script was added: what it waits for begins anew.
+    pub(super) fn forget_backoff(&mut self, campaign: &CampaignId, iteration: IterationNumber) {
+        self.backoff.remove(&(campaign.clone(), iteration));
     }
 
     /// Its priority is about to change: where it stands among the others is found anew.

@@ -6,6 +6,7 @@ mod control;
 mod devices;
 mod explain;
 mod explain_lever;
+mod follow_ups;
 mod gates;
 mod harness;
 mod help;

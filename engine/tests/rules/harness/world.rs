@@ -437,6 +437,7 @@ impl World {
             lever: wanted.lever,
             parent: wanted.parent,
             best: wanted.best,
+            results: wanted.evidence.as_ref().and_then(|evidence| evidence.results),
             merged: merged.unwrap_or_else(|| clean(wanted.parent, wanted.changed)),
             look: self.looks.get(&wanted.lever).cloned().unwrap_or(found),
         }
