@@ -9,3 +9,4 @@ pub mod gate;
 pub mod metric;
 pub mod placement;
 pub mod session;
+pub mod share;

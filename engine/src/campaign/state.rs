@@ -5,6 +5,7 @@ use super::lever::{LeverEntry, Past};
 use super::moves::Moves;
 use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
+use crate::share::Share;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::bindings::{Bindings, EpochCap};
@@ -215,6 +216,8 @@ pub struct Campaign {
     pub counts: Counts,
     /// Device time of ended attempts, milliseconds × GPUs.
     pub gpu_ms: u64,
+    /// Its part of the fleet, as against the others'.
+    pub share: Share,
 }
 
 impl Campaign {
@@ -252,6 +255,7 @@ impl Campaign {
             held_in_a_row: 0,
             counts: Counts::default(),
             gpu_ms: 0,
+            share: Share::default(),
         }
     }
 

@@ -18,4 +18,5 @@ mod runs;
 mod score;
 mod sessions;
 mod setup;
+mod share;
 mod steer;

@@ -227,11 +227,9 @@ impl Bindings {
     }
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
-        let w = &self.windlass;
-        let given: [(&'static str, bool); 3] = [
+        let given: [(&'static str, bool); 2] = [
             ("literature: on", self.literature == Dial::On),
             ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
-            ("windlass.weight other than 1", w.weight != 1),
         ];
         match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(Refusal::Unsupported { key }),

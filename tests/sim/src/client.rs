@@ -293,7 +293,7 @@ impl World {
                 Ask::Conclude { campaign, iteration, conclusion, delivered }
             }
             What::Update { campaign, priority } => {
-                Ask::Update { campaign, priority: Some(priority), name: None }
+                Ask::Update { campaign, priority: Some(priority), weight: None, name: None }
             }
             What::Pause(campaign) => Ask::Pause(campaign),
             What::Resume(campaign) => Ask::Resume(campaign),
