@@ -51,7 +51,7 @@ pub fn is_name(text: &str) -> bool {
 /// How far a campaign is another client's too. Each holds those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Share {
+pub enum Grant {
     /// See everything of it.
     Read,
     /// Queue levers, send fixes and scripts, write conclusions.
@@ -63,7 +63,7 @@ pub enum Share {
     Own,
 }
 
-impl Share {
+impl Grant {
     /// The word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -107,12 +107,12 @@ pub struct Access {
     /// Who.
     pub viewer: Viewer,
     /// How much.
-    pub need: Share,
+    pub need: Grant,
 }
 
 impl Access {
     /// An administrator's: nothing is hidden from it.
-    pub const ADMIN: Self = Self { viewer: Viewer::Admin, need: Share::Own };
+    pub const ADMIN: Self = Self { viewer: Viewer::Admin, need: Grant::Own };
 }
 
 /// A certificate as it is listed.
@@ -151,11 +151,11 @@ mod tests {
 
     #[test]
     fn nobody_is_given_the_owners_part_by_a_share() {
-        assert_eq!(Share::parse("own"), None);
-        assert!(serde_json::from_str::<Share>("\"own\"").is_err());
-        assert_eq!(serde_json::from_str::<Share>("\"propose\"").ok(), Some(Share::Propose));
+        assert_eq!(Grant::parse("own"), None);
+        assert!(serde_json::from_str::<Grant>("\"own\"").is_err());
+        assert_eq!(serde_json::from_str::<Grant>("\"propose\"").ok(), Some(Grant::Propose));
         assert!(
-            Share::Read < Share::Propose && Share::Propose < Share::Control && Share::Control < Share::Own
+            Grant::Read < Grant::Propose && Grant::Propose < Grant::Control && Grant::Control < Grant::Own
         );
     }
 }

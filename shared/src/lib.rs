@@ -12,6 +12,7 @@ pub mod foreign;
 pub mod id;
 pub mod join;
 pub mod lever;
+pub mod literature;
 pub mod machine;
 pub mod path;
 pub mod plan;

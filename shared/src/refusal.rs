@@ -1,7 +1,10 @@
 //! Every way in which Windlass says no. A closed enum: one function maps it to a gRPC status (in
 //! `proto`), one to an exit code, one to a sentence with a remedy.
 
+mod remedy;
+
 use crate::digest::Digest;
+use crate::literature::Fault;
 use crate::path::PathError;
 use crate::size::Size;
 use serde::{Deserialize, Serialize};
@@ -68,6 +71,16 @@ pub enum Refusal {
         rule: &'static str,
         /// The key's path.
         field: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A review of the literature that is not of its published shape (P33).
+    #[error("{}{problem}", place(*finding, pointer))]
+    Finding {
+        /// Which finding, from 1; none for the review itself.
+        finding: Option<u32>,
+        /// The place as a JSON pointer; empty where the text is no JSON.
+        pointer: String,
         /// What is wrong.
         problem: String,
     },
@@ -300,6 +313,13 @@ fn sentence(problem: &Refusal) -> String {
     problem.to_string().chars().take(PROBLEM_MAX_CHARS).collect()
 }
 
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let Fault { finding, pointer, problem } = fault;
+        Self::Finding { finding, pointer, problem }
+    }
+}
+
 impl From<PathError> for Refusal {
     fn from(problem: PathError) -> Self {
         Self::Path { problem }
@@ -326,10 +346,19 @@ pub enum ExitCode {
     WaitEnded = 6,
 }
 
+/// `finding 2 at /findings/1/claim: `.
+fn place(finding: Option<u32>, pointer: &str) -> String {
+    match (finding, pointer) {
+        (None, "") => "the review: ".to_owned(),
+        (None, pointer) => format!("the review at {pointer}: "),
+        (Some(finding), pointer) => format!("finding {finding} at {pointer}: "),
+    }
+}
+
 /// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
 fn shown(what: &str, name: &str) -> String {
     match what {
-        "iteration" | "lever" | "log" => name.to_owned(),
+        "iteration" | "lever" | "finding" | "log" => name.to_owned(),
         "ledger" => format!("in {name}"),
         _ => format!("{name:?}"),
     }
@@ -371,6 +400,7 @@ impl Refusal {
             Self::Anchor { .. } | Self::NotSimpler { .. } => "P6",
             Self::Duplicate { .. } | Self::DuplicateQueued { .. } => "P10",
             Self::Lever { rule, .. } | Self::Settled { rule, .. } => rule,
+            Self::Finding { .. } => "P33",
             Self::RequestReused { .. } | Self::RequestId { .. } => "I4",
             Self::Stale { .. } => "I5",
             Self::Several { problems, .. } => return problems.first().and_then(Self::rule),
@@ -392,6 +422,7 @@ impl Refusal {
             Self::Binding { .. } => "BINDING",
             Self::Unsupported { .. } => "UNSUPPORTED",
             Self::Lever { .. } => "LEVER",
+            Self::Finding { .. } => "FINDING",
             Self::Frozen { .. } => "FROZEN_FILE",
             Self::Path { .. } => "PATH",
             Self::Tree { .. } => "TREE",
@@ -415,68 +446,6 @@ impl Refusal {
             Self::Several { .. } => "SEVERAL",
             Self::FactsMoved => "FACTS_MOVED",
         }
-    }
-
-    /// What to do about it, where there is something to say beyond the sentence itself.
-    pub fn remedy(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Frozen { .. } => {
-                "leave the file as it is, or submit a new campaign that lists it under editable_files"
-            }
-            Self::Undeclared { .. } => "add it to `files`, or take it out of the change",
-            Self::NoChange => "give a patch or edited files that differ from the base",
-            Self::Patch { .. } => {
-                "make the patch against the best iteration's files (`windlass sync C` lays them out)"
-            }
-            Self::Anchor { .. } => {
-                "cite run.log or a file that a run wrote into $WINDLASS_RESULTS (`windlass show C N` names them)"
-            }
-            Self::NotSimpler { .. } => "delete more than you add, or use `kind: change` with an anchor",
-            Self::Duplicate { .. } => "state `changed_assumption` if something is different now",
-            Self::DuplicateQueued { .. } => "retire one of the two",
-            Self::Settled { remedy, .. } | Self::NotAllowed { remedy, .. } => remedy,
-            Self::Token { .. } => {
-                "ask for one by `windlass token create --role R --name N` on the head node, and use it at once"
-            }
-            Self::Certificate { .. } => {
-                "join (again) with a token of `windlass token create`, after a look at this machine's clock"
-            }
-            Self::Several { .. } => "repair each of them and ask again",
-            Self::Removed { .. } => {
-                "a backup that was taken before that day has it; rows and changes are kept for ever"
-            }
-            Self::RequestReused { .. } => "use a new request id for a new request",
-            Self::Unsupported { .. } => "leave it out for now",
-            Self::Ambiguous { .. } => "write more of the name, or the id",
-            Self::NoRoom { .. } => {
-                "free space there, or let `windlass gc` do it; the coordinator goes on by itself"
-            }
-            Self::ReadOnly { waits_for_room: true, .. } => {
-                "free space on its disk; the coordinator then opens its ledger again by itself"
-            }
-            Self::ReadOnly { .. } => "look after its disk, then start the coordinator again",
-            Self::Version { caller_is_older: true, caller: "worker", .. } => "upgrade windlass on the worker",
-            Self::Version { caller_is_older: true, .. } => "upgrade this windlass",
-            Self::Version { .. } => "upgrade the coordinator",
-            Self::Tree { .. } => "take it out of the workspace, or name it under windlass.ignore",
-            Self::Path { .. } => "give it another name, or leave it out (windlass.ignore, in a workspace)",
-            Self::TooMuch { .. } => {
-                "send less: split it, or leave out what is not needed (windlass.ignore, in a workspace)"
-            }
-            Self::Malformed { .. } => "use the client of the coordinator's own version",
-            Self::NotFound { what: "campaign", .. } => "`windlass campaigns` lists them",
-            Self::NotFound { what: "campaign or worker", .. } => {
-                "`windlass campaigns` and `windlass workers` list them"
-            }
-            Self::NotFound { what: "worker", .. } => "`windlass workers` lists them",
-            Self::NotFound { what: "certificate", .. } => "`windlass certs list` lists them",
-            Self::NotFound { what: "lever", .. } => "`windlass lever list C` lists them",
-            Self::NotFound { what: "iteration", .. } => "`windlass results C` lists those that are decided",
-            Self::NotFound { what: "device", .. } => "`windlass workers` lists them",
-            Self::NotFound { what: "log", .. } => "`windlass show C N` lists the attempts",
-            Self::NotFound { what: "ledger", .. } => "name the coordinator's folder with --data-dir",
-            _ => return None,
-        })
     }
 
     /// Its exit code.

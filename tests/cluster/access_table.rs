@@ -13,7 +13,7 @@ use tonic::{Code, Request, Status};
 use windlass_coordinator::grpc::access::{Row, TABLE, Verdict};
 use windlass_proto::refusal::from_status;
 use windlass_proto::v1;
-use windlass_shared::access::Share;
+use windlass_shared::access::Grant;
 use windlass_shared::attempt::Order;
 use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
 use windlass_shared::id::{Incarnation, SessionId, WorkerId};
@@ -122,6 +122,15 @@ fn message(row: &Row, subject: &Subject) -> Vec<u8> {
             v1::WriteConclusionRequest { request_id: id, campaign, iteration: 1, conclusion_document }
                 .encode_to_vec()
         }
+        "AddFindings" => {
+            let finding = serde_json::json!({"question": "q", "abstraction_level": 1, "claim": "c",
+                "evidence": {"strength": "weak"}, "citations": [{"title": "t"}], "proposed_change": "p",
+                "verdict": "keep"});
+            let review_document = bytes(serde_json::json!({"iteration": 1, "findings": [finding]}));
+            v1::AddFindingsRequest { request_id: id, campaign, review_document, scopes: Vec::new() }
+                .encode_to_vec()
+        }
+        "ListFindings" => v1::ListFindingsRequest { campaign, page_token: String::new() }.encode_to_vec(),
         "CancelIteration" => {
             v1::CancelIterationRequest { request_id: id, campaign, iteration: 9 }.encode_to_vec()
         }
@@ -286,7 +295,7 @@ async fn a_campaign_is_shared_as_far_as_its_owner_says_and_no_further() {
     let view = fleet.json(&["status", &campaign]);
     let blob = view["tree"].as_str().expect("a tree").to_owned();
     let words =
-        BTreeMap::from([("read", Share::Read), ("propose", Share::Propose), ("control", Share::Control)]);
+        BTreeMap::from([("read", Grant::Read), ("propose", Grant::Propose), ("control", Grant::Control)]);
     let rows = || {
         TABLE
             .iter()

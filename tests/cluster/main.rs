@@ -7,6 +7,7 @@ mod reading;
 
 mod access;
 mod access_table;
+mod bad_input;
 mod campaign;
 mod crash;
 mod demo;
@@ -21,7 +22,9 @@ mod hostile;
 mod import;
 mod interrupt;
 mod joining;
+mod literature;
 mod lost;
+mod moves;
 mod outage;
 mod replay;
 mod research;

@@ -22,7 +22,6 @@ use crate::device::{self, Machine};
 use crate::error::Error;
 use crate::logs::Beginning;
 use crate::prepare;
-
 use crate::settings::Settings;
 use crate::shim;
 use crate::shop::{Backoff, Shop};
@@ -72,8 +71,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     driver.recover(found);
     driver.tasks.spawn(driver.devices.clone().watch());
     driver.tasks.spawn(sampling::sample(driver.telemetry.clone()));
-    let disk = space::watch(settings.work_dir.clone(), settings.marks, driver.sender.clone());
-    driver.tasks.spawn(disk);
+    driver.tasks.spawn(space::watch(settings.work_dir.clone(), settings.marks, driver.sender.clone()));
     driver.tasks.spawn(driver.shop.client.clone().keep_renewed(settings.coordinator.clone()));
     driver.tasks.spawn(own_secrets::watch(driver.shop.secrets.clone(), driver.sender.clone()));
     let turned = driver.turn(&mut events, &shutdown).await;
@@ -212,10 +210,12 @@ impl Driver {
             Event::Host(event) => self.tell(event),
             Event::Answered(answer) => {
                 self.backoff = Backoff::default();
+                self.shop.reach.note(true);
                 self.trouble.clear();
                 self.tell(attempt::Event::Answer(answer));
             }
             Event::SyncFailed(error) => {
+                self.shop.reach.note(false);
                 // Said once, not at every try.
                 let problem = error.chain();
                 if problem != self.trouble {
@@ -262,7 +262,10 @@ impl Driver {
                 }
             }
             Action::Collect(key, exit) => self.collect(&key, exit),
-            Action::Forget(key) => self.forget(&key, prepare::forget),
+            Action::Forget(key) => {
+                let keep = self.host.keep().clone();
+                self.forget(&key, |shop, order, dir| prepare::forget(shop, order, dir, &keep));
+            }
             Action::Keep(key) => self.forget(&key, |shop, _, dir| shop.work.set_aside(dir)),
             Action::Release(release) => {
                 self.tasks.spawn(self.devices.clone().release(release));

@@ -14,6 +14,7 @@ use std::time::Instant;
 use windlass_proto::v1::{AboutRequest, AboutResponse};
 use windlass_shared::size::Size;
 use windlass_shared::view::{Finding, Level, WorkerView};
+use windlass_worker::client::Endpoint;
 
 /// Clocks that differ by more than this are a warning, milliseconds: wall times in the ledger mislead.
 const CLOCK_WARN_MS: i64 = 2_000;
@@ -90,7 +91,9 @@ fn as_a_worker(session: &Session, settings: &[Setting]) -> Result<Vec<Finding>, 
         found.map(|setting| setting.value.as_str())
     };
     let work_dir = set("worker.work_dir").map_or_else(|| session.data_dir.join("worker"), PathBuf::from);
-    let mut worker = windlass_worker::settings::Settings::new(work_dir, super::worker::endpoint(session)?)
+    // What is looked at is the machine: how its worker would reach the coordinator does not matter.
+    let way = Endpoint::Unix(socket_of(&session.data_dir));
+    let mut worker = windlass_worker::settings::Settings::new(work_dir, way)
         .map_err(|source| Error::System { operation: "find this program's own file", source })?;
     let stop_below = set("worker.work_disk_stop_below").and_then(|size| Size::parse(size).ok());
     worker.marks.stop_bytes = stop_below.map(|size| size.bytes);

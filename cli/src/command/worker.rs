@@ -133,7 +133,7 @@ fn way(session: &Session, work_dir: &Path) -> Result<Endpoint, Error> {
 }
 
 /// The coordinator on this machine, as the global options name it.
-pub fn endpoint(session: &Session) -> Result<Endpoint, Error> {
+fn endpoint(session: &Session) -> Result<Endpoint, Error> {
     let Some(address) = &session.coordinator else {
         return Ok(Endpoint::Unix(client::socket_of(&session.data_dir)));
     };

@@ -50,7 +50,7 @@ const ALONE: &[&str] = &["coordinator"];
 const WORKER: &[&str] = &["worker", "up"];
 
 /// All of them, as `doctor` lists them.
-pub const KEYS: [Key; 24] = [
+pub const KEYS: [Key; 25] = [
     key("client", "coordinator", "WINDLASS_COORDINATOR", Form::Text, &[], "the socket in data_dir"),
     key(
         "client",
@@ -75,6 +75,7 @@ pub const KEYS: [Key; 24] = [
     ),
     key("coordinator", "certificate_life", "WINDLASS_CERTIFICATE_LIFE", Form::Span, ALONE, "24 h"),
     key("coordinator", "worker_lost_after", "WINDLASS_WORKER_LOST_AFTER", Form::Span, COORDINATOR, "30 s"),
+    key("coordinator", "share_half_life", "WINDLASS_SHARE_HALF_LIFE", Form::Span, ALONE, "24 h"),
     key("coordinator", "disk_warn_below", "WINDLASS_DISK_WARN_BELOW", Form::Size, ALONE, "2 GiB, or a tenth"),
     key(
         "coordinator",

@@ -5,6 +5,7 @@ pub mod certs;
 pub mod chart;
 pub mod event;
 pub mod files;
+pub mod findings;
 pub mod fleet;
 pub mod fold;
 pub mod gate;

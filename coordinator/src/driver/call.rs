@@ -70,14 +70,17 @@ impl Driver {
             }
             Asked::Conclude { campaign, iteration, conclusion, delivered } => resolve(&campaign)
                 .map(|campaign| Ask::Conclude { campaign, iteration, conclusion, delivered }),
+            Asked::AddFindings { campaign, review, scopes } => {
+                resolve(&campaign).map(|campaign| Ask::AddFindings { campaign, review, scopes })
+            }
             Asked::Move { campaign, lever, place } => {
                 resolve(&campaign).map(|campaign| Ask::Move { campaign, lever, place })
             }
             Asked::Cancel { campaign, iteration } => {
                 resolve(&campaign).map(|campaign| Ask::Cancel { campaign, iteration })
             }
-            Asked::Update { campaign, priority, name } => {
-                resolve(&campaign).map(|campaign| Ask::Update { campaign, priority, name })
+            Asked::Update { campaign, priority, weight, name } => {
+                resolve(&campaign).map(|campaign| Ask::Update { campaign, priority, weight, name })
             }
             Asked::Share { campaign, with, share } => {
                 resolve(&campaign).map(|campaign| Ask::Share { campaign, with, share })

@@ -6,13 +6,14 @@ use crate::ledger::Durable;
 use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 use windlass_engine::core::{Place, Removal, RequestKey};
-use windlass_shared::access::{Access, Share};
+use windlass_shared::access::{Access, Grant};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::Digest;
 use windlass_shared::foreign::Foreign;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, SessionId, WorkerId};
 use windlass_shared::lever::{Change, Lever};
+use windlass_shared::literature::{Review, Scope};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Deliverable, Script};
 use windlass_shared::record::Answer;
@@ -90,12 +91,14 @@ pub(crate) enum Asked {
         conclusion: Box<Conclusion>,
         delivered: BTreeSet<TreePath>,
     },
+    /// Record a review of the literature.
+    AddFindings { campaign: String, review: Box<Review>, scopes: Vec<Scope> },
     /// End the open iteration.
     Cancel { campaign: String, iteration: IterationNumber },
     /// Change priority or name.
-    Update { campaign: String, priority: Option<i32>, name: Option<String> },
+    Update { campaign: String, priority: Option<i32>, weight: Option<u32>, name: Option<String> },
     /// Share a campaign with another client, or end that.
-    Share { campaign: String, with: String, share: Option<Share> },
+    Share { campaign: String, with: String, share: Option<Grant> },
     /// Open nothing new.
     Pause { campaign: String },
     /// Go on.
@@ -148,6 +151,13 @@ impl Asked {
 
     /// Whether it makes work that a nearly full disk could not hold.
     pub fn makes_work(&self) -> bool {
-        matches!(self, Self::Create { .. } | Self::Import { .. } | Self::Propose { .. } | Self::Fix { .. })
+        matches!(
+            self,
+            Self::Create { .. }
+                | Self::Import { .. }
+                | Self::Propose { .. }
+                | Self::Fix { .. }
+                | Self::AddFindings { .. }
+        )
     }
 }

@@ -161,7 +161,7 @@ fn views(
 
 fn visible(core: &Core, access: &Access) -> BTreeSet<CampaignId> {
     let campaigns = core.durable().campaigns.values();
-    let seen = campaigns.filter(|campaign| campaign.share_of(&access.viewer) >= Some(access.need));
+    let seen = campaigns.filter(|campaign| campaign.grant_of(&access.viewer) >= Some(access.need));
     seen.map(|campaign| campaign.id.clone()).collect()
 }
 

@@ -10,7 +10,7 @@ use tonic::body::Body;
 use tonic::{Request, Status};
 use tower::{Layer, Service};
 use windlass_proto::refusal::to_status;
-use windlass_shared::access::{Access, Role, Share, Viewer};
+use windlass_shared::access::{Access, Grant, Role, Viewer};
 use windlass_shared::refusal::Refusal;
 
 /// What becomes of a call.
@@ -43,77 +43,79 @@ pub struct Row {
     /// An administrator.
     pub admin: Verdict,
     /// How much of a campaign it needs.
-    pub need: Share,
+    pub need: Grant,
 }
 
 use Verdict::{Hidden as H, No as N, Yes as Y};
 
-const fn row(call: &'static str, verdicts: [Verdict; 6], need: Share) -> Row {
+const fn row(call: &'static str, verdicts: [Verdict; 6], need: Grant) -> Row {
     let [none, worker_own, worker_other, client_own, client_other, admin] = verdicts;
     Row { call, none, worker_own, worker_other, client_own, client_other, admin, need }
 }
 
 /// A call about one campaign that no worker makes.
-const fn campaign(call: &'static str, need: Share) -> Row {
+const fn campaign(call: &'static str, need: Grant) -> Row {
     row(call, [N, N, N, Y, H, Y], need)
 }
 
 /// A call for administrators alone.
 const fn admin(call: &'static str) -> Row {
-    row(call, [N, N, N, N, N, Y], Share::Own)
+    row(call, [N, N, N, N, N, Y], Grant::Own)
 }
 
 /// Every call that is served.
 pub const TABLE: &[Row] = &[
     //                                     none worker     client     admin
     //                                          own other  own other
-    row("CampaignService/Create", [N, N, N, Y, Y, Y], Share::Own),
-    row("CampaignService/ImportLedger", [N, N, N, Y, Y, Y], Share::Own),
-    row("CampaignService/List", [N, N, N, Y, H, Y], Share::Read),
-    row("CampaignService/Watch", [N, N, N, Y, H, Y], Share::Read),
-    campaign("CampaignService/Get", Share::Read),
-    campaign("CampaignService/Explain", Share::Read),
-    campaign("CampaignService/ListLevers", Share::Read),
-    campaign("CampaignService/GetLever", Share::Read),
-    campaign("CampaignService/GetIteration", Share::Read),
-    campaign("CampaignService/ListIterations", Share::Read),
-    campaign("CampaignService/ProposeLever", Share::Propose),
-    campaign("CampaignService/RetryLever", Share::Propose),
-    campaign("CampaignService/SubmitFix", Share::Propose),
-    campaign("CampaignService/AddDeliverable", Share::Propose),
-    campaign("CampaignService/WriteConclusion", Share::Propose),
-    campaign("CampaignService/RetireLever", Share::Control),
-    campaign("CampaignService/MoveLever", Share::Control),
-    campaign("CampaignService/CancelIteration", Share::Control),
-    campaign("CampaignService/GiveSecrets", Share::Control),
-    campaign("CampaignService/Pause", Share::Control),
-    campaign("CampaignService/Resume", Share::Control),
-    campaign("CampaignService/Stop", Share::Control),
-    campaign("CampaignService/Update", Share::Control),
-    campaign("CampaignService/Share", Share::Own),
-    row("WorkerService/Sync", [N, Y, H, N, N, Y], Share::Own),
-    row("LogService/WriteLog", [N, Y, H, N, N, Y], Share::Own),
-    row("LogService/ReadLog", [N, Y, H, Y, H, Y], Share::Read),
-    row("ArtifactService/FindMissing", [N, Y, H, Y, H, Y], Share::Read),
-    row("ArtifactService/Write", [N, Y, H, Y, Y, Y], Share::Propose),
-    row("ArtifactService/Read", [N, Y, H, Y, H, Y], Share::Read),
-    row("FleetService/About", [N, Y, Y, Y, Y, Y], Share::Read),
-    row("FleetService/ListWorkers", [N, N, N, Y, Y, Y], Share::Read),
+    row("CampaignService/Create", [N, N, N, Y, Y, Y], Grant::Own),
+    row("CampaignService/ImportLedger", [N, N, N, Y, Y, Y], Grant::Own),
+    row("CampaignService/List", [N, N, N, Y, H, Y], Grant::Read),
+    row("CampaignService/Watch", [N, N, N, Y, H, Y], Grant::Read),
+    campaign("CampaignService/Get", Grant::Read),
+    campaign("CampaignService/Explain", Grant::Read),
+    campaign("CampaignService/ListLevers", Grant::Read),
+    campaign("CampaignService/GetLever", Grant::Read),
+    campaign("CampaignService/GetIteration", Grant::Read),
+    campaign("CampaignService/ListIterations", Grant::Read),
+    campaign("CampaignService/ListFindings", Grant::Read),
+    campaign("CampaignService/AddFindings", Grant::Propose),
+    campaign("CampaignService/ProposeLever", Grant::Propose),
+    campaign("CampaignService/RetryLever", Grant::Propose),
+    campaign("CampaignService/SubmitFix", Grant::Propose),
+    campaign("CampaignService/AddDeliverable", Grant::Propose),
+    campaign("CampaignService/WriteConclusion", Grant::Propose),
+    campaign("CampaignService/RetireLever", Grant::Control),
+    campaign("CampaignService/MoveLever", Grant::Control),
+    campaign("CampaignService/CancelIteration", Grant::Control),
+    campaign("CampaignService/GiveSecrets", Grant::Control),
+    campaign("CampaignService/Pause", Grant::Control),
+    campaign("CampaignService/Resume", Grant::Control),
+    campaign("CampaignService/Stop", Grant::Control),
+    campaign("CampaignService/Update", Grant::Control),
+    campaign("CampaignService/Share", Grant::Own),
+    row("WorkerService/Sync", [N, Y, H, N, N, Y], Grant::Own),
+    row("LogService/WriteLog", [N, Y, H, N, N, Y], Grant::Own),
+    row("LogService/ReadLog", [N, Y, H, Y, H, Y], Grant::Read),
+    row("ArtifactService/FindMissing", [N, Y, H, Y, H, Y], Grant::Read),
+    row("ArtifactService/Write", [N, Y, H, Y, Y, Y], Grant::Propose),
+    row("ArtifactService/Read", [N, Y, H, Y, H, Y], Grant::Read),
+    row("FleetService/About", [N, Y, Y, Y, Y, Y], Grant::Read),
+    row("FleetService/ListWorkers", [N, N, N, Y, Y, Y], Grant::Read),
     admin("FleetService/Drain"),
     admin("FleetService/Undrain"),
     admin("FleetService/ReleaseDevice"),
     admin("UpkeepService/CollectGarbage"),
-    row("UpkeepService/GetHealth", [N, N, N, Y, Y, Y], Share::Read),
-    row("IdentityService/Join", [Y, Y, Y, Y, Y, Y], Share::Read),
-    row("IdentityService/Renew", [N, Y, Y, Y, Y, Y], Share::Read),
+    row("UpkeepService/GetHealth", [N, N, N, Y, Y, Y], Grant::Read),
+    row("IdentityService/Join", [Y, Y, Y, Y, Y, Y], Grant::Read),
+    row("IdentityService/Renew", [N, Y, Y, Y, Y, Y], Grant::Read),
     admin("IdentityService/CreateToken"),
     admin("IdentityService/ListCertificates"),
     admin("IdentityService/RevokeCertificates"),
-    row("grpc.health.v1.Health/Check", [N, Y, Y, Y, Y, Y], Share::Read),
-    row("grpc.health.v1.Health/List", [N, Y, Y, Y, Y, Y], Share::Read),
-    row("grpc.health.v1.Health/Watch", [N, Y, Y, Y, Y, Y], Share::Read),
-    row("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", [N, Y, Y, Y, Y, Y], Share::Read),
-    row("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", [N, Y, Y, Y, Y, Y], Share::Read),
+    row("grpc.health.v1.Health/Check", [N, Y, Y, Y, Y, Y], Grant::Read),
+    row("grpc.health.v1.Health/List", [N, Y, Y, Y, Y, Y], Grant::Read),
+    row("grpc.health.v1.Health/Watch", [N, Y, Y, Y, Y, Y], Grant::Read),
+    row("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", [N, Y, Y, Y, Y, Y], Grant::Read),
+    row("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", [N, Y, Y, Y, Y, Y], Grant::Read),
 ];
 
 /// The row of a call's path, `/windlass.v1.Service/Call`.

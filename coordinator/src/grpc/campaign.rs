@@ -2,19 +2,18 @@
 
 use super::access::permitted;
 use super::convert::{
-    answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key,
+    answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key, shared,
 };
 use super::reach::Reach;
-use super::{levers, watch};
+use super::{findings, levers, secrets, watch};
 use crate::driver::{Asked, Call, Event, Handle, Query, blocking};
-use crate::secrets;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use windlass_engine::core::{Place, RequestKey};
 use windlass_engine::explain::Subject;
 use windlass_proto::v1::campaign_service_server::CampaignService;
 use windlass_proto::{document, refusal::to_status, v1};
-use windlass_shared::access::{Access, Share, is_name};
+use windlass_shared::access::Access;
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::foreign::Foreign;
@@ -38,7 +37,7 @@ impl Campaigns {
     }
 
     async fn change(&self, access: Access, request: RequestKey, asked: Asked) -> Result<Answer, Status> {
-        self.reach.refuse(&self.handle, &access, &asked.named_blobs()).await?;
+        self.reach.refuse_named(&self.handle, &access, &asked).await?;
         let event = |reply| Event::Call(Call { access, request, asked, reply, gathered_times: 0 });
         answered(self.handle.ask(event).await)
     }
@@ -75,9 +74,6 @@ impl CampaignService for Campaigns {
             bindings: Box::new(bindings),
             tree: digest("tree", &message.tree)?,
         };
-        if let Asked::Create { tree, .. } = &asked {
-            self.reach.refuse_tree(&self.handle, &access, *tree).await?;
-        }
         match self.change(access, key, asked).await? {
             Answer::Campaign { id, levers_taken } => {
                 Ok(Response::new(v1::CreateResponse { campaign: id.0, levers_taken }))
@@ -103,7 +99,6 @@ impl CampaignService for Campaigns {
         }
     }
 
-    /// The values never reach the loop: it is told their names.
     async fn give_secrets(
         &self,
         request: Request<v1::GiveSecretsRequest>,
@@ -112,23 +107,7 @@ impl CampaignService for Campaigns {
         let message = request.into_inner();
         self.handle.writes().map_err(|refusal| to_status(&refusal))?;
         let (campaign, _) = self.resolve(&access, message.campaign).await?;
-        let (store, id) = (self.handle.stores.secrets.clone(), campaign.clone());
-        let given = message.secrets.into_iter().collect();
-        match blocking(move || store.give(&id, given)).await {
-            Ok(()) => {}
-            Err(secrets::Error::Secret(error)) => {
-                let problem = error.to_string();
-                return Err(to_status(&Refusal::Malformed { field: "secrets", problem }));
-            }
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "failed to keep secrets");
-                return Err(Status::unavailable(
-                    "the coordinator could not keep the secrets; its log says why",
-                ));
-            }
-        }
-        let names = self.handle.stores.secrets.names_of(&campaign);
-        answered(self.handle.ask(|reply| Event::SecretsGiven { campaign, names, reply }).await)?;
+        secrets::give(&self.handle, campaign, message.secrets.into_iter().collect()).await?;
         Ok(Response::new(v1::GiveSecretsResponse {}))
     }
 
@@ -194,7 +173,8 @@ impl CampaignService for Campaigns {
         let key = request_key(&access, "CampaignService/Update", id, &message);
         let campaign = name("campaign", message.campaign)?;
         let new_name = message.name.map(|new| name("name", new)).transpose()?;
-        let asked = Asked::Update { campaign, priority: message.priority, name: new_name };
+        let (priority, weight) = (message.priority, message.weight);
+        let asked = Asked::Update { campaign, priority, weight, name: new_name };
         match self.change(access, key, asked).await? {
             Answer::Campaign { id, .. } => Ok(Response::new(v1::UpdateResponse { campaign: id.0 })),
             other => Err(unexpected(&other)),
@@ -207,17 +187,7 @@ impl CampaignService for Campaigns {
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "CampaignService/Share", id, &message);
         let campaign = name("campaign", message.campaign)?;
-        let malformed = |field, problem| to_status(&Refusal::Malformed { field, problem });
-        if !is_name(&message.with) {
-            return Err(malformed("with", format!("{:?} is no client's name", message.with)));
-        }
-        let share =
-            match message.r#as.as_str() {
-                "" => None,
-                word => Some(Share::parse(word).ok_or_else(|| {
-                    malformed("as", format!("{word:?} is none of read, propose and control"))
-                })?),
-            };
+        let share = shared(&message.with, &message.r#as)?;
         self.change(access, key, Asked::Share { campaign, with: message.with, share }).await?;
         Ok(Response::new(v1::ShareResponse {}))
     }
@@ -410,6 +380,33 @@ impl CampaignService for Campaigns {
         let conclusion = Box::new(conclusion);
         self.change(access, key, Asked::Conclude { campaign, iteration, conclusion, delivered }).await?;
         Ok(Response::new(v1::WriteConclusionResponse {}))
+    }
+
+    async fn add_findings(
+        &self,
+        request: Request<v1::AddFindingsRequest>,
+    ) -> Result<Response<v1::AddFindingsResponse>, Status> {
+        let access = permitted(&request)?;
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key(&access, "CampaignService/AddFindings", id, &message);
+        let (review, scopes) = findings::read(&message).map_err(|refusal| to_status(&refusal))?;
+        let (campaign, _) = self.resolve(&access, message.campaign).await?;
+        let asked = Asked::AddFindings { campaign: campaign.0.clone(), review, scopes };
+        let Answer::Findings { count, .. } = self.change(access, key.clone(), asked).await? else {
+            return Err(Status::internal("the coordinator answered something else"));
+        };
+        findings::added(&self.handle, campaign, key, count).await.map(Response::new)
+    }
+
+    async fn list_findings(
+        &self,
+        request: Request<v1::ListFindingsRequest>,
+    ) -> Result<Response<v1::ListFindingsResponse>, Status> {
+        let access = permitted(&request)?;
+        let message = request.into_inner();
+        let (campaign, _) = self.resolve(&access, message.campaign).await?;
+        findings::page(&self.handle, campaign, &message.page_token).await.map(Response::new)
     }
 
     async fn explain(

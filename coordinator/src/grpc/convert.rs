@@ -7,7 +7,7 @@ use prost::Message;
 use tonic::{Code, Status};
 use windlass_engine::core::RequestKey;
 use windlass_proto::{document, refusal::to_status};
-use windlass_shared::access::{Access, Viewer};
+use windlass_shared::access::{Access, Grant, Viewer, is_name};
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::RequestId;
 use windlass_shared::record::Record;
@@ -46,6 +46,16 @@ pub(super) fn name(field: &'static str, name: String) -> Result<String, Status> 
         _ => "it is longer than 200 bytes",
     };
     Err(to_status(&Refusal::Malformed { field, problem: problem.to_owned() }))
+}
+
+/// How far a campaign is to be shared with a client; not at all for an empty word.
+pub(super) fn shared(with: &str, word: &str) -> Result<Option<Grant>, Status> {
+    let malformed = |field, problem| to_status(&Refusal::Malformed { field, problem });
+    if !is_name(with) {
+        return Err(malformed("with", format!("{with:?} is no client's name")));
+    }
+    let unknown = || malformed("as", format!("{word:?} is none of read, propose and control"));
+    if word.is_empty() { Ok(None) } else { Grant::parse(word).map(Some).ok_or_else(unknown) }
 }
 
 /// A digest as it is written.

@@ -3,12 +3,12 @@
 
 use super::convert::{answered, blob_failure, ledger_failure};
 use crate::blobs::{self, Blobs};
-use crate::driver::{Event, Handle, Query, blocking};
+use crate::driver::{Asked, Event, Handle, Query, blocking};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use tonic::Status;
 use windlass_proto::refusal::to_status;
-use windlass_shared::access::{Access, Share, Viewer};
+use windlass_shared::access::{Access, Grant, Viewer};
 use windlass_shared::attempt::Order;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, WorkerId};
@@ -76,12 +76,14 @@ impl Reach {
         }
     }
 
-    /// Refuses a tree that names blobs which a caller may not touch.
-    pub async fn refuse_tree(&self, handle: &Handle, access: &Access, tree: Digest) -> Result<(), Status> {
+    /// Refuses a change that names blobs which a caller may not touch, by themselves or in a tree.
+    pub async fn refuse_named(&self, handle: &Handle, access: &Access, asked: &Asked) -> Result<(), Status> {
         if access.viewer == Viewer::Admin {
             return Ok(());
         }
-        let within: Vec<Digest> = self.tree(&handle.stores.blobs, tree).await?.iter().copied().collect();
+        self.refuse(handle, access, &asked.named_blobs()).await?;
+        let Asked::Create { tree, .. } = asked else { return Ok(()) };
+        let within: Vec<Digest> = self.tree(&handle.stores.blobs, *tree).await?.iter().copied().collect();
         self.refuse(handle, access, &within).await
     }
 
@@ -151,7 +153,7 @@ impl Reach {
         if beyond.is_empty() {
             return Ok(beyond);
         }
-        let access = Access { viewer: access.viewer.clone(), need: Share::Read };
+        let access = Access { viewer: access.viewer.clone(), need: Grant::Read };
         let visible = answered(handle.ask(|reply| Event::Query(Query::Visible { access, reply })).await)?;
         for campaign in visible.iter().rev() {
             let named = self.campaign(handle, campaign).await?;

@@ -58,12 +58,12 @@ impl Drop for Upload {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use windlass_shared::access::Share;
+    use windlass_shared::access::Grant;
 
     #[test]
     fn one_identity_has_so_many_uploads_and_nobody_else_is_kept_from_its_own() {
         let uploads = Uploads::default();
-        let access = |name: &str| Access { viewer: Viewer::Client(name.to_owned()), need: Share::Propose };
+        let access = |name: &str| Access { viewer: Viewer::Client(name.to_owned()), need: Grant::Propose };
         let going: Vec<Upload> =
             (0..UPLOADS_EACH_MAX).map(|_| uploads.begin(&access("ada")).expect("room")).collect();
         let refused = uploads.begin(&access("ada")).expect_err("too many");

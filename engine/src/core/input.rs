@@ -2,7 +2,7 @@
 
 use crate::gate::facts::{FixFacts, ProposalFacts, PullFacts, Rejected};
 use std::collections::BTreeSet;
-use windlass_shared::access::Share;
+use windlass_shared::access::Grant;
 use windlass_shared::bindings::{Bindings, EpochCap};
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::{Digest, Hash};
@@ -11,6 +11,7 @@ use windlass_shared::id::{
     CampaignId, DeviceId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId,
 };
 use windlass_shared::lever::{Change, Lever};
+use windlass_shared::literature::{Review, Scope};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
 use windlass_shared::reference::Evidence;
@@ -106,7 +107,7 @@ pub enum Ask {
         /// The client's name.
         with: String,
         /// How far; not at all any more without one.
-        share: Option<Share>,
+        share: Option<Grant>,
     },
     /// A lever, with what the gates found.
     Propose {
@@ -173,6 +174,15 @@ pub enum Ask {
         /// The deliverables of a decided iteration, as the ledger has them.
         delivered: BTreeSet<TreePath>,
     },
+    /// Record a review of the literature, with the scope of each finding (P33).
+    AddFindings {
+        /// Whose.
+        campaign: CampaignId,
+        /// The review, which is of its published shape.
+        review: Box<Review>,
+        /// One for each finding.
+        scopes: Vec<Scope>,
+    },
     /// End the open iteration.
     Cancel {
         /// Whose.
@@ -186,6 +196,8 @@ pub enum Ask {
         campaign: CampaignId,
         /// The new priority.
         priority: Option<i32>,
+        /// The new weight among campaigns of its priority.
+        weight: Option<u32>,
         /// The new name.
         name: Option<String>,
     },

@@ -5,7 +5,7 @@ use super::client::{self, Decided, QUEUE_MAX, refuse_stopped};
 use super::input::Place;
 use crate::campaign::{Campaign, LeverEntry, Past, Reason};
 use crate::gate::facts::{Merged, PullFacts, PullWanted};
-use windlass_shared::access::Share;
+use windlass_shared::access::Grant;
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::{IterationNumber, LeverNumber};
 use windlass_shared::record::{Answer, Body, Shared};
@@ -36,14 +36,15 @@ pub(super) fn cancel(campaign: &Campaign, iteration: IterationNumber) -> Result<
     Ok((Answer::Done, bodies))
 }
 
-/// A new priority or name; what is so already changes nothing.
+/// A new priority, weight or name; what is so already changes nothing.
 pub(super) fn update(
     campaign: &Campaign,
     priority: Option<i32>,
+    weight: Option<u32>,
     name: Option<String>,
 ) -> Result<Decided, Refusal> {
-    if priority.is_none() && name.is_none() {
-        let problem = "names neither a priority nor a name".to_owned();
+    if priority.is_none() && weight.is_none() && name.is_none() {
+        let problem = "names neither a priority nor a weight nor a name".to_owned();
         return Err(Refusal::Malformed { field: "update", problem });
     }
     if let Some(name) = &name
@@ -52,14 +53,21 @@ pub(super) fn update(
         let problem = format!("{name:?} is no name for a listing; write one line");
         return Err(Refusal::Malformed { field: "name", problem });
     }
-    if priority.is_some() {
+    if weight == Some(0) {
+        let problem = "0 would give it nothing for ever; a weight is at least 1".to_owned();
+        return Err(Refusal::Malformed { field: "weight", problem });
+    }
+    if priority.is_some() || weight.is_some() {
         refuse_stopped(campaign, "nothing of it waits for its turn any more")?;
     }
     let priority = priority.filter(|priority| *priority != campaign.bindings.windlass.priority);
     let name = name.filter(|name| *name != campaign.name);
-    let bodies = match (priority, &name) {
-        (None, None) => Vec::new(),
-        _ => vec![(Some(campaign.id.clone()), Body::CampaignUpdated { priority, name, shared: None })],
+    let weight = weight.filter(|weight| *weight != campaign.bindings.windlass.weight);
+    let bodies = match (priority, weight, &name) {
+        (None, None, None) => Vec::new(),
+        _ => {
+            vec![(Some(campaign.id.clone()), Body::CampaignUpdated { priority, weight, name, shared: None })]
+        }
     };
     Ok((Answer::Campaign { id: campaign.id.clone(), levers_taken: 0 }, bodies))
 }
@@ -68,7 +76,7 @@ pub(super) fn update(
 const SHARES_MAX: usize = 256;
 
 /// A campaign is another client's too, so far, or no longer.
-pub(super) fn share(campaign: &Campaign, with: String, share: Option<Share>) -> Result<Decided, Refusal> {
+pub(super) fn share(campaign: &Campaign, with: String, share: Option<Grant>) -> Result<Decided, Refusal> {
     if campaign.owner.as_ref() == Some(&with) {
         let what = format!("campaign {}", campaign.id);
         return Err(Refusal::State {
@@ -86,7 +94,10 @@ pub(super) fn share(campaign: &Campaign, with: String, share: Option<Share>) -> 
         true => Vec::new(),
         false => {
             let shared = Some(Shared { with, share });
-            vec![(Some(campaign.id.clone()), Body::CampaignUpdated { priority: None, name: None, shared })]
+            vec![(
+                Some(campaign.id.clone()),
+                Body::CampaignUpdated { priority: None, weight: None, name: None, shared },
+            )]
         }
     };
     Ok((Answer::Done, bodies))
@@ -194,6 +205,9 @@ pub(super) fn retry(
         && let Some(repeat) = client::repeat(campaign, &entry.document, Some(entry.diff), Some(tree))
     {
         return Err(repeat);
+    }
+    if let Some(problem) = campaign.basis_problem(&entry.document) {
+        return Err(problem);
     }
     let pin = client::pin(&entry.document, &facts.look, evidence)?;
     Ok((

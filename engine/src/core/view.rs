@@ -6,7 +6,7 @@ use super::{help, steer};
 use crate::campaign::{Campaign, Due, Iteration, LeverEntry, Need, Past, Say};
 use crate::gate::facts::{FixWanted, ProposalWanted, PullWanted};
 use crate::session::{Member, Presence};
-use windlass_shared::access::{Access, Share, Viewer};
+use windlass_shared::access::{Access, Grant, Viewer};
 use windlass_shared::attempt::{Kind, Order, Phase};
 use windlass_shared::device::DeviceState;
 use windlass_shared::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
@@ -52,7 +52,7 @@ impl Core {
     /// far than is asked.
     pub fn resolve_campaign_for(&self, access: &Access, text: &str) -> Result<CampaignId, Refusal> {
         let id = self.find_campaign(&access.viewer, text)?;
-        let share = self.campaign(&id)?.share_of(&access.viewer);
+        let share = self.campaign(&id)?.grant_of(&access.viewer);
         match share {
             Some(share) if share >= access.need => Ok(id),
             share => Err(Refusal::NotAllowed {
@@ -62,7 +62,7 @@ impl Core {
                 },
                 what: format!(
                     "do that with campaign {id}, which is shared for `{}`: it needs `{}`",
-                    share.map_or("nothing", Share::as_str),
+                    share.map_or("nothing", Grant::as_str),
                     access.need.as_str()
                 ),
                 remedy: "ask its owner to share it further: `windlass share C NAME --as read|propose|control`",
@@ -72,7 +72,7 @@ impl Core {
 
     fn find_campaign(&self, viewer: &Viewer, text: &str) -> Result<CampaignId, Refusal> {
         let all = &self.durable().campaigns;
-        let is_seen = |campaign: &&Campaign| campaign.share_of(viewer).is_some();
+        let is_seen = |campaign: &&Campaign| campaign.grant_of(viewer).is_some();
         if let Some(campaign) = all.get(&CampaignId::from(text)).filter(is_seen) {
             return Ok(campaign.id.clone());
         }
@@ -223,8 +223,10 @@ impl Core {
             lanes,
             floor: campaign.floor.clone(),
             moves: campaign.moves_view(),
+            literature: campaign.literature_view(),
             waits_for: self.waits_for(campaign),
             recent: campaign.recent.iter().rev().cloned().collect(),
+            follow_ups: campaign.follow_ups_view(),
         })
     }
 
@@ -364,7 +366,7 @@ impl Core {
         let mut views = self.worker_views(now);
         let is_seen = |campaign: &CampaignId| {
             let campaign = self.durable().campaigns.get(campaign);
-            campaign.is_some_and(|campaign| campaign.share_of(&access.viewer).is_some())
+            campaign.is_some_and(|campaign| campaign.grant_of(&access.viewer).is_some())
         };
         if access.viewer == Viewer::Admin {
             return views;
@@ -411,7 +413,7 @@ impl Core {
     /// A text without the ids of campaigns that one may not see.
     pub(crate) fn without_others(&self, viewer: &Viewer, text: &str) -> String {
         let hidden =
-            |campaign: &&Campaign| campaign.share_of(viewer).is_none() && text.contains(campaign.id.as_str());
+            |campaign: &&Campaign| campaign.grant_of(viewer).is_none() && text.contains(campaign.id.as_str());
         let hidden = self.durable().campaigns.values().filter(hidden);
         hidden.fold(text.to_owned(), |text, campaign| text.replace(campaign.id.as_str(), "of somebody else"))
     }

@@ -5,7 +5,7 @@ use crate::harness::{World, bindings, workspace};
 use serde_json::json;
 use windlass_engine::core::Ask;
 use windlass_engine::explain::{Subject, explain_for};
-use windlass_shared::access::{Access, Share, Viewer};
+use windlass_shared::access::{Access, Grant, Viewer};
 use windlass_shared::id::{CampaignId, IterationNumber};
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
@@ -19,7 +19,7 @@ fn create(world: &mut World, name: &str, owner: Option<&str>) -> CampaignId {
     world.id()
 }
 
-fn access(name: &str, need: Share) -> Access {
+fn access(name: &str, need: Grant) -> Access {
     Access { viewer: Viewer::Client(name.to_owned()), need }
 }
 
@@ -29,7 +29,7 @@ fn what_is_anothers_is_not_found_and_takes_no_part_in_names() {
     let (hers, his) = (create(&mut world, "digits", Some("ada")), create(&mut world, "digits", Some("eve")));
     let old = create(&mut world, "digital", None);
     let found = |who: &Access, text: &str| world.core.resolve_campaign_for(who, text);
-    let ada = access("ada", Share::Own);
+    let ada = access("ada", Grant::Own);
     assert_eq!(found(&ada, "digits"), Ok(hers.clone()), "nobody else's has the name for her");
     assert_eq!(found(&ada, "dig"), Ok(hers.clone()), "nor the prefix");
     assert!(matches!(found(&Access::ADMIN, "digits"), Err(Refusal::Ambiguous { .. })));
@@ -38,7 +38,7 @@ fn what_is_anothers_is_not_found_and_takes_no_part_in_names() {
         assert_eq!(refused, Refusal::NotFound { what: "campaign", name: hidden.to_owned() });
         assert!(found(&Access::ADMIN, hidden).is_ok());
     }
-    let worker = Access { viewer: Viewer::Worker("w".into(), "w".to_owned()), need: Share::Read };
+    let worker = Access { viewer: Viewer::Worker("w".into(), "w".to_owned()), need: Grant::Read };
     assert_eq!(found(&worker, hers.as_str()).map_err(|refusal| refusal.reason()), Err("NOT_FOUND"));
 }
 
@@ -50,8 +50,8 @@ fn a_share_goes_as_far_as_it_says_until_it_ends_also_after_a_restart() {
         let (campaign, with) = (campaign.clone(), with.to_owned());
         world.ask(Ask::Share { campaign, with, share })
     };
-    let all = [Share::Read, Share::Propose, Share::Control, Share::Own];
-    for shared in [Share::Read, Share::Propose, Share::Control] {
+    let all = [Grant::Read, Grant::Propose, Grant::Control, Grant::Own];
+    for shared in [Grant::Read, Grant::Propose, Grant::Control] {
         assert_eq!(share(&mut world, "eve", Some(shared)), Ok(Answer::Done));
         world.restart();
         for need in all {
@@ -61,9 +61,9 @@ fn a_share_goes_as_far_as_it_says_until_it_ends_also_after_a_restart() {
         }
     }
     assert_eq!(share(&mut world, "eve", None), Ok(Answer::Done));
-    let found = world.core.resolve_campaign_for(&access("eve", Share::Read), "digits");
+    let found = world.core.resolve_campaign_for(&access("eve", Grant::Read), "digits");
     assert_eq!(found.map_err(|refusal| refusal.reason()), Err("NOT_FOUND"));
-    assert_eq!(share(&mut world, "ada", Some(Share::Read)).map_err(|refusal| refusal.reason()), Err("STATE"));
+    assert_eq!(share(&mut world, "ada", Some(Grant::Read)).map_err(|refusal| refusal.reason()), Err("STATE"));
 }
 
 #[test]
@@ -79,5 +79,5 @@ fn an_explanation_gives_no_name_of_anothers_campaign_away() {
         told.sentences.iter().map(|sentence| sentence.text.clone()).collect::<Vec<_>>().join("\n")
     };
     assert!(told(&Access::ADMIN).contains(first.as_str()), "it waits behind it: {}", told(&Access::ADMIN));
-    assert!(!told(&access("eve", Share::Read)).contains("first"), "{}", told(&access("eve", Share::Read)));
+    assert!(!told(&access("eve", Grant::Read)).contains("first"), "{}", told(&access("eve", Grant::Read)));
 }

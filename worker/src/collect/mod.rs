@@ -1,6 +1,7 @@
 //! From a dead tree to an outcome: what the log says, whether frozen files stand, what results there are.
 //! Never run while a process of the attempt lives, so that nothing prints or writes later.
 
+mod added;
 mod builtin;
 mod log;
 mod outputs;
@@ -16,6 +17,7 @@ use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
 use crate::telemetry::{Summary, gpus};
 use crate::workspace::{Below, artifacts, frozen_touched, gather, read_back};
+use added::added_to;
 use rustix::io::Errno;
 use std::sync::Arc;
 use windlass_engine::attempt::{ExitRecord, classify};
@@ -34,7 +36,7 @@ pub async fn bury(shop: &Shop, order: &Order, device_model: String) -> Outcome {
     let hunt = blocking(move || {
         let dir = shop.work.attempt(&key)?;
         let identity = dir.identity().ok().flatten();
-        let killed = shim::end_without(identity.as_ref(), &key);
+        let killed = shim::end_without(dir.path(), identity.as_ref(), &key);
         tracing::warn!(attempt = %key, killed, "a shim vanished; its processes are ended");
         Ok((identity, told_model(&dir)))
     });
@@ -124,7 +126,7 @@ fn read_folder(
     let damaged = written.as_ref().and_then(|exit| exit.log_hash).is_some_and(|hash| hash != log.hash);
     let ending = match written.and_then(|exit| exit.log_errno).map(Errno::from_raw_os_error) {
         // The log is cut where the disk was full: what it says of the metric counts for nothing.
-        Some(Errno::NOSPC | Errno::DQUOT) => Ending::DiskFull,
+        Some(Errno::NOSPC | Errno::DQUOT) => Ending::DiskFull { over: None },
         Some(errno) => Ending::Infra { detail: format!("the log could not be written: {errno}") },
         // Nothing of a log that changed since it was written can be believed (I16).
         None if damaged => {
@@ -166,7 +168,11 @@ fn read_folder(
         // Its workspace is its own, and is gone with it.
         Kind::Score => return Ok((outcome, Left::default())),
     }
-    let gathered = gather(&shop.cache, &dir.results())?;
+    let mut gathered = gather(&shop.cache, &dir.results())?;
+    if let Some(before) = order.results.filter(|_| order.adds_only) {
+        let outputs = order.scripts.iter().map(|one| one.output.clone()).collect();
+        gathered.tree = added_to(manifest(&shop.cache, before)?, &gathered.tree, &outputs);
+    }
     outcome.left_out = gathered.left_out();
     say_skipped(order, &outcome.left_out, "results");
     outcome.outputs = match order.kind {

@@ -13,21 +13,19 @@ pub use workspace::{fresh_copy, tree};
 use crate::blobs::{self, Cache};
 use crate::driver::blocking;
 use crate::error::Error;
-use crate::shop::{Patience, Shop, persist};
+use crate::shop::{Shop, persist};
 use crate::spool::AttemptDir;
 use crate::workspace::{Access, lay_out};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::gate::editable::Editable;
-use windlass_shared::attempt::{Kind, Order};
+use windlass_shared::attempt::{AttemptKey, Kind, Order};
 use windlass_shared::digest::Digest;
 use windlass_shared::tree::Manifest;
 
-/// How long downloads are tried: a coordinator is back within seconds, and an order is not worth more.
-const DOWNLOAD_PATIENCE: Patience = Patience::For(Duration::from_secs(60));
 /// A blob that was damaged in the cache is thrown out and fetched again, this often.
 const REPAIRS: u32 = 2;
 
@@ -111,8 +109,9 @@ async fn try_folder_of_tree(shop: &Shop, tree: Digest, root: &Path, access: Owne
     blocking(move || lay_out(&cache, &manifest, &root, access.access())).await
 }
 
+/// Gets what is missing of `wanted`; an outage of the coordinator is waited out (P20).
 async fn fetch(shop: &Shop, wanted: Vec<Digest>) -> Result<(), Error> {
-    persist(DOWNLOAD_PATIENCE, || blobs::fetch(&shop.client, &shop.cache, &wanted)).await
+    persist(shop.patience(), || blobs::fetch(&shop.client, &shop.cache, &wanted)).await
 }
 
 /// Reads a tree from the cache.
@@ -121,15 +120,22 @@ pub fn manifest(cache: &Cache, digest: Digest) -> Result<Manifest, Error> {
     Manifest::from_bytes(&bytes).map_err(|source| Error::Manifest { digest, source })
 }
 
-/// Gives an analysis's workspace back for the next one (P22), and keeps an ended run's for its first.
-pub fn forget(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<(), Error> {
+/// Gives an analysis's workspace back for the next one (P22), and keeps an ended run's for its first. `keep` are
+/// those that the coordinator asks for, a crash's too.
+pub fn forget(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    keep: &BTreeSet<AttemptKey>,
+) -> Result<(), Error> {
     // A workspace is worth keeping only when a shim has run in it: then it was laid out whole.
     let ran = matches!(dir.exit(), Ok(Some(exit)) if exit.record.start_failure.is_none());
-    // What has no metric is never analysed (P21).
-    let measured = matches!(dir.outcome(), Ok(Some(outcome)) if outcome.score_artifact.is_some()
+    // What has no metric is analysed only when somebody follows up on it (P21, P22).
+    let measured = keep.contains(&order.key)
+        || matches!(dir.outcome(), Ok(Some(outcome)) if outcome.score_artifact.is_some()
         || outcome.reading.as_ref().is_some_and(|it| it.value().is_some()));
     match (order.kind, &order.run) {
-        (Kind::Run, _) if ran && measured => shop.work.keep(&order.key, dir),
+        (Kind::Run, _) if ran && measured => shop.work.keep(&order.key, dir, keep),
         (Kind::Analysis, Some(run)) if ran => {
             analysis::give_back(shop, run, dir)?;
             shop.work.forget(dir)
