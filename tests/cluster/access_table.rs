@@ -139,9 +139,8 @@ fn message(row: &Row, subject: &Subject) -> Vec<u8> {
             let (request_id, campaign) = number(id);
             v1::PauseRequest { request_id, campaign }.encode_to_vec()
         }
-        "Update" => {
-            v1::UpdateRequest { request_id: id, campaign, priority: Some(1), name: None }.encode_to_vec()
-        }
+        "Update" => v1::UpdateRequest { request_id: id, campaign, priority: Some(1), ..Default::default() }
+            .encode_to_vec(),
         "Share" => {
             let (with, r#as) = ("carol".to_owned(), "read".to_owned());
             v1::ShareRequest { request_id: id, campaign, with, r#as }.encode_to_vec()
