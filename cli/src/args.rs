@@ -58,7 +58,8 @@ pub struct Global {
 /// The form of what is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
-    /// For people.
+    /// For people; `context` and `report` are Markdown then.
+    #[value(alias = "markdown")]
     Human,
     /// For programs.
     Json,
@@ -135,6 +136,8 @@ pub enum Command {
     Cancel(command::cancel::Args),
     /// Change a campaign's priority or name
     Update(command::update::Args),
+    /// All that a researcher needs next, in so many bytes
+    Context(command::context::Args),
     /// Why something is, or is not, running: the rule and the figures
     Explain(command::explain::Args),
     /// Lay out the user's copy: results.tsv and a folder per iteration

@@ -7,6 +7,7 @@ pub mod campaign_file;
 mod client;
 mod command;
 mod config;
+mod context;
 mod demo;
 mod download;
 pub mod error;

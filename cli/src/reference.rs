@@ -69,6 +69,7 @@ pub const ENTRIES: &[Entry] = &[
     entry("stop", "windlass stop idle", &[4, 5]),
     entry("cancel", "windlass cancel spare 1", &[3, 4, 5]),
     entry("update", "windlass update spare --priority 3 --name later", &[3, 4, 5]),
+    entry("context", "windlass context line --max-bytes '8 KiB'", &[4, 5]),
     entry("explain", "windlass explain later", &[4, 5]),
     entry("sync", "windlass sync line copy", &[4, 5]),
     entry("workers", "windlass workers", &[5]),

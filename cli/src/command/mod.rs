@@ -6,6 +6,7 @@ pub mod campaigns;
 pub mod cancel;
 pub mod completions;
 pub mod conclude;
+pub mod context;
 pub mod control;
 pub mod coordinator;
 pub mod demo;
@@ -79,6 +80,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Stop(args) => control::run(args, control::Verb::Stop, session).await,
         Command::Fix(args) => fix::run(args, session).await,
         Command::Analyze(args) => analyze::run(args, session).await,
+        Command::Context(args) => context::run(args, session).await,
         Command::Conclude(args) => conclude::run(args, session).await,
         Command::Cancel(args) => cancel::run(args, session).await,
         Command::Update(args) => update::run(args, session).await,

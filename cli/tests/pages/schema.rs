@@ -14,7 +14,7 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 42] = [
+const COMMANDS: [&[&str]; 44] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -33,6 +33,8 @@ const COMMANDS: [&[&str]; 42] = [
     &["conclude", "digits", "4", "conclusion.yaml"],
     &["update", "digits", "--priority", "3"],
     &["explain", "digits", "6"],
+    &["context", "digits", "--max-bytes", "64 KiB"],
+    &["context", "digits", "--max-bytes", "2000"],
     &["doctor"],
     &["doctor", "--fingerprint", "project"],
     &["results", "digits"],

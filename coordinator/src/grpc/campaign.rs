@@ -121,12 +121,19 @@ impl CampaignService for Campaigns {
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
-        let name = name("campaign", request.into_inner().campaign)?;
-        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { name, reply })).await;
+        let message = request.into_inner();
+        let name = name("campaign", message.campaign)?;
+        let asked = name.clone();
+        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { name: asked, reply })).await;
         let (view, bindings) = answered(found)?;
+        let dimensions = match message.dimensions {
+            true => answered(self.handle.ask(|reply| Event::Query(Query::Dimensions { name, reply })).await)?,
+            false => Vec::new(),
+        };
         Ok(Response::new(v1::GetResponse {
             view_document: document::write(&view),
             bindings_document: document::write(&bindings),
+            dimensions,
         }))
     }
 
