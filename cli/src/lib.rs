@@ -20,6 +20,7 @@ mod infer;
 pub mod layout;
 pub mod lever_file;
 mod listing;
+mod mcp;
 mod nearest;
 mod notice;
 mod process;

@@ -3,8 +3,8 @@
 use super::convert::{
     answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key,
 };
-use super::{levers, watch};
-use crate::driver::{Asked, Call, Event, Handle, Query, blocking};
+use super::{dry, levers, watch};
+use crate::driver::{Asked, Call, Event, Handle, Intent, Query, blocking};
 use crate::secrets;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -34,7 +34,8 @@ impl Campaigns {
     }
 
     async fn change(&self, request: RequestKey, asked: Asked) -> Result<Answer, Status> {
-        let event = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0 });
+        let intent = dry::intent();
+        let event = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0, intent });
         answered(self.handle.ask(event).await)
     }
 
@@ -100,6 +101,9 @@ impl CampaignService for Campaigns {
         let message = request.into_inner();
         self.handle.writes().map_err(|refusal| to_status(&refusal))?;
         let (campaign, _) = self.resolve(message.campaign).await?;
+        if dry::intent() == Intent::Ask {
+            return Ok(Response::new(v1::GiveSecretsResponse {}));
+        }
         let (store, id) = (self.handle.stores.secrets.clone(), campaign.clone());
         let given = message.secrets.into_iter().collect();
         match blocking(move || store.give(&id, given)).await {

@@ -3,6 +3,7 @@
 mod artifact;
 mod campaign;
 mod convert;
+mod dry;
 mod fleet;
 mod guard;
 mod levers;
