@@ -8,6 +8,7 @@ mod client;
 mod command;
 mod config;
 mod context;
+mod corpus_tsv;
 mod demo;
 mod download;
 pub mod error;

@@ -18,6 +18,7 @@ pub mod drain;
 mod dry_run;
 pub mod explain;
 pub mod files;
+pub mod findings;
 pub mod fix;
 pub mod gc;
 pub mod get;
@@ -84,6 +85,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Fix(args) => fix::run(args, session).await,
         Command::Analyze(args) => analyze::run(args, session).await,
         Command::Context(args) => context::run(args, session).await,
+        Command::Findings(command) => findings::run(command, session).await,
         Command::Conclude(args) => conclude::run(args, session).await,
         Command::Cancel(args) => cancel::run(args, session).await,
         Command::Update(args) => update::run(args, session).await,

@@ -4,8 +4,10 @@
 use super::facts::Facts;
 use super::section::{Pen, Section, code};
 use crate::history::Iteration;
+use crate::render::findings::stands;
 use serde::Serialize;
 use windlass_shared::conclusion::{Conclusion, Verdict};
+use windlass_shared::literature;
 use windlass_shared::path::TreePath;
 
 #[derive(Serialize)]
@@ -25,6 +27,15 @@ struct Row<'a> {
     if_not: String,
     first_line: Option<String>,
     verdict: Option<Verdict>,
+}
+
+#[derive(Serialize)]
+struct Read {
+    finding: String,
+    title: String,
+    claim: String,
+    proposed_change: String,
+    stands: String,
 }
 
 /// The conclusion of the latest analysed iteration, its finding first.
@@ -130,16 +141,36 @@ pub fn dimensions(facts: &Facts) -> Section<'_> {
     }
 }
 
-/// What the literature said. Findings have no record of their own in a ledger of this version, so that there
-/// are none to tell; they are read from the story here as soon as it has them.
+/// What the literature said, the latest first: kept findings that a lever may cite, then the others.
 pub fn findings(facts: &Facts) -> Section<'_> {
+    let of = |verdict| {
+        let all = facts.story.findings.iter().rev();
+        all.filter(move |(_, finding)| finding.verdict == verdict)
+    };
+    let all: Vec<_> = of(literature::Verdict::Keep).chain(of(literature::Verdict::Reject)).collect();
+    let total = all.len();
+    let entry = move |index: usize, pen: &Pen| {
+        let (number, finding) = all[index];
+        let document = &finding.document;
+        let told = Read {
+            finding: number.to_string(),
+            title: pen.line(document.title()),
+            claim: pen.line(&document.claim),
+            proposed_change: pen.line(&document.proposed_change),
+            stands: pen.line(&stands(finding)),
+        };
+        pen.entry(&told, || {
+            let Read { finding, title, claim, proposed_change, stands } = &told;
+            format!("{finding} ({stands}): {claim}. Change: {proposed_change} ({title})")
+        })
+    };
     Section {
         name: "findings",
         heading: "Findings",
-        command: facts.whole.clone(),
-        rank: 9,
-        floor: 1,
-        total: 0,
-        entry: Box::new(|_, _| String::new()),
+        command: format!("windlass findings list {}", facts.view.campaign),
+        rank: 7,
+        floor: 2,
+        total,
+        entry: Box::new(entry),
     }
 }

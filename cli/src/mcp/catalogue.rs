@@ -66,7 +66,10 @@ pub const TOOLS: [Tool; 14] = [
         "conclude",
         "Writes an iteration's conclusion: what was examined, the finding, 3 to 8 bullets, a verdict for each deliverable.",
     ),
-    tool::<input::Paged>("findings", "What the literature said, in campaigns that look at it."),
+    change::<input::Findings>(
+        "findings",
+        "What the literature said, and what became of it; or hands a review over: each finding is kept or rejected by the evidence gate.",
+    ),
     tool::<input::Paged>("report", "Where the campaign stands, as a report in Markdown, page by page."),
 ];
 

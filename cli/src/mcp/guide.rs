@@ -21,7 +21,7 @@ pub const PAGES: [Page; 3] = [
         uri: "windlass://protocol",
         name: "protocol",
         about: "The research protocol: what a campaign, a lever, an anchor and a decision are, and which rules are enforced",
-        text: include_str!("../../../docs/concepts.md"),
+        text: include_str!("../../../docs/protocol.md"),
     },
     Page {
         uri: "windlass://levers",

@@ -4,6 +4,7 @@
 use rmcp::schemars;
 use rmcp::schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// `context`.
@@ -123,6 +124,26 @@ pub struct Paged {
     pub campaign: String,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
+}
+
+/// `findings`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Findings {
+    /// Campaign: id, name, or a unique prefix of either.
+    pub campaign: String,
+    /// A review to hand over, in its published shape (windlass://protocol, P33); when absent they are listed.
+    pub review: Option<Map<String, Value>>,
+    /// With `review`, what its findings hold for: `agnostic`, an architecture's tag, or `2=TAG` for one.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// When listing: `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// A UUIDv7: the same call sent again under the same id happens once.
+    pub request_id: Option<String>,
+    /// Ask every rule and change nothing.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// `file`.

@@ -1,11 +1,11 @@
 //! Tools that read: the page that a campaign is, its queue, its history, what was learnt.
 
 use super::act::{done, keyed};
-use super::input::{Context, Paged, Queue, QueueAction, Status};
+use super::input::{Context, Findings, Paged, Queue, QueueAction, Status};
 use super::output::{DATA, Page, encode, invalid, list};
 use crate::client::Client;
 use crate::command::lever::{self, Steering};
-use crate::command::{campaigns, results, status};
+use crate::command::{campaigns, findings, results, status};
 use crate::context::{self, Form};
 use crate::error::Error;
 use crate::history;
@@ -83,18 +83,28 @@ pub async fn metrics(input: Paged, session: &Session) -> Result<Value, Error> {
     encode(&answer)
 }
 
-/// What the literature said. Campaigns of this version have no findings: the list is empty, and says why.
-pub async fn findings(input: Paged, session: &Session) -> Result<Value, Error> {
+/// What the literature said, or a review handed over: each finding is kept or rejected by the evidence gate.
+pub async fn findings(input: Findings, session: &Session) -> Result<Value, Error> {
+    let session = &keyed(session, input.request_id, input.dry_run);
+    if let Some(review) = &input.review {
+        let scope = |text: &String| {
+            findings::given_scope(text).map_err(|problem| invalid(format!("{text:?} is no scope"), &problem))
+        };
+        let scopes = input.scopes.iter().map(scope).collect::<Result<Vec<_>, Error>>()?;
+        let text = Value::Object(review.clone()).to_string();
+        let (campaign, added) = findings::hand_over(session, input.campaign, &text, &scopes).await?;
+        let rows: Vec<_> = added.iter().map(|(number, finding)| finding.row(*number)).collect();
+        let (findings, next_cursor) = list(&rows, None)?;
+        let answer = json!({
+            "campaign": campaign, "data": DATA, "findings": findings, "next_cursor": next_cursor,
+        });
+        return Ok(done(session, answer));
+    }
     let client = Client::connect(session).await?;
-    let story = history::fetch(&client, &input.campaign).await?;
-    let answer = json!({
-        "campaign": story.campaign.as_str(),
-        "literature": story.bindings.literature,
-        "data": DATA,
-        "findings": [],
-        "next_cursor": null,
-    });
-    encode(&answer)
+    let (campaign, all) = history::findings(&client, &input.campaign).await?;
+    let rows: Vec<_> = all.iter().map(|(number, finding)| finding.row(*number)).collect();
+    let (findings, next_cursor) = list(&rows, input.cursor.as_deref())?;
+    Ok(json!({"campaign": campaign, "data": DATA, "findings": findings, "next_cursor": next_cursor}))
 }
 
 /// Where it stands, as Markdown.

@@ -238,9 +238,15 @@ mod tests {
             info().commands.into_iter().filter(|it| it.changes).map(|it| it.command).collect();
         let want = "analyze cancel conclude drain fix gc pause resume stop submit undrain update";
         let mut want: BTreeSet<String> = want.split(' ').map(str::to_owned).collect();
-        for two in
-            ["device release", "ledger import", "lever add", "lever move", "lever retire", "lever retry"]
-        {
+        for two in [
+            "device release",
+            "findings add",
+            "ledger import",
+            "lever add",
+            "lever move",
+            "lever retire",
+            "lever retry",
+        ] {
             want.insert(two.to_owned());
         }
         assert_eq!(changes, want);
