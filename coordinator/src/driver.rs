@@ -14,7 +14,7 @@ mod report;
 mod stores;
 mod tasks;
 
-pub(crate) use event::{Asked, Call, Event};
+pub(crate) use event::{Asked, Call, Event, Intent};
 pub(crate) use frozen::Frozen;
 pub(crate) use handle::{Gone, Handle};
 pub(crate) use query::{Pages, Query};

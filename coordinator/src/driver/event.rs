@@ -60,6 +60,17 @@ pub(crate) struct Call {
     pub reply: Reply<Answer>,
     /// How often its facts were gathered.
     pub gathered_times: u32,
+    /// Whether it is to be done.
+    pub intent: Intent,
+}
+
+/// What a caller wants of its change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// To be done.
+    Do,
+    /// To know what would come of it: nothing is recorded.
+    Ask,
 }
 
 /// What a client asks, names as it wrote them.
