@@ -103,6 +103,7 @@ impl Body {
             Self::AttemptEnded { outcome, .. } => outcome
                 .results
                 .into_iter()
+                .chain(outcome.log)
                 .chain(outcome.outputs.iter().filter_map(|output| output.digest))
                 .collect(),
             Self::DeliverableAccepted { digest, .. } => vec![*digest],
@@ -182,5 +183,6 @@ fn evidence(outcome: &Outcome) -> Vec<(Evidence, Reference)> {
     let artifacts = outcome.artifacts.map(|tree| (Evidence::Artifacts, Reference::Tree(tree)));
     let outputs = outcome.outputs.iter().filter_map(|output| output.digest);
     let outputs = outputs.map(|digest| (Evidence::Outputs, Reference::Blob(digest)));
-    results.into_iter().chain(artifacts).chain(outputs).collect()
+    let log = outcome.log.map(|digest| (Evidence::Logs, Reference::Blob(digest)));
+    results.into_iter().chain(artifacts).chain(outputs).chain(log).collect()
 }

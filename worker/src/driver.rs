@@ -20,7 +20,7 @@ use crate::client::Client;
 use crate::collect;
 use crate::device::{self, Machine};
 use crate::error::Error;
-use crate::logs::Beginning;
+use crate::logs::{Beginning, Shipped};
 use crate::prepare;
 
 use crate::settings::Settings;
@@ -97,7 +97,6 @@ async fn open(settings: &Settings, client: Client) -> Result<(Shop, Vec<spool::F
 struct Driver {
     host: Host,
     shop: Shop,
-    exe: std::path::PathBuf,
     began: Instant,
     sender: Sender<Event>,
     tasks: JoinSet<()>,
@@ -148,7 +147,6 @@ impl Driver {
             cpus: CpuShares::new(topology),
             host: Host::new(info, draw_session()),
             shop,
-            exe: settings.exe.clone(),
             began: Instant::now(),
             sender,
             tasks: JoinSet::new(),
@@ -311,14 +309,22 @@ impl Driver {
                 State::Unstarted => Recovery::Unstarted,
                 State::Exited(exit) => Recovery::Exited(exit.record),
                 State::Gone => Recovery::Gone,
-                State::Ended(outcome) => Recovery::Ended(outcome),
+                State::Ended(ended) => {
+                    let spool::Ended { outcome, parcels } = *ended;
+                    let has_parcels = !parcels.is_empty();
+                    match (self.shop.parcels.offer(&order.key, parcels), dir.exit()) {
+                        // There is no room for what the outcome names: it is made again, and sends it.
+                        (false, Ok(Some(exit))) if has_parcels => Recovery::Exited(exit.record),
+                        _ => Recovery::Ended(Box::new(outcome)),
+                    }
+                }
                 State::Running(pidfd, started_wall_ms) => {
                     let key = order.key.clone();
                     self.hold_cpus(&key, &dir);
                     self.ship(key.clone(), Beginning::Resumed);
                     let sender = self.sender.clone();
                     self.tasks.spawn(async move {
-                        let exit = watch::shim(None, pidfd, &dir).await;
+                        let exit = watch::shim(Some(pidfd), &dir).await;
                         send(&sender, Event::ShimEnded(key, exit)).await;
                     });
                     let elapsed_ms = u64::try_from(now.wall_ms - started_wall_ms).unwrap_or(0);
@@ -366,12 +372,12 @@ impl Driver {
             return self.early.push(key.clone());
         }
         let Some(order) = self.orders.get(key).cloned() else { return };
-        let (shop, exe, sender) = (self.shop.clone(), self.exe.clone(), self.sender.clone());
+        let (shop, sender) = (self.shop.clone(), self.sender.clone());
         let cpus = self.cpus.give(&order, &self.seen);
         let model = self.model(&order);
         self.tasks.spawn(async move {
             let key = order.key.clone();
-            match watch::start(&shop, &exe, order, cpus, model).await {
+            match watch::start(&shop, order, cpus, model).await {
                 Ok(started) => {
                     if started.speaks() {
                         send(&sender, Event::Host(attempt::Event::Started(key.clone()))).await;
@@ -394,7 +400,7 @@ impl Driver {
             self.telemetry.end(key);
         }
         let Some(shipment) = self.shipments.get(key) else { return };
-        let mut done = shipment.done.clone();
+        let (mut done, turn) = (shipment.done.clone(), shipment.turn.clone());
         // Without a record the tree may live still, and print: its log is whole once it is buried.
         let whole = shipment.whole.clone();
         let (shop, sender, model) = (self.shop.clone(), self.sender.clone(), self.model(&order));
@@ -404,12 +410,14 @@ impl Driver {
                 None => Some(collect::bury(&shop, &order, model.clone()).await),
                 Some(_) => None,
             };
+            // A short log of which nothing has gone goes with the outcome.
+            let is_held = exit.as_ref().is_some_and(|exit| collect::is_short(exit) && turn.hold());
             whole.send_replace(true);
             // The tree is dead: its GPUs are looked at while its results are read.
             let outcome = async {
                 match (buried, &exit) {
                     (Some(outcome), _) => Some(outcome),
-                    (None, Some(exit)) => Some(collect::collect(&shop, &order, exit, model).await),
+                    (None, Some(exit)) => Some(collect::collect(&shop, &order, exit, model, is_held).await),
                     (None, None) => None,
                 }
             };
@@ -418,9 +426,11 @@ impl Driver {
             if let Some(detail) = failed.filter(|_| !is_stopped) {
                 outcome.ending = Ending::GpuFault { detail };
             }
-            let shipped = done.wait_for(Option::is_some).await.is_ok_and(|shipped| *shipped == Some(true));
-            if !shipped {
-                outcome.log_hash = None;
+            if !is_held {
+                let shipped = done.wait_for(Option::is_some).await;
+                if !shipped.is_ok_and(|shipped| shipped.flatten() == Some(Shipped::Whole)) {
+                    outcome.log_hash = None;
+                }
             }
             keep(&shop, &order.key, &outcome).await;
             send(&sender, Event::Host(attempt::Event::Collected(order.key, Box::new(outcome)))).await;
@@ -434,6 +444,7 @@ impl Driver {
     ) {
         self.shipments.remove(key);
         self.preparing.remove(key);
+        self.shop.parcels.forget(key);
         self.shop.secrets.forget(key);
         let Some(order) = self.orders.remove(key) else { return };
         let ended = self

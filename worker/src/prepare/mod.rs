@@ -14,7 +14,7 @@ use crate::blobs::{self, Cache};
 use crate::driver::blocking;
 use crate::error::Error;
 use crate::shop::{Patience, Shop, persist};
-use crate::spool::AttemptDir;
+use crate::spool::{AttemptDir, Ended};
 use crate::workspace::{Access, lay_out};
 use std::fs;
 use std::path::Path;
@@ -57,9 +57,10 @@ pub async fn prepare(shop: &Shop, order: &Order, stop: &CancellationToken) -> Re
 async fn begin(order: &Order, dir: &AttemptDir) -> Result<(), Error> {
     let (dir, order) = (dir.clone(), order.clone());
     blocking(move || {
-        dir.begin(&order)?;
-        dir.clear()?;
-        for folder in [dir.results(), dir.temporary(), dir.history()] {
+        if !dir.begin(&order)? {
+            dir.clear()?;
+        }
+        for folder in [dir.results(), dir.temporary()] {
             fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
         }
         Ok(())
@@ -126,7 +127,7 @@ pub fn forget(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<(), Error>
     // A workspace is worth keeping only when a shim has run in it: then it was laid out whole.
     let ran = matches!(dir.exit(), Ok(Some(exit)) if exit.record.start_failure.is_none());
     // What has no metric is never analysed (P21).
-    let measured = matches!(dir.outcome(), Ok(Some(outcome)) if outcome.score_artifact.is_some()
+    let measured = matches!(dir.ended(), Ok(Some(Ended { outcome, .. })) if outcome.score_artifact.is_some()
         || outcome.reading.as_ref().is_some_and(|it| it.value().is_some()));
     match (order.kind, &order.run) {
         (Kind::Run, _) if ran && measured => shop.work.keep(&order.key, dir),

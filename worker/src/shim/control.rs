@@ -1,4 +1,4 @@
-//! The daemon's hand on a shim: start it, find it again, cancel it, bury what a vanished one left.
+//! The daemon's hand on a shim: find it again, cancel it, bury what a vanished one left.
 //! A process is only ever taken for a shim when pid, start, boot and nonce all agree.
 
 use super::record::Identity;
@@ -11,72 +11,19 @@ use crate::sandbox::Cgroup;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 use windlass_shared::attempt::AttemptKey;
-use windlass_shared::secret::Secrets;
 
 /// The variable in a run's environment that holds its attempt: how its leftovers are found.
 pub const ATTEMPT_VARIABLE: &str = "WINDLASS_ATTEMPT";
-/// How long a shim waits for a device that its forerunner is just letting go.
-const DEVICE_WAIT: Duration = Duration::from_secs(1);
+/// How long a shim waits for a lock that its forerunner is just letting go.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+/// The file by which an attempt is held.
+pub(super) const LOCK_FILE: &str = "shim.lock";
 /// How long leftovers are hunted in one go.
 const HUNT: Duration = Duration::from_secs(5);
-
-/// A shim that was started by this process.
-#[derive(Debug)]
-pub struct Launched {
-    /// To be reaped when `pidfd` says that it ended.
-    pub child: Child,
-    /// Readable when it has ended.
-    pub pidfd: OwnedFd,
-    /// Says `started` once the command runs; ends without it when it never did.
-    pub voice: ChildStdout,
-}
-
-/// Starts a shim for the attempt in `dir`, whose spec is written; `exe` is this very binary.
-/// `secrets` holds a value for each name in the spec.
-pub fn launch(exe: &Path, dir: &Path, spec: &Spec, secrets: &Secrets) -> Result<Launched, Error> {
-    // Not synced: it is read at once or, after a power cut, never.
-    let path = dir.join(Spec::FILE);
-    std::fs::write(&path, durable::encode(spec)).map_err(Error::file("write", &path))?;
-    let mut child = Command::new(exe)
-        .arg("shim")
-        .arg(dir)
-        .env(Identity::VARIABLE, &spec.nonce)
-        .stdin(if spec.secrets.is_empty() { Stdio::null() } else { Stdio::piped() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(Error::file("start a shim from", exe))?;
-    let voice = child.stdout.take().expect("its stdout is piped");
-    if let Some(mut input) = child.stdin.take() {
-        let values: BTreeMap<&str, &str> =
-            secrets.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
-        let values = serde_json::to_vec(&values).expect("texts are representable");
-        // One that has ended already says by itself why.
-        drop(input.write_all(&values));
-    }
-    // Our own unreaped child: the pid is its own.
-    match pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK) {
-        Ok(pidfd) => Ok(Launched { child, pidfd, voice }),
-        Err(errno) => {
-            abandon(&mut child, dir, &spec.key)?;
-            Err(Error::system("watch a shim")(errno))
-        }
-    }
-}
-
-/// Ends a shim that cannot be watched, and what it has started.
-fn abandon(child: &mut Child, dir: &Path, key: &AttemptKey) -> Result<(), Error> {
-    child.kill().and_then(|()| child.wait()).map_err(Error::file("end the shim of", dir))?;
-    kill_leftovers(key);
-    Ok(())
-}
 
 /// The living shim that `identity` describes; `None` when it is gone, whatever has its pid now.
 pub fn identify(identity: &Identity) -> Option<OwnedFd> {
@@ -182,12 +129,12 @@ pub fn end_without(identity: Option<&Identity>, key: &AttemptKey) -> usize {
 
 /// Holds the attempt: one shim in its life.
 pub(super) fn lock(dir: &Path) -> Result<File, Error> {
-    try_lock(&dir.join("shim.lock"))
+    try_lock(&dir.join(LOCK_FILE))
 }
 
-/// Holds a device (I6).
-pub(super) fn lock_device(path: &Path) -> Result<File, Error> {
-    let until = Instant::now() + DEVICE_WAIT;
+/// Holds a device (I6), or an attempt that somebody is just looking at.
+pub(super) fn lock_patiently(path: &Path) -> Result<File, Error> {
+    let until = Instant::now() + LOCK_WAIT;
     loop {
         match try_lock(path) {
             Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),
@@ -196,7 +143,7 @@ pub(super) fn lock_device(path: &Path) -> Result<File, Error> {
     }
 }
 
-/// Lets go of what [`lock_device`] holds, for every process that has inherited it.
+/// Lets go of what [`lock_patiently`] holds, for every process that has inherited it.
 pub(super) fn unlock(lock: &File) {
     // What cannot be let go of now is let go of by the last of them.
     let _ = flock(lock, FlockOperation::Unlock);

@@ -55,6 +55,13 @@ pub struct Exit {
     /// What contained it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub containment: Option<Containment>,
+    /// It outlives a power cut, with all that it rests on. Earlier versions synced every one.
+    #[serde(default = "yes")]
+    pub is_synced: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Exit {
@@ -80,6 +87,6 @@ impl Exit {
             exceeded: None,
         };
         let (isolation, containment) = (Some(walls.isolation), Some(walls.containment));
-        Self { record, log_errno: None, log_hash: None, isolation, containment }
+        Self { record, log_errno: None, log_hash: None, isolation, containment, is_synced: false }
     }
 }
