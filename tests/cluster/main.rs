@@ -19,6 +19,7 @@ mod help;
 mod hostile;
 mod import;
 mod interrupt;
+mod literature;
 mod lost;
 mod outage;
 mod replay;

@@ -253,7 +253,8 @@ impl Reader {
         let failed = |error| self.fail(log_failure(&error));
         match (stores.logs.readable(&standing.key).await.map_err(failed)?, standing.blob) {
             (None, Some(digest)) => {
-                let bytes = stores.blobs.read(digest).await.map_err(|error| self.fail(blob_failure(error)))?;
+                let bytes =
+                    stores.blobs.read(digest).await.map_err(|error| self.fail(blob_failure(error)))?;
                 stores.logs.of_blob(&standing.key, bytes).map(Some).map_err(failed)
             }
             (log, _) => Ok(log),

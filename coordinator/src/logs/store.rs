@@ -2,8 +2,8 @@
 
 use super::error::Error;
 use super::file::{Access, Log};
-use bytes::Bytes;
 use crate::driver::blocking;
+use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;

@@ -209,7 +209,11 @@ impl Context<'_> {
             }
         }
         Due::Nothing(if waits.is_empty() {
-            "a lever: `windlass lever add` queues one".to_owned()
+            let lever = "a lever: `windlass lever add` queues one";
+            match campaign.waits_for_finding() {
+                Some(finding) => format!("{lever}; {finding}"),
+                None => lever.to_owned(),
+            }
         } else {
             waits.join("; ")
         })

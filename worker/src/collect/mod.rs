@@ -20,10 +20,10 @@ use crate::workspace::{Below, artifacts, frozen_touched, gather, read_back};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use windlass_proto::PARCEL_MAX_BYTES;
 use windlass_engine::attempt::{ExitRecord, classify};
 use windlass_engine::gate::editable::Editable;
 use windlass_engine::gate::guard::frozen_changed;
+use windlass_proto::PARCEL_MAX_BYTES;
 use windlass_shared::attempt::{Ending, Kind, Order, Outcome};
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::machine::{Flag, Isolation};
@@ -37,7 +37,7 @@ pub async fn bury(shop: &Shop, order: &Order, device_model: String) -> Outcome {
     let hunt = blocking(move || {
         let dir = shop.work.attempt(&key)?;
         let identity = dir.identity().ok().flatten();
-        let killed = shim::end_without(identity.as_ref(), &key);
+        let killed = shim::end_without(dir.path(), identity.as_ref(), &key);
         tracing::warn!(attempt = %key, killed, "a shim vanished; its processes are ended");
         Ok((identity, told_model(&dir)))
     });
@@ -119,10 +119,10 @@ fn pack(
         return false;
     }
     let read = |digest: Digest| Ok(Parcel { digest, bytes: shop.cache.read(&digest)?.into() });
-    let log = held.then(|| std::fs::read(dir.log()).ok()).flatten().map(|bytes| Parcel {
-        digest: Digest::of(&bytes),
-        bytes: bytes.into(),
-    });
+    let log = held
+        .then(|| std::fs::read(dir.log()).ok())
+        .flatten()
+        .map(|bytes| Parcel { digest: Digest::of(&bytes), bytes: bytes.into() });
     // What changed since it was read goes the long way, where that is found out.
     let is_log = |parcel: &Parcel| outcome.log_hash == Some(parcel.digest.hash);
     if held && !log.as_ref().is_some_and(is_log) {
@@ -210,7 +210,7 @@ fn read_folder(
     let damaged = written.as_ref().and_then(|exit| exit.log_hash).is_some_and(|hash| hash != log.hash);
     let ending = match written.and_then(|exit| exit.log_errno).map(Errno::from_raw_os_error) {
         // The log is cut where the disk was full: what it says of the metric counts for nothing.
-        Some(Errno::NOSPC | Errno::DQUOT) => Ending::DiskFull,
+        Some(Errno::NOSPC | Errno::DQUOT) => Ending::DiskFull { over: None },
         Some(errno) => Ending::Infra { detail: format!("the log could not be written: {errno}") },
         // Nothing of a log that changed since it was written can be believed (I16).
         None if damaged => {

@@ -23,17 +23,13 @@ pub struct Started {
 }
 
 /// Starts the shim of a prepared order and waits for its first word.
-pub async fn start(
-    shop: &Shop,
-    order: Order,
-    cpus: Vec<u32>,
-    model: String,
-) -> Result<Started, Error> {
+pub async fn start(shop: &Shop, order: Order, cpus: Vec<u32>, model: String) -> Result<Started, Error> {
     let shop = shop.clone();
     blocking(move || {
         let dir = shop.work.attempt(&order.key)?;
         let spec = prepare::spec(&shop, &order, &dir, uuid::Uuid::new_v4().to_string(), cpus, model)?;
-        let Launched { pidfd, voice, .. } = shop.nursery.launch(dir.path(), &spec, &shop.secrets.of(&order)?)?;
+        let Launched { pidfd, voice, .. } =
+            shop.nursery.launch(dir.path(), &spec, &shop.secrets.of(&order)?)?;
         Ok(Started { dir, pidfd, speaks: hear(voice) })
     })
     .await

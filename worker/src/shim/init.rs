@@ -155,7 +155,9 @@ pub fn mount_proc() {
 pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let mut number = || arguments.next()?.to_str()?.parse::<i32>().ok().filter(|&fd| fd > 2);
     let (Some(channel), Some(lifeline)) = (number(), number()) else { return ExitCode::from(3) };
-    let Some(command) = arguments.next().and_then(|it| it.into_string().ok()) else { return ExitCode::from(3) };
+    let Some(command) = arguments.next().and_then(|it| it.into_string().ok()) else {
+        return ExitCode::from(3);
+    };
     // What the shim has left open, its locks among it, is for us and for nobody after us.
     close_at_exec();
     let lines = Lines { channel: take(channel), lifeline: take(lifeline) };

@@ -69,7 +69,9 @@ pub fn answered(socket: BorrowedFd<'_>) -> Result<Result<(i32, OwnedFd), Errno>,
     let number = i32::from_le_bytes(bytes);
     match fds.pop() {
         Some(pidfd) if number > 0 => Ok(Ok((number, pidfd))),
-        _ => Ok(Err(Errno::from_raw_os_error(number.checked_neg().filter(|&it| it > 0).unwrap_or(libc::EIO)))),
+        _ => {
+            Ok(Err(Errno::from_raw_os_error(number.checked_neg().filter(|&it| it > 0).unwrap_or(libc::EIO))))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod birth;
 mod clone;
 mod control;
 mod guardian;
+mod hunt;
 mod init;
 mod letter;
 mod limits;
@@ -23,13 +24,12 @@ mod start;
 mod title;
 mod tree;
 
+pub use control::{cancel, identify, kill, retire};
+pub use hunt::{ATTEMPT_VARIABLE, end_unknown, end_without, kill_leftovers};
 pub use log::LogFile;
-pub use control::{
-    ATTEMPT_VARIABLE, cancel, end_unknown, end_without, identify, kill, kill_leftovers, retire,
-};
 pub use mounts::{Bind, Mounts, Overlay, probe_overlay};
 pub use nursery::{Launched, Nursery};
-pub use record::{Exit, Identity};
+pub use record::{Exit, Identity, Place};
 pub use spec::{LogLimits, Spec};
 pub use start::{try_cgroup, try_pid_namespace};
 

@@ -4,7 +4,7 @@
 use super::init::Word;
 use super::limits::Watch;
 use super::log::LogFile;
-use super::record::{Exit, Identity};
+use super::record::{Exit, Identity, Place};
 use super::redact::Redactor;
 use super::spec::Spec;
 use super::start::{self, Container, Started};
@@ -20,6 +20,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use windlass_engine::attempt::{Exceeded, ExitRecord, Fired, Signal as Due, TimeGate};
+use windlass_shared::attempt::DiskUse;
 use windlass_shared::machine::Limits;
 
 /// Between SIGTERM and SIGKILL of a cancelled run.
@@ -47,7 +48,7 @@ const RECORD_TRIES: u32 = 60;
 /// exit record, 3 when this attempt was started before, is not described or is another start's, 4 when the exit
 /// record could not be written.
 pub fn main(dir: &Path, nonce: &str) -> i32 {
-    let Ok(_lock) = control::lock_patiently(&dir.join(control::LOCK_FILE)) else { return 3 };
+    let Ok(_lock) = control::hold(dir) else { return 3 };
     let Ok(Some(spec)) = durable::read::<Spec>(&dir.join(Spec::FILE)) else { return 3 };
     if spec.nonce != nonce || dir.join(Identity::FILE).exists() || dir.join(Exit::FILE).exists() {
         return 3;
@@ -87,9 +88,9 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     let log = LogFile::create(dir, spec.log).map_err(Error::file("create the log in", dir))?;
     let cgroup = start::name(spec);
     // Before anything that waits: from here on a daemon that starts finds this shim, and can cancel it.
-    durable::put(&dir.join(Identity::FILE), &identity(spec, cgroup))?;
+    durable::put(&dir.join(Identity::FILE), &identity(dir, spec, cgroup))?;
     // Held until this process ends, which is after its tree has (I6).
-    let devices = spec.locks.iter().map(|path| control::lock_patiently(path)).collect::<Result<Vec<_>, _>>()?;
+    let devices = spec.locks.iter().map(|path| control::lock_device(path)).collect::<Result<Vec<_>, _>>()?;
     mounts::enter(&spec.mounts)?;
     let container = start::contain(spec, devices)?;
     let started_wall_ms = wall_ms();
@@ -104,7 +105,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     Ok(life.record(spec, started_wall_ms, procfs::oom_kills() > oom_kills))
 }
 
-fn identity(spec: &Spec, cgroup: Option<PathBuf>) -> Identity {
+fn identity(dir: &Path, spec: &Spec, cgroup: Option<PathBuf>) -> Identity {
     let stat = procfs::stat(process::getpid());
     Identity {
         pid: process::getpid().as_raw_nonzero().get(),
@@ -115,6 +116,7 @@ fn identity(spec: &Spec, cgroup: Option<PathBuf>) -> Identity {
         isolation: Some(spec.walls.isolation),
         containment: Some(spec.walls.containment),
         cgroup,
+        place: Place::of(dir),
     }
 }
 
@@ -144,6 +146,7 @@ struct Life {
     reaped: bool,
     cancelled_at: Option<Instant>,
     exceeded: Option<Exceeded>,
+    disk_use: Option<DiskUse>,
     killing: bool,
     /// When what is printed no longer counts; until it is noted in the log.
     mark_at: Option<Duration>,
@@ -187,6 +190,7 @@ impl Life {
             reaped: false,
             cancelled_at: None,
             exceeded: None,
+            disk_use: None,
             killing: false,
             mark_at: spec.measure_until_ms.map(Duration::from_millis),
         })
@@ -207,6 +211,12 @@ impl Life {
             }
             let at_most = self.act();
             self.wait(at_most);
+        }
+        // What was written between the last look and the end counts as well.
+        if self.exceeded.is_none()
+            && let Some(over) = self.watch.over_disk()
+        {
+            (self.exceeded, self.disk_use) = (Some(Exceeded::Disk), Some(over));
         }
         // A writer outside the tree may hold the pipe still: only what is in it now is the run's.
         for _ in 0..=PIPE_BYTES / PIECE_BYTES {
@@ -260,6 +270,7 @@ impl Life {
         }
         if living && let Some(exceeded) = self.watch.look(self.container.cgroup.as_ref()) {
             (self.exceeded, self.killing) = (Some(exceeded), true);
+            self.disk_use = self.watch.found();
         }
         self.killing |= !living || cancel_kill_at.is_some_and(|at| now >= at);
         if self.killing {
@@ -401,7 +412,7 @@ impl Life {
         let duration_ms = self.elapsed_ms();
         self.log.write(&self.redactor.finish());
         if let Some(exceeded) = self.exceeded {
-            self.log.write(epitaph(exceeded, &spec.walls.limits).as_bytes());
+            self.log.write(epitaph(exceeded, self.disk_use, &spec.walls.limits).as_bytes());
         }
         // The cgroup counts its own; without that the kernel's count is the machine's, and says something
         // only of a run that was killed.
@@ -424,14 +435,25 @@ impl Life {
             log_cut_bytes: log.cut_bytes,
             log_bytes_in_time: log.marked_bytes,
             exceeded: self.exceeded,
+            disk_use: self.disk_use,
         };
         let (isolation, containment) = (Some(spec.walls.isolation), Some(spec.walls.containment));
-        Exit { record, log_errno: log.errno, log_hash: Some(log_hash), isolation, containment, is_synced: false }
+        Exit {
+            record,
+            log_errno: log.errno,
+            log_hash: Some(log_hash),
+            isolation,
+            containment,
+            is_synced: false,
+        }
     }
 }
 
 /// The last line of the log of a run that was over a limit.
-fn epitaph(exceeded: Exceeded, limits: &Limits) -> String {
+fn epitaph(exceeded: Exceeded, disk_use: Option<DiskUse>, limits: &Limits) -> String {
+    if let Some(over) = disk_use {
+        return format!("\n[windlass: ended for going over its disk limit: {over}]\n");
+    }
     let (what, most) = match exceeded {
         Exceeded::Memory => ("memory_bytes", limits.memory_bytes),
         Exceeded::Disk => ("disk_bytes", limits.disk_bytes),

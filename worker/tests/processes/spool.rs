@@ -68,7 +68,9 @@ fn damaged_documents() {
     let ended = Ended::new("damaged");
     let exit: Exit = read(&ended.folder.join(Exit::FILE));
     let found = ended.recovered(|_| {}).expect("nothing is wrong");
-    assert!(matches!(&found[..], [one] if matches!(&one.state, State::Ended(it) if it.outcome == ended.outcome)));
+    assert!(
+        matches!(&found[..], [one] if matches!(&one.state, State::Ended(it) if it.outcome == ended.outcome))
+    );
     for name in DOCUMENTS {
         let whole = fs::read(ended.folder.join(name)).expect("a document");
         let cuts = (0..whole.len()).step_by(whole.len() / 23 + 1).map(|at| whole[..at].to_vec());
@@ -188,8 +190,9 @@ fn a_stranger_is_not_touched() {
     let forged = Identity { pid, start_ticks: start.parse().expect("ticks"), cgroup: None, ..identity };
     // The positive control: with its nonce it would be taken for the shim.
     let told = Identity { nonce: "the nonce of somebody else".to_owned(), ..forged.clone() };
-    assert!(windlass_worker::shim::identify(&told).is_some());
-    assert!(windlass_worker::shim::identify(&forged).is_none());
+    // A process that has just been started shows its environment a moment later.
+    wait_for("it to be taken", || windlass_worker::shim::identify(&ended.folder, &told));
+    assert!(windlass_worker::shim::identify(&ended.folder, &forged).is_none());
     fs::write(&path, encode(&forged)).expect("a document");
     for name in ["outcome.json", Exit::FILE] {
         fs::remove_file(ended.folder.join(name)).expect("it was there");
@@ -216,7 +219,9 @@ fn an_older_spool_is_understood() {
     let ended = Ended::new("older");
     let older = |folder: &Path| DOCUMENTS.iter().for_each(|name| without_head(&folder.join(name)));
     let found = ended.recovered(older).expect("it is understood");
-    assert!(matches!(&found[..], [one] if matches!(&one.state, State::Ended(it) if it.outcome == ended.outcome)));
+    assert!(
+        matches!(&found[..], [one] if matches!(&one.state, State::Ended(it) if it.outcome == ended.outcome))
+    );
     // A shim of the older version that runs under a daemon of this one is found again.
     let mut scene = Scene::new();
     let command = "while ! [ -e $MARKS/go ]; do sleep 0.01; done; echo val_acc: 0.5; exit 4";
