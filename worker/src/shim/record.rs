@@ -96,7 +96,7 @@ impl Exit {
     pub const FILE: &'static str = "exit.json";
 
     /// Of an attempt whose command never started.
-    pub(super) fn unstarted(key: AttemptKey, reason: String, walls: &Walls) -> Self {
+    pub(crate) fn unstarted(key: AttemptKey, reason: String, walls: &Walls) -> Self {
         let record = ExitRecord {
             key,
             code: None,

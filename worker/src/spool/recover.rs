@@ -139,10 +139,13 @@ mod tests {
     use super::*;
     use crate::durable;
     use crate::procfs;
+    use crate::sandbox::Walls;
     use crate::shim::Identity;
+    use crate::shop::tests::order;
     use rustix::process::Pid;
     use std::fs::File;
     use std::process::{Command, Stdio};
+    use windlass_shared::attempt::{Ending, Outcome};
 
     /// An attempt folder whose lock is held, as by a shim that is just starting.
     fn starting() -> (tempfile::TempDir, AttemptDir, File) {
@@ -184,6 +187,51 @@ mod tests {
         assert_eq!(pauses, 1);
         shim.kill().expect("ours");
         shim.wait().expect("ours");
+    }
+
+    #[test]
+    fn what_a_power_cut_may_have_torn_counts_only_where_it_was_synced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        {
+            let work = WorkDir::open(folder.path()).expect("it is ours");
+            assert!(recover(&work).expect("nothing is there").is_empty());
+            for (n, is_synced) in [(1, None), (2, Some(false)), (3, Some(true))] {
+                let mut order = order();
+                order.key.fence.n = n;
+                let dir = work.attempt(&order.key).expect("a plain name");
+                assert!(dir.begin(&order).expect("begun"), "it is new");
+                if let Some(is_synced) = is_synced {
+                    let bare = Exit::unstarted(order.key.clone(), "of a test".to_owned(), &Walls::default());
+                    durable::put(&dir.path().join(Exit::FILE), &Exit { is_synced, ..bare }).expect("put");
+                }
+                if n == 3 {
+                    let outcome = Outcome::bare(Ending::Finished);
+                    dir.keep_ended(&Ended { outcome, parcels: Vec::new() }).expect("kept");
+                }
+            }
+            std::fs::create_dir(work.root().join("kept/earlier")).expect("a folder");
+            let states = states(&work);
+            assert!(
+                matches!(states[..], [State::Unstarted, State::Exited(_), State::Ended(_)]),
+                "{states:?}"
+            );
+        }
+        // The machine is started again, and then the daemon twice.
+        let boot = folder.path().join("boot.json");
+        durable::write(&boot, &serde_json::json!({"id": "an earlier one"})).expect("a document");
+        for _ in 0..2 {
+            let work = WorkDir::open(folder.path()).expect("it is ours");
+            let states = states(&work);
+            assert!(matches!(states[..], [State::Gone, State::Gone, State::Exited(_)]), "{states:?}");
+            assert!(!work.root().join("kept/earlier").exists(), "no workspace of that time is used");
+        }
+    }
+
+    /// What a start finds, by fencing number.
+    fn states(work: &WorkDir) -> Vec<State> {
+        let mut found = recover(work).expect("readable");
+        found.sort_by_key(|found| found.order.key.fence.n);
+        found.into_iter().map(|found| found.state).collect()
     }
 
     #[test]

@@ -118,7 +118,12 @@ impl Attempt {
     }
 
     pub fn launch_from(&self, nursery: &Nursery) -> Launched {
-        nursery.launch(self.folder.path(), &self.spec, &self.secrets).expect("the shim starts")
+        self.try_launch_from(nursery).expect("the shim starts")
+    }
+
+    pub fn try_launch_from(&self, nursery: &Nursery) -> Result<Launched, String> {
+        let launched = nursery.launch(self.folder.path(), &self.spec, &self.secrets);
+        launched.map_err(|error| error.chain())
     }
 
     /// Starts, waits for the end, gives the exit record.
