@@ -331,6 +331,23 @@ fn place(finding: Option<u32>, pointer: &str) -> String {
     }
 }
 
+/// What a rule asks of a lever, a fix or a conclusion that has a value which cannot be.
+fn lever_remedy(rule: &str) -> Option<&'static str> {
+    Some(match rule {
+        "P5" => "write a title of one line, and name in `files` every file that the change touches, once",
+        "P6" => {
+            "say in `prediction` what should happen, and in `anchor` what shows that: a file of the evidence, a \
+             pattern in it, perhaps a comparison (`windlass show C N` names the files)"
+        }
+        "P11" => "name in `parents` two or more measured iterations, in a lever of `kind: merge` alone",
+        "P12" => "fill every column of each row of `analysis`; outputs are distinct paths under results/",
+        "P17" => "leave the line as the campaign has it: its budget says how many epochs a run has",
+        "P19" => "answer an ending such as `on: out_of_memory`, or a `pattern` in the log",
+        "P23" => "write `finding`, `examined`, 3 to 8 `bullets` and a verdict for each deliverable",
+        _ => return None,
+    })
+}
+
 /// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
 fn shown(what: &str, name: &str) -> String {
     match what {
@@ -439,6 +456,7 @@ impl Refusal {
                 "cite run.log or a file that a run wrote into $WINDLASS_RESULTS (`windlass show C N` names them)"
             }
             Self::NotSimpler { .. } => "delete more than you add, or use `kind: change` with an anchor",
+            Self::Lever { rule, .. } => return lever_remedy(rule),
             Self::Duplicate { .. } => "state `changed_assumption` if something is different now",
             Self::DuplicateQueued { .. } => "retire one of the two",
             Self::Settled { remedy, .. } => remedy,

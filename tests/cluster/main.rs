@@ -6,6 +6,7 @@ mod project;
 mod reading;
 
 mod access;
+mod bad_input;
 mod campaign;
 mod crash;
 mod demo;
@@ -21,6 +22,7 @@ mod import;
 mod interrupt;
 mod literature;
 mod lost;
+mod moves;
 mod outage;
 mod replay;
 mod research;

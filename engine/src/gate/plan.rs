@@ -137,6 +137,11 @@ fn check_row(row: &Deliverable) -> Result<(), (&'static str, &'static str)> {
     if row.output.folded() == RUN_LOG {
         return Err(("output", "is the run's own log"));
     }
+    if let Script::Blob { name, .. } = &row.script
+        && TreePath::parse(name).is_ok_and(|script| script.folded() == row.output.folded())
+    {
+        return Err(("output", "is the script itself"));
+    }
     if !is_slug(&row.dimension) {
         return Err(("dimension", "is no slug: write letters a-z, digits, `_` and `-`"));
     }

@@ -5,6 +5,7 @@ mod any_order;
 mod control;
 mod devices;
 mod explain;
+mod explain_lever;
 mod gates;
 mod harness;
 mod help;
