@@ -288,7 +288,8 @@ fn a_sealed_run_sees_its_own_nodes() {
     for name in all {
         std::fs::write(node(name), "").expect("a node");
     }
-    let command = "cd $DEV; find . -type f | sort; echo used > nvidia1 && echo yes; ls -d /dev/nvidia* /dev/dri";
+    let command =
+        "cd $DEV; find . -type f | sort; echo used > nvidia1 && echo yes; ls -d /dev/nvidia* /dev/dri";
     let check = |mut attempt: Attempt, want: &[&str]| {
         attempt.spec.env.insert("DEV".to_owned(), dev.path().display().to_string());
         attempt.spec.walls.devices = ["nvidia1", "nvidiactl", "dri/renderD129"].map(node).to_vec();
