@@ -9,6 +9,7 @@ pub mod collect;
 pub mod device;
 pub mod identity;
 pub mod logs;
+pub mod parcels;
 pub mod prepare;
 pub mod shim;
 pub mod spool;

@@ -64,7 +64,7 @@ impl Trouble {
 }
 
 /// The trouble behind a call that came to nothing, if it is one of these.
-pub(super) fn behind(status: &tonic::Status) -> Option<Error> {
+fn behind(status: &tonic::Status) -> Option<Error> {
     if let Some(error) = identity::Error::within(status) {
         return Some(told(error));
     }
@@ -96,5 +96,18 @@ impl From<identity::Error> for Error {
             identity::Error::Call(status) => Self::from(*status),
             other => told(&other),
         }
+    }
+}
+
+impl From<tonic::Status> for Error {
+    fn from(status: tonic::Status) -> Self {
+        if let Some(trouble) = behind(&status) {
+            return trouble;
+        }
+        let mut received = windlass_proto::refusal::from_status(&status);
+        if received.message.is_empty() {
+            received.message = format!("the coordinator gave no reason ({})", status.code());
+        }
+        Self::Received(Box::new(received))
     }
 }

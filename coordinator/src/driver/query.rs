@@ -19,6 +19,8 @@ use windlass_shared::view::{CampaignView, Explanation, WorkerView};
 pub(crate) enum Query {
     /// One campaign with its bindings.
     Campaign { access: Access, name: String, reply: Reply<(CampaignView, Bindings)> },
+    /// The dimensions that a campaign has measured (P13), sorted.
+    Dimensions { access: Access, name: String, reply: Reply<Vec<String>> },
     /// Every campaign, newest first.
     Campaigns { access: Access, reply: Reply<Vec<CampaignView>> },
     /// A campaign's id and the name of its metric.
@@ -87,6 +89,9 @@ impl Query {
             Self::Campaign { access, name, reply } => {
                 outbox.push(seq, reply, campaign(core, now, &access, &name))
             }
+            Self::Dimensions { access, name, reply } => {
+                outbox.push(seq, reply, dimensions(core, &access, &name));
+            }
             Self::Campaigns { access, reply } => outbox.push(seq, reply, views(core, now, &access, None)),
             Self::Resolve { access, name, reply } => outbox.push(seq, reply, resolve(core, &access, &name)),
             Self::Levers { access, name, skip, limit, reply } => {
@@ -131,6 +136,11 @@ fn campaign(
 ) -> Result<(CampaignView, Bindings), Refusal> {
     let id = core.resolve_campaign_for(access, name)?;
     Ok((core.campaign_view_for(now, access, &id)?, (*core.campaign(&id)?.bindings).clone()))
+}
+
+fn dimensions(core: &Core, access: &Access, name: &str) -> Result<Vec<String>, Refusal> {
+    let id = core.resolve_campaign_for(access, name)?;
+    Ok(core.campaign(&id)?.measured.iter().cloned().collect())
 }
 
 fn resolve(core: &Core, access: &Access, name: &str) -> Result<(CampaignId, String), Refusal> {

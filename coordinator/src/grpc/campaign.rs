@@ -5,11 +5,11 @@ use super::convert::{
     answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key, shared,
 };
 use super::reach::Reach;
-use super::{findings, levers, secrets, watch};
-use crate::driver::{Asked, Call, Event, Handle, Query, blocking};
+use super::{delivered, dry, findings, levers, secrets, watch};
+use crate::driver::{Asked, Call, Event, Handle, Intent, Query, blocking};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
-use windlass_engine::core::{Place, RequestKey};
+use windlass_engine::core::RequestKey;
 use windlass_engine::explain::Subject;
 use windlass_proto::v1::campaign_service_server::CampaignService;
 use windlass_proto::{document, refusal::to_status, v1};
@@ -20,7 +20,7 @@ use windlass_shared::foreign::Foreign;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
 use windlass_shared::lever::{Change, Lever};
 use windlass_shared::plan::Deliverable;
-use windlass_shared::record::{Answer, Body};
+use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
 
 /// The service over one coordinator.
@@ -38,7 +38,8 @@ impl Campaigns {
 
     async fn change(&self, access: Access, request: RequestKey, asked: Asked) -> Result<Answer, Status> {
         self.reach.refuse_named(&self.handle, &access, &asked).await?;
-        let event = |reply| Event::Call(Call { access, request, asked, reply, gathered_times: 0 });
+        let intent = dry::intent();
+        let event = |reply| Event::Call(Call { access, request, asked, reply, gathered_times: 0, intent });
         answered(self.handle.ask(event).await)
     }
 
@@ -107,18 +108,31 @@ impl CampaignService for Campaigns {
         let message = request.into_inner();
         self.handle.writes().map_err(|refusal| to_status(&refusal))?;
         let (campaign, _) = self.resolve(&access, message.campaign).await?;
-        secrets::give(&self.handle, campaign, message.secrets.into_iter().collect()).await?;
+        if dry::intent() == Intent::Do {
+            secrets::give(&self.handle, campaign, message.secrets.into_iter().collect()).await?;
+        }
         Ok(Response::new(v1::GiveSecretsResponse {}))
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
         let access = permitted(&request)?;
-        let name = name("campaign", request.into_inner().campaign)?;
-        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { access, name, reply })).await;
+        let message = request.into_inner();
+        let name = name("campaign", message.campaign)?;
+        let (who, asked) = (access.clone(), name.clone());
+        let found =
+            self.handle.ask(|reply| Event::Query(Query::Campaign { access: who, name: asked, reply })).await;
         let (view, bindings) = answered(found)?;
+        let dimensions = match message.dimensions {
+            true => {
+                let event = |reply| Event::Query(Query::Dimensions { access, name, reply });
+                answered(self.handle.ask(event).await)?
+            }
+            false => Vec::new(),
+        };
         Ok(Response::new(v1::GetResponse {
             view_document: document::write(&view),
             bindings_document: document::write(&bindings),
+            dimensions,
         }))
     }
 
@@ -275,21 +289,11 @@ impl CampaignService for Campaigns {
         &self,
         request: Request<v1::MoveLeverRequest>,
     ) -> Result<Response<v1::MoveLeverResponse>, Status> {
-        use v1::move_lever_request::Place as Wire;
         let access = permitted(&request)?;
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "CampaignService/MoveLever", id, &message);
-        let place = match message.place {
-            Some(Wire::First(_)) => Place::First,
-            Some(Wire::Last(_)) => Place::Last,
-            Some(Wire::Before(other)) => Place::Before(LeverNumber(other)),
-            Some(Wire::After(other)) => Place::After(LeverNumber(other)),
-            None => {
-                let problem = "it is missing".to_owned();
-                return Err(to_status(&Refusal::Malformed { field: "place", problem }));
-            }
-        };
+        let place = levers::place(message.place)?;
         let campaign = name("campaign", message.campaign)?;
         self.change(access, key, Asked::Move { campaign, lever: LeverNumber(message.lever), place }).await?;
         Ok(Response::new(v1::MoveLeverResponse {}))
@@ -367,16 +371,8 @@ impl CampaignService for Campaigns {
             .map_err(|refusal| to_status(&refusal))?;
         let (campaign, _) = self.resolve(&access, message.campaign).await?;
         let iteration = IterationNumber(message.iteration);
-        let readers = self.handle.stores.readers.clone();
-        let asked = campaign.clone();
-        let records = blocking(move || readers.iteration(&asked, iteration))
-            .await
-            .map_err(|error| ledger_failure(&error))?;
-        let delivered = records.into_iter().filter_map(|record| match record.body {
-            Body::DeliverableAccepted { output, .. } => Some(output),
-            _ => None,
-        });
-        let (campaign, delivered) = (campaign.0, delivered.collect());
+        let delivered = delivered::outputs(&self.handle, campaign.clone(), iteration).await?;
+        let campaign = campaign.0;
         let conclusion = Box::new(conclusion);
         self.change(access, key, Asked::Conclude { campaign, iteration, conclusion, delivered }).await?;
         Ok(Response::new(v1::WriteConclusionResponse {}))

@@ -2,6 +2,7 @@
 
 use super::access::permitted;
 use super::convert::{answered, name, request_key};
+use super::dry;
 use crate::driver::{Asked, Call, Event, Handle, Query};
 use tonic::{Request, Response, Status};
 use windlass_engine::core::RequestKey;
@@ -22,7 +23,8 @@ impl Fleet {
     }
 
     async fn change(&self, access: Access, request: RequestKey, asked: Asked) -> Result<(), Status> {
-        let event = |reply| Event::Call(Call { access, request, asked, reply, gathered_times: 0 });
+        let intent = dry::intent();
+        let event = |reply| Event::Call(Call { access, request, asked, reply, gathered_times: 0, intent });
         answered(self.handle.ask(event).await).map(|_| ())
     }
 }

@@ -2,7 +2,8 @@
 
 use super::access::permitted;
 use super::convert::answered;
-use crate::driver::{Event, Handle, Query, blocking};
+use super::dry;
+use crate::driver::{Event, Handle, Intent, Query, blocking};
 use crate::identity::{Failure, Issued, Joiner, Office, Peer};
 use tonic::{Request, Response, Status};
 use windlass_proto::v1::identity_service_server::IdentityService;
@@ -48,6 +49,7 @@ impl IdentityService for Identities {
         &self,
         request: Request<v1::CreateTokenRequest>,
     ) -> Result<Response<v1::CreateTokenResponse>, Status> {
+        refuse_questions()?;
         let message = request.into_inner();
         let role = role(&message.role)?;
         let given = |text: String| Some(text).filter(|text| !text.is_empty());
@@ -59,6 +61,7 @@ impl IdentityService for Identities {
     }
 
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinResponse>, Status> {
+        refuse_questions()?;
         let message = request.into_inner();
         let worker = Some(message.worker).filter(|id| !id.is_empty());
         if worker.as_ref().is_some_and(|id| uuid::Uuid::parse_str(id).is_err()) {
@@ -80,6 +83,7 @@ impl IdentityService for Identities {
 
     async fn renew(&self, request: Request<v1::RenewRequest>) -> Result<Response<v1::RenewResponse>, Status> {
         permitted(&request)?;
+        refuse_questions()?;
         let peer = request.extensions().get::<Peer>().cloned();
         let peer = peer.ok_or_else(|| {
             let problem = "only a certificate can be renewed, and this connection has none".to_owned();
@@ -102,9 +106,18 @@ impl IdentityService for Identities {
         &self,
         request: Request<v1::RevokeCertificatesRequest>,
     ) -> Result<Response<v1::RevokeCertificatesResponse>, Status> {
+        refuse_questions()?;
         let (office, which) = (self.office.clone(), request.into_inner().which);
         let ended = blocking(move || office.revoke(&which)).await.map_err(failed)?;
         Ok(Response::new(v1::RevokeCertificatesResponse { view_documents: documents(&ended) }))
+    }
+}
+
+/// What is given out or ended here is no record, and cannot be tried out.
+fn refuse_questions() -> Result<(), Status> {
+    match dry::intent() {
+        Intent::Do => Ok(()),
+        Intent::Ask => Err(to_status(&Refusal::Unsupported { key: "dry_run" })),
     }
 }
 

@@ -1,12 +1,30 @@
 //! Levers as they are listed: those that may still be pulled as the core has them, those that are over with
-//! what the ledger says of them. Every call blocks for the disk.
+//! what the ledger says of them, which blocks for the disk.
 
 use crate::ledger::{Error, Readers};
+use tonic::Status;
 use windlass_engine::campaign::Past;
-use windlass_engine::core::Listed;
+use windlass_engine::core::{Listed, Place};
+use windlass_proto::refusal::to_status;
+use windlass_proto::v1::move_lever_request::Place as Wire;
 use windlass_shared::id::{CampaignId, LeverNumber};
 use windlass_shared::record::{Body, Record, RetireReason};
+use windlass_shared::refusal::Refusal;
 use windlass_shared::view::{LeverState, LeverView};
+
+/// Where in line a lever is to stand.
+pub(super) fn place(wire: Option<Wire>) -> Result<Place, Status> {
+    match wire {
+        Some(Wire::First(_)) => Ok(Place::First),
+        Some(Wire::Last(_)) => Ok(Place::Last),
+        Some(Wire::Before(other)) => Ok(Place::Before(LeverNumber(other))),
+        Some(Wire::After(other)) => Ok(Place::After(LeverNumber(other))),
+        None => {
+            let problem = "it is missing".to_owned();
+            Err(to_status(&Refusal::Malformed { field: "place", problem }))
+        }
+    }
+}
 
 /// Levers on one page at most: about a quarter of a megabyte, and a few thousand look-ups by index.
 pub(super) const PAGE_MAX: usize = 500;

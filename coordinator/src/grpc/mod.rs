@@ -4,6 +4,8 @@ pub mod access;
 mod artifact;
 mod campaign;
 mod convert;
+mod delivered;
+mod dry;
 mod findings;
 mod fleet;
 mod guard;

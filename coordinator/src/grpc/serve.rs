@@ -4,6 +4,7 @@
 use super::access::Gate;
 use super::artifact::Artifacts;
 use super::campaign::Campaigns;
+use super::dry::DryLayer;
 use super::fleet::Fleet;
 use super::guard::TokenGuard;
 use super::identity::Identities;
@@ -116,6 +117,7 @@ pub(crate) async fn unix(listener: UnixListener, routes: Routes, shutdown: Cance
         .layer(MapResponseLayer::new(version::sign))
         .layer(InterceptorLayer::new(VersionGuard))
         .layer(MapResponseLayer::new(malformed::refuse))
+        .layer(DryLayer)
         .layer(Gate::local())
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
@@ -133,6 +135,7 @@ pub(crate) async fn tcp(listener: TcpListener, routes: Routes, token: Token, shu
         .layer(InterceptorLayer::new(TokenGuard::new(token)))
         .layer(InterceptorLayer::new(VersionGuard))
         .layer(MapResponseLayer::new(malformed::refuse))
+        .layer(DryLayer)
         .layer(Gate::local())
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
@@ -153,6 +156,7 @@ pub(crate) async fn tls(
         .layer(MapResponseLayer::new(version::sign))
         .layer(InterceptorLayer::new(VersionGuard))
         .layer(MapResponseLayer::new(malformed::refuse))
+        .layer(DryLayer)
         .layer(Gate::with(office))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())

@@ -46,7 +46,7 @@ fn what_is_anothers_is_not_found_and_takes_no_part_in_names() {
 fn a_share_goes_as_far_as_it_says_until_it_ends_also_after_a_restart() {
     let mut world = World::empty();
     let campaign = create(&mut world, "digits", Some("ada"));
-    let mut share = |world: &mut World, with: &str, share| {
+    let share = |world: &mut World, with: &str, share| {
         let (campaign, with) = (campaign.clone(), with.to_owned());
         world.ask(Ask::Share { campaign, with, share })
     };
