@@ -182,6 +182,11 @@ impl CampaignService for Fake {
         Ok(Response::new(ListFindingsResponse { campaign, record_documents, next_page_token }))
     }
 
+    async fn share(&self, request: Request<ShareRequest>) -> Answer<ShareResponse> {
+        known(&request.get_ref().campaign)?;
+        Ok(Response::new(ShareResponse {}))
+    }
+
     async fn explain(&self, request: Request<ExplainRequest>) -> Answer<ExplainResponse> {
         known(&request.get_ref().name)?;
         let explanation: Explanation =
