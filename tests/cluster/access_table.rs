@@ -91,7 +91,7 @@ fn message(row: &Row, subject: &Subject) -> Vec<u8> {
     let key = Some(v1::AttemptKey::from(&subject.order.key));
     let bytes = |value: serde_json::Value| Bytes::from(value.to_string());
     match row.call.rsplit('/').next().expect("a call") {
-        "Get" => v1::GetRequest { campaign }.encode_to_vec(),
+        "Get" => v1::GetRequest { campaign, ..Default::default() }.encode_to_vec(),
         "Explain" => v1::ExplainRequest { name: campaign, part: None }.encode_to_vec(),
         "ListLevers" => v1::ListLeversRequest { campaign, ..Default::default() }.encode_to_vec(),
         "GetLever" => v1::GetLeverRequest { campaign, lever: 1 }.encode_to_vec(),
