@@ -167,10 +167,10 @@ mod tests {
 
     #[test]
     fn what_this_version_does_not_run_is_refused_at_its_place() {
-        let (_dir, read) = with(&GOOD.replace("gate: time\n", "iter_strategy: branches\ngate: time\n"));
+        let (_dir, read) = with(&GOOD.replace("gate: time\n", "literature: on\ngate: time\n"));
         let report = read.expect_err("refused").to_report();
         assert!(
-            report.message.contains("loop.run.yaml:5:1: `iter_strategy: branches` is not run"),
+            report.message.contains("loop.run.yaml:5:1: `literature: on` is not run"),
             "{}",
             report.message
         );

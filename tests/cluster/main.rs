@@ -6,6 +6,7 @@ mod project;
 mod reading;
 
 mod access;
+mod branches;
 mod campaign;
 mod crash;
 mod demo;
@@ -13,6 +14,7 @@ mod device;
 mod docs;
 mod environment;
 mod epochs;
+mod follow_up;
 mod garbage;
 mod gate;
 mod help;

@@ -1,5 +1,6 @@
 //! `windlass results C`: the ledger of decided iterations.
 
+use crate::branches;
 use crate::client::Client;
 use crate::error::Error;
 use crate::history::{self, Story};
@@ -41,6 +42,8 @@ struct Ledger {
 #[derive(Serialize)]
 struct Row {
     iteration: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<String>,
     lever: Option<u32>,
     metric: Option<String>,
     status: &'static str,
@@ -54,7 +57,10 @@ struct Row {
 /// Prints it.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let client = Client::connect(session).await?;
-    let story = history::fetch(&client, &args.campaign).await?;
+    let mut story = history::fetch(&client, &args.campaign).await?;
+    if args.format.is_some() || session.is_json() {
+        branches::name(&client, &mut story).await?;
+    }
     match args.format {
         // The file's own bytes, but for a terminal.
         Some(Format::Tsv) if session.is_live() => session.print(&neutral_block(&results_tsv::render(&story))),
@@ -71,6 +77,7 @@ pub fn json(session: &Session, story: &Story) -> Result<(), Error> {
         .rows()
         .map(|(iteration, decision)| Row {
             iteration: iteration.number.0,
+            commit: story.commits.get(&iteration.number).cloned(),
             lever: iteration.lever.map(|lever| lever.0),
             metric: decision.arithmetic.metric.as_ref().map(ToString::to_string),
             status: decision.status.as_str(),

@@ -102,6 +102,9 @@ impl Bindings {
                 format!("{:?} is no folder of its own; write one like ./sandbox", self.sandbox_root);
             return wrong("sandbox_root", problem);
         }
+        if self.iter_strategy == Strategy::Branches && self.run_tag.is_none() {
+            return wrong("run_tag", "is missing; it names the branch autoresearch/<run_tag>".to_owned());
+        }
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         if let Some(tag) = &self.run_tag
             && (tag.is_empty()
@@ -228,9 +231,8 @@ impl Bindings {
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
         let w = &self.windlass;
-        let given: [(&'static str, bool); 3] = [
+        let given: [(&'static str, bool); 2] = [
             ("literature: on", self.literature == Dial::On),
-            ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
             ("windlass.weight other than 1", w.weight != 1),
         ];
         match given.iter().find(|(_, given)| *given) {
@@ -289,9 +291,6 @@ mod tests {
         let mut bindings = minimal();
         bindings.literature = Dial::On;
         assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "literature: on" }));
-        let mut bindings = minimal();
-        bindings.iter_strategy = Strategy::Branches;
-        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "iter_strategy: branches" }));
     }
 
     #[test]
@@ -325,6 +324,7 @@ mod tests {
         check(|b| b.editable_files.push("a[".into()), "editable_files");
         check(|b| b.sandbox_root = "./".into(), "sandbox_root");
         check(|b| b.sandbox_root = "../sandbox".into(), "sandbox_root");
+        check(|b| b.iter_strategy = Strategy::Branches, "run_tag");
         check(|b| b.run_tag = Some("a b".into()), "run_tag");
         check(|b| b.run_tag = Some("x.lock".into()), "run_tag");
         check(|b| (b.gate, b.budget) = (GateKind::Epochs, decimal("2.5")), "budget");
