@@ -11,6 +11,7 @@ pub mod foreign;
 pub mod git;
 pub mod id;
 pub mod lever;
+pub mod literature;
 pub mod machine;
 pub mod path;
 pub mod plan;

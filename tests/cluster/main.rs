@@ -6,6 +6,7 @@ mod project;
 mod reading;
 
 mod access;
+mod bad_input;
 mod branches;
 mod campaign;
 mod crash;
@@ -21,7 +22,9 @@ mod help;
 mod hostile;
 mod import;
 mod interrupt;
+mod literature;
 mod lost;
+mod moves;
 mod outage;
 mod replay;
 mod research;

@@ -52,7 +52,8 @@ struct Done {
 /// Does it.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let text = yaml::read_text(&args.file)?;
-    let written: Written = yaml::parse(&args.file, &text)?;
+    let written: Written =
+        yaml::parse(&args.file, &text).map_err(|problem| Box::new(problem.of_form("P23")))?;
     let conclusion = Conclusion {
         finding: written.finding,
         bullets: written.bullets,

@@ -29,71 +29,76 @@ impl Driver {
         }
         let asked = call.asked.clone();
         let resolve = |name: &str| self.core.resolve_campaign(name);
-        let ask =
-            match asked {
-                Asked::Create { tree, bindings, git, .. } => {
-                    // What cannot be is said before anything is looked for in its files.
-                    let listing = git.as_ref().map(|git| git.listing);
-                    match bindings.validate().and_then(|()| git.map_or(Ok(()), |git| git.check())) {
-                        Ok(()) => self
-                            .gather_call(call, move |stores| gather::tree(stores, tree, listing, *bindings)),
-                        Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
-                    }
-                    return Ok(());
+        let ask = match asked {
+            Asked::Create { tree, bindings, git, .. } => {
+                // What cannot be is said before anything is looked for in its files.
+                let checked =
+                    bindings.validate().and_then(|()| git.as_ref().map_or(Ok(()), |git| git.check()));
+                let listing = git.as_ref().map(|git| git.listing);
+                let gather = move |stores| gather::tree(stores, tree, listing, *bindings);
+                match checked {
+                    Ok(()) => self.gather_call(call, gather),
+                    Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
                 }
-                Asked::Import { ledger } => Ok(Ask::Import { ledger }),
-                Asked::Propose { campaign, lever } => {
-                    let wanted = resolve(&campaign).and_then(|id| self.core.proposal_wanted(&id, lever));
-                    match wanted {
-                        Ok(wanted) => self.gather_call(call, move |stores| gather::proposal(stores, wanted)),
-                        Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
-                    }
-                    return Ok(());
+                return Ok(());
+            }
+            Asked::Import { ledger } => Ok(Ask::Import { ledger }),
+            Asked::Propose { campaign, lever } => {
+                let wanted = resolve(&campaign).and_then(|id| self.core.proposal_wanted(&id, lever));
+                match wanted {
+                    Ok(wanted) => self.gather_call(call, move |stores| gather::proposal(stores, wanted)),
+                    Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
                 }
-                Asked::Retire { campaign, lever } => {
-                    resolve(&campaign).map(|campaign| Ask::Retire { campaign, lever })
+                return Ok(());
+            }
+            Asked::Retire { campaign, lever } => {
+                resolve(&campaign).map(|campaign| Ask::Retire { campaign, lever })
+            }
+            Asked::Retry { campaign, lever } => {
+                match resolve(&campaign).and_then(|id| self.core.retry_wanted(&id, lever)) {
+                    Ok(wanted) => self.gather_call(call, move |stores| gather::retry(stores, wanted)),
+                    Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
                 }
-                Asked::Retry { campaign, lever } => {
-                    match resolve(&campaign).and_then(|id| self.core.retry_wanted(&id, lever)) {
-                        Ok(wanted) => self.gather_call(call, move |stores| gather::retry(stores, wanted)),
-                        Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
-                    }
-                    return Ok(());
+                return Ok(());
+            }
+            Asked::Fix { campaign, iteration, change } => {
+                match resolve(&campaign).and_then(|id| self.core.fix_wanted(&id, iteration, change)) {
+                    Ok(wanted) => self.gather_call(call, move |stores| gather::fix(stores, wanted)),
+                    Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
                 }
-                Asked::Fix { campaign, iteration, change } => {
-                    match resolve(&campaign).and_then(|id| self.core.fix_wanted(&id, iteration, change)) {
-                        Ok(wanted) => self.gather_call(call, move |stores| gather::fix(stores, wanted)),
-                        Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
-                    }
-                    return Ok(());
-                }
-                Asked::AddDeliverable { campaign, iteration, deliverable } => resolve(&campaign)
-                    .map(|campaign| Ask::AddDeliverable { campaign, iteration, deliverable }),
-                Asked::Conclude { campaign, iteration, conclusion, delivered } => resolve(&campaign)
-                    .map(|campaign| Ask::Conclude { campaign, iteration, conclusion, delivered }),
-                Asked::Move { campaign, lever, place } => {
-                    resolve(&campaign).map(|campaign| Ask::Move { campaign, lever, place })
-                }
-                Asked::Cancel { campaign, iteration } => {
-                    resolve(&campaign).map(|campaign| Ask::Cancel { campaign, iteration })
-                }
-                Asked::Update { campaign, priority, name } => {
-                    resolve(&campaign).map(|campaign| Ask::Update { campaign, priority, name })
-                }
-                Asked::Pause { campaign } => resolve(&campaign).map(Ask::Pause),
-                Asked::Resume { campaign } => resolve(&campaign).map(Ask::Resume),
-                Asked::Stop { campaign } => resolve(&campaign).map(Ask::Stop),
-                Asked::Remove { campaign, removals, why } => Ok(Ask::Remove { campaign, removals, why }),
-                Asked::Drain { worker } => self.core.resolve_worker(&worker).map(Ask::Drain),
-                Asked::Undrain { worker } => self.core.resolve_worker(&worker).map(Ask::Undrain),
-                Asked::ReleaseDevice { worker, device } => {
-                    let worker = self.core.resolve_worker(&worker);
-                    worker.and_then(|worker| {
-                        let device = self.core.resolve_device(&worker, &device)?;
-                        Ok(Ask::ReleaseDevice(worker, device))
-                    })
-                }
-            };
+                return Ok(());
+            }
+            Asked::AddDeliverable { campaign, iteration, deliverable } => {
+                resolve(&campaign).map(|campaign| Ask::AddDeliverable { campaign, iteration, deliverable })
+            }
+            Asked::Conclude { campaign, iteration, conclusion, delivered } => resolve(&campaign)
+                .map(|campaign| Ask::Conclude { campaign, iteration, conclusion, delivered }),
+            Asked::AddFindings { campaign, review, scopes } => {
+                resolve(&campaign).map(|campaign| Ask::AddFindings { campaign, review, scopes })
+            }
+            Asked::Move { campaign, lever, place } => {
+                resolve(&campaign).map(|campaign| Ask::Move { campaign, lever, place })
+            }
+            Asked::Cancel { campaign, iteration } => {
+                resolve(&campaign).map(|campaign| Ask::Cancel { campaign, iteration })
+            }
+            Asked::Update { campaign, priority, name } => {
+                resolve(&campaign).map(|campaign| Ask::Update { campaign, priority, name })
+            }
+            Asked::Pause { campaign } => resolve(&campaign).map(Ask::Pause),
+            Asked::Resume { campaign } => resolve(&campaign).map(Ask::Resume),
+            Asked::Stop { campaign } => resolve(&campaign).map(Ask::Stop),
+            Asked::Remove { campaign, removals, why } => Ok(Ask::Remove { campaign, removals, why }),
+            Asked::Drain { worker } => self.core.resolve_worker(&worker).map(Ask::Drain),
+            Asked::Undrain { worker } => self.core.resolve_worker(&worker).map(Ask::Undrain),
+            Asked::ReleaseDevice { worker, device } => {
+                let worker = self.core.resolve_worker(&worker);
+                worker.and_then(|worker| {
+                    let device = self.core.resolve_device(&worker, &device)?;
+                    Ok(Ask::ReleaseDevice(worker, device))
+                })
+            }
+        };
         self.decide_call(now, call, ask)
     }
 

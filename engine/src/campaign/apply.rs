@@ -118,6 +118,9 @@ impl Campaign {
                 // It is looked at no more, and cannot be rebuilt.
                 self.settled.remove(iteration);
             }
+            Body::ReviewRecorded { .. } | Body::FindingRecorded { .. } | Body::FindingMarked { .. } => {
+                self.literature.apply(&record.body, self.last_opened);
+            }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
             | Body::LedgerImported { .. }
@@ -138,6 +141,7 @@ impl Campaign {
             if let Some(entry) = self.levers.get_mut(lever) {
                 entry.state = LeverState::Pulled { iteration: *iteration };
                 self.moves.pulled(entry.document.kind);
+                self.literature.opened(*iteration, &entry.document);
             }
         }
         self.last_opened = Some(*iteration);
@@ -280,6 +284,9 @@ impl Campaign {
             let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
             self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
+        let was_tried = Self::was_tried(&open, reason);
+        let cited = self.cited();
+        self.literature.decided(number, (status == Status::Keep, was_tried), &cited);
         let reason_kept = Reason::of(reason);
         if status == Status::Keep {
             self.overtake(number, open.lever);

@@ -1,6 +1,7 @@
 //! What is due in one campaign: its next records, the facts it lacks, or what it waits for (P24).
 
 use super::iteration::{Iteration, Need};
+use super::lever::LeverEntry;
 use super::pull::Turn;
 use super::state::Campaign;
 use crate::core::Soft;
@@ -14,7 +15,7 @@ use windlass_shared::lever::{Change, FixTrigger};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Deliverable, Script};
 use windlass_shared::record::{Body, PauseReason, StopReason};
-use windlass_shared::view::CampaignState;
+use windlass_shared::view::{CampaignState, LeverState};
 
 /// The reason of a decision whose analysis never came (P21); its lever may be queued again.
 pub const UNANALYSED: &str = "unanalysed";
@@ -201,7 +202,7 @@ impl Context<'_> {
                 Turn::Record(body) => return Due::Records(vec![*body]),
                 Turn::AlreadyPassed => {
                     waits.push(format!(
-                        "{number} for its evidence ({})",
+                        "{number} for its evidence ({}), which the test of another lever may bring",
                         entry.missing.as_deref().unwrap_or("missing")
                     ));
                 }
@@ -209,7 +210,11 @@ impl Context<'_> {
             }
         }
         Due::Nothing(if waits.is_empty() {
-            "a lever: `windlass lever add` queues one".to_owned()
+            let lever = format!("a lever: `windlass lever add` queues one{}", self.held());
+            match campaign.waits_for_finding() {
+                Some(finding) => format!("{lever}; {finding}"),
+                None => lever,
+            }
         } else {
             waits.join("; ")
         })
@@ -227,6 +232,19 @@ impl Context<'_> {
             need == Need::Decide && follows_up && self.waits(open).is_some()
         };
         if has_time(need) { Need::Analysis } else { need }
+    }
+
+    /// How many levers are set aside: their researcher may help them on.
+    fn held(&self) -> String {
+        if self.say == Say::Nothing {
+            return String::new();
+        }
+        let is_held = |entry: &&LeverEntry| matches!(entry.state, LeverState::Held { .. });
+        match self.campaign.levers.values().filter(is_held).count() {
+            0 => String::new(),
+            1 => "; one is held, and `windlass lever list` says for what".to_owned(),
+            count => format!("; {count} are held, and `windlass lever list` says for what"),
+        }
     }
 
     fn iteration(&self, open: &Iteration) -> Due {

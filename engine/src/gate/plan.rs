@@ -79,6 +79,19 @@ pub fn complete(
     if diagnostics.is_empty() && is_reasoned { Completed::Plan(rows) } else { Completed::NeedsPlan }
 }
 
+/// Adds a row to a plan, unless its output is in the way of another's.
+pub fn add(rows: &mut Vec<Deliverable>, row: Deliverable) -> bool {
+    let mut outputs = Outputs::default();
+    for row in rows.iter() {
+        outputs.take(&row.output);
+    }
+    let is_free = outputs.take(&row.output);
+    if is_free {
+        rows.push(row);
+    }
+    is_free
+}
+
 /// Whether some row measures what nobody measured before (P13).
 pub fn has_new_dimension(plan: &[Deliverable], measured: &BTreeSet<String>) -> bool {
     plan.iter().any(|row| !measured.contains(&row.dimension))
@@ -123,6 +136,11 @@ fn check_row(row: &Deliverable) -> Result<(), (&'static str, &'static str)> {
     }
     if row.output.folded() == RUN_LOG {
         return Err(("output", "is the run's own log"));
+    }
+    if let Script::Blob { name, .. } = &row.script
+        && TreePath::parse(name).is_ok_and(|script| script.folded() == row.output.folded())
+    {
+        return Err(("output", "is the script itself"));
     }
     if !is_slug(&row.dimension) {
         return Err(("dimension", "is no slug: write letters a-z, digits, `_` and `-`"));
