@@ -136,7 +136,7 @@ pub enum Command {
     Findings(command::findings::Command),
     /// End the open iteration; its lever is not blamed
     Cancel(command::cancel::Args),
-    /// Change a campaign's priority or name
+    /// Change a campaign's priority, weight or name
     Update(command::update::Args),
     /// Why something is, or is not, running: the rule and the figures
     Explain(command::explain::Args),

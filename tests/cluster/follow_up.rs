@@ -179,6 +179,11 @@ fn p28_every_row_is_rebuilt_byte_for_byte_from_the_store() {
         assert!(tree.len() >= 5, "{tree:?}");
         let rebuilt = fleet.path(&format!("rebuilt{number}"));
         for path in tree {
+            if let Ok(target) = std::fs::read_link(aside.join(&number).join(path)) {
+                let said = fleet.ok(&["get", &campaign, &number, path]);
+                assert_eq!(said, format!("{}\n", target.display()));
+                continue;
+            }
             let to = rebuilt.join(path);
             std::fs::create_dir_all(to.parent().expect("a parent")).expect("a folder");
             fleet.ok(&["get", &campaign, &number, path, "-o", &to.display().to_string()]);

@@ -42,8 +42,6 @@ struct Ledger {
 #[derive(Serialize)]
 struct Row {
     iteration: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    commit: Option<String>,
     lever: Option<u32>,
     metric: Option<String>,
     status: &'static str,
@@ -58,7 +56,7 @@ struct Row {
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let client = Client::connect(session).await?;
     let mut story = history::fetch(&client, &args.campaign).await?;
-    if args.format.is_some() || session.is_json() {
+    if args.format == Some(Format::Tsv) {
         branches::name(&client, &mut story).await?;
     }
     match args.format {
@@ -77,7 +75,6 @@ pub fn json(session: &Session, story: &Story) -> Result<(), Error> {
         .rows()
         .map(|(iteration, decision)| Row {
             iteration: iteration.number.0,
-            commit: story.commits.get(&iteration.number).cloned(),
             lever: iteration.lever.map(|lever| lever.0),
             metric: decision.arithmetic.metric.as_ref().map(ToString::to_string),
             status: decision.status.as_str(),

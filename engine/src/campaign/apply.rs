@@ -5,6 +5,7 @@ use super::follow_up::FollowUps;
 use super::iteration::{Accepted, Iteration, Live, RunEnd};
 use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX, Reason};
 use super::step::SUPERSEDED;
+use crate::share::{self, Moment};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
 use windlass_shared::conclusion::Status;
@@ -20,8 +21,9 @@ use windlass_shared::view::{CampaignState, IterationSummary, LeverState};
 const HISTORY_MAX: usize = 32;
 
 impl Campaign {
-    /// Folds one of this campaign's records in.
-    pub fn apply(&mut self, record: &Record) {
+    /// Folds one of this campaign's records in; what it had of the fleet is forgotten by half in a half-life.
+    pub fn apply(&mut self, record: &Record, half_life_ms: u64) {
+        let now = Moment { wall_ms: record.wall_ms, half_life_ms };
         match &record.body {
             Body::CampaignPaused { reason } => self.state = CampaignState::Paused { reason: reason.clone() },
             Body::CampaignResumed {} => {
@@ -32,8 +34,10 @@ impl Campaign {
                 self.state = CampaignState::Stopped { reason: reason.clone() };
                 self.let_go_settled();
             }
-            Body::CampaignUpdated { priority, name } => {
+            Body::CampaignUpdated { priority, weight, name } => {
                 self.bindings.windlass.priority = priority.unwrap_or(self.bindings.windlass.priority);
+                self.bindings.windlass.weight = weight.unwrap_or(self.bindings.windlass.weight);
+                self.share.weigh(self.bindings.windlass.weight);
                 self.name = name.clone().unwrap_or_else(|| std::mem::take(&mut self.name));
             }
             Body::LeverQueued { .. } => self.lever_queued(record),
@@ -65,11 +69,21 @@ impl Campaign {
             }
             Body::AttemptLeased { order, worker, worker_name, why } => {
                 self.attempt_leased(order, worker, worker_name, why);
+                let (iteration, limit_ms) = (order.key.id.iteration, order.soft_limit_ms);
+                let weight = self.bindings.windlass.weight;
+                self.share.lease(iteration, order.devices.len(), limit_ms, now, weight);
             }
             Body::AttemptEnded { attempt, fence, attempt_kind, worker, devices, outcome } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
                 let gpus = devices.iter().filter(|id| is_gpu(id.as_str())).count() as u64;
                 self.gpu_ms = self.gpu_ms.saturating_add(outcome.duration_ms.saturating_mul(gpus));
+                let ended = share::Ended {
+                    devices: devices.len(),
+                    took_ms: outcome.duration_ms,
+                    is_run: *attempt_kind == Kind::Run,
+                    is_charged: !outcome.ending.is_infrastructure(),
+                };
+                self.share.end(attempt.iteration, ended, now, self.bindings.windlass.weight);
                 self.attempt_ended(key, *attempt_kind, worker, outcome, record.wall_ms);
             }
             Body::ReportSuperseded { attempt, .. } => {
@@ -114,12 +128,12 @@ impl Campaign {
             Body::IterationDecided { iteration, status, reason, arithmetic, .. } => {
                 self.iteration_decided(*iteration, *status, reason, arithmetic, record.wall_ms);
             }
+            Body::ReviewRecorded { .. } | Body::FindingRecorded { .. } | Body::FindingMarked { .. } => {
+                self.literature.apply(&record.body, self.last_opened);
+            }
             Body::EvidenceRemoved { iteration, .. } => {
                 // It is looked at no more, and cannot be rebuilt.
                 self.settled.remove(iteration);
-            }
-            Body::ReviewRecorded { .. } | Body::FindingRecorded { .. } | Body::FindingMarked { .. } => {
-                self.literature.apply(&record.body, self.last_opened);
             }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }

@@ -6,6 +6,7 @@ use super::moves::Moves;
 use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
 use crate::literature::Literature;
+use crate::share::Share;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::bindings::{Bindings, EpochCap};
@@ -221,6 +222,8 @@ pub struct Campaign {
     pub counts: Counts,
     /// Device time of ended attempts, milliseconds × GPUs.
     pub gpu_ms: u64,
+    /// Its part of the fleet, as against the others'.
+    pub share: Share,
 }
 
 impl Campaign {
@@ -261,6 +264,7 @@ impl Campaign {
             held_in_a_row: 0,
             counts: Counts::default(),
             gpu_ms: 0,
+            share: Share::default(),
         }
     }
 

@@ -220,6 +220,19 @@ impl Context<'_> {
         })
     }
 
+    /// How many levers are set aside: their researcher may help them on.
+    fn held(&self) -> String {
+        if self.say == Say::Nothing {
+            return String::new();
+        }
+        let is_held = |entry: &&LeverEntry| matches!(entry.state, LeverState::Held { .. });
+        match self.campaign.levers.values().filter(is_held).count() {
+            0 => String::new(),
+            1 => "; one is held, and `windlass lever list` says for what".to_owned(),
+            count => format!("; {count} are held, and `windlass lever list` says for what"),
+        }
+    }
+
     /// What an iteration needs next. While its researcher writes the conclusion its follow-ups are carried out
     /// (P22); what else it waits for may change what they would read.
     fn need(&self, open: &Iteration) -> Need {
@@ -232,19 +245,6 @@ impl Context<'_> {
             need == Need::Decide && follows_up && self.waits(open).is_some()
         };
         if has_time(need) { Need::Analysis } else { need }
-    }
-
-    /// How many levers are set aside: their researcher may help them on.
-    fn held(&self) -> String {
-        if self.say == Say::Nothing {
-            return String::new();
-        }
-        let is_held = |entry: &&LeverEntry| matches!(entry.state, LeverState::Held { .. });
-        match self.campaign.levers.values().filter(is_held).count() {
-            0 => String::new(),
-            1 => "; one is held, and `windlass lever list` says for what".to_owned(),
-            count => format!("; {count} are held, and `windlass lever list` says for what"),
-        }
     }
 
     fn iteration(&self, open: &Iteration) -> Due {

@@ -55,7 +55,9 @@ pub(super) fn decide(
             literature::add(find(durable, &campaign)?, *review, &scopes)
         }
         Ask::Cancel { campaign, iteration } => steer::cancel(find(durable, &campaign)?, iteration),
-        Ask::Update { campaign, priority, name } => steer::update(find(durable, &campaign)?, priority, name),
+        Ask::Update { campaign, priority, weight, name } => {
+            steer::update(find(durable, &campaign)?, priority, weight, name)
+        }
         Ask::Pause(campaign) => pause(find(durable, &campaign)?),
         Ask::Resume(campaign) => resume(find(durable, &campaign)?),
         Ask::Stop(campaign) => Ok(stop(find(durable, &campaign)?)),

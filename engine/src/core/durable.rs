@@ -2,6 +2,7 @@
 
 use super::Requests;
 use crate::campaign::Campaign;
+use crate::share::{self, Moment};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::AttemptKey;
@@ -9,7 +10,7 @@ use windlass_shared::id::{AttemptId, CampaignId, DeviceId, FencingNumber, Incarn
 use windlass_shared::record::{Body, Record};
 
 /// The fold of the records. Two folds of the same records serialise to the same bytes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Durable {
     /// The sequence number of the last record; 0 before the first.
     pub seq: u64,
@@ -33,6 +34,26 @@ pub struct Durable {
     pub kept: BTreeMap<WorkerId, BTreeSet<AttemptKey>>,
     /// Infrastructure endings in a row, by worker (P20).
     pub failures_in_a_row: BTreeMap<WorkerId, u32>,
+    /// The half-life of what campaigns had, milliseconds.
+    pub half_life_ms: u64,
+}
+
+impl Default for Durable {
+    fn default() -> Self {
+        Self {
+            seq: 0,
+            incarnation: None,
+            leases_given: 0,
+            campaigns: BTreeMap::new(),
+            requests: Requests::default(),
+            live: BTreeMap::new(),
+            drained: BTreeMap::new(),
+            releases: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            failures_in_a_row: BTreeMap::new(),
+            half_life_ms: share::HALF_LIFE_MS,
+        }
+    }
 }
 
 impl Durable {
@@ -50,9 +71,10 @@ impl Durable {
             self.requests.note(request, record.wall_ms);
         }
         match &record.body {
-            Body::IncarnationStarted { incarnation, .. } => {
+            Body::IncarnationStarted { incarnation, half_life_ms, .. } => {
                 self.incarnation = Some(*incarnation);
                 self.leases_given = 0;
+                self.change_half_life(half_life_ms.unwrap_or(share::HALF_LIFE_MS), record.wall_ms);
             }
             Body::WorkerDrained { worker, reason } => {
                 self.drained.insert(worker.clone(), reason.clone());
@@ -106,7 +128,7 @@ impl Durable {
                     | Body::CampaignStopped { .. }
             );
             let before = if moves_kept { campaign.kept_runs() } else { BTreeSet::new() };
-            campaign.apply(record);
+            campaign.apply(record, self.half_life_ms);
             if moves_kept {
                 let after = campaign.kept_runs();
                 self.keep_instead(&before, after);
@@ -130,6 +152,16 @@ impl Durable {
         for (worker, run) in after {
             if !before.contains(&(worker.clone(), run.clone())) {
                 self.kept.entry(worker).or_default().insert(run);
+            }
+        }
+    }
+
+    fn change_half_life(&mut self, half_life_ms: u64, wall_ms: i64) {
+        let before_ms = std::mem::replace(&mut self.half_life_ms, half_life_ms.max(share::HALF_LIFE_MIN_MS));
+        let now = Moment { wall_ms, half_life_ms: self.half_life_ms };
+        if before_ms != self.half_life_ms {
+            for campaign in self.campaigns.values_mut() {
+                campaign.share.change_half_life(before_ms, now, campaign.bindings.windlass.weight);
             }
         }
     }

@@ -32,6 +32,8 @@ enum Timer {
 #[derive(Clone, Debug, Default)]
 pub struct Soft {
     pub(super) fleet: Fleet,
+    /// The half-life to record at the start, milliseconds; none for the default.
+    pub(super) half_life_ms: Option<u64>,
     pull: BTreeMap<(CampaignId, LeverNumber), PullFacts>,
     fix: BTreeMap<(CampaignId, IterationNumber), FixFacts>,
     gathering: BTreeSet<WantedKey>,
@@ -262,7 +264,16 @@ impl Soft {
         self.backoff.remove(&(campaign.clone(), iteration));
     }
 
-    /// Its priority is about to change: where it stands among the others is found anew.
+    /// All may stand elsewhere in line now.
+    pub(super) fn rank_anew<'a>(&mut self, campaigns: impl Iterator<Item = &'a Campaign>) {
+        self.dirty.clear();
+        self.waiting = Waiting::default();
+        for campaign in campaigns {
+            self.touch(campaign);
+        }
+    }
+
+    /// Its rank is about to change: where it stands among the others is found anew.
     pub(super) fn forget_rank(&mut self, campaign: &Campaign) {
         self.waiting.remove(&campaign.id);
         self.dirty.remove(&rank(campaign));
@@ -275,7 +286,7 @@ impl Soft {
 
     /// The first campaign to look at.
     pub(super) fn first_dirty(&self) -> Option<CampaignId> {
-        self.dirty.first().map(|(_, _, id)| id.clone())
+        self.dirty.first().map(|(.., id)| id.clone())
     }
 
     /// It has been looked at: nothing is due until something changes.

@@ -72,7 +72,7 @@ pub(super) fn tell_open(core: &Core, now: Time, campaign: &Campaign, open: &Iter
             answer.say(format!("its {what} waits: {wait}"));
             if let Some(ask) = &lane.ask {
                 devices::tell_wait(core, now, campaign, ask, answer);
-                order::tell_before(core, campaign, answer);
+                order::tell_before(core, now, campaign, answer);
             }
         }
         Due::Nothing(wait) => {

@@ -200,7 +200,7 @@ fn perform(world: &mut World, windlass: &Value, deed: Deed, sent: &mut Vec<Repor
         // What does not fit the moment is refused.
         Deed::Help(how) => help(world, how),
         Deed::Priority(priority) => {
-            ask(Ask::Update { campaign, priority: Some(priority.into()), name: None });
+            ask(Ask::Update { campaign, priority: Some(priority.into()), weight: None, name: None });
         }
         Deed::Pause => ask(Ask::Pause(campaign)),
         Deed::Resume => ask(Ask::Resume(campaign)),

@@ -21,4 +21,5 @@ mod runs;
 mod score;
 mod sessions;
 mod setup;
+mod share;
 mod steer;

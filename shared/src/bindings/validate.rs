@@ -80,8 +80,7 @@ impl Bindings {
         }
         self.check_literature()?;
         self.check_rules()?;
-        self.check_machine()?;
-        self.refuse_what_comes_later()
+        self.check_machine()
     }
 
     /// The metric's name.
@@ -234,13 +233,6 @@ impl Bindings {
         }
         Ok(())
     }
-
-    fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
-        match self.windlass.weight {
-            1 => Ok(()),
-            _ => Err(Refusal::Unsupported { key: "windlass.weight other than 1" }),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -299,13 +291,6 @@ mod tests {
         bindings.literature_tiers.insert("s2".to_owned(), true);
         bindings.windlass.architecture = Some("mlp".to_owned());
         assert_eq!(bindings.validate(), Ok(()));
-    }
-
-    #[test]
-    fn what_is_not_run_yet_is_refused_by_name_never_ignored() {
-        let mut bindings = minimal();
-        bindings.windlass.weight = 2;
-        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "windlass.weight other than 1" }));
     }
 
     #[test]

@@ -333,7 +333,7 @@ impl World {
             }
             What::Findings { campaign, review, scopes } => Ask::AddFindings { campaign, review, scopes },
             What::Update { campaign, priority } => {
-                Ask::Update { campaign, priority: Some(priority), name: None }
+                Ask::Update { campaign, priority: Some(priority), weight: None, name: None }
             }
             What::Pause(campaign) => Ask::Pause(campaign),
             What::Resume(campaign) => Ask::Resume(campaign),
