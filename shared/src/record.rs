@@ -8,6 +8,7 @@ use crate::attempt::{Kind as AttemptKind, Order, Outcome};
 use crate::bindings::{Bindings, EpochCap};
 use crate::conclusion::{Conclusion, Status};
 use crate::digest::{Digest, Hash};
+use crate::git::GitRoot;
 use crate::id::{
     AttemptId, CampaignId, DeviceId, FencingNumber, FindingNumber, Incarnation, IterationNumber, LeverNumber,
     RequestId, WorkerId,
@@ -103,6 +104,9 @@ pub enum Body {
         /// Under the epoch gate: where the cap stands, and the workspace as it was submitted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cap: Option<EpochCap>,
+        /// With `iter_strategy: branches`: what its commits grow from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        git: Option<Box<GitRoot>>,
     },
     /// A ledger that was made elsewhere was brought in: a finished campaign, whose decisions follow.
     LedgerImported {

@@ -7,6 +7,7 @@ mod reading;
 
 mod access;
 mod bad_input;
+mod branches;
 mod campaign;
 mod crash;
 mod demo;
@@ -14,6 +15,7 @@ mod device;
 mod docs;
 mod environment;
 mod epochs;
+mod follow_up;
 mod garbage;
 mod gate;
 mod help;

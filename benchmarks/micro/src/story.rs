@@ -65,8 +65,13 @@ impl Story {
         story.report(Vec::new());
         for number in 0..campaigns {
             let tree = Digest::of(format!("workspace {number}").as_bytes());
-            let ask =
-                Ask::Create { name: format!("campaign {number}"), bindings: bindings(), tree, cap: None };
+            let ask = Ask::Create {
+                name: format!("campaign {number}"),
+                bindings: bindings(),
+                tree,
+                cap: None,
+                git: None,
+            };
             let Answer::Campaign { id, .. } = story.ask(ask) else { panic!("a campaign was asked for") };
             story.campaigns.push(id.clone());
             story.finish(&id);

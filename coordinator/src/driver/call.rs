@@ -30,10 +30,14 @@ impl Driver {
         let asked = call.asked.clone();
         let resolve = |name: &str| self.core.resolve_campaign(name);
         let ask = match asked {
-            Asked::Create { tree, bindings, .. } => {
+            Asked::Create { tree, bindings, git, .. } => {
                 // What cannot be is said before anything is looked for in its files.
-                match bindings.validate() {
-                    Ok(()) => self.gather_call(call, move |stores| gather::tree(stores, tree, *bindings)),
+                let checked =
+                    bindings.validate().and_then(|()| git.as_ref().map_or(Ok(()), |git| git.check()));
+                let listing = git.as_ref().map(|git| git.listing);
+                let gather = move |stores| gather::tree(stores, tree, listing, *bindings);
+                match checked {
+                    Ok(()) => self.gather_call(call, gather),
                     Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
                 }
                 return Ok(());
@@ -120,10 +124,13 @@ impl Driver {
 
     pub(super) fn call_gathered(&mut self, now: Time, call: Call, gathered: Gathered) -> Result<(), Error> {
         let ask = match (call.asked.clone(), self.keep(gathered)) {
-            (Asked::Create { name, bindings, tree }, Finding::Tree(checked)) => {
+            (Asked::Create { name, bindings, tree, git }, Finding::Tree(checked)) => {
                 checked.map(|found| match found {
-                    None => Ask::Create { name, bindings, tree, cap: None },
-                    Some(facts) => Ask::Create { name, bindings, tree: facts.tree, cap: Some(facts.cap) },
+                    None => Ask::Create { name, bindings, tree, cap: None, git },
+                    Some(facts) => {
+                        let (tree, cap) = (facts.tree, Some(facts.cap));
+                        Ask::Create { name, bindings, tree, cap, git }
+                    }
                 })
             }
             (Asked::Propose { campaign, lever }, Finding::Proposal(facts)) => {

@@ -10,6 +10,7 @@ use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::Digest;
 use windlass_shared::foreign::Foreign;
+use windlass_shared::git::GitRoot;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, SessionId, WorkerId};
 use windlass_shared::lever::{Change, Lever};
 use windlass_shared::literature::{Review, Scope};
@@ -77,7 +78,7 @@ pub(crate) enum Intent {
 #[derive(Clone)]
 pub(crate) enum Asked {
     /// A campaign.
-    Create { name: String, bindings: Box<Bindings>, tree: Digest },
+    Create { name: String, bindings: Box<Bindings>, tree: Digest, git: Option<Box<GitRoot>> },
     /// A ledger that was made elsewhere.
     Import { ledger: Box<Foreign> },
     /// A lever.

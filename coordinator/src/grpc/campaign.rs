@@ -68,6 +68,13 @@ impl CampaignService for Campaigns {
             name: name("name", message.name)?,
             bindings: Box::new(bindings),
             tree: digest("tree", &message.tree)?,
+            git: match message.git_document.is_empty() {
+                true => None,
+                false => {
+                    let read = document::read("git_document", &message.git_document);
+                    Some(Box::new(read.map_err(|refusal| to_status(&refusal))?))
+                }
+            },
         };
         match self.change(key, asked).await? {
             Answer::Campaign { id, levers_taken } => {

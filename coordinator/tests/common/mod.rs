@@ -234,6 +234,7 @@ impl Client {
             name: name.to_owned(),
             bindings_document: bindings.to_string().into(),
             tree: manifest.digest().to_string(),
+            git_document: Default::default(),
         })
     }
 }

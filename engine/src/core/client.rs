@@ -6,10 +6,11 @@ use crate::gate::facts::{Look, ProposalFacts, Rejected};
 use crate::gate::plan;
 use crate::literature;
 use crate::session::Fleet;
-use windlass_shared::bindings::{Bindings, Dial, EpochCap, GateKind};
+use windlass_shared::bindings::{Bindings, Dial, EpochCap, GateKind, Strategy};
 use windlass_shared::conclusion::Status;
 use windlass_shared::device::DeviceState;
 use windlass_shared::digest::{Digest, Hash};
+use windlass_shared::git::GitRoot;
 use windlass_shared::id::{CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::{Kind, Lever};
 use windlass_shared::record::{Answer, Body, PauseReason, RetireReason, StopReason};
@@ -29,7 +30,9 @@ pub(super) fn decide(
     ask: Ask,
 ) -> Result<Decided, Refusal> {
     match ask {
-        Ask::Create { name, bindings, tree, cap } => create(durable, request, name, bindings, (tree, cap)),
+        Ask::Create { name, bindings, tree, cap, git } => {
+            create(durable, request, name, bindings, Ground { tree, cap, git })
+        }
         Ask::Import { ledger } => import::import(durable, request, *ledger),
         Ask::Propose { campaign, lever, facts } => {
             propose(find(durable, &campaign)?, lever, facts.map(|facts| *facts).map_err(|found| *found))
@@ -71,19 +74,31 @@ fn find<'a>(durable: &'a Durable, campaign: &CampaignId) -> Result<&'a Campaign,
     durable.campaigns.get(campaign).ok_or_else(missing)
 }
 
+/// What a campaign begins on.
+struct Ground {
+    tree: Digest,
+    cap: Option<EpochCap>,
+    git: Option<Box<GitRoot>>,
+}
+
 /// P1: a submission of the same name takes along the queue of a campaign whose baseline crashed.
 fn create(
     durable: &Durable,
     request: &RequestKey,
     name: String,
     bindings: Box<Bindings>,
-    (tree, cap): (Digest, Option<EpochCap>),
+    Ground { tree, cap, git }: Ground,
 ) -> Result<Decided, Refusal> {
     bindings.validate()?;
     if (bindings.gate == GateKind::Epochs) != cap.is_some() {
         let problem = "its epoch cap was not looked for".to_owned();
         return Err(Refusal::Malformed { field: "tree", problem });
     }
+    if (bindings.iter_strategy == Strategy::Branches) != git.is_some() {
+        let problem = "the commit that its branch grows from comes with `iter_strategy: branches`".to_owned();
+        return Err(Refusal::Malformed { field: "git", problem });
+    }
+    git.as_ref().map_or(Ok(()), |git| git.check())?;
     let rows = bindings
         .windlass
         .baseline
@@ -101,7 +116,7 @@ fn create(
     let id = campaign_id(durable, &name, request);
     let takes_findings = bindings.literature == Dial::On;
     let mut records =
-        vec![(Some(id.clone()), Body::CampaignCreated { name: name.clone(), bindings, tree, cap })];
+        vec![(Some(id.clone()), Body::CampaignCreated { name: name.clone(), bindings, tree, cap, git })];
     let replaced =
         durable.campaigns.values().find(|campaign| campaign.name == name && has_no_ground(campaign));
     let mut taken = 0;

@@ -23,7 +23,7 @@ fn under_epochs(windlass: &serde_json::Value) -> Bindings {
 }
 
 fn create(bindings: Bindings, cap: Option<EpochCap>) -> Ask {
-    Ask::Create { name: "digits".to_owned(), bindings: Box::new(bindings), tree: workspace(), cap }
+    Ask::Create { name: "digits".to_owned(), bindings: Box::new(bindings), tree: workspace(), cap, git: None }
 }
 
 fn limits(order: &Order) -> (u64, u64) {

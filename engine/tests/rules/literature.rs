@@ -47,7 +47,7 @@ fn reading(windlass: &Value) -> World {
 fn submit(world: &mut World, windlass: &Value) -> Result<Answer, Refusal> {
     let mut bindings = Box::new(bindings(windlass));
     bindings.literature = Dial::On;
-    world.ask(Ask::Create { name: "digits".to_owned(), bindings, tree: workspace(), cap: None })
+    world.ask(Ask::Create { name: "digits".to_owned(), bindings, tree: workspace(), cap: None, git: None })
 }
 
 fn add_scoped(world: &mut World, findings: &[(Value, &str)]) -> Result<Answer, Refusal> {

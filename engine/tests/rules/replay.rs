@@ -101,8 +101,13 @@ fn replay(direction: Direction, seed: u64, levers: usize) {
     world.connect("w", cpus(1));
     let mut bindings = bindings(&json!({"fix_wait": "0", "analysis": {"wait": "0"}}));
     bindings.metric_direction = direction;
-    let create =
-        Ask::Create { name: "replay".to_owned(), bindings: Box::new(bindings), tree: workspace(), cap: None };
+    let create = Ask::Create {
+        name: "replay".to_owned(),
+        bindings: Box::new(bindings),
+        tree: workspace(),
+        cap: None,
+        git: None,
+    };
     world.ask(create).expect("a campaign");
     world.finish(rows[0].metric.as_deref().expect("a baseline has a metric"));
     let (mut number, mut stale) = (0, Vec::new());

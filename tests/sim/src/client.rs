@@ -323,7 +323,9 @@ impl World {
             What::Propose { campaign, lever } => {
                 Ask::Propose { campaign, lever, facts: Err(Box::new(Refusal::FactsMoved.into())) }
             }
-            What::Create { name, bindings, tree } => Ask::Create { name, bindings, tree, cap: None },
+            What::Create { name, bindings, tree } => {
+                Ask::Create { name, bindings, tree, cap: None, git: None }
+            }
             What::Retire { campaign, lever } => Ask::Retire { campaign, lever },
             What::Move { campaign, lever, place } => Ask::Move { campaign, lever, place },
             What::Retry { campaign, lever } => {

@@ -229,7 +229,7 @@ impl World {
 
     pub fn submit(&mut self, name: &str, windlass: &Value) -> Result<Answer, Refusal> {
         let bindings = Box::new(bindings(windlass));
-        self.ask(Ask::Create { name: name.to_owned(), bindings, tree: workspace(), cap: None })
+        self.ask(Ask::Create { name: name.to_owned(), bindings, tree: workspace(), cap: None, git: None })
     }
 
     pub fn propose(&mut self, lever: Lever) -> Result<LeverNumber, Refusal> {
