@@ -304,6 +304,15 @@ pub enum ExitCode {
     WaitEnded = 6,
 }
 
+/// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
+fn shown(what: &str, name: &str) -> String {
+    match what {
+        "iteration" | "lever" | "log" => name.to_owned(),
+        "ledger" => format!("in {name}"),
+        _ => format!("{name:?}"),
+    }
+}
+
 /// What a rule asks of a lever, a fix or a conclusion that has a value which cannot be.
 fn lever_remedy(rule: &str) -> Option<&'static str> {
     Some(match rule {
@@ -319,15 +328,6 @@ fn lever_remedy(rule: &str) -> Option<&'static str> {
         "P23" => "write `finding`, `examined`, 3 to 8 `bullets` and a verdict for each deliverable",
         _ => return None,
     })
-}
-
-/// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
-fn shown(what: &str, name: &str) -> String {
-    match what {
-        "iteration" | "lever" | "log" => name.to_owned(),
-        "ledger" => format!("in {name}"),
-        _ => format!("{name:?}"),
-    }
 }
 
 impl Refusal {
