@@ -131,6 +131,9 @@ pub enum Command {
     Analyze(command::analyze::Args),
     /// Write an iteration's conclusion
     Conclude(command::conclude::Args),
+    /// What the literature says: record reviews, list findings
+    #[command(subcommand)]
+    Findings(command::findings::Command),
     /// End the open iteration; its lever is not blamed
     Cancel(command::cancel::Args),
     /// Change a campaign's priority or name

@@ -7,6 +7,7 @@ pub mod campaign_file;
 mod client;
 mod command;
 mod config;
+mod corpus_tsv;
 mod demo;
 mod download;
 pub mod error;

@@ -54,6 +54,8 @@ pub const ENTRIES: &[Entry] = &[
     unrun("fix", "windlass fix line 2 fix.patch", &[3, 4, 5]),
     unrun("analyze", "windlass analyze line 2 --script repaired.sh --result value.tsv", &[3, 4, 5]),
     unrun("conclude", "windlass conclude line 2 conclusion.yaml", &[3, 4, 5]),
+    unrun("findings add", "windlass findings add line review.json --scope mlp", &[3, 4, 5]),
+    unrun("findings list", "windlass findings list line", &[4, 5]),
     entry("lever retry", "windlass lever retry idle L1", &[3, 4, 5]),
     entry("results", "windlass results line --format tsv", &[4, 5]),
     entry("show", "windlass show line 2", &[4, 5]),

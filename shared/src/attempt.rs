@@ -170,8 +170,12 @@ pub enum Ending {
         /// What was seen.
         detail: String,
     },
-    /// The worker's disk was full.
-    DiskFull,
+    /// The worker's disk was full, or its own limit of it was passed.
+    DiskFull {
+        /// By how much, where its own limit was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        over: Option<DiskUse>,
+    },
     /// The machinery failed, not the idea (P20).
     Infra {
         /// What failed.
@@ -183,6 +187,22 @@ pub enum Ending {
     Cancelled,
     /// Its lease had passed to another when it reported.
     Superseded,
+}
+
+/// What a run had added to its folders, and what it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskUse {
+    /// Bytes on the disk, as the file system counts them.
+    pub used_bytes: u64,
+    /// The campaign's `limits: disk_bytes`.
+    pub limit_bytes: u64,
+}
+
+impl fmt::Display for DiskUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { used_bytes, limit_bytes } = self;
+        write!(f, "{used_bytes} bytes in its folders, `limits: disk_bytes: {limit_bytes}`")
+    }
 }
 
 /// Which memory ran out.
@@ -206,7 +226,7 @@ impl Ending {
             Self::HardTimeout => "hard_timeout",
             Self::OutOfMemory { .. } => "out_of_memory",
             Self::GpuFault { .. } => "gpu_fault",
-            Self::DiskFull => "disk_full",
+            Self::DiskFull { .. } => "disk_full",
             Self::Infra { .. } => "infra",
             Self::Lost => "lost",
             Self::Cancelled => "cancelled",
@@ -214,9 +234,13 @@ impl Ending {
         }
     }
 
-    /// Whether the machinery failed and not the idea (P20).
+    /// Whether the machinery failed and not the idea (P20). A run over its own limit of the disk would be
+    /// over it on any machine.
     pub fn is_infrastructure(&self) -> bool {
-        matches!(self, Self::GpuFault { .. } | Self::DiskFull | Self::Infra { .. } | Self::Lost)
+        matches!(
+            self,
+            Self::GpuFault { .. } | Self::DiskFull { over: None } | Self::Infra { .. } | Self::Lost
+        )
     }
 }
 
@@ -227,6 +251,7 @@ impl fmt::Display for Ending {
             Self::Crashed { signal: Some(signal), .. } => write!(f, "crashed by signal {signal}"),
             Self::OutOfMemory { memory: Memory::Device } => f.write_str("out_of_memory on the device"),
             Self::GpuFault { detail } => write!(f, "gpu_fault: {detail}"),
+            Self::DiskFull { over: Some(over) } => write!(f, "disk_full: {over}"),
             Self::Infra { detail } => write!(f, "infra: {detail}"),
             other => f.write_str(other.as_str()),
         }

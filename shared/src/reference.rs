@@ -103,6 +103,8 @@ impl Body {
             Self::AttemptEnded { outcome, .. } => outcome
                 .results
                 .into_iter()
+                .chain(outcome.artifacts)
+                .chain(outcome.score_artifact)
                 .chain(outcome.outputs.iter().filter_map(|output| output.digest))
                 .collect(),
             Self::DeliverableAccepted { digest, .. } => vec![*digest],
@@ -161,6 +163,9 @@ impl Body {
             | Self::ReportSuperseded { .. }
             | Self::ConclusionWritten { .. }
             | Self::IterationDecided { .. }
+            | Self::ReviewRecorded { .. }
+            | Self::FindingRecorded { .. }
+            | Self::FindingMarked { .. }
             | Self::WorkerDrained { .. }
             | Self::WorkerUndrained { .. }
             | Self::EvidenceRemoved { .. }
@@ -179,8 +184,67 @@ fn scripts(plan: &[Deliverable]) -> impl Iterator<Item = Reference> + '_ {
 
 fn evidence(outcome: &Outcome) -> Vec<(Evidence, Reference)> {
     let results = outcome.results.map(|tree| (Evidence::Outputs, Reference::Tree(tree)));
-    let artifacts = outcome.artifacts.map(|tree| (Evidence::Artifacts, Reference::Tree(tree)));
+    // What a scorer reads is kept as long: it may be scored anew elsewhere, after a machine's failure.
+    let artifacts = outcome.artifacts.into_iter().chain(outcome.score_artifact);
+    let artifacts = artifacts.map(|tree| (Evidence::Artifacts, Reference::Tree(tree)));
     let outputs = outcome.outputs.iter().filter_map(|output| output.digest);
     let outputs = outputs.map(|digest| (Evidence::Outputs, Reference::Blob(digest)));
     results.into_iter().chain(artifacts).chain(outputs).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::{AttemptKey, Ending, Kind, Output};
+    use crate::id::{AttemptId, FencingNumber, Incarnation, WorkerId};
+    use crate::path::TreePath;
+    use std::collections::BTreeSet;
+
+    /// Every digest that stands anywhere in a document.
+    fn digests(value: &serde_json::Value) -> BTreeSet<Digest> {
+        match value {
+            serde_json::Value::String(text) => Digest::parse(text).into_iter().collect(),
+            serde_json::Value::Array(all) => all.iter().flat_map(digests).collect(),
+            serde_json::Value::Object(all) => all.values().flat_map(digests).collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn i16_every_blob_that_an_attempts_end_names_must_be_there_before_it_and_is_evidence() {
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let output = Output {
+            path: TreePath::parse("loss.tsv").expect("a path"),
+            digest: Some(digest("an output")),
+            first_line: String::new(),
+            problem: None,
+        };
+        let outcome = Outcome {
+            results: Some(digest("results")),
+            artifacts: Some(digest("artifacts")),
+            score_artifact: Some(digest("what is scored")),
+            outputs: vec![output],
+            ..Outcome::bare(Ending::Finished)
+        };
+        let key = AttemptKey {
+            id: AttemptId::parse("c/1/1").expect("a literal"),
+            fence: FencingNumber { incarnation: Incarnation(1), n: 1 },
+        };
+        let ended = Body::AttemptEnded {
+            attempt: key.id,
+            fence: key.fence,
+            attempt_kind: Kind::Run,
+            worker: WorkerId("w".to_owned()),
+            devices: Vec::new(),
+            outcome: Box::new(outcome),
+        };
+        let named = digests(&serde_json::to_value(&ended).expect("a document"));
+        assert_eq!(named.len(), 4, "the fields above, and what has been added since");
+        let durable: BTreeSet<Digest> = ended.blobs().into_iter().collect();
+        assert_eq!(durable, named);
+        let kept = ended.references().evidence.into_iter().map(|(_, reference)| match reference {
+            Reference::Blob(digest) | Reference::Tree(digest) => digest,
+        });
+        assert_eq!(kept.collect::<BTreeSet<_>>(), named);
+    }
 }

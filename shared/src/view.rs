@@ -7,7 +7,7 @@ use crate::conclusion::Status;
 use crate::decimal::Decimal;
 use crate::device::{Device, WorkerInfo};
 use crate::digest::Digest;
-use crate::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
+use crate::id::{AttemptId, CampaignId, DeviceId, FindingNumber, IterationNumber, LeverNumber, WorkerId};
 use crate::record::{HoldReason, PauseReason, RetireReason, StopReason};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -71,6 +71,9 @@ pub struct CampaignView {
     /// The counters of its moves, where they are scheduled (P11).
     #[serde(default)]
     pub moves: Option<MovesView>,
+    /// What stands in its corpus, with `literature: on` (P35).
+    #[serde(default)]
+    pub literature: Option<LiteratureView>,
     /// Why nothing moves, when nothing does (P24).
     pub waits_for: Option<String>,
     /// The latest decisions, newest first, at most ten.
@@ -90,6 +93,36 @@ pub struct MovesView {
     pub stagnation_limit: u32,
     /// What may be pulled now: `swing`, `merge`, `exploit`.
     pub allowed: Vec<String>,
+}
+
+/// What stands in a campaign's corpus (P35).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiteratureView {
+    /// What the best's model is, where a lever or the campaign file says so (P36).
+    pub architecture: Option<String>,
+    /// Kept findings that nobody has put to the test, the oldest first, at most 32.
+    pub pending: Vec<FindingNumber>,
+    /// All findings by what became of them.
+    pub counts: FindingCounts,
+    /// How many the last review kept; none before the first.
+    pub last_review_kept: Option<u32>,
+}
+
+/// Findings by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingCounts {
+    /// Kept, and not put to the test.
+    pub pending: u32,
+    /// A lever that rests on it was kept.
+    pub helped: u32,
+    /// It made no difference.
+    pub no_effect: u32,
+    /// It was worse, or crashed.
+    pub hurt: u32,
+    /// Out of its time (P36).
+    pub stale: u32,
+    /// Never kept (P34).
+    pub rejected: u32,
 }
 
 /// Decided iterations by status.

@@ -20,6 +20,7 @@ mod help;
 mod hostile;
 mod import;
 mod interrupt;
+mod literature;
 mod lost;
 mod moves;
 mod outage;

@@ -211,10 +211,12 @@ impl Driver {
             Event::Host(event) => self.tell(event),
             Event::Answered(answer) => {
                 self.backoff = Backoff::default();
+                self.shop.reach.note(true);
                 self.trouble.clear();
                 self.tell(attempt::Event::Answer(answer));
             }
             Event::SyncFailed(error) => {
+                self.shop.reach.note(false);
                 // Said once, not at every try.
                 let problem = error.chain();
                 if problem != self.trouble {

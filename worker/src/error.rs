@@ -307,7 +307,7 @@ impl Error {
     pub fn ending(&self) -> Ending {
         match self {
             Self::Cancelled => Ending::Cancelled,
-            _ if self.is_disk_full() => Ending::DiskFull,
+            _ if self.is_disk_full() => Ending::DiskFull { over: None },
             _ => Ending::Infra { detail: self.chain() },
         }
     }

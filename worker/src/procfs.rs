@@ -49,6 +49,13 @@ pub fn environment_has(pid: Pid, entry: &str) -> bool {
     environment.split(|&byte| byte == 0).any(|part| part == entry.as_bytes())
 }
 
+/// What a variable is in the environment a process was started with, if that can be read.
+pub fn environment_value(pid: Pid, name: &str) -> Option<String> {
+    let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).ok()?;
+    let value = |part: &[u8]| part.strip_prefix(name.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
+    String::from_utf8(environment.split(|&byte| byte == 0).find_map(value)?).ok()
+}
+
 /// Whether the environment a process was started with has a variable of this name.
 pub fn environment_names(pid: Pid, name: &str) -> bool {
     let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();

@@ -3,6 +3,7 @@
 use crate::client::Endpoint;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 use windlass_shared::space::Marks;
 
 /// Settings of one worker.
@@ -33,9 +34,15 @@ pub struct Settings {
     pub hidden: Vec<PathBuf>,
     /// At which mark a disk that fills up keeps new work away.
     pub marks: Marks,
+    /// How long a download for an order may fail of a coordinator that is there, before the order fails by
+    /// it; an outage is waited out.
+    pub download_patience: Duration,
     /// The binary that is started as `<exe> shim <dir>`.
     pub exe: PathBuf,
 }
+
+/// A coordinator that answers and cannot send a blob for a minute will not send it.
+const DOWNLOAD_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Settings {
     /// Settings with defaults: `exe` is this process's own binary, NVML's library may be replaced by
@@ -53,6 +60,7 @@ impl Settings {
             copies: false,
             hidden: Vec::new(),
             marks: Marks::default(),
+            download_patience: DOWNLOAD_PATIENCE,
             exe: std::env::current_exe()?,
         })
     }

@@ -13,6 +13,7 @@ use crate::workspace::Trees;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The first wait after a failed call; doubled up to [`BACKOFF_MAX`].
@@ -47,6 +48,10 @@ pub struct Shop {
     pub secrets: Arc<secrets::Store>,
     /// What the machine can do around a run.
     pub ground: Arc<Ground>,
+    /// Whether the coordinator is there.
+    pub reach: Reach,
+    /// How long a download may fail while it is.
+    pub download_patience: Duration,
 }
 
 impl Shop {
@@ -82,9 +87,16 @@ impl Shop {
             setups: Arc::default(),
             secrets: Arc::new(secrets::Store::new(secrets_file)),
             mounts,
+            reach: Reach::default(),
+            download_patience: settings.download_patience,
             exe: Arc::from(settings.exe.as_path()),
             cache_max_bytes: most_bytes,
         })
+    }
+
+    /// How long a download for an order is tried.
+    pub fn patience(&self) -> Patience {
+        Patience::WhileThere(self.download_patience, self.reach.clone())
     }
 
     /// Removes what was forgotten and what is unused; never what is in use. May take long, and is safe
@@ -106,11 +118,27 @@ fn cache_max_bytes(work: &WorkDir) -> u64 {
     CACHE_MAX_BYTES.min(disk / 10)
 }
 
+/// Whether the coordinator answered when it was last asked. Said by the loop alone, of its hanging calls.
+#[derive(Clone, Debug, Default)]
+pub struct Reach(Arc<AtomicBool>);
+
+impl Reach {
+    /// Notes whether it answered.
+    pub fn note(&self, answered: bool) {
+        self.0.store(answered, Ordering::Relaxed);
+    }
+
+    fn is_there(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// How long a call is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Patience {
-    /// Until this long after the first try.
-    For(Duration),
+    /// Until it has failed for so long of a coordinator that is there. While that is away nothing is lost by
+    /// waiting, and nothing else could be done.
+    WhileThere(Duration, Reach),
     /// Until it works or is refused.
     Endless,
 }
@@ -145,7 +173,7 @@ pub async fn persist<T, F: Future<Output = Result<T, Error>>>(
     patience: Patience,
     mut call: impl FnMut() -> F,
 ) -> Result<T, Error> {
-    let began = Instant::now();
+    let (mut failing, mut since) = (Duration::ZERO, Instant::now());
     let mut backoff = Backoff::default();
     let mut said = BTreeSet::new();
     loop {
@@ -156,10 +184,17 @@ pub async fn persist<T, F: Future<Output = Result<T, Error>>>(
                 if said.len() < SAID_MAX && said.insert(problem.clone()) {
                     tracing::warn!(problem, "a call does not get through; trying on");
                 }
-                match patience {
-                    Patience::For(time) if began.elapsed() > time => return Err(error),
-                    _ => backoff.wait().await,
+                if let Patience::WhileThere(most, reach) = &patience {
+                    let passed = since.elapsed();
+                    since += passed;
+                    if reach.is_there() {
+                        failing += passed;
+                    }
+                    if failing > *most {
+                        return Err(error);
+                    }
                 }
+                backoff.wait().await;
             }
             result => return result,
         }
@@ -222,6 +257,28 @@ pub(crate) mod tests {
         });
         let worked = done.await.is_ok();
         (worked, made)
+    }
+
+    /// A download that never works while the coordinator is away for `outages` tries, and there from then on;
+    /// how often it was tried.
+    async fn tries_of_a_download(outages: u32, patience: Duration) -> u32 {
+        let (reach, mut made) = (Reach::default(), 0);
+        let done: Result<(), Error> = persist(Patience::WhileThere(patience, reach.clone()), || {
+            made += 1;
+            reach.note(made > outages);
+            std::future::ready(Err(Error::call("ArtifactService.Read")(Status::unavailable("no"))))
+        })
+        .await;
+        assert!(done.is_err());
+        made
+    }
+
+    #[tokio::test]
+    async fn an_outage_does_not_count_against_a_download_and_a_failing_coordinator_does() {
+        // Waits of 100, 200, 400 ms: without patience the first try that meets a coordinator is the last.
+        assert_eq!(tries_of_a_download(0, Duration::ZERO).await, 1);
+        assert_eq!(tries_of_a_download(3, Duration::ZERO).await, 4);
+        assert!(tries_of_a_download(1, Duration::from_millis(250)).await > 2);
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ pub mod drain;
 mod dry_run;
 pub mod explain;
 pub mod files;
+pub mod findings;
 pub mod fix;
 pub mod gc;
 pub mod get;
@@ -79,6 +80,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Stop(args) => control::run(args, control::Verb::Stop, session).await,
         Command::Fix(args) => fix::run(args, session).await,
         Command::Analyze(args) => analyze::run(args, session).await,
+        Command::Findings(command) => findings::run(command, session).await,
         Command::Conclude(args) => conclude::run(args, session).await,
         Command::Cancel(args) => cancel::run(args, session).await,
         Command::Update(args) => update::run(args, session).await,

@@ -1,5 +1,6 @@
 //! The fold of records into a story.
 
+use super::findings;
 use super::story::{Attempt, Decision, Fate, Imported, Iteration, LeverStory, Removed, Story};
 use std::collections::BTreeMap;
 use windlass_shared::attempt::Order;
@@ -39,6 +40,7 @@ impl Story {
             tree,
             imported,
             levers: BTreeMap::new(),
+            findings: BTreeMap::new(),
             iterations: BTreeMap::new(),
             decided: Vec::new(),
             best: None,
@@ -87,6 +89,9 @@ impl Story {
                     let (evidence, bytes, why) = (*evidence, *bytes, why.clone());
                     iteration.removed.push(Removed { evidence, wall_ms: record.wall_ms, bytes, why });
                 }
+            }
+            Body::FindingRecorded { .. } | Body::FindingMarked { .. } => {
+                findings::add(&mut self.findings, record);
             }
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! The shape of a story.
 
+use super::findings::Findings;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use windlass_shared::attempt::{Kind, Order, Outcome};
@@ -35,6 +36,8 @@ pub struct Story {
     pub imported: Option<Imported>,
     /// Every lever that was queued.
     pub levers: BTreeMap<LeverNumber, LeverStory>,
+    /// What stands in its corpus (P35).
+    pub findings: Findings,
     /// Every iteration that was opened.
     pub iterations: BTreeMap<IterationNumber, Iteration>,
     /// The decided ones, in the order of decision (P29).

@@ -185,6 +185,9 @@ pub fn summary(iteration: &Iteration) -> String {
             text.push_str(&format!("| {} | {verdict} |\n", cell(output.as_str())));
         }
     }
+    if let Some(is_near) = conclusion.ceiling_near {
+        text.push_str(&format!("\nThe ceiling is {}.\n", if is_near { "near" } else { "not near" }));
+    }
     if conclusion.automatic {
         text.push_str("\nComposed from facts alone.\n");
     }

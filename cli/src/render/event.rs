@@ -82,6 +82,18 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
             let word = status.as_str().to_uppercase();
             return Some(format!("iteration {iteration}: {color}{word}{color:#} {title} ({sentence})"));
         }
+        Body::ReviewRecorded { review, kept, rejected, .. } => {
+            let findings = units::count(u64::from(kept + rejected), "finding");
+            format!("review for iteration {review}: {findings}, {kept} kept and {rejected} rejected")
+        }
+        Body::FindingRecorded { finding, document, reasons, .. } => match reasons.first() {
+            None => format!("{finding} kept: {}", document.title()),
+            Some(reason) => format!("{finding} rejected: {reason}"),
+        },
+        Body::FindingMarked { finding, result, iteration, why } => match iteration {
+            Some(iteration) => format!("iteration {iteration}: {finding} {}: {why}", result.as_str()),
+            None => format!("{finding} {}: {why}", result.as_str()),
+        },
         Body::WorkerDrained { worker, reason } => format!("worker {worker} drained: {reason}"),
         Body::WorkerUndrained { worker } => format!("worker {worker} takes work again"),
         Body::EvidenceRemoved { iteration, evidence, bytes, why } => {

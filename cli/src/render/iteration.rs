@@ -6,9 +6,12 @@ use super::style::{self, STRONG};
 use super::table::{Cell, Column, Table};
 use super::text::neutral;
 use super::{gate, units};
+use crate::corpus_tsv;
 use crate::history::{Attempt, Iteration, Story, gates};
 use windlass_shared::attempt::{Outcome, Reading};
 use windlass_shared::conclusion::{Conclusion, Verdict};
+use windlass_shared::id::FindingNumber;
+use windlass_shared::lever::Lever;
 
 /// Files of evidence that a page names.
 const EVIDENCE_MAX: usize = 40;
@@ -39,6 +42,9 @@ pub fn page(story: &Story, iteration: &Iteration, evidence: &[String], now_ms: i
         page.sentence(&neutral(&conclusion.finding));
         for bullet in &conclusion.bullets {
             page.bullet(&neutral(bullet));
+        }
+        if let Some(is_near) = conclusion.ceiling_near {
+            page.sentence(if is_near { "The ceiling is near." } else { "The ceiling is not near." });
         }
         if conclusion.automatic {
             page.sentence("Composed from facts alone.");
@@ -97,7 +103,7 @@ fn lever(page: &mut Page, story: &Story, iteration: &Iteration) {
         page.line("evidence", &neutral(&place));
     }
     page.line("assumes", &neutral(lever.changed_assumption.as_deref().unwrap_or_default()));
-    page.line("literature", &neutral(lever.literature.as_deref().unwrap_or_default()));
+    page.line("literature", &neutral(&basis(story, lever)));
     let carried = lever.fixes.len() as u32;
     for fix in &iteration.fixes {
         page.line(
@@ -107,6 +113,19 @@ fn lever(page: &mut Page, story: &Story, iteration: &Iteration) {
                 false => "one of its researcher was put on [P19]".to_owned(),
             },
         );
+    }
+}
+
+/// What it rests on, and what came of that.
+fn basis(story: &Story, lever: &Lever) -> String {
+    let text = lever.literature.as_deref().unwrap_or_default();
+    let number = FindingNumber::parse(text);
+    match number.and_then(|number| story.findings.get(&number)) {
+        Some(finding) => {
+            let basis = corpus_tsv::basis(&story.findings, Some(text));
+            format!("{basis}: {}", super::findings::stands(finding))
+        }
+        None => text.to_owned(),
     }
 }
 

@@ -16,8 +16,8 @@ use windlass_shared::decimal::Decimal;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::{Arithmetic, Body, PauseReason, Record};
 use windlass_shared::view::{
-    AttemptView, CampaignState, CampaignView, Counts, LeverState, LeverView, MovesView, OpenIteration,
-    WaitView,
+    AttemptView, CampaignState, CampaignView, Counts, FindingCounts, LeverState, LeverView, LiteratureView,
+    MovesView, OpenIteration, WaitView,
 };
 
 /// Decisions on the page; `results` has them all.
@@ -63,6 +63,9 @@ pub fn page(
     }
     if let Some(moves) = &view.moves {
         page.line("moves", &moves_line(moves));
+    }
+    if let Some(literature) = &view.literature {
+        page.line("literature", &literature_line(literature));
     }
     now(&mut page, view);
     if !view.recent.is_empty() {
@@ -124,6 +127,24 @@ fn moves_line(moves: &MovesView) -> String {
         "{swings} of the first {swing_budget} swings pulled, {exploits_in_a_row} of {stagnation_limit} exploits \
          in a row; next: {}",
         neutral(&allowed.join(" or "))
+    )
+}
+
+/// What can be cited, and what became of the rest (P35).
+fn literature_line(literature: &LiteratureView) -> String {
+    let FindingCounts { pending, helped, no_effect, hurt, stale, rejected } = literature.counts;
+    let named: Vec<String> = literature.pending.iter().take(STANDING_MAX).map(ToString::to_string).collect();
+    let named = match named.len() as u32 {
+        0 => String::new(),
+        shown if shown < pending => format!(" ({} and others)", named.join(", ")),
+        _ => format!(" ({})", named.join(", ")),
+    };
+    let model = literature.architecture.as_ref();
+    let model = model.map_or(String::new(), |model| format!("; the model is {}", neutral(model)));
+    format!(
+        "{} can be cited{named}; {helped} helped, {no_effect} no-effect, {hurt} hurt, {stale} stale, \
+         {rejected} rejected{model}",
+        units::count(u64::from(pending), "finding")
     )
 }
 

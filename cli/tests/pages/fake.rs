@@ -163,6 +163,24 @@ impl CampaignService for Fake {
         Ok(Response::new(WriteConclusionResponse {}))
     }
 
+    async fn add_findings(&self, request: Request<AddFindingsRequest>) -> Answer<AddFindingsResponse> {
+        known(&request.get_ref().campaign)?;
+        let records = Scene::Every.records();
+        let is_finding = |record: &&Record| matches!(record.body, Body::FindingRecorded { .. });
+        let record_documents = records.iter().filter(is_finding).map(document::write).collect();
+        Ok(Response::new(AddFindingsResponse { campaign: "digits-0a1b2c".to_owned(), record_documents }))
+    }
+
+    async fn list_findings(&self, request: Request<ListFindingsRequest>) -> Answer<ListFindingsResponse> {
+        known(&request.get_ref().campaign)?;
+        let record_documents = match self.0 {
+            Scene::Fresh => Vec::new(),
+            _ => Scene::Every.records().iter().map(document::write).collect(),
+        };
+        let (campaign, next_page_token) = ("digits-0a1b2c".to_owned(), String::new());
+        Ok(Response::new(ListFindingsResponse { campaign, record_documents, next_page_token }))
+    }
+
     async fn explain(&self, request: Request<ExplainRequest>) -> Answer<ExplainResponse> {
         known(&request.get_ref().name)?;
         let explanation: Explanation =

@@ -69,6 +69,9 @@ impl Driver {
             }
             Asked::Conclude { campaign, iteration, conclusion, delivered } => resolve(&campaign)
                 .map(|campaign| Ask::Conclude { campaign, iteration, conclusion, delivered }),
+            Asked::AddFindings { campaign, review, scopes } => {
+                resolve(&campaign).map(|campaign| Ask::AddFindings { campaign, review, scopes })
+            }
             Asked::Move { campaign, lever, place } => {
                 resolve(&campaign).map(|campaign| Ask::Move { campaign, lever, place })
             }

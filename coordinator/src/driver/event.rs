@@ -12,6 +12,7 @@ use windlass_shared::digest::Digest;
 use windlass_shared::foreign::Foreign;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, SessionId, WorkerId};
 use windlass_shared::lever::{Change, Lever};
+use windlass_shared::literature::{Review, Scope};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
 use windlass_shared::record::Answer;
@@ -87,6 +88,8 @@ pub(crate) enum Asked {
         conclusion: Box<Conclusion>,
         delivered: BTreeSet<TreePath>,
     },
+    /// Record a review of the literature.
+    AddFindings { campaign: String, review: Box<Review>, scopes: Vec<Scope> },
     /// End the open iteration.
     Cancel { campaign: String, iteration: IterationNumber },
     /// Change priority or name.
@@ -110,6 +113,13 @@ pub(crate) enum Asked {
 impl Asked {
     /// Whether it makes work that a nearly full disk could not hold.
     pub fn makes_work(&self) -> bool {
-        matches!(self, Self::Create { .. } | Self::Import { .. } | Self::Propose { .. } | Self::Fix { .. })
+        matches!(
+            self,
+            Self::Create { .. }
+                | Self::Import { .. }
+                | Self::Propose { .. }
+                | Self::Fix { .. }
+                | Self::AddFindings { .. }
+        )
     }
 }

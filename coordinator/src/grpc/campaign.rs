@@ -3,7 +3,7 @@
 use super::convert::{
     answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key,
 };
-use super::{levers, watch};
+use super::{findings, levers, watch};
 use crate::driver::{Asked, Call, Event, Handle, Query, blocking};
 use crate::secrets;
 use tokio_stream::wrappers::ReceiverStream;
@@ -359,6 +359,45 @@ impl CampaignService for Campaigns {
         let conclusion = Box::new(conclusion);
         self.change(key, Asked::Conclude { campaign, iteration, conclusion, delivered }).await?;
         Ok(Response::new(v1::WriteConclusionResponse {}))
+    }
+
+    async fn add_findings(
+        &self,
+        request: Request<v1::AddFindingsRequest>,
+    ) -> Result<Response<v1::AddFindingsResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/AddFindings", id, &message);
+        let (review, scopes) = findings::read(&message).map_err(|refusal| to_status(&refusal))?;
+        let (campaign, _) = self.resolve(message.campaign).await?;
+        let asked = Asked::AddFindings { campaign: campaign.0.clone(), review, scopes };
+        let Answer::Findings { count, .. } = self.change(key.clone(), asked).await? else {
+            return Err(Status::internal("the coordinator answered something else"));
+        };
+        let (readers, asked) = (self.handle.stores.readers.clone(), campaign.clone());
+        let records = blocking(move || readers.findings_of(&asked, &key.id, count))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
+        let record_documents = documents(&records);
+        Ok(Response::new(v1::AddFindingsResponse { campaign: campaign.0, record_documents }))
+    }
+
+    async fn list_findings(
+        &self,
+        request: Request<v1::ListFindingsRequest>,
+    ) -> Result<Response<v1::ListFindingsResponse>, Status> {
+        let message = request.into_inner();
+        let (campaign, _) = self.resolve(message.campaign).await?;
+        let after_seq = page_token(&message.page_token)?;
+        let (readers, asked) = (self.handle.stores.readers.clone(), campaign.clone());
+        let page = blocking(move || readers.findings_page(&asked, after_seq))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
+        Ok(Response::new(v1::ListFindingsResponse {
+            campaign: campaign.0,
+            record_documents: documents(&page.records),
+            next_page_token: next_page_token(page.next_after),
+        }))
     }
 
     async fn explain(

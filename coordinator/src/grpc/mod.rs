@@ -3,6 +3,7 @@
 mod artifact;
 mod campaign;
 mod convert;
+mod findings;
 mod fleet;
 mod guard;
 mod levers;

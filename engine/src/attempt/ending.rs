@@ -1,7 +1,7 @@
 //! An exit record becomes exactly one ending.
 
 use serde::{Deserialize, Serialize};
-use windlass_shared::attempt::{AttemptKey, Ending, Memory};
+use windlass_shared::attempt::{AttemptKey, DiskUse, Ending, Memory};
 
 /// What a shim knows when its tree is dead; written to disk before any clean-up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,9 +37,12 @@ pub struct ExitRecord {
     /// The limit that it was killed for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exceeded: Option<Exceeded>,
+    /// For [`Exceeded::Disk`]: by how much. Older shims do not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_use: Option<DiskUse>,
 }
 
-/// A limit of the campaign for which a run was killed.
+/// A limit of the campaign that a run was killed for, or was found over at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Exceeded {
@@ -51,7 +54,7 @@ pub enum Exceeded {
     Processes,
 }
 
-/// The signal of a file that would grow beyond the disk limit.
+/// The signal of a file that would grow beyond what somebody else (a batch system, the run itself) allows.
 const SIGXFSZ: i32 = 25;
 
 /// Words at the end of a failed run's log that say the GPU's memory ran out.
@@ -61,7 +64,7 @@ pub const DEVICE_MEMORY_WORDS: [&str; 3] =
 pub const HOST_MEMORY_WORDS: [&str; 4] =
     ["MemoryError", "Cannot allocate memory", "std::bad_alloc", "memory allocation of"];
 
-/// The same of the disk, or of the run's own limit of it.
+/// The same of the disk.
 const DISK_WORDS: [&str; 3] = ["No space left on device", "Disk quota exceeded", "File too large"];
 
 /// Classifies an exit. `log_end` is the end of the log, at most some kilobytes.
@@ -75,6 +78,10 @@ pub fn classify(exit: &ExitRecord, log_end: &str) -> Ending {
     if exit.hard_fired {
         return Ending::HardTimeout;
     }
+    // Also of one that ended by itself: what it made is more than it may leave.
+    if exit.exceeded == Some(Exceeded::Disk) {
+        return Ending::DiskFull { over: exit.disk_use };
+    }
     if exit.soft_fired {
         return Ending::SoftTimeout;
     }
@@ -83,12 +90,11 @@ pub fn classify(exit: &ExitRecord, log_end: &str) -> Ending {
     }
     match exit.exceeded {
         Some(Exceeded::Memory) => return Ending::OutOfMemory { memory: Memory::Host },
-        Some(Exceeded::Disk) => return Ending::DiskFull,
-        Some(Exceeded::Processes) | None => {}
+        Some(Exceeded::Disk | Exceeded::Processes) | None => {}
     }
     // A shell says of its child's signal what the child would have.
     if exit.signal == Some(SIGXFSZ) || exit.code == Some(128 + SIGXFSZ) {
-        return Ending::DiskFull;
+        return Ending::DiskFull { over: None };
     }
     let says = |words: &[&str]| words.iter().any(|word| log_end.contains(word));
     if !exit.oom_killed && says(&DEVICE_MEMORY_WORDS) {
@@ -98,7 +104,7 @@ pub fn classify(exit: &ExitRecord, log_end: &str) -> Ending {
         return Ending::OutOfMemory { memory: Memory::Host };
     }
     if says(&DISK_WORDS) {
-        return Ending::DiskFull;
+        return Ending::DiskFull { over: None };
     }
     Ending::Crashed { code: exit.code, signal: exit.signal }
 }
@@ -127,6 +133,7 @@ mod tests {
             log_cut_bytes: 0,
             log_bytes_in_time: None,
             exceeded: None,
+            disk_use: None,
         }
     }
 
@@ -150,8 +157,12 @@ mod tests {
             "RuntimeError: CUDA out of memory.",
             Ending::OutOfMemory { memory: Memory::Device },
         );
-        check(|e| e.code = Some(1), "OSError: [Errno 28] No space left on device", Ending::DiskFull);
-        check(|e| e.code = Some(1), "OSError: [Errno 27] File too large", Ending::DiskFull);
+        check(
+            |e| e.code = Some(1),
+            "OSError: [Errno 28] No space left on device",
+            Ending::DiskFull { over: None },
+        );
+        check(|e| e.code = Some(1), "OSError: [Errno 27] File too large", Ending::DiskFull { over: None });
         check(
             |e| (e.code, e.signal, e.oom_killed) = (None, Some(9), true),
             "",
@@ -166,15 +177,27 @@ mod tests {
         check(
             |e| (e.signal, e.exceeded, e.code) = (Some(9), Some(Exceeded::Disk), None),
             "",
-            Ending::DiskFull,
+            Ending::DiskFull { over: None },
+        );
+        // P20: its own limit is not the machine's failure, and what it left does not count though it ended well.
+        let over = DiskUse { used_bytes: 5, limit_bytes: 4 };
+        let full = Ending::DiskFull { over: Some(over) };
+        assert!(!full.is_infrastructure() && Ending::DiskFull { over: None }.is_infrastructure());
+        check(
+            |e| {
+                e.exceeded = Some(Exceeded::Disk);
+                e.disk_use = Some(DiskUse { used_bytes: 5, limit_bytes: 4 });
+            },
+            "",
+            full,
         );
         check(
             |e| (e.signal, e.exceeded, e.code) = (Some(9), Some(Exceeded::Processes), None),
             "",
             Ending::Crashed { code: None, signal: Some(9) },
         );
-        check(|e| (e.code, e.signal) = (None, Some(SIGXFSZ)), "", Ending::DiskFull);
-        check(|e| e.code = Some(128 + SIGXFSZ), "", Ending::DiskFull);
+        check(|e| (e.code, e.signal) = (None, Some(SIGXFSZ)), "", Ending::DiskFull { over: None });
+        check(|e| e.code = Some(128 + SIGXFSZ), "", Ending::DiskFull { over: None });
         check(|e| (e.exceeded, e.cancelled) = (Some(Exceeded::Disk), true), "", Ending::Cancelled);
         // P16: a run ended by its gate, also when it then ends with code 0.
         check(|e| e.soft_fired = true, "", Ending::SoftTimeout);

@@ -110,6 +110,9 @@ impl Campaign {
             Body::IterationDecided { iteration, status, reason, arithmetic, .. } => {
                 self.iteration_decided(*iteration, *status, reason, arithmetic, record.wall_ms);
             }
+            Body::ReviewRecorded { .. } | Body::FindingRecorded { .. } | Body::FindingMarked { .. } => {
+                self.literature.apply(&record.body, self.last_opened);
+            }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
             | Body::LedgerImported { .. }
@@ -131,6 +134,7 @@ impl Campaign {
             if let Some(entry) = self.levers.get_mut(lever) {
                 entry.state = LeverState::Pulled { iteration: *iteration };
                 self.moves.pulled(entry.document.kind);
+                self.literature.opened(*iteration, &entry.document);
             }
         }
         self.last_opened = Some(*iteration);
@@ -266,6 +270,9 @@ impl Campaign {
             let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
             self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
+        let was_tried = Self::was_tried(&open, reason);
+        let cited = self.cited();
+        self.literature.decided(number, (status == Status::Keep, was_tried), &cited);
         let reason_kept = Reason::of(reason);
         if status == Status::Keep {
             self.overtake(number, open.lever);

@@ -5,6 +5,7 @@ use super::lever::{LeverEntry, Past};
 use super::moves::Moves;
 use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
+use crate::literature::Literature;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::bindings::{Bindings, EpochCap};
@@ -209,6 +210,8 @@ pub struct Campaign {
     pub attempts: Table<(IterationNumber, u32), AttemptMark>,
     /// Moves pulled so far (P11).
     pub moves: Moves,
+    /// What stands in its corpus (P33 to P37).
+    pub literature: Literature,
     /// Levers in a row that were set aside because the machinery failed (P20).
     pub held_in_a_row: u32,
     /// Decided iterations by status.
@@ -220,7 +223,9 @@ pub struct Campaign {
 impl Campaign {
     /// A campaign at its creation.
     pub fn new(id: CampaignId, name: String, bindings: Box<Bindings>, tree: Digest, wall_ms: i64) -> Self {
+        let literature = Literature::on(bindings.windlass.architecture.clone());
         Self {
+            literature,
             id,
             name,
             created_wall_ms: wall_ms,

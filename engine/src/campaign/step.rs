@@ -210,7 +210,11 @@ impl Context<'_> {
             }
         }
         Due::Nothing(if waits.is_empty() {
-            format!("a lever: `windlass lever add` queues one{}", self.held())
+            let lever = format!("a lever: `windlass lever add` queues one{}", self.held());
+            match campaign.waits_for_finding() {
+                Some(finding) => format!("{lever}; {finding}"),
+                None => lever,
+            }
         } else {
             waits.join("; ")
         })

@@ -151,7 +151,8 @@ pub(super) fn conclude(
             open.accepted.keys().cloned().collect()
         }
     };
-    let problems = form::problems(&conclusion, &delivered);
+    let mut problems = form::problems(&conclusion, &delivered);
+    problems.extend(campaign.ceiling_problem(&conclusion));
     if !problems.is_empty() {
         return Err(Refusal::several(problems));
     }

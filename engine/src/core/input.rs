@@ -10,6 +10,7 @@ use windlass_shared::id::{
     CampaignId, DeviceId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId,
 };
 use windlass_shared::lever::{Change, Lever};
+use windlass_shared::literature::{Review, Scope};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
 use windlass_shared::reference::Evidence;
@@ -158,6 +159,15 @@ pub enum Ask {
         conclusion: Box<Conclusion>,
         /// The deliverables of a decided iteration, as the ledger has them.
         delivered: BTreeSet<TreePath>,
+    },
+    /// Record a review of the literature, with the scope of each finding (P33).
+    AddFindings {
+        /// Whose.
+        campaign: CampaignId,
+        /// The review, which is of its published shape.
+        review: Box<Review>,
+        /// One for each finding.
+        scopes: Vec<Scope>,
     },
     /// End the open iteration.
     Cancel {

@@ -166,6 +166,9 @@ pub(super) fn retry(
     {
         return Err(repeat);
     }
+    if let Some(problem) = campaign.basis_problem(&entry.document) {
+        return Err(problem);
+    }
     let pin = client::pin(&entry.document, &facts.look, evidence)?;
     Ok((
         Answer::Done,

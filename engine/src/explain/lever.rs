@@ -53,6 +53,9 @@ pub(super) fn explain(core: &Core, campaign: &Campaign, number: LeverNumber) -> 
     }
     if entry.is_queued() || matches!(entry.state, LeverState::Held { .. }) {
         tell_anchor(core, campaign, entry, &mut answer);
+        if let Some(basis) = campaign.tell_basis(entry) {
+            answer.rule("P37", basis);
+        }
     }
     Ok(answer.about(format!("lever {number} of {} ({})", campaign.id, entry.document.title)))
 }

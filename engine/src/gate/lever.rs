@@ -110,7 +110,7 @@ const ENDINGS: [Ending; 11] = [
     Ending::HardTimeout,
     Ending::OutOfMemory { memory: Memory::Host },
     Ending::GpuFault { detail: String::new() },
-    Ending::DiskFull,
+    Ending::DiskFull { over: None },
     Ending::Infra { detail: String::new() },
     Ending::Lost,
     Ending::Cancelled,

@@ -79,6 +79,19 @@ pub fn complete(
     if diagnostics.is_empty() && is_reasoned { Completed::Plan(rows) } else { Completed::NeedsPlan }
 }
 
+/// Adds a row to a plan, unless its output is in the way of another's.
+pub fn add(rows: &mut Vec<Deliverable>, row: Deliverable) -> bool {
+    let mut outputs = Outputs::default();
+    for row in rows.iter() {
+        outputs.take(&row.output);
+    }
+    let is_free = outputs.take(&row.output);
+    if is_free {
+        rows.push(row);
+    }
+    is_free
+}
+
 /// Whether some row measures what nobody measured before (P13).
 pub fn has_new_dimension(plan: &[Deliverable], measured: &BTreeSet<String>) -> bool {
     plan.iter().any(|row| !measured.contains(&row.dimension))

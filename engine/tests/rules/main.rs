@@ -10,6 +10,7 @@ mod gates;
 mod harness;
 mod help;
 mod lanes;
+mod literature;
 mod memory;
 mod moves;
 mod noise;

@@ -169,7 +169,7 @@ fn p10_p19_the_tree_with_its_fix_was_tried_as_well() {
 fn failures() -> Vec<Ending> {
     vec![
         Ending::Infra { detail: "a blob could not be fetched".to_owned() },
-        Ending::DiskFull,
+        Ending::DiskFull { over: None },
         Ending::GpuFault { detail: "XID 79".to_owned() },
         Ending::Lost,
     ]

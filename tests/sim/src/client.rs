@@ -8,11 +8,12 @@ use crate::ledger::Ledger;
 use crate::violation::{Checked, hold};
 use crate::world::{Event, World};
 use windlass_engine::core::{Ask, Input, Place, Removal, RequestKey};
-use windlass_shared::bindings::Bindings;
+use windlass_shared::bindings::{Bindings, Dial};
 use windlass_shared::device::{Device, DeviceState};
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, DeviceId, IterationNumber, LeverNumber, RequestId, WorkerId};
 use windlass_shared::lever::{Change, Lever};
+use windlass_shared::literature::{Review, Scope};
 use windlass_shared::plan::Deliverable;
 use windlass_shared::record::Answer;
 use windlass_shared::reference::Evidence;
@@ -36,6 +37,7 @@ pub(crate) enum What {
     Fix { campaign: CampaignId, iteration: IterationNumber },
     Replace { campaign: CampaignId, iteration: IterationNumber, deliverable: Box<Deliverable> },
     Conclude { campaign: CampaignId, iteration: IterationNumber },
+    Findings { campaign: CampaignId, review: Box<Review>, scopes: Vec<Scope> },
     Update { campaign: CampaignId, priority: i32 },
     Pause(CampaignId),
     Resume(CampaignId),
@@ -158,11 +160,8 @@ impl World {
         let campaign = self.random.pick(&self.client.campaigns)?.clone();
         Some(match self.random.below(100) {
             0..10 => self.some_help(campaign),
-            10..55 => {
-                let title = self.draw("lever");
-                let lever = Box::new(campaigns::lever(&mut self.random, title));
-                What::Propose { campaign, lever }
-            }
+            10..20 => self.some_review(campaign),
+            20..55 => self.some_lever(campaign),
             55..61 => {
                 let [lever, other] = [1, 2].map(|_| LeverNumber(self.random.range(1, 12) as u32));
                 let places = [Place::First, Place::Last, Place::Before(other), Place::After(other)];
@@ -194,6 +193,27 @@ impl World {
             93..95 => What::Drain(self.some_worker()),
             _ => What::Undrain(self.some_worker()),
         })
+    }
+
+    /// A lever, on a finding that may be cited where there is one.
+    fn some_lever(&mut self, campaign: CampaignId) -> What {
+        let title = self.draw("lever");
+        let mut lever = Box::new(campaigns::lever(&mut self.random, title));
+        let core = self.coordinator.core.as_ref();
+        let known = core.and_then(|core| core.durable().campaigns.get(&campaign));
+        if let Some(known) = known.filter(|known| known.bindings.literature == Dial::On) {
+            let kept: Vec<_> = known.literature.kept.keys().copied().collect();
+            let finding = self.random.pick(&kept).filter(|_| self.random.chance(900));
+            lever.literature = Some(finding.map_or("none".to_owned(), ToString::to_string));
+        }
+        What::Propose { campaign, lever }
+    }
+
+    /// A review; what it is for is its own word.
+    fn some_review(&mut self, campaign: CampaignId) -> What {
+        let iteration = self.random.range(1, 9) as u32;
+        let (review, scopes) = campaigns::review(&mut self.random, iteration);
+        What::Findings { campaign, review: Box::new(review), scopes }
     }
 
     /// What a researcher gives an open iteration, or the latest; mostly what it can use.
@@ -292,6 +312,7 @@ impl World {
                 let conclusion = Box::new(campaigns::conclusion(&delivered));
                 Ask::Conclude { campaign, iteration, conclusion, delivered }
             }
+            What::Findings { campaign, review, scopes } => Ask::AddFindings { campaign, review, scopes },
             What::Update { campaign, priority } => {
                 Ask::Update { campaign, priority: Some(priority), name: None }
             }

@@ -277,5 +277,6 @@ fn exit_record(key: &AttemptKey, shim: &Shim, now_ms: u64) -> ExitRecord {
         log_cut_bytes: 0,
         log_bytes_in_time: None,
         exceeded: None,
+        disk_use: None,
     }
 }

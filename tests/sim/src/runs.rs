@@ -46,7 +46,7 @@ impl World {
         if self.random.chance(self.weather.machinery_in_a_thousand) {
             return match self.random.below(3) {
                 0 => Ending::GpuFault { detail: "XID 79".to_owned() },
-                1 => Ending::DiskFull,
+                1 => Ending::DiskFull { over: None },
                 _ => Ending::Infra { detail: "an upload failed".to_owned() },
             };
         }

@@ -34,7 +34,7 @@ pub async fn bury(shop: &Shop, order: &Order, device_model: String) -> Outcome {
     let hunt = blocking(move || {
         let dir = shop.work.attempt(&key)?;
         let identity = dir.identity().ok().flatten();
-        let killed = shim::end_without(identity.as_ref(), &key);
+        let killed = shim::end_without(dir.path(), identity.as_ref(), &key);
         tracing::warn!(attempt = %key, killed, "a shim vanished; its processes are ended");
         Ok((identity, told_model(&dir)))
     });
@@ -124,7 +124,7 @@ fn read_folder(
     let damaged = written.as_ref().and_then(|exit| exit.log_hash).is_some_and(|hash| hash != log.hash);
     let ending = match written.and_then(|exit| exit.log_errno).map(Errno::from_raw_os_error) {
         // The log is cut where the disk was full: what it says of the metric counts for nothing.
-        Some(Errno::NOSPC | Errno::DQUOT) => Ending::DiskFull,
+        Some(Errno::NOSPC | Errno::DQUOT) => Ending::DiskFull { over: None },
         Some(errno) => Ending::Infra { detail: format!("the log could not be written: {errno}") },
         // Nothing of a log that changed since it was written can be believed (I16).
         None if damaged => {

@@ -40,7 +40,7 @@ pub fn end_runs(root: &Path) -> Result<(), Error> {
     for dir in &attempts {
         note(dir.order().map(|order| {
             if let Some(order) = order {
-                shim::end_without(dir.identity().ok().flatten().as_ref(), &order.key);
+                shim::end_without(dir.path(), dir.identity().ok().flatten().as_ref(), &order.key);
             }
         }));
     }
@@ -82,7 +82,9 @@ fn cancel_all(attempts: &[AttemptDir], note: &mut impl FnMut(Result<(), Error>))
 
 /// Kills a shim; its tree is left to [`shim::kill_leftovers`].
 fn kill(dir: &AttemptDir) -> Result<(), Error> {
-    let Some(pidfd) = dir.identity()?.and_then(|identity| shim::identify(&identity)) else { return Ok(()) };
+    let Some(pidfd) = dir.identity()?.and_then(|identity| shim::identify(dir.path(), &identity)) else {
+        return Ok(());
+    };
     shim::kill(&pidfd)?;
     let until = Instant::now() + KILL_MAX;
     while !shim::retire(dir.path())? {

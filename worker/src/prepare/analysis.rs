@@ -1,7 +1,7 @@
 //! The folder of an analysis attempt (P21): the run's workspace where it is still at hand, else one rebuilt
 //! from its tree; the results so far, the run's log, the scripts, and earlier iterations' results.
 
-use super::{DOWNLOAD_PATIENCE, Owned, fetch, folder_of_tree, workspace};
+use super::{Owned, fetch, folder_of_tree, workspace};
 use crate::driver::blocking;
 use crate::error::Error;
 use crate::shop::{Shop, persist};
@@ -78,7 +78,7 @@ async fn read_log(shop: &Shop, run: &AttemptKey, to: &Path) -> Result<(), Error>
         attempt: run.id.number,
         ..v1::ReadLogRequest::default()
     };
-    persist(DOWNLOAD_PATIENCE, || async {
+    persist(shop.patience(), || async {
         let mut file = File::create(to).map_err(Error::file("create", to))?;
         let stream = shop.client.logs().read_log(request.clone()).await;
         let mut stream = stream.map_err(Error::call("LogService.ReadLog"))?.into_inner();

@@ -13,21 +13,18 @@ pub use workspace::{fresh_copy, tree};
 use crate::blobs::{self, Cache};
 use crate::driver::blocking;
 use crate::error::Error;
-use crate::shop::{Patience, Shop, persist};
+use crate::shop::{Shop, persist};
 use crate::spool::AttemptDir;
 use crate::workspace::{Access, lay_out};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::gate::editable::Editable;
 use windlass_shared::attempt::{Kind, Order};
 use windlass_shared::digest::Digest;
 use windlass_shared::tree::Manifest;
 
-/// How long downloads are tried: a coordinator is back within seconds, and an order is not worth more.
-const DOWNLOAD_PATIENCE: Patience = Patience::For(Duration::from_secs(60));
 /// A blob that was damaged in the cache is thrown out and fetched again, this often.
 const REPAIRS: u32 = 2;
 
@@ -111,8 +108,9 @@ async fn try_folder_of_tree(shop: &Shop, tree: Digest, root: &Path, access: Owne
     blocking(move || lay_out(&cache, &manifest, &root, access.access())).await
 }
 
+/// Gets what is missing of `wanted`; an outage of the coordinator is waited out (P20).
 async fn fetch(shop: &Shop, wanted: Vec<Digest>) -> Result<(), Error> {
-    persist(DOWNLOAD_PATIENCE, || blobs::fetch(&shop.client, &shop.cache, &wanted)).await
+    persist(shop.patience(), || blobs::fetch(&shop.client, &shop.cache, &wanted)).await
 }
 
 /// Reads a tree from the cache.

@@ -1,12 +1,11 @@
 //! Lays a workspace out: as an overlay on verified trees where the machine can mount one, else as a folder
 //! of reflinks or copies; with what the campaign's setup created.
 
-use super::{DOWNLOAD_PATIENCE, Owned, REPAIRS, fetch, folder_of_tree, manifest};
-use crate::blobs;
+use super::{Owned, REPAIRS, fetch, folder_of_tree, manifest};
 use crate::driver::blocking;
 use crate::error::Error;
 use crate::setup::{self, Prepared};
-use crate::shop::{Shop, persist};
+use crate::shop::Shop;
 use crate::spool::AttemptDir;
 use crate::workspace::{Below, Standing, lay_over};
 use std::fs;
@@ -95,7 +94,7 @@ async fn layers(shop: &Shop, order: &Order, tree: &Manifest) -> Result<Vec<PathB
             }
         };
         let wanted = missing.blobs();
-        persist(DOWNLOAD_PATIENCE, || blobs::fetch(&shop.client, &shop.cache, &wanted)).await?;
+        fetch(shop, wanted).await?;
         let (trees, cache, tree) = (Arc::clone(&shop.trees), Arc::clone(&shop.cache), tree.clone());
         let editable = editable(order)?;
         match blocking(move || trees.lay(&cache, &missing, &tree, &editable)).await {

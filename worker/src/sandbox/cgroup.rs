@@ -78,11 +78,17 @@ fn make_base(parent: &Path) -> io::Result<PathBuf> {
     }
     make(&base.join(SHIMS))?;
     // Older kernels have the rest but cannot kill a whole cgroup.
-    let probe = base.join("probe");
-    make(&probe)?;
+    let probe = Cgroup::place(&base, &probe_name());
+    fs::create_dir(&probe)?;
     let kills = fs::metadata(probe.join("cgroup.kill"));
     fs::remove_dir(&probe)?;
     kills.map(|_| base)
+}
+
+/// A name that nobody else has: workers of one machine that start at once must not find each other's probe
+/// in the way, and one of a process that was killed must not be in anybody's.
+pub fn probe_name() -> String {
+    format!("probe-{}", uuid::Uuid::new_v4())
 }
 
 fn make(path: &Path) -> io::Result<()> {
@@ -213,6 +219,18 @@ mod tests {
         let events = "low 0\nhigh 0\nmax 41\noom 3\noom_kill 2\noom_group_kill 1\n";
         assert_eq!((count(events, "oom_kill"), count(events, "oom")), (Some(2), Some(3)));
         assert_eq!((count(events, "populated"), count("", "oom_kill")), (None, None));
+    }
+
+    #[test]
+    fn whoever_looks_at_the_same_time_finds_the_same() {
+        // Without a hierarchy that may be written to, all must find that.
+        let alone = base().ok();
+        let look = || (0..25).map(|_| base().ok()).collect::<Vec<_>>();
+        let found = std::thread::scope(|scope| {
+            let looks: Vec<_> = (0..8).map(|_| scope.spawn(look)).collect();
+            looks.into_iter().flat_map(|one| one.join().expect("no panic")).collect::<Vec<_>>()
+        });
+        assert!(found.iter().all(|one| *one == alone), "{alone:?}, and at once {found:?}");
     }
 
     #[test]

@@ -13,8 +13,9 @@ use windlass_shared::machine::{Containment, Isolation};
 
 /// Forces one containment. For tests, and for operators who know better.
 const CONTAINMENT_VARIABLE: &str = "WINDLASS_CONTAINMENT";
-/// How long the trying may take; a kernel that answers at all does so within milliseconds.
-const PROBE_MAX: Duration = Duration::from_secs(20);
+/// How long the trying may take. A kernel that answers at all does so within milliseconds; a machine that is
+/// just being filled with work takes longer, and would find itself weaker than it is.
+const PROBE_MAX: Duration = Duration::from_secs(60);
 
 /// What was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

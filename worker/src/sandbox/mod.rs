@@ -10,7 +10,7 @@ mod nodes;
 mod seal;
 mod walls;
 
-pub use cgroup::{Cgroup, Held, in_a_service, leave_service, sweep};
+pub use cgroup::{Cgroup, Held, in_a_service, leave_service, probe_name, sweep};
 pub use environment::{analysis, keep_within, run};
 pub use ground::Ground;
 pub use landlock::shut_in;

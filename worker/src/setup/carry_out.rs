@@ -135,16 +135,30 @@ async fn carry_out(shop: &Shop, order: &Order, setup: &Setup, dir: &AttemptDir) 
 async fn take_up(shop: &Shop, dir: &AttemptDir) -> Result<Option<Exit>, Error> {
     let here = dir.clone();
     let living =
-        blocking(move || Ok(here.identity().ok().flatten().and_then(|it| shim::identify(&it)))).await?;
+        blocking(move || Ok(here.identity().ok().flatten().and_then(|it| shim::identify(here.path(), &it))))
+            .await?;
     if let Some(pidfd) = living {
         drop(shim_ended(None, pidfd, dir).await);
     }
     let here = dir.clone();
     let exit = blocking(move || Ok(here.exit().ok().flatten())).await?;
     if exit.is_none() {
+        bury(dir).await?;
         discard(shop, dir).await?;
     }
     Ok(exit)
+}
+
+/// Ends what a shim that vanished has left of its setup, before its folder goes.
+async fn bury(dir: &AttemptDir) -> Result<(), Error> {
+    let dir = dir.clone();
+    blocking(move || {
+        let Some(order) = dir.order().ok().flatten() else { return Ok(()) };
+        let identity = dir.identity().ok().flatten();
+        shim::end_without(dir.path(), identity.as_ref(), &order.key);
+        Ok(())
+    })
+    .await
 }
 
 async fn start(shop: &Shop, order: &Order, setup: &Setup, dir: &AttemptDir) -> Result<Exit, Error> {
@@ -171,8 +185,7 @@ async fn start(shop: &Shop, order: &Order, setup: &Setup, dir: &AttemptDir) -> R
     match exit {
         Some(_) => blocking(move || here.exit()).await?.ok_or_else(|| vanished(dir)),
         None => {
-            let key = order.key.clone();
-            blocking(move || Ok(shim::kill_leftovers(&key))).await?;
+            bury(dir).await?;
             discard(shop, dir).await?;
             Err(vanished(dir))
         }

@@ -65,5 +65,5 @@ pub fn evict(work: &WorkDir, used: &BTreeSet<PathBuf>) -> Result<(), Error> {
 }
 
 fn is_running(dir: &AttemptDir) -> bool {
-    dir.identity().ok().flatten().is_some_and(|identity| shim::identify(&identity).is_some())
+    dir.identity().ok().flatten().is_some_and(|identity| shim::identify(dir.path(), &identity).is_some())
 }

@@ -93,9 +93,6 @@ pub fn limit(spec: &Spec) -> Result<(), Error> {
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         rustix::process::setrlimit(resource, limit).map_err(Error::system("limit a command"))
     };
-    if let Some(bytes) = spec.walls.limits.disk_bytes {
-        set(Resource::Fsize, bytes)?;
-    }
     // A core dump of a training run is as large as its memory, and nobody reads it.
     if spec.walls.isolation == Isolation::None { Ok(()) } else { set(Resource::Core, 0) }
 }

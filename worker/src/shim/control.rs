@@ -1,13 +1,12 @@
-//! The daemon's hand on a shim: start it, find it again, cancel it, bury what a vanished one left.
-//! A process is only ever taken for a shim when pid, start, boot and nonce all agree.
+//! The daemon's hand on a shim: start it, find it again, cancel it. A process is only ever taken for a shim
+//! when pid, start, boot, nonce and folder all agree.
 
-use super::record::Identity;
+use super::hunt;
+use super::record::{Identity, Place};
 use super::spec::Spec;
-use super::tree;
 use crate::durable;
 use crate::error::Error;
 use crate::procfs;
-use crate::sandbox::Cgroup;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -20,12 +19,9 @@ use std::time::{Duration, Instant};
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::secret::Secrets;
 
-/// The variable in a run's environment that holds its attempt: how its leftovers are found.
-pub const ATTEMPT_VARIABLE: &str = "WINDLASS_ATTEMPT";
-/// How long a shim waits for a device that its forerunner is just letting go.
-const DEVICE_WAIT: Duration = Duration::from_secs(1);
-/// How long leftovers are hunted in one go.
-const HUNT: Duration = Duration::from_secs(5);
+/// How long a shim waits for a lock that another is just letting go: a device's its forerunner, an attempt's
+/// a start that came too late.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// A shim that was started by this process.
 #[derive(Debug)]
@@ -74,14 +70,17 @@ pub fn launch(exe: &Path, dir: &Path, spec: &Spec, secrets: &Secrets) -> Result<
 /// Ends a shim that cannot be watched, and what it has started.
 fn abandon(child: &mut Child, dir: &Path, key: &AttemptKey) -> Result<(), Error> {
     child.kill().and_then(|()| child.wait()).map_err(Error::file("end the shim of", dir))?;
-    kill_leftovers(key);
+    hunt::kill_leftovers(dir, key);
     Ok(())
 }
 
-/// The living shim that `identity` describes; `None` when it is gone, whatever has its pid now.
-pub fn identify(identity: &Identity) -> Option<OwnedFd> {
+/// The living shim that `identity`, found in `dir`, describes; `None` when it is gone, whatever has its pid
+/// now, and when it lives in another folder that this one is a copy of.
+pub fn identify(dir: &Path, identity: &Identity) -> Option<OwnedFd> {
     // A torn record may hold any number; `from_raw` asserts that it is a pid's.
-    let believable = identity.pid > 0 && identity.boot_id == procfs::boot_id();
+    let believable = identity.pid > 0
+        && identity.boot_id == procfs::boot_id()
+        && Place::of(dir).is_some_and(|place| identity.is_at(place));
     let pid = believable.then(|| Pid::from_raw(identity.pid)).flatten()?;
     // Opened first: what is checked below is then what the descriptor means.
     let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK).ok()?;
@@ -114,7 +113,7 @@ pub fn kill(shim: &OwnedFd) -> Result<(), Error> {
 
 /// Makes sure that no shim will ever start in `dir` from an earlier launch. False when one holds it.
 pub fn retire(dir: &Path) -> Result<bool, Error> {
-    let _lock = match lock(dir) {
+    let _lock = match try_lock(&lock_file(dir)) {
         Ok(lock) => lock,
         Err(error) if error.is_held() => return Ok(false),
         // Put away in between: nothing can start there.
@@ -128,66 +127,23 @@ pub fn retire(dir: &Path) -> Result<bool, Error> {
     }
 }
 
-/// Kills every process that was started for `key` and outlived its shim (I8). Returns how many it saw;
-/// blocks until none is left, at most a few seconds.
-pub fn kill_leftovers(key: &AttemptKey) -> usize {
-    let variable = format!("{ATTEMPT_VARIABLE}={key}");
-    let until = Instant::now() + HUNT;
-    let mut seen = 0;
-    loop {
-        let left: Vec<_> = procfs::all()
-            .filter(|&pid| procfs::environment_has(pid, &variable))
-            .filter_map(procfs::stat)
-            .filter(|stat| stat.state != b'Z')
-            .collect();
-        seen = seen.max(left.len());
-        if left.is_empty() || Instant::now() > until {
-            return seen;
-        }
-        for stat in &left {
-            tree::kill_one(stat, Signal::KILL);
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+/// Holds the attempt: one shim in its life. Only the daemon may be in the way for a moment, or a shim that
+/// was started by an earlier daemon and finds that it is not wanted any more.
+pub(super) fn hold(dir: &Path) -> Result<File, Error> {
+    hold_soon(&lock_file(dir))
 }
 
-/// Ends the shim in `dir`, if one lives there, and its run with it: of an attempt that nobody can say
-/// anything about.
-pub fn end_unknown(dir: &Path) {
-    let identity = durable::read::<Identity>(&dir.join(Identity::FILE)).ok().flatten();
-    let spec = durable::read::<Spec>(&dir.join(Spec::FILE)).ok().flatten();
-    let Some(shim) = identity.as_ref().and_then(identify) else { return };
-    // It ends in between at worst, which is what is wanted.
-    let _ = kill(&shim);
-    if let Some(spec) = spec {
-        end_without(identity.as_ref(), &spec.key);
-    }
-}
-
-/// Ends a run whose shim is gone, by whatever contained it, and then by its environment (I8). Returns how
-/// many processes it saw; blocks until none is left, at most some seconds.
-pub fn end_without(identity: Option<&Identity>, key: &AttemptKey) -> usize {
-    if let Some(path) = identity.and_then(|identity| identity.cgroup.clone()) {
-        // Its guardian does the same; whichever comes second finds nothing.
-        let cgroup = Cgroup::at(path);
-        let until = Instant::now() + HUNT;
-        while cgroup.is_populated() && Instant::now() < until {
-            let _ = cgroup.kill();
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        cgroup.remove();
-    }
-    kill_leftovers(key)
-}
-
-/// Holds the attempt: one shim in its life.
-pub(super) fn lock(dir: &Path) -> Result<File, Error> {
-    try_lock(&dir.join("shim.lock"))
+fn lock_file(dir: &Path) -> std::path::PathBuf {
+    dir.join("shim.lock")
 }
 
 /// Holds a device (I6).
 pub(super) fn lock_device(path: &Path) -> Result<File, Error> {
-    let until = Instant::now() + DEVICE_WAIT;
+    hold_soon(path)
+}
+
+fn hold_soon(path: &Path) -> Result<File, Error> {
+    let until = Instant::now() + LOCK_WAIT;
     loop {
         match try_lock(path) {
             Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),

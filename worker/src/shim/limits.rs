@@ -10,12 +10,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use windlass_engine::attempt::Exceeded;
+use windlass_shared::attempt::DiskUse;
 use windlass_shared::machine::Limits;
 
 /// Between looks at processes: what a run can take more than it may is what it takes in this time.
 const PROCESSES_EVERY: Duration = Duration::from_millis(250);
 /// Between looks at the disk, at least; a look that takes long is made more rarely.
-const DISK_EVERY: Duration = Duration::from_secs(1);
+const DISK_EVERY: Duration = Duration::from_millis(250);
 /// A look takes at most this part of the time.
 const DISK_SHARE: u32 = 20;
 
@@ -27,6 +28,8 @@ pub struct Watch {
     before_bytes: u64,
     processes_at: Option<Instant>,
     disk_at: Option<Instant>,
+    /// What the look found that said [`Exceeded::Disk`].
+    found: Option<DiskUse>,
 }
 
 impl Watch {
@@ -45,6 +48,7 @@ impl Watch {
             disk_at: limits.disk_bytes.map(|_| now + DISK_EVERY),
             limits,
             folders,
+            found: None,
         }
     }
 
@@ -67,13 +71,28 @@ impl Watch {
             }
         }
         if self.disk_at.is_some_and(|at| at <= now) {
-            let grown = used_bytes(&self.folders).saturating_sub(self.before_bytes);
+            self.found = self.over_disk();
             self.disk_at = Some(Instant::now() + DISK_EVERY.max(now.elapsed() * DISK_SHARE));
-            if self.limits.disk_bytes.is_some_and(|most| grown > most) {
+            if self.found.is_some() {
                 return Some(Exceeded::Disk);
             }
         }
         None
+    }
+}
+
+impl Watch {
+    /// By how much the run is over its disk, once a look has found that.
+    pub fn found(&self) -> Option<DiskUse> {
+        self.found
+    }
+
+    /// What the run has added to its folders by now, if that is more than it may. Whole folders count and not
+    /// single files: a file with holes may seem as large as it likes, and many small ones may not.
+    pub fn over_disk(&self) -> Option<DiskUse> {
+        let limit_bytes = self.limits.disk_bytes?;
+        let used_bytes = used_bytes(&self.folders).saturating_sub(self.before_bytes);
+        (used_bytes > limit_bytes).then_some(DiskUse { used_bytes, limit_bytes })
     }
 }
 
@@ -129,6 +148,8 @@ mod tests {
         fs::write(own.join("deep/file"), vec![1; 200_000]).expect("a file");
         watch.disk_at = Some(Instant::now());
         assert_eq!(watch.look(None), Some(Exceeded::Disk));
+        let over = watch.over_disk().expect("it is over");
+        assert!(over.limit_bytes == 100_000 && (200_000..250_000).contains(&over.used_bytes), "{over:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod begin;
 mod clone;
 mod control;
 mod guardian;
+mod hunt;
 mod init;
 mod limits;
 mod log;
@@ -18,12 +19,10 @@ mod spec;
 mod start;
 mod tree;
 
-pub use control::{
-    ATTEMPT_VARIABLE, Launched, cancel, end_unknown, end_without, identify, kill, kill_leftovers, launch,
-    retire,
-};
+pub use control::{Launched, cancel, identify, kill, launch, retire};
+pub use hunt::{ATTEMPT_VARIABLE, end_unknown, end_without, kill_leftovers};
 pub use mounts::{Bind, Mounts, Overlay, probe_overlay};
-pub use record::{Exit, Identity};
+pub use record::{Exit, Identity, Place};
 pub use run::main;
 pub use spec::{LogLimits, Spec};
 pub use start::{try_cgroup, try_pid_namespace};

@@ -2,7 +2,8 @@
 
 use crate::sandbox::Walls;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use windlass_engine::attempt::ExitRecord;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::digest::Hash;
@@ -30,11 +31,37 @@ pub struct Identity {
     /// The run's cgroup, for whoever has to end it without its shim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup: Option<PathBuf>,
+    /// The folder of its attempt; not said by older shims.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+/// A folder that stays itself when it is moved, and that no copy of it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The file system's number.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+}
+
+impl Place {
+    /// Where `folder` is; nothing where it is not there.
+    pub fn of(folder: &Path) -> Option<Self> {
+        let metadata = std::fs::metadata(folder).ok()?;
+        Some(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
 }
 
 impl Identity {
     /// Its file name in the attempt's folder.
     pub const FILE: &'static str = "shim.json";
+
+    /// Whether it is of the folder that is there, and no copy's.
+    pub fn is_at(&self, place: Place) -> bool {
+        self.place.is_none_or(|own| own == place)
+    }
+
     /// The variable of the shim's own environment that holds the nonce.
     pub const VARIABLE: &'static str = "WINDLASS_SHIM";
 }
@@ -78,6 +105,7 @@ impl Exit {
             log_cut_bytes: 0,
             log_bytes_in_time: None,
             exceeded: None,
+            disk_use: None,
         };
         let (isolation, containment) = (Some(walls.isolation), Some(walls.containment));
         Self { record, log_errno: None, log_hash: None, isolation, containment }

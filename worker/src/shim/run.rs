@@ -4,7 +4,7 @@
 use super::init::Word;
 use super::limits::Watch;
 use super::log::LogFile;
-use super::record::{Exit, Identity};
+use super::record::{Exit, Identity, Place};
 use super::redact::Redactor;
 use super::spec::Spec;
 use super::start::{self, Container, Started};
@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use windlass_engine::attempt::{Exceeded, ExitRecord, Fired, Signal as Due, TimeGate};
+use windlass_shared::attempt::DiskUse;
 use windlass_shared::machine::Limits;
 
 /// Between SIGTERM and SIGKILL of a cancelled run.
@@ -47,9 +48,11 @@ pub fn main(dir: &Path) -> ExitCode {
     if let Some(code) = mounts::answer_probe(dir) {
         return code;
     }
-    let Ok(_lock) = control::lock(dir) else { return ExitCode::from(3) };
+    let Ok(_lock) = control::hold(dir) else { return ExitCode::from(3) };
     let Ok(Some(spec)) = durable::read::<Spec>(&dir.join(Spec::FILE)) else { return ExitCode::from(3) };
-    if dir.join(Identity::FILE).exists() || dir.join(Exit::FILE).exists() {
+    // Started by an earlier daemon, for which a later one has given up waiting: this start is not ours.
+    let is_ours = std::env::var(Identity::VARIABLE).is_ok_and(|nonce| nonce == spec.nonce);
+    if !is_ours || dir.join(Identity::FILE).exists() || dir.join(Exit::FILE).exists() {
         return ExitCode::from(3);
     }
     let record = match run(dir, &spec) {
@@ -76,7 +79,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     let log = LogFile::create(dir, spec.log).map_err(Error::file("create the log in", dir))?;
     let cgroup = start::name(spec);
     // Before anything that waits: from here on a daemon that starts finds this shim, and can cancel it.
-    durable::write(&dir.join(Identity::FILE), &identity(spec, cgroup))?;
+    durable::write(&dir.join(Identity::FILE), &identity(dir, spec, cgroup))?;
     // Held until this process ends, which is after its tree has (I6).
     let devices = spec.locks.iter().map(|path| control::lock_device(path)).collect::<Result<Vec<_>, _>>()?;
     mounts::enter(&spec.mounts)?;
@@ -93,7 +96,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     Ok(life.record(spec, started_wall_ms, procfs::oom_kills() > oom_kills))
 }
 
-fn identity(spec: &Spec, cgroup: Option<PathBuf>) -> Identity {
+fn identity(dir: &Path, spec: &Spec, cgroup: Option<PathBuf>) -> Identity {
     let stat = procfs::stat(process::getpid());
     Identity {
         pid: process::getpid().as_raw_nonzero().get(),
@@ -104,6 +107,7 @@ fn identity(spec: &Spec, cgroup: Option<PathBuf>) -> Identity {
         isolation: Some(spec.walls.isolation),
         containment: Some(spec.walls.containment),
         cgroup,
+        place: Place::of(dir),
     }
 }
 
@@ -133,6 +137,7 @@ struct Life {
     reaped: bool,
     cancelled_at: Option<Instant>,
     exceeded: Option<Exceeded>,
+    disk_use: Option<DiskUse>,
     killing: bool,
     /// When what is printed no longer counts; until it is noted in the log.
     mark_at: Option<Duration>,
@@ -176,6 +181,7 @@ impl Life {
             reaped: false,
             cancelled_at: None,
             exceeded: None,
+            disk_use: None,
             killing: false,
             mark_at: spec.measure_until_ms.map(Duration::from_millis),
         })
@@ -196,6 +202,12 @@ impl Life {
             }
             let at_most = self.act();
             self.wait(at_most);
+        }
+        // What was written between the last look and the end counts as well.
+        if self.exceeded.is_none()
+            && let Some(over) = self.watch.over_disk()
+        {
+            (self.exceeded, self.disk_use) = (Some(Exceeded::Disk), Some(over));
         }
         // A writer outside the tree may hold the pipe still: only what is in it now is the run's.
         for _ in 0..=PIPE_BYTES / PIECE_BYTES {
@@ -249,6 +261,7 @@ impl Life {
         }
         if living && let Some(exceeded) = self.watch.look(self.container.cgroup.as_ref()) {
             (self.exceeded, self.killing) = (Some(exceeded), true);
+            self.disk_use = self.watch.found();
         }
         self.killing |= !living || cancel_kill_at.is_some_and(|at| now >= at);
         if self.killing {
@@ -390,7 +403,7 @@ impl Life {
         let duration_ms = self.elapsed_ms();
         self.log.write(&self.redactor.finish());
         if let Some(exceeded) = self.exceeded {
-            self.log.write(epitaph(exceeded, &spec.walls.limits).as_bytes());
+            self.log.write(epitaph(exceeded, self.disk_use, &spec.walls.limits).as_bytes());
         }
         // The cgroup counts its own; without that the kernel's count is the machine's, and says something
         // only of a run that was killed.
@@ -413,6 +426,7 @@ impl Life {
             log_cut_bytes: log.cut_bytes,
             log_bytes_in_time: log.marked_bytes,
             exceeded: self.exceeded,
+            disk_use: self.disk_use,
         };
         let (isolation, containment) = (Some(spec.walls.isolation), Some(spec.walls.containment));
         Exit { record, log_errno: log.errno, log_hash: Some(log_hash), isolation, containment }
@@ -420,7 +434,10 @@ impl Life {
 }
 
 /// The last line of the log of a run that was over a limit.
-fn epitaph(exceeded: Exceeded, limits: &Limits) -> String {
+fn epitaph(exceeded: Exceeded, disk_use: Option<DiskUse>, limits: &Limits) -> String {
+    if let Some(over) = disk_use {
+        return format!("\n[windlass: ended for going over its disk limit: {over}]\n");
+    }
     let (what, most) = match exceeded {
         Exceeded::Memory => ("memory_bytes", limits.memory_bytes),
         Exceeded::Disk => ("disk_bytes", limits.disk_bytes),

@@ -236,8 +236,8 @@ fn enter_pid_namespace() -> std::io::Result<Side> {
 /// Whether a process can be born in a cgroup of ours and be killed with it.
 pub fn try_cgroup(base: &Path) -> Result<(), String> {
     sandbox::sweep(base);
-    let name = format!("probe-{}", rustix::process::getpid().as_raw_nonzero());
-    let made = Cgroup::make(Cgroup::place(base, &name), &Limits::default());
+    let place = Cgroup::place(base, &sandbox::probe_name());
+    let made = Cgroup::make(place, &Limits::default());
     let (cgroup, _) = made.map_err(|error| error.chain())?;
     let tried = try_in(&cgroup);
     cgroup.remove();

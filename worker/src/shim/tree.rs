@@ -12,9 +12,14 @@ const BLOW_PAUSE: Duration = Duration::from_millis(2);
 /// Every living descendant of `root`, parents before children. Orphans are there too: the subreaper is
 /// their parent.
 pub fn descendants(root: Pid) -> Vec<Stat> {
+    below(&procfs::all().filter_map(procfs::stat).collect::<Vec<_>>(), root)
+}
+
+/// The same among processes that were looked at before.
+pub fn below(all: &[Stat], root: Pid) -> Vec<Stat> {
     let mut children: BTreeMap<i32, Vec<Stat>> = BTreeMap::new();
-    for stat in procfs::all().filter_map(procfs::stat) {
-        children.entry(stat.parent).or_default().push(stat);
+    for stat in all {
+        children.entry(stat.parent).or_default().push(*stat);
     }
     let mut found = Vec::new();
     let mut next = vec![root.as_raw_nonzero().get()];

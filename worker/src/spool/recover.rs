@@ -110,7 +110,7 @@ fn written(dir: &AttemptDir) -> Option<State> {
         return Some(State::Ended(Box::new(outcome)));
     }
     let identity = legible(dir, dir.identity());
-    let living = identity.as_ref().and_then(shim::identify);
+    let living = identity.as_ref().and_then(|identity| shim::identify(dir.path(), identity));
     // Looked at after the process: one that ended in between has left its record.
     if let Some(exit) = legible(dir, dir.exit()) {
         return Some(State::Exited(Box::new(exit)));
@@ -168,6 +168,7 @@ mod tests {
                 isolation: None,
                 containment: None,
                 cgroup: None,
+                place: None,
             };
             durable::write(&dir.path().join(Identity::FILE), &identity).expect("a document");
             true

@@ -189,7 +189,7 @@ impl Run {
     /// A run whose shim lives.
     fn find(wanted: &Wanted) -> Option<Self> {
         let identity = wanted.dir.identity().ok()??;
-        shim::identify(&identity)?;
+        shim::identify(wanted.dir.path(), &identity)?;
         let shim = Pid::from_raw(identity.pid)?;
         Some(Self {
             shim,

@@ -15,7 +15,7 @@ use windlass_proto::v1::log_service_server::{LogService, LogServiceServer};
 use windlass_proto::v1::worker_service_server::{WorkerService, WorkerServiceServer};
 use windlass_shared::attempt::{AttemptKey, Order, Outcome, Phase};
 use windlass_shared::digest::Digest;
-use windlass_shared::id::Incarnation;
+use windlass_shared::id::{Incarnation, SessionId};
 use windlass_shared::path::TreePath;
 use windlass_shared::session::{Answer, Release, Report, Standing, Stop};
 use windlass_shared::tree::{Manifest, Node};
@@ -31,11 +31,17 @@ pub struct State {
     pub logs: BTreeMap<AttemptKey, Vec<u8>>,
     pub report: Option<Report>,
     pub reads: Vec<String>,
+    /// It answers, and cannot send a blob.
+    pub refuses_reads: bool,
     pub changes: u64,
     /// Values to send beside an order.
     pub secrets: BTreeMap<AttemptKey, Vec<(String, String)>>,
     /// Counts its lives: each is another incarnation.
     pub lives: u64,
+    /// Workers up to this life have ended: what they have said and nobody has read yet is not heard any more.
+    pub over: u64,
+    /// By session and report: which of the changes its answer told.
+    answered: BTreeMap<(SessionId, u64), u64>,
     /// Every outcome that was ever told, as often as it was told with another text.
     pub told: BTreeMap<AttemptKey, Vec<Outcome>>,
 }
@@ -170,9 +176,14 @@ impl WorkerService for Coordinator {
     async fn sync(&self, request: Request<v1::SyncRequest>) -> Result<Response<v1::SyncResponse>, Status> {
         let report = Report::try_from(request.into_inner()).expect("a whole report");
         let (session, number) = (report.session.clone(), report.number);
-        let seen = self.state().changes;
-        {
+        let life = report.worker.name.rsplit('-').next().and_then(|life| life.parse::<u64>().ok());
+        // What the newest answer told that has arrived: one that was overtaken by a report is told again.
+        let seen = {
             let mut state = self.state();
+            if life.is_some_and(|life| life <= state.over) {
+                return Err(Status::unavailable("it has ended"));
+            }
+            let seen = state.answered.get(&(session.clone(), report.seen)).copied().unwrap_or(0);
             for attempt in &report.attempts {
                 let Phase::Ended(outcome) = &attempt.phase else { continue };
                 let told = state.told.entry(attempt.key.clone()).or_default();
@@ -181,16 +192,20 @@ impl WorkerService for Coordinator {
                 }
             }
             state.report = Some(report.clone());
-        }
+            seen
+        };
         loop {
             let changed = self.changed.notified();
             let answer = {
-                let state = self.state();
+                let mut state = self.state();
                 let has = |key: &AttemptKey| report.attempts.iter().any(|attempt| attempt.key == *key);
                 let news = state.orders.iter().any(|order| !has(&order.key))
                     || state.acknowledged.iter().any(has)
-                    || state.stop.iter().any(|stop| has(&stop.key) && state.changes != seen)
                     || state.changes != seen;
+                if news {
+                    let told = state.changes;
+                    state.answered.insert((session.clone(), number), told);
+                }
                 news.then(|| Answer {
                     incarnation: Incarnation(6 + state.lives),
                     session: session.clone(),
@@ -314,6 +329,9 @@ impl ArtifactService for Coordinator {
         let mut state = self.state();
         for digest in request.into_inner().digests {
             state.reads.push(digest.clone());
+            if state.refuses_reads {
+                return Err(Status::unavailable("not now"));
+            }
             let Some(bytes) = state.blobs.get(&digest) else {
                 return Err(Status::not_found(format!("no blob {digest}")));
             };

@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("what_is_asked_for_and_not_there_is_refused_with_its_remedy", what_is_lacking_is_refused),
     ("a_data_folder_in_a_home_is_hidden_and_the_home_is_not", a_home_stays_readable),
     ("an_analysis_runs_at_every_level", an_analysis_runs_at_every_level),
+    ("a_sealed_run_sees_the_nodes_of_its_own_gpu_and_no_others", a_sealed_run_sees_its_own_nodes),
 ];
 
 const LEVELS: [Isolation; 3] = [Isolation::None, Isolation::Guarded, Isolation::Sealed];
@@ -273,6 +274,38 @@ fn a_home_stays_readable() {
     // The way through a link is hidden as well.
     check(Attempt::new("home", command).guarded(&[home.path().join("way")]), 0);
     check(Attempt::new("home", command), 2);
+}
+
+fn a_sealed_run_sees_its_own_nodes() {
+    if !has(Isolation::Sealed) {
+        return;
+    }
+    // Two GPUs, as files: below /dev, which a sealed run has anew.
+    let dev = tempfile::tempdir_in("/dev/shm").expect("a folder");
+    std::fs::create_dir(dev.path().join("dri")).expect("a folder");
+    let node = |name: &str| dev.path().join(name);
+    let all = ["dri/renderD128", "dri/renderD129", "nvidia0", "nvidia1", "nvidiactl"];
+    for name in all {
+        std::fs::write(node(name), "").expect("a node");
+    }
+    let command =
+        "cd $DEV; find . -type f | sort; echo used > nvidia1 && echo yes; ls -d /dev/nvidia* /dev/dri";
+    let check = |mut attempt: Attempt, want: &[&str]| {
+        attempt.spec.env.insert("DEV".to_owned(), dev.path().display().to_string());
+        attempt.spec.walls.devices = ["nvidia1", "nvidiactl", "dri/renderD129"].map(node).to_vec();
+        attempt.run();
+        let log = attempt.log();
+        let found: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("./")).collect();
+        assert_eq!(found, want, "{log}");
+        assert!(log.contains("yes"), "a leased one can be written to: {log}");
+    };
+    check(
+        Attempt::new("nodes", command).sealed(machine().containment()),
+        &["dri/renderD129", "nvidia1", "nvidiactl"],
+    );
+    // The positive control: without walls all of them are there.
+    check(Attempt::new("nodes", command), &all);
+    assert_eq!(std::fs::read_to_string(node("nvidia1")).expect("a node"), "used\n", "it is the node itself");
 }
 
 fn an_analysis_runs_at_every_level() {

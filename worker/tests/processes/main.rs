@@ -10,6 +10,7 @@ mod harm;
 mod isolation;
 mod kills;
 mod logs;
+mod neighbours;
 mod outage;
 mod shim;
 mod spool;
@@ -23,8 +24,10 @@ use std::process::ExitCode;
 /// A test by its name.
 type Test = (&'static str, fn());
 
-/// Tests that run side by side: few enough for two cores.
+/// Tests that run side by side: few enough for two cores, and for bounds of time to mean something.
 const TOGETHER_MAX: usize = 10;
+/// Another number in its place, to see what does not bear company.
+const TOGETHER_VARIABLE: &str = "WINDLASS_TESTS_TOGETHER";
 
 fn main() -> ExitCode {
     if let Some(code) = windlass_worker::shim::dispatch(std::env::args_os()) {
@@ -50,7 +53,9 @@ fn main() -> ExitCode {
         outage::TESTS,
     ]
     .concat();
-    let together = [together, [environment::TESTS, given::TESTS, work_folder::TESTS].concat()].concat();
+    let together =
+        [together, [environment::TESTS, given::TESTS, work_folder::TESTS, neighbours::TESTS].concat()]
+            .concat();
     // Storms of processes use up the machine's numbers: who is looked for by number must not be there.
     let alone = [kills::TESTS, harm::ALONE, ending::STORMS].concat();
     let mut failed = Vec::new();
@@ -63,7 +68,8 @@ fn main() -> ExitCode {
     // Several at once, since they wait for deadlines most of the time; not all of them, since each brings a
     // daemon and loops of short processes, and the machine's process numbers come round again.
     let together: Vec<_> = together.into_iter().filter(|(name, _)| wanted(name)).collect();
-    for group in together.chunks(TOGETHER_MAX) {
+    let most = std::env::var(TOGETHER_VARIABLE).ok().and_then(|most| most.parse().ok());
+    for group in together.chunks(most.filter(|&most| most > 0).unwrap_or(TOGETHER_MAX)) {
         let running: Vec<_> = group
             .iter()
             .map(|&(name, test)| (name, std::thread::spawn(move || catch_unwind(test))))

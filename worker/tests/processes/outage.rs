@@ -8,11 +8,13 @@ use rustix::process::Signal;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::time::Duration;
 use windlass_shared::attempt::{Ending, Order};
 use windlass_shared::digest::Hash;
 use windlass_shared::machine::Flag;
 
 pub const TESTS: &[Test] = &[
+    ("p20_what_is_staged_in_an_outage_waits_for_its_end", staging_waits_for_the_end_of_an_outage),
     ("what_ends_in_an_outage_waits_in_the_spool_and_is_told_once", an_outage),
     ("i17_a_disk_filled_in_an_outage_is_told_after_it_and_the_worker_works_on", a_full_disk_in_an_outage),
 ];
@@ -36,6 +38,40 @@ fn start(scene: &mut Scene) {
 fn folder(scene: &Scene, order: &Order) -> Option<PathBuf> {
     let name = scene.spool("attempts").into_iter().find(|name| name.starts_with(&order.key.id.campaign.0))?;
     Some(scene.work().join("attempts").join(name))
+}
+
+/// A worker that gives a coordinator that answers four seconds for its downloads.
+fn with_little_patience(mut scene: Scene) -> Scene {
+    scene.end(Signal::KILL);
+    let mut worker = command(&scene.work(), &scene.coordinator.socket);
+    worker.env("WINDLASS_TEST_DOWNLOAD_PATIENCE_MS", "4000");
+    scene.worker = Some(worker.spawn().expect("a worker"));
+    scene
+}
+
+fn staging_waits_for_the_end_of_an_outage() {
+    let scene = with_little_patience(Scene::new());
+    // The positive control: of a coordinator that is there a minute of failures is enough (here four seconds).
+    scene.coordinator.state().refuses_reads = true;
+    let order = scene.order("refused", "cat train.py; echo val_acc: 1", FILES);
+    let outcome = scene.carry_out(&order);
+    assert!(
+        matches!(&outcome.ending, Ending::Infra { detail } if detail.contains("ArtifactService.Read")),
+        "{outcome:?}"
+    );
+    // One that goes away while an order is staged is waited for, several times as long.
+    let order = scene.order("staged", "cat train.py; echo val_acc: 0.5", FILES);
+    scene.coordinator.state().reads.clear();
+    scene.lease(&order);
+    wait_for("a download to be tried", || (!scene.coordinator.state().reads.is_empty()).then_some(()));
+    scene.coordinator.go_away();
+    // Only how long it is away: nothing is measured by it.
+    std::thread::sleep(Duration::from_secs(12));
+    scene.coordinator.state().refuses_reads = false;
+    scene.coordinator.come_back();
+    let outcome = scene.outcome(&order.key);
+    assert_eq!(outcome.ending, Ending::Finished, "{outcome:?}");
+    assert_eq!(scene.coordinator.log(&order.key), "train\nval_acc: 0.5\n");
 }
 
 fn an_outage() {
@@ -147,7 +183,7 @@ fn a_full_disk_in_an_outage() {
     wait_for("it to be through", || scene.mark("done").exists().then_some(()));
     scene.coordinator.come_back();
     let outcome = scene.outcome(&order.key);
-    assert_eq!(outcome.ending, Ending::DiskFull);
+    assert_eq!(outcome.ending, Ending::DiskFull { over: None });
     let log = scene.coordinator.log(&order.key);
     assert!(log.len() > 10_000_000 && log.bytes().all(|byte| byte == b'x'), "{} bytes", log.len());
     scene.coordinator.want(|state| state.orders.clear());

@@ -169,7 +169,7 @@ fn a_recycled_pid_is_not_taken_for_a_shim() {
     let mut launched = attempt.launch();
     wait_for_start(&mut launched);
     let identity = attempt.identity();
-    assert!(shim::identify(&identity).is_some(), "the positive control");
+    assert!(shim::identify(attempt.folder.path(), &identity).is_some(), "the positive control");
     // The pid lives, but it is another process in each of these ways.
     for wrong in [
         shim::Identity { start_ticks: identity.start_ticks + 1, ..identity.clone() },
@@ -179,11 +179,11 @@ fn a_recycled_pid_is_not_taken_for_a_shim() {
         shim::Identity { pid: 0, ..identity.clone() },
         shim::Identity { pid: -1, ..identity.clone() },
     ] {
-        assert!(shim::identify(&wrong).is_none(), "{wrong:?}");
+        assert!(shim::identify(attempt.folder.path(), &wrong).is_none(), "{wrong:?}");
     }
     shim::cancel(attempt.folder.path());
     assert!(launched.child.wait().expect("ours").success());
-    assert!(shim::identify(&identity).is_none(), "it is gone");
+    assert!(shim::identify(attempt.folder.path(), &identity).is_none(), "it is gone");
 }
 
 fn i8_leftovers_of_a_killed_shim() {
@@ -194,9 +194,9 @@ fn i8_leftovers_of_a_killed_shim() {
     let pids = ["main", "session"].map(|name| attempt.pid(name));
     launched.child.kill().expect("kill -9 of the shim");
     launched.child.wait().expect("ours");
-    assert!(shim::identify(&attempt.identity()).is_none());
+    assert!(shim::identify(attempt.folder.path(), &attempt.identity()).is_none());
     assert_eq!(pids.map(lives), [true; 2], "they outlive it where nothing contains them");
-    assert!(shim::kill_leftovers(&attempt.spec.key) >= 2);
+    assert!(shim::kill_leftovers(attempt.folder.path(), &attempt.spec.key) >= 2);
     wait_for("their death", || (pids.map(lives) == [false; 2]).then_some(()));
     assert_eq!(attempt.exit_record(), None::<ExitRecord>);
 }

@@ -74,7 +74,7 @@ fn work_folders_on_tmpfs() {
     let mut scene = Scene::new();
     on_tmpfs(&mut scene, "size=2m");
     let order = scene.order("full", "echo val_acc: 1", &files);
-    assert_eq!(scene.carry_out(&order).ending, Ending::DiskFull);
+    assert_eq!(scene.carry_out(&order).ending, Ending::DiskFull { over: None });
 }
 
 fn a_read_only_work_folder_is_said() {

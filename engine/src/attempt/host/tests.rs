@@ -69,6 +69,7 @@ fn exit() -> ExitRecord {
         log_cut_bytes: 0,
         log_bytes_in_time: None,
         exceeded: None,
+        disk_use: None,
     }
 }
 
@@ -266,8 +267,11 @@ fn i6_an_order_for_a_held_device_is_refused_by_the_host() {
 #[test]
 fn what_could_not_be_prepared_ends_as_it_says() {
     let mut host = at_stage(0);
-    assert_eq!(host.handle(NOW, Event::PrepareFailed(key(1), Ending::DiskFull)), [Action::Report]);
-    assert_eq!(phases(&mut host), [Phase::Ended(Box::new(Outcome::bare(Ending::DiskFull)))]);
+    assert_eq!(
+        host.handle(NOW, Event::PrepareFailed(key(1), Ending::DiskFull { over: None })),
+        [Action::Report]
+    );
+    assert_eq!(phases(&mut host), [Phase::Ended(Box::new(Outcome::bare(Ending::DiskFull { over: None })))]);
     assert_eq!(host.handle(NOW, Event::Prepared(key(1))), [], "too late");
 }
 
@@ -306,7 +310,7 @@ fn a_restarted_daemon_carries_on_from_every_state() {
 fn events_for_what_is_not_here_do_nothing() {
     for event in [
         Event::Prepared(key(9)),
-        Event::PrepareFailed(key(9), Ending::DiskFull),
+        Event::PrepareFailed(key(9), Ending::DiskFull { over: None }),
         Event::Started(key(9)),
         Event::ShimEnded(key(9), None),
         Event::Collected(key(9), done()),
