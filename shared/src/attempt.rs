@@ -102,6 +102,9 @@ pub struct Order {
     pub run: Option<AttemptKey>,
     /// For analysis: the results tree so far.
     pub results: Option<Digest>,
+    /// For analysis of a follow-up: what lies among the results stays as it is, its scripts only add (P22).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adds_only: bool,
     /// Results trees of earlier iterations (`WINDLASS_HISTORY`).
     pub history: Vec<(IterationNumber, Digest)>,
     /// Patterns of carried fixes, looked for in the log's last 200 lines (P19).

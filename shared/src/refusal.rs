@@ -331,15 +331,6 @@ fn place(finding: Option<u32>, pointer: &str) -> String {
     }
 }
 
-/// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
-fn shown(what: &str, name: &str) -> String {
-    match what {
-        "iteration" | "lever" | "finding" | "log" => name.to_owned(),
-        "ledger" => format!("in {name}"),
-        _ => format!("{name:?}"),
-    }
-}
-
 /// What a rule asks of a lever, a fix or a conclusion that has a value which cannot be.
 fn lever_remedy(rule: &str) -> Option<&'static str> {
     Some(match rule {
@@ -355,6 +346,15 @@ fn lever_remedy(rule: &str) -> Option<&'static str> {
         "P23" => "write `finding`, `examined`, 3 to 8 `bullets` and a verdict for each deliverable",
         _ => return None,
     })
+}
+
+/// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
+fn shown(what: &str, name: &str) -> String {
+    match what {
+        "iteration" | "lever" | "finding" | "log" => name.to_owned(),
+        "ledger" => format!("in {name}"),
+        _ => format!("{name:?}"),
+    }
 }
 
 impl Refusal {

@@ -263,7 +263,10 @@ impl Driver {
                 }
             }
             Action::Collect(key, exit) => self.collect(&key, exit),
-            Action::Forget(key) => self.forget(&key, prepare::forget),
+            Action::Forget(key) => {
+                let keep = self.host.keep().clone();
+                self.forget(&key, |shop, order, dir| prepare::forget(shop, order, dir, &keep));
+            }
             Action::Keep(key) => self.forget(&key, |shop, _, dir| shop.work.set_aside(dir)),
             Action::Release(release) => {
                 self.tasks.spawn(self.devices.clone().release(release));

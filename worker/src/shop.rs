@@ -231,6 +231,7 @@ pub(crate) mod tests {
             python: "python3".to_owned(),
             run: None,
             results: None,
+            adds_only: false,
             history: Vec::new(),
             fix_patterns: Vec::new(),
             isolation: None,

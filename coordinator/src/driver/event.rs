@@ -93,7 +93,7 @@ pub(crate) enum Asked {
     /// End the open iteration.
     Cancel { campaign: String, iteration: IterationNumber },
     /// Change priority or name.
-    Update { campaign: String, priority: Option<i32>, name: Option<String> },
+    Update { campaign: String, priority: Option<i32>, weight: Option<u32>, name: Option<String> },
     /// Open nothing new.
     Pause { campaign: String },
     /// Go on.

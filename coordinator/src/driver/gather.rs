@@ -138,6 +138,7 @@ fn refused(wanted: &Wanted, refusal: Refusal) -> Observation {
             lever: wanted.lever,
             parent: wanted.parent,
             best: wanted.best,
+            results: wanted.evidence.as_ref().and_then(|evidence| evidence.results),
             merged: Merged::Refused(refusal),
             look: Look::NotLooked,
         })),

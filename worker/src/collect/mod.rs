@@ -1,6 +1,7 @@
 //! From a dead tree to an outcome: what the log says, whether frozen files stand, what results there are.
 //! Never run while a process of the attempt lives, so that nothing prints or writes later.
 
+mod added;
 mod builtin;
 mod log;
 mod outputs;
@@ -16,6 +17,7 @@ use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
 use crate::telemetry::{Summary, gpus};
 use crate::workspace::{Below, artifacts, frozen_touched, gather, read_back};
+use added::added_to;
 use rustix::io::Errno;
 use std::sync::Arc;
 use windlass_engine::attempt::{ExitRecord, classify};
@@ -166,7 +168,11 @@ fn read_folder(
         // Its workspace is its own, and is gone with it.
         Kind::Score => return Ok((outcome, Left::default())),
     }
-    let gathered = gather(&shop.cache, &dir.results())?;
+    let mut gathered = gather(&shop.cache, &dir.results())?;
+    if let Some(before) = order.results.filter(|_| order.adds_only) {
+        let outputs = order.scripts.iter().map(|one| one.output.clone()).collect();
+        gathered.tree = added_to(manifest(&shop.cache, before)?, &gathered.tree, &outputs);
+    }
     outcome.left_out = gathered.left_out();
     say_skipped(order, &outcome.left_out, "results");
     outcome.outputs = match order.kind {

@@ -27,6 +27,7 @@ pub struct State {
     pub stop: Vec<Stop>,
     pub acknowledged: Vec<AttemptKey>,
     pub releases: Vec<Release>,
+    pub keep: Vec<AttemptKey>,
     pub blobs: BTreeMap<String, Vec<u8>>,
     pub logs: BTreeMap<AttemptKey, Vec<u8>>,
     pub report: Option<Report>,
@@ -215,6 +216,7 @@ impl WorkerService for Coordinator {
                     stop: state.stop.clone(),
                     acknowledged: state.acknowledged.clone(),
                     releases: state.releases.clone(),
+                    keep: state.keep.clone(),
                 })
             };
             if let Some(answer) = answer {
