@@ -17,6 +17,7 @@ mod garbage;
 mod gate;
 mod help;
 mod hostile;
+mod hostile_files;
 mod import;
 mod interrupt;
 mod lost;

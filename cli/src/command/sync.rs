@@ -49,7 +49,8 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         };
         return session.json("windlass.sync/1", &synced);
     }
-    session.say(&format!("{folder}: {} files, {} of them new or changed", done.files, done.written));
+    let files = units::count(done.files as u64, "file");
+    session.say(&format!("{folder}: {files}, {} of them new or changed", done.written));
     if removed > 0 {
         let parts = units::count(removed as u64, "part");
         session.say(&format!(
