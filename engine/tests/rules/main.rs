@@ -9,6 +9,7 @@ mod gates;
 mod harness;
 mod help;
 mod lanes;
+mod machinery;
 mod memory;
 mod moves;
 mod noise;
