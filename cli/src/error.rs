@@ -207,7 +207,7 @@ pub enum Error {
         resume: Option<String>,
     },
     /// Levers that were refused one by one; each was reported already.
-    #[error("{refused} of {given} levers were refused")]
+    #[error("levers were refused: {refused} of {given}")]
     LeversRefused {
         /// How many.
         refused: usize,

@@ -20,6 +20,7 @@ mod garbage;
 mod gate;
 mod help;
 mod hostile;
+mod hostile_files;
 mod import;
 mod interrupt;
 mod literature;

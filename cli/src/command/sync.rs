@@ -67,7 +67,8 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         };
         return session.json("windlass.sync/1", &synced);
     }
-    session.say(&format!("{folder}: {} files, {} of them new or changed", done.files, done.written));
+    let files = units::count(done.files as u64, "file");
+    session.say(&format!("{folder}: {files}, {} of them new or changed", done.written));
     if let Some(branch) = &branch {
         tell(session, branch);
     }
