@@ -136,7 +136,7 @@ pub enum Command {
     Stop(command::control::Args),
     /// Put a fix on a failed run, which is then run again
     Fix(command::fix::Args),
-    /// Put a repaired script in the place of one that failed; the scripts are run again
+    /// Replace a script that failed, or add one to an open iteration, the best or the latest
     Analyze(command::analyze::Args),
     /// Write an iteration's conclusion
     Conclude(command::conclude::Args),
@@ -145,7 +145,7 @@ pub enum Command {
     Findings(command::findings::Command),
     /// End the open iteration; its lever is not blamed
     Cancel(command::cancel::Args),
-    /// Change a campaign's priority or name
+    /// Change a campaign's priority, weight or name
     Update(command::update::Args),
     /// All that a researcher needs next, in so many bytes
     Context(command::context::Args),

@@ -78,8 +78,8 @@ impl Driver {
             Asked::Cancel { campaign, iteration } => {
                 resolve(&campaign).map(|campaign| Ask::Cancel { campaign, iteration })
             }
-            Asked::Update { campaign, priority, name } => {
-                resolve(&campaign).map(|campaign| Ask::Update { campaign, priority, name })
+            Asked::Update { campaign, priority, weight, name } => {
+                resolve(&campaign).map(|campaign| Ask::Update { campaign, priority, weight, name })
             }
             Asked::Pause { campaign } => resolve(&campaign).map(Ask::Pause),
             Asked::Resume { campaign } => resolve(&campaign).map(Ask::Resume),

@@ -186,7 +186,8 @@ impl CampaignService for Campaigns {
         let key = request_key("CampaignService/Update", id, &message);
         let campaign = name("campaign", message.campaign)?;
         let new_name = message.name.map(|new| name("name", new)).transpose()?;
-        let asked = Asked::Update { campaign, priority: message.priority, name: new_name };
+        let (priority, weight) = (message.priority, message.weight);
+        let asked = Asked::Update { campaign, priority, weight, name: new_name };
         match self.change(key, asked).await? {
             Answer::Campaign { id, .. } => Ok(Response::new(v1::UpdateResponse { campaign: id.0 })),
             other => Err(unexpected(&other)),
