@@ -3,7 +3,7 @@
 
 use crate::Test;
 use crate::support::{Attempt, kill, lives, wait_for, wait_for_end, wait_for_start};
-use crate::worker::Scene;
+use crate::scene::Scene;
 use rustix::process::{Pid, Signal, kill_process};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
