@@ -10,3 +10,4 @@ pub mod literature;
 pub mod metric;
 pub mod placement;
 pub mod session;
+pub mod share;

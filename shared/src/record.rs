@@ -88,6 +88,9 @@ pub enum Body {
         incarnation: Incarnation,
         /// Its version.
         version: String,
+        /// The half-life of what campaigns had of the fleet, milliseconds; a day where none is set.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        half_life_ms: Option<u64>,
     },
     /// A campaign was created: its workspace is a tree now (P2).
     CampaignCreated {
@@ -124,11 +127,14 @@ pub enum Body {
         /// Why.
         reason: StopReason,
     },
-    /// A campaign's priority or name was changed.
+    /// A campaign's priority, weight or name was changed.
     CampaignUpdated {
         /// The new priority: higher is served first.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         priority: Option<i32>,
+        /// The new weight among campaigns of its priority.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weight: Option<u32>,
         /// The new name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,

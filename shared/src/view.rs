@@ -8,6 +8,7 @@ use crate::decimal::Decimal;
 use crate::device::{Device, WorkerInfo};
 use crate::digest::Digest;
 use crate::id::{AttemptId, CampaignId, DeviceId, FindingNumber, IterationNumber, LeverNumber, WorkerId};
+use crate::path::TreePath;
 use crate::record::{HoldReason, PauseReason, RetireReason, StopReason};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -78,6 +79,10 @@ pub struct CampaignView {
     pub waits_for: Option<String>,
     /// The latest decisions, newest first, at most ten.
     pub recent: Vec<IterationSummary>,
+    /// Scripts added beside a plan that are not carried out yet, and those of the best and the latest that
+    /// were given up (P22).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follow_ups: Vec<FollowUpView>,
 }
 
 /// The counters of the move scheduler (P11).
@@ -153,6 +158,34 @@ pub struct IterationSummary {
     pub reason: String,
     /// When it was decided.
     pub wall_ms: i64,
+    /// What follow-ups found since: the latest eight, oldest first (P22).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<Late>,
+}
+
+/// What a follow-up found after the decision (P22).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    /// Relative to `results/`.
+    pub output: TreePath,
+    /// What it measures.
+    pub dimension: String,
+    /// Its first line.
+    pub first_line: String,
+}
+
+/// A script that was added beside a plan (P22).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowUpView {
+    /// On which iteration.
+    pub iteration: IterationNumber,
+    /// What it makes, relative to `results/`.
+    pub output: TreePath,
+    /// `running`, `waiting for a worker`, `waiting for the plan`, `given up`.
+    pub stage: String,
+    /// Why it was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// The iteration that is being tested.

@@ -2,7 +2,7 @@
 
 use super::findings::Findings;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{Kind, Order, Outcome};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::{Conclusion, Status};
@@ -104,6 +104,8 @@ pub struct Iteration {
     pub pin: Option<Pin>,
     /// The analysis plan (P14).
     pub plan: Vec<Deliverable>,
+    /// Of these, the outputs of scripts that were added beside it (P22).
+    pub follow_ups: BTreeSet<TreePath>,
     /// Net lines against the parent (P26).
     pub net_lines: i64,
     /// Indexes of the fixes that were put on: a lever's carried ones, a researcher's own behind those (P19).
@@ -196,6 +198,11 @@ impl Story {
 }
 
 impl Iteration {
+    /// The rows of its plan, or those that were added beside it.
+    pub fn rows(&self, follow_ups: bool) -> impl Iterator<Item = &Deliverable> {
+        self.plan.iter().filter(move |row| self.follow_ups.contains(&row.output) == follow_ups)
+    }
+
     /// The last attempt of a kind that has ended.
     pub fn last_ended(&self, kind: Kind) -> Option<(&Attempt, &Outcome)> {
         let of_kind = self.attempts.iter().rev().filter(|attempt| attempt.order.kind == kind);

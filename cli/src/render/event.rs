@@ -23,10 +23,11 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         Body::CampaignPaused { reason } => format!("campaign paused: {}", pause_reason(reason)),
         Body::CampaignResumed {} => "campaign resumed".to_owned(),
         Body::CampaignStopped { reason } => format!("campaign stopped: {}", stop_reason(reason)),
-        Body::CampaignUpdated { priority, name } => {
+        Body::CampaignUpdated { priority, weight, name } => {
             let priority = priority.map(|priority| format!("priority {priority}"));
+            let weight = weight.map(|weight| format!("weight {weight}"));
             let name = name.as_ref().map(|name| format!("name {name}"));
-            let changed: Vec<String> = priority.into_iter().chain(name).collect();
+            let changed: Vec<String> = priority.into_iter().chain(weight).chain(name).collect();
             format!("campaign updated: {}", changed.join(", "))
         }
         Body::LeverQueued { lever, document, .. } => format!("{lever} queued: {}", document.title),

@@ -36,7 +36,11 @@ pub fn page(story: &Story, iteration: &Iteration, evidence: &[String], now_ms: i
         self::attempt(&mut page, attempt, now_ms);
     }
     page.section("Deliverables");
-    page.push(&deliverables(iteration, width));
+    page.push(&deliverables(iteration, false, width));
+    if !iteration.follow_ups.is_empty() {
+        page.section("Follow-ups: scripts that were added beside the plan [P22]");
+        page.push(&deliverables(iteration, true, width));
+    }
     if let Some(conclusion) = &iteration.conclusion {
         page.section("Conclusion");
         page.sentence(&neutral(&conclusion.finding));
@@ -192,7 +196,7 @@ fn last_lines(page: &mut Page, tail: &str) {
     }
 }
 
-fn deliverables(iteration: &Iteration, width: u16) -> String {
+fn deliverables(iteration: &Iteration, follow_ups: bool, width: u16) -> String {
     let mut table = Table::new(
         width,
         [
@@ -203,7 +207,7 @@ fn deliverables(iteration: &Iteration, width: u16) -> String {
             Column::new("shows").rank(1).hides(),
         ],
     );
-    for row in &iteration.plan {
+    for row in iteration.rows(follow_ups) {
         let first_line = iteration.accepted.get(&row.output).map_or("-", String::as_str);
         let verdict =
             iteration.conclusion.as_ref().and_then(|conclusion| verdict(conclusion, row.output.as_str()));

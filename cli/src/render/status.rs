@@ -72,6 +72,12 @@ pub fn page(
         page.section("Decided");
         page.push(&recent(view, decided, now_ms, width));
     }
+    if !follow_ups(view).is_empty() {
+        page.section("Follow-ups");
+        for line in follow_ups(view) {
+            page.sentence(&neutral(&line));
+        }
+    }
     for (name, table) in standing(view, levers, width) {
         page.section(name);
         page.push(&table);
@@ -310,6 +316,24 @@ fn recent(view: &CampaignView, decided: &[Record], now_ms: i64, width: u16) -> S
     let all = (counts.keep + counts.discard + counts.crash) as usize;
     let rest = all.saturating_sub(view.recent.len().min(DECISIONS_MAX));
     format!("{}{}", table.render(), more(rest, &format!("windlass results {}", view.campaign)))
+}
+
+/// Scripts that were added beside a plan (P22): those on their way, then what they found of the decisions above.
+fn follow_ups(view: &CampaignView) -> Vec<String> {
+    let on_their_way = view.follow_ups.iter().map(|one| {
+        let why = one.problem.as_ref().map_or(String::new(), |problem| format!(": {problem}"));
+        format!("iteration {}: {} {}{why}", one.iteration, one.output, one.stage)
+    });
+    let mut shown: Vec<String> = on_their_way.collect();
+    let recent = view.recent.iter().take(DECISIONS_MAX);
+    let best = view.best.iter().filter(|best| recent.clone().all(|row| row.iteration != best.iteration));
+    for row in best.chain(recent.clone()) {
+        let late = row.late.iter();
+        shown.extend(late.map(|late| {
+            format!("iteration {} has {} since: {}", row.iteration, late.output, late.first_line)
+        }));
+    }
+    shown
 }
 
 /// A heading, and which levers stand under it.

@@ -6,6 +6,7 @@ use super::moves::Moves;
 use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
 use crate::literature::Literature;
+use crate::share::Share;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::bindings::{Bindings, EpochCap};
@@ -183,6 +184,9 @@ pub struct Campaign {
     pub recent: VecDeque<IterationSummary>,
     /// The open iterations, at most one in each lane and one lever in each (P5, P39, I12).
     pub open: BTreeMap<IterationNumber, Iteration>,
+    /// Decided iterations that may be followed up on: the best, the latest, and those whose follow-ups are not
+    /// carried out yet (P22).
+    pub settled: BTreeMap<IterationNumber, Iteration>,
     /// The number of the last opened iteration.
     pub last_opened: Option<IterationNumber>,
     /// The last kept iteration.
@@ -218,6 +222,8 @@ pub struct Campaign {
     pub counts: Counts,
     /// Device time of ended attempts, milliseconds × GPUs.
     pub gpu_ms: u64,
+    /// Its part of the fleet, as against the others'.
+    pub share: Share,
 }
 
 impl Campaign {
@@ -241,6 +247,7 @@ impl Campaign {
             decided: Table::default(),
             recent: VecDeque::new(),
             open: BTreeMap::new(),
+            settled: BTreeMap::new(),
             last_opened: None,
             best: None,
             record: None,
@@ -257,6 +264,7 @@ impl Campaign {
             held_in_a_row: 0,
             counts: Counts::default(),
             gpu_ms: 0,
+            share: Share::default(),
         }
     }
 
@@ -287,7 +295,7 @@ impl Campaign {
 
     /// Its live attempts.
     pub fn live(&self) -> impl Iterator<Item = &Live> {
-        self.open.values().filter_map(|open| open.live.as_ref())
+        self.open.values().chain(self.settled.values()).filter_map(|open| open.live.as_ref())
     }
 
     /// Dimensions that open iterations are about to measure (P13, P39).

@@ -53,7 +53,9 @@ pub(super) fn decide(
             Ok((answer, bodies.into_iter().map(|body| (Some(campaign.clone()), body)).collect()))
         }
         Ask::Cancel { campaign, iteration } => steer::cancel(find(durable, &campaign)?, iteration),
-        Ask::Update { campaign, priority, name } => steer::update(find(durable, &campaign)?, priority, name),
+        Ask::Update { campaign, priority, weight, name } => {
+            steer::update(find(durable, &campaign)?, priority, weight, name)
+        }
         Ask::Pause(campaign) => pause(find(durable, &campaign)?),
         Ask::Resume(campaign) => resume(find(durable, &campaign)?),
         Ask::Stop(campaign) => Ok(stop(find(durable, &campaign)?)),
@@ -369,6 +371,14 @@ fn remove(campaign: &Campaign, removals: &[Removal], why: &str) -> Result<Decide
     let best = campaign.best.as_ref().map(|best| best.iteration);
     let mut bodies = Vec::new();
     for Removal { iteration, evidence, bytes } in removals.iter().copied() {
+        let is_followed_up = campaign.settled.get(&iteration).is_some_and(Iteration::has_follow_ups);
+        if is_followed_up {
+            return Err(Refusal::State {
+                what: format!("iteration {iteration} of {}", campaign.id),
+                state: "being followed up on".to_owned(),
+                wanted: "its evidence can be removed when its scripts are through",
+            });
+        }
         if !campaign.decided.contains_key(&iteration) || best == Some(iteration) {
             return Err(Refusal::State {
                 what: format!("iteration {iteration} of {}", campaign.id),

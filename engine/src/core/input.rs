@@ -182,6 +182,8 @@ pub enum Ask {
         campaign: CampaignId,
         /// The new priority.
         priority: Option<i32>,
+        /// The new weight among campaigns of its priority.
+        weight: Option<u32>,
         /// The new name.
         name: Option<String>,
     },

@@ -194,6 +194,7 @@ impl Core {
             literature: campaign.literature_view(),
             waits_for: self.waits_for(campaign),
             recent: campaign.recent.iter().rev().cloned().collect(),
+            follow_ups: campaign.follow_ups_view(),
         })
     }
 

@@ -158,14 +158,14 @@ fn check_row(row: &Deliverable) -> Result<(), (&'static str, &'static str)> {
 
 /// The outputs taken so far, folded, and the folders that they need.
 #[derive(Default)]
-struct Outputs {
+pub(crate) struct Outputs {
     /// Whether the place is a file.
     places: BTreeMap<String, bool>,
 }
 
 impl Outputs {
     /// Takes `output`, unless another one stands there, above it or below it.
-    fn take(&mut self, output: &TreePath) -> bool {
+    pub(crate) fn take(&mut self, output: &TreePath) -> bool {
         let folded = output.folded();
         let folders: Vec<&str> = folded.match_indices('/').map(|(at, _)| &folded[..at]).collect();
         if self.places.contains_key(&folded) || folders.iter().any(|&f| self.places.get(f) == Some(&true)) {

@@ -72,7 +72,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         1 => ((1..9_u8), (0..9_u8)).prop_map(|(lever, to)| Deed::Move(lever, to)),
         2 => (1..9_u8).prop_map(Deed::Retry),
         1 => Just(Deed::Cancel),
-        4 => (0..3_u8).prop_map(Deed::Help),
+        4 => (0..5_u8).prop_map(Deed::Help),
         1 => any::<i8>().prop_map(Deed::Priority),
         1 => Just(Deed::Pause),
         2 => Just(Deed::Resume),
@@ -110,8 +110,14 @@ fn a_lever(which: u8) -> Lever {
     Lever { fixes, analysis, kind, parents, ..lever(&format!("lever-{which}")) }
 }
 
-/// A fix, a repaired script or a conclusion for the latest iteration.
+/// A fix, a repaired script or a conclusion for the latest iteration; a follow-up on the best or on the latest.
 fn help(world: &mut World, how: u8) {
+    let best = world.state().best.as_ref().map(|best| best.iteration);
+    let followed = if how == 3 { best } else { world.state().latest() };
+    if let Some(iteration) = followed.filter(|_| how >= 3) {
+        drop(crate::follow_ups::add(world, iteration.0, "late"));
+        return;
+    }
     let Some(iteration) = world.state().last_opened else { return };
     let open = world.state().open.get(&iteration);
     let missing = open.and_then(|open| open.missing().next()).map(|row| row.output.to_string());
@@ -194,7 +200,7 @@ fn perform(world: &mut World, windlass: &Value, deed: Deed, sent: &mut Vec<Repor
         // What does not fit the moment is refused.
         Deed::Help(how) => help(world, how),
         Deed::Priority(priority) => {
-            ask(Ask::Update { campaign, priority: Some(priority.into()), name: None });
+            ask(Ask::Update { campaign, priority: Some(priority.into()), weight: None, name: None });
         }
         Deed::Pause => ask(Ask::Pause(campaign)),
         Deed::Resume => ask(Ask::Resume(campaign)),

@@ -233,11 +233,8 @@ impl Bindings {
     }
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
-        let w = &self.windlass;
-        let given: [(&'static str, bool); 2] = [
-            ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
-            ("windlass.weight other than 1", w.weight != 1),
-        ];
+        let given: [(&'static str, bool); 1] =
+            [("iter_strategy: branches", self.iter_strategy == Strategy::Branches)];
         match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(Refusal::Unsupported { key }),
             None => Ok(()),

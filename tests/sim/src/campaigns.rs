@@ -219,6 +219,12 @@ fn rows(random: &mut Random, least: u64, most: u64) -> Vec<Deliverable> {
     rows
 }
 
+/// A row beside any plan.
+pub(crate) fn follow_up(random: &mut Random) -> Deliverable {
+    let output = path(&format!("late_{}.tsv", random.below(8)));
+    Deliverable { output, ..row(random) }
+}
+
 fn row(random: &mut Random) -> Deliverable {
     let number = random.below(25);
     let script = match random.chance(250) {

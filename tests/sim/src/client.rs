@@ -243,6 +243,9 @@ impl World {
         let latest = known.and_then(|known| known.last_opened).unwrap_or(IterationNumber::BASELINE);
         let iteration = self.random.pick(&numbers).copied().unwrap_or(latest);
         let open = known.and_then(|known| known.open.get(&iteration));
+        if self.random.chance(300) {
+            return self.some_follow_up(campaign, latest);
+        }
         let missing: Option<Deliverable> = open.and_then(|open| open.missing().next().cloned());
         let has_run = open.is_none_or(|open| open.metric().is_some());
         match missing {
@@ -253,6 +256,20 @@ impl World {
             }
             None => What::Conclude { campaign, iteration },
         }
+    }
+
+    /// A script on the best, on the latest, or on one that is perhaps neither (P22).
+    fn some_follow_up(&mut self, campaign: CampaignId, opened: IterationNumber) -> What {
+        let core = self.coordinator.core.as_ref();
+        let known = core.and_then(|core| core.durable().campaigns.get(&campaign));
+        let best = known.and_then(|known| known.best.as_ref().map(|best| best.iteration));
+        let latest = known.and_then(|known| known.latest());
+        let some = IterationNumber(self.random.range(1, 6) as u32);
+        let all: Vec<IterationNumber> =
+            [best, latest, best, latest, Some(opened), Some(some)].into_iter().flatten().collect();
+        let iteration = self.random.pick(&all).copied().unwrap_or(opened);
+        let deliverable = Box::new(campaigns::follow_up(&mut self.random));
+        What::Replace { campaign, iteration, deliverable }
     }
 
     /// Mostly one that may be put back: so that it is, at times.
@@ -332,7 +349,7 @@ impl World {
             }
             What::Findings { campaign, review, scopes } => Ask::AddFindings { campaign, review, scopes },
             What::Update { campaign, priority } => {
-                Ask::Update { campaign, priority: Some(priority), name: None }
+                Ask::Update { campaign, priority: Some(priority), weight: None, name: None }
             }
             What::Pause(campaign) => Ask::Pause(campaign),
             What::Resume(campaign) => Ask::Resume(campaign),

@@ -60,6 +60,10 @@ pub(crate) struct CampaignLife {
     not_tried: u32,
     exploits_in_a_row: u32,
     pub(crate) open: BTreeMap<IterationNumber, OpenLife>,
+    /// Decided ones, for follow-ups (P22).
+    pub(super) settled: BTreeMap<IterationNumber, OpenLife>,
+    /// The last that was decided.
+    pub(super) latest: Option<IterationNumber>,
     last_opened: Option<IterationNumber>,
     pub(super) decided: BTreeMap<IterationNumber, Status>,
     pub(super) best: Option<(IterationNumber, Digest)>,
@@ -94,6 +98,8 @@ impl CampaignLife {
             literature: LiteratureLife::new(bindings),
             lanes: bindings.windlass.lanes as usize,
             open: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            latest: None,
             last_opened: None,
             decided: BTreeMap::new(),
             best: None,
@@ -158,6 +164,7 @@ impl CampaignLife {
                     overtaken_by: Vec::new(),
                     net_lines: *net_lines,
                     plan: outputs,
+                    added: BTreeSet::new(),
                     attempts: 0,
                     live: None,
                     run: None,
