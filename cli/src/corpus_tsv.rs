@@ -13,7 +13,7 @@ const COLUMNS: [&str; 9] =
 
 /// The whole file, header first, in the order in which the findings came.
 pub fn render(findings: &Findings) -> String {
-    let rows = findings.iter().map(|(_, finding)| {
+    let rows = findings.values().map(|finding| {
         let document = &finding.document;
         line(&[
             &*finding.review.to_string(),

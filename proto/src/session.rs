@@ -39,6 +39,8 @@ impl From<&Report> for v1::SyncRequest {
                 .into(),
             unwilling: report.worker.unwilling.clone().unwrap_or_default(),
             secrets: report.worker.secrets.clone(),
+            // The worker puts them beside the outcomes, from where it keeps them.
+            parcels: Vec::new(),
         }
     }
 }

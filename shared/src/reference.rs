@@ -104,6 +104,7 @@ impl Body {
             Self::AttemptEnded { outcome, .. } => outcome
                 .results
                 .into_iter()
+                .chain(outcome.log)
                 .chain(outcome.artifacts)
                 .chain(outcome.score_artifact)
                 .chain(outcome.outputs.iter().filter_map(|output| output.digest))
@@ -191,7 +192,8 @@ fn evidence(outcome: &Outcome) -> Vec<(Evidence, Reference)> {
     let artifacts = artifacts.map(|tree| (Evidence::Artifacts, Reference::Tree(tree)));
     let outputs = outcome.outputs.iter().filter_map(|output| output.digest);
     let outputs = outputs.map(|digest| (Evidence::Outputs, Reference::Blob(digest)));
-    results.into_iter().chain(artifacts).chain(outputs).collect()
+    let log = outcome.log.map(|digest| (Evidence::Logs, Reference::Blob(digest)));
+    results.into_iter().chain(artifacts).chain(outputs).chain(log).collect()
 }
 
 #[cfg(test)]
@@ -223,6 +225,7 @@ mod tests {
         };
         let outcome = Outcome {
             results: Some(digest("results")),
+            log: Some(digest("log")),
             artifacts: Some(digest("artifacts")),
             score_artifact: Some(digest("what is scored")),
             outputs: vec![output],
@@ -241,7 +244,7 @@ mod tests {
             outcome: Box::new(outcome),
         };
         let named = digests(&serde_json::to_value(&ended).expect("a document"));
-        assert_eq!(named.len(), 4, "the fields above, and what has been added since");
+        assert_eq!(named.len(), 5, "the fields above, and what has been added since");
         let durable: BTreeSet<Digest> = ended.blobs().into_iter().collect();
         assert_eq!(durable, named);
         let kept = ended.references().evidence.into_iter().map(|(_, reference)| match reference {

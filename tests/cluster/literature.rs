@@ -65,12 +65,13 @@ fn p35_p37_a_lever_that_cites_a_finding_goes_to_keep_and_the_copy_has_the_corpus
         let want = [(1, "keep"), (2, "reject"), (3, "keep")].map(|(n, word)| (n, word.to_owned()));
         assert_eq!(verdicts(&added), want);
     }
-    for (name, basis) in [("larger", "F1"), ("smaller", "F3")] {
+    // One after the other: both change the same line.
+    for (name, basis, iteration) in [("larger", "F1", 2), ("smaller", "F3", 3)] {
         let text = std::fs::read_to_string(lever(name)).expect("a lever");
         std::fs::write(lever(name), format!("literature: {basis}\n{text}")).expect("written");
         fleet.json(&["lever", "add", &campaign, &lever(name)]);
+        fleet.wait_decided(&campaign, iteration);
     }
-    fleet.wait_decided(&campaign, 3);
     let small = finding("On Small Values, revisited", ("doi", "10.1/small"), "moderate", "Set VALUE to 0.4!");
     let again = write(&dir, "again.json", &json!({"iteration": 4, "findings": [small]}));
     let added = fleet.json(&["findings", "add", &campaign, &again]);

@@ -1,6 +1,7 @@
 //! `windlass analyze C N`: puts a repaired script in the place of one whose deliverable is missing, and the
 //! scripts are run again (P21); or adds one beside the plan, also when the iteration is decided (P22).
 
+use crate::args::Dry;
 use crate::blobs::Blobs;
 use crate::campaign_file::resolve_scripts;
 use crate::client::Client;
@@ -43,14 +44,17 @@ pub struct Args {
     /// What it shows if not [default: as planned]
     #[arg(long, value_name = "TEXT")]
     pub if_not: Option<String>,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 fn tree_path(text: &str) -> Result<TreePath, String> {
     TreePath::parse(text).map_err(|problem| problem.to_string())
 }
 
-#[derive(Serialize)]
-struct Done {
+/// What was done: `windlass.analyze/1`.
+#[derive(Debug, Serialize)]
+pub struct Done {
     campaign: String,
     iteration: u32,
     output: String,
@@ -59,6 +63,25 @@ struct Done {
 
 /// Does it.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
+    let done = put(args, session).await?;
+    if session.is_json() {
+        return session.json("windlass.analyze/1", &done);
+    }
+    session.say(&format!(
+        "{}: iteration {} makes {} with this script",
+        done.campaign, done.iteration, done.output
+    ));
+    if done.done == "added" {
+        let campaign = &done.campaign;
+        session
+            .say(&format!("`windlass status {campaign}` tells when; its status and metric stay as they are"));
+    }
+    Ok(())
+}
+
+/// Puts it there.
+pub async fn put(args: Args, session: &Session) -> Result<Done, Error> {
     let client = Client::connect(session).await?;
     let story = history::fetch(&client, &args.campaign).await?;
     let campaign = story.campaign.to_string();
@@ -78,16 +101,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         deliverable_document: document::write(&rows[0]),
     };
     client.campaigns().add_deliverable(request).await?;
-    let output = output.to_string();
-    if session.is_json() {
-        return session.json("windlass.analyze/1", &Done { campaign, iteration, output, done });
-    }
-    session.say(&format!("{campaign}: iteration {iteration} makes {output} with this script"));
-    if done == "added" {
-        session
-            .say(&format!("`windlass status {campaign}` tells when; its status and metric stay as they are"));
-    }
-    Ok(())
+    Ok(Done { campaign, iteration, output: output.to_string(), done })
 }
 
 /// The row of the plan, with what was said instead; for a new output everything must be said (P12).

@@ -1,5 +1,6 @@
 //! `windlass findings add|list`: what the literature says (P33 to P35).
 
+use crate::args::Dry;
 use crate::client::Client;
 use crate::error::Error;
 use crate::history::{self, FindingRow, Findings};
@@ -41,6 +42,8 @@ pub struct Add {
     /// may be given several times [default: agnostic]
     #[arg(long = "scope", value_name = "SCOPE", value_parser = given_scope)]
     pub scopes: Vec<Given>,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 /// A scope as it is given.
@@ -51,7 +54,8 @@ pub struct Given {
     scope: Scope,
 }
 
-fn given_scope(text: &str) -> Result<Given, String> {
+/// Reads `--scope`.
+pub fn given_scope(text: &str) -> Result<Given, String> {
     let (finding, scope) = match text.split_once('=') {
         Some((number, scope)) => {
             let number = number.parse().ok().filter(|number| *number > 0);
@@ -110,15 +114,37 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
 }
 
 async fn add(args: Add, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
     let text = yaml::read_text(&args.file)?;
+    let (campaign, findings) = hand_over(session, args.campaign, &text, &args.scopes).await?;
+    if session.is_json() {
+        return session.json("windlass.findings_added/1", &Listing::of(&campaign, &findings));
+    }
+    if findings.is_empty() && !session.is_dry {
+        session.say("the review is recorded: it has no finding, so that a lever may say `literature: none`");
+    }
+    for (number, finding) in &findings {
+        session.print(&verdict_line(*number, finding))?;
+    }
+    Ok(())
+}
+
+/// Hands a review over; answers the campaign's id and what became of each finding, which is nothing when it
+/// is only asked about.
+pub async fn hand_over(
+    session: &Session,
+    campaign: String,
+    text: &str,
+    scopes_given: &[Given],
+) -> Result<(String, Findings), Error> {
     // What the coordinator would refuse is said before anything is sent.
     let review = literature::read(text.as_bytes())
         .map_err(|faults| Refusal::several(faults.into_iter().map(Refusal::from).collect()))?;
-    let scopes = scopes(&args.scopes, review.findings.len())?;
+    let scopes = scopes(scopes_given, review.findings.len())?;
     let client = Client::connect(session).await?;
     let request = AddFindingsRequest {
         request_id: session.next_request_id(),
-        campaign: args.campaign,
+        campaign,
         review_document: document::write(&review),
         scopes: scopes.iter().map(ToString::to_string).collect(),
     };
@@ -128,16 +154,7 @@ async fn add(args: Add, session: &Session) -> Result<(), Error> {
         let record: Record = document::read("record_documents", bytes)?;
         history::add_finding(&mut findings, &record);
     }
-    if session.is_json() {
-        return session.json("windlass.findings_added/1", &Listing::of(&answer.campaign, &findings));
-    }
-    if findings.is_empty() {
-        session.say("the review is recorded: it has no finding, so that a lever may say `literature: none`");
-    }
-    for (number, finding) in &findings {
-        session.print(&verdict_line(*number, finding))?;
-    }
-    Ok(())
+    Ok((answer.campaign, findings))
 }
 
 #[cfg(test)]

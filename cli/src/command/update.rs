@@ -1,5 +1,6 @@
 //! `windlass update C`: priority, weight and name of a campaign.
 
+use crate::args::Dry;
 use crate::client::Client;
 use crate::error::Error;
 use crate::session::Session;
@@ -22,6 +23,8 @@ pub struct Args {
     /// What it is called in listings; its id stays
     #[arg(long, value_name = "N", group = "change")]
     pub name: Option<String>,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 #[derive(Serialize)]
@@ -35,8 +38,9 @@ struct Done {
 /// Does it. The campaign goes to the coordinator as it was written: a request that renamed it and is
 /// repeated must still be known.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
     let client = Client::connect(session).await?;
-    let Args { campaign, priority, weight, name } = args;
+    let Args { campaign, priority, weight, name, .. } = args;
     let request_id = session.next_request_id();
     let request = UpdateRequest { request_id, campaign, priority, weight, name: name.clone() };
     let campaign = client.campaigns().update(request).await?.into_inner().campaign;

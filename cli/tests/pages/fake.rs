@@ -87,7 +87,8 @@ impl CampaignService for Fake {
     async fn get(&self, request: Request<GetRequest>) -> Answer<GetResponse> {
         known(&request.get_ref().campaign)?;
         let view_document = document::write(&self.0.view());
-        Ok(Response::new(GetResponse { view_document, ..GetResponse::default() }))
+        let dimensions = vec!["errors".to_owned()];
+        Ok(Response::new(GetResponse { view_document, dimensions, ..GetResponse::default() }))
     }
 
     async fn list(&self, _: Request<ListRequest>) -> Answer<ListResponse> {

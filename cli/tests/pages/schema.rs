@@ -14,7 +14,7 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 44] = [
+const COMMANDS: [&[&str]; 50] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -35,6 +35,12 @@ const COMMANDS: [&[&str]; 44] = [
     &["findings", "list", "digits"],
     &["update", "digits", "--priority", "3"],
     &["explain", "digits", "6"],
+    &["context", "digits", "--max-bytes", "64 KiB"],
+    &["context", "digits", "--max-bytes", "2000"],
+    &["agent-info"],
+    &["agent-info", "--schema", "windlass.context/1"],
+    &["mcp", "--print-config", "codex"],
+    &["pause", "digits", "--dry-run"],
     &["doctor"],
     &["doctor", "--fingerprint", "project"],
     &["results", "digits"],

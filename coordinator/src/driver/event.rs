@@ -2,7 +2,7 @@
 
 use super::gather::Gathered;
 use super::query::Query;
-use crate::ledger::Durable;
+use crate::ledger::{Blob, Durable};
 use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 use windlass_engine::core::{Place, Removal, RequestKey};
@@ -33,8 +33,8 @@ pub(crate) enum Event {
     SecretsGiven { campaign: CampaignId, names: BTreeSet<String>, reply: Reply<()> },
     /// A client asks what is.
     Query(Query),
-    /// A worker says all that it has; the answer may hang.
-    Report { report: Box<Report>, reply: Reply<session::Answer> },
+    /// A worker says all that it has, with small blobs that its outcomes name; the answer may hang.
+    Report { report: Box<Report>, parcels: Vec<Blob>, reply: Reply<session::Answer> },
     /// The caller of a hanging report has gone.
     HungUp { worker: WorkerId, session: SessionId, number: u64 },
     /// What the core wanted gathered.
@@ -61,6 +61,17 @@ pub(crate) struct Call {
     pub reply: Reply<Answer>,
     /// How often its facts were gathered.
     pub gathered_times: u32,
+    /// Whether it is to be done.
+    pub intent: Intent,
+}
+
+/// What a caller wants of its change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// To be done.
+    Do,
+    /// To know what would come of it: nothing is recorded.
+    Ask,
 }
 
 /// What a client asks, names as it wrote them.

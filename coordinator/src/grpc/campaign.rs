@@ -3,8 +3,8 @@
 use super::convert::{
     answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key,
 };
-use super::{findings, levers, watch};
-use crate::driver::{Asked, Call, Event, Handle, Query, blocking};
+use super::{dry, findings, levers, watch};
+use crate::driver::{Asked, Call, Event, Handle, Intent, Query, blocking};
 use crate::secrets;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -34,7 +34,8 @@ impl Campaigns {
     }
 
     async fn change(&self, request: RequestKey, asked: Asked) -> Result<Answer, Status> {
-        let event = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0 });
+        let intent = dry::intent();
+        let event = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0, intent });
         answered(self.handle.ask(event).await)
     }
 
@@ -107,6 +108,9 @@ impl CampaignService for Campaigns {
         let message = request.into_inner();
         self.handle.writes().map_err(|refusal| to_status(&refusal))?;
         let (campaign, _) = self.resolve(message.campaign).await?;
+        if dry::intent() == Intent::Ask {
+            return Ok(Response::new(v1::GiveSecretsResponse {}));
+        }
         let (store, id) = (self.handle.stores.secrets.clone(), campaign.clone());
         let given = message.secrets.into_iter().collect();
         match blocking(move || store.give(&id, given)).await {
@@ -128,12 +132,19 @@ impl CampaignService for Campaigns {
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
-        let name = name("campaign", request.into_inner().campaign)?;
-        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { name, reply })).await;
+        let message = request.into_inner();
+        let name = name("campaign", message.campaign)?;
+        let asked = name.clone();
+        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { name: asked, reply })).await;
         let (view, bindings) = answered(found)?;
+        let dimensions = match message.dimensions {
+            true => answered(self.handle.ask(|reply| Event::Query(Query::Dimensions { name, reply })).await)?,
+            false => Vec::new(),
+        };
         Ok(Response::new(v1::GetResponse {
             view_document: document::write(&view),
             bindings_document: document::write(&bindings),
+            dimensions,
         }))
     }
 

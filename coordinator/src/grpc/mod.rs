@@ -3,6 +3,7 @@
 mod artifact;
 mod campaign;
 mod convert;
+mod dry;
 mod findings;
 mod fleet;
 mod guard;

@@ -8,6 +8,7 @@ use super::step::SUPERSEDED;
 use crate::share::{self, Moment};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
+use windlass_shared::bindings::Dial;
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
@@ -155,7 +156,9 @@ impl Campaign {
             if let Some(entry) = self.levers.get_mut(lever) {
                 entry.state = LeverState::Pulled { iteration: *iteration };
                 self.moves.pulled(entry.document.kind);
-                self.literature.opened(*iteration, &entry.document);
+                if self.bindings.literature == Dial::On {
+                    self.literature.opened(*iteration, &entry.document);
+                }
             }
         }
         self.last_opened = Some(*iteration);
@@ -298,9 +301,7 @@ impl Campaign {
             let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
             self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
-        let was_tried = Self::was_tried(&open, reason);
-        let cited = self.cited();
-        self.literature.decided(number, (status == Status::Keep, was_tried), &cited);
+        self.findings_decided(&open, status, reason);
         let reason_kept = Reason::of(reason);
         if status == Status::Keep {
             self.overtake(number, open.lever);

@@ -52,7 +52,8 @@ pub(super) fn decide(
             help::conclude(find(durable, &campaign)?, iteration, conclusion, delivered)
         }
         Ask::AddFindings { campaign, review, scopes } => {
-            literature::add(find(durable, &campaign)?, *review, &scopes)
+            let (answer, bodies) = literature::add(find(durable, &campaign)?, *review, &scopes)?;
+            Ok((answer, bodies.into_iter().map(|body| (Some(campaign.clone()), body)).collect()))
         }
         Ask::Cancel { campaign, iteration } => steer::cancel(find(durable, &campaign)?, iteration),
         Ask::Update { campaign, priority, weight, name } => {

@@ -46,6 +46,12 @@ pub(super) fn tell(campaign: &Campaign, records: &[Record], answer: &mut Answer)
             Body::FixApplied { fix, .. } => {
                 answer.rule("P19", format!("fix {} of its lever was put on top and run", fix + 1));
             }
+            Body::FindingMarked { finding, result, why, .. } => {
+                answer.rule(
+                    "P37",
+                    format!("{finding}, which its lever rests on, is {}: {why}", result.as_str()),
+                );
+            }
             Body::IterationCancelled { .. } => {
                 answer.say("its owner cancelled it");
             }

@@ -3,7 +3,7 @@
 use crate::campaign::Campaign;
 use crate::gate::editable::Editable;
 use windlass_shared::bindings::Dial;
-use windlass_shared::id::{CampaignId, FindingNumber, IterationNumber};
+use windlass_shared::id::{FindingNumber, IterationNumber};
 use windlass_shared::literature::{FINDINGS_MAX, Review, Scope, Verdict};
 use windlass_shared::record::{Answer, Body};
 use windlass_shared::refusal::Refusal;
@@ -15,11 +15,7 @@ const KEPT_MAX: usize = 1_000;
 ///
 /// # Errors
 /// Where the campaign takes no findings, or no more.
-pub fn add(
-    campaign: &Campaign,
-    review: Review,
-    scopes: &[Scope],
-) -> Result<(Answer, Vec<(Option<CampaignId>, Body)>), Refusal> {
+pub fn add(campaign: &Campaign, review: Review, scopes: &[Scope]) -> Result<(Answer, Vec<Body>), Refusal> {
     if campaign.bindings.literature == Dial::Off {
         return Err(Refusal::Settled {
             rule: "P33",
@@ -60,8 +56,7 @@ pub fn add(
         kept,
         rejected: count - kept,
     };
-    let bodies = std::iter::once(review).chain(findings);
-    let records = bodies.map(|body| (Some(campaign.id.clone()), body)).collect();
+    let records = std::iter::once(review).chain(findings).collect();
     Ok((Answer::Findings { first, count }, records))
 }
 

@@ -17,6 +17,16 @@ impl Campaign {
         !open.is_cancelled && !open.is_out_of_tries() && reason != SUPERSEDED && reason != UNANALYSED
     }
 
+    /// Folds a decision in, before its lever leaves its place.
+    pub(crate) fn findings_decided(&mut self, open: &Iteration, status: Status, reason: &str) {
+        if self.bindings.literature == Dial::Off {
+            return;
+        }
+        let cited = self.cited();
+        let was_tried = Self::was_tried(open, reason);
+        self.literature.decided(open.number, (status == Status::Keep, was_tried), &cited);
+    }
+
     /// The findings that this decision marks, with its reason.
     pub(crate) fn findings_marked(
         &self,

@@ -112,7 +112,7 @@ fn stale(world: &World, lever: u32) -> (String, String) {
 }
 
 #[test]
-fn p34_the_evidence_gate_records_every_finding_kept_or_with_its_reasons() {
+fn p33_p34_the_evidence_gate_records_every_finding_kept_or_with_its_reasons() {
     let mut world = reading(&json!({}));
     let cases = [
         (finding("warm up"), ""),

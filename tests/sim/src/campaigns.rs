@@ -82,7 +82,7 @@ pub(crate) fn bindings(random: &mut Random) -> Bindings {
     for _ in 0..random.below(4) {
         w.diagnostics.push(row(random));
     }
-    if random.chance(600) {
+    if random.chance(500) {
         bindings.literature = Dial::On;
         let w = &mut bindings.windlass;
         w.architecture = random.chance(500).then(|| "mlp".to_owned());
@@ -109,7 +109,8 @@ pub(crate) fn review(random: &mut Random, iteration: u32) -> (Review, Vec<Scope>
 /// Few words, so that changes are repeated.
 fn finding(random: &mut Random) -> Finding {
     let change = random.below(12);
-    let strengths = [Strength::Strong, Strength::Moderate, Strength::Strong, Strength::Weak];
+    let strengths =
+        [Strength::Strong, Strength::Moderate, Strength::Strong, Strength::Strong, Strength::Weak];
     let citation = Citation {
         title: format!("paper {change}"),
         arxiv_id: random.chance(900).then(|| format!("2001.{change:05}")),

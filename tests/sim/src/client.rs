@@ -11,7 +11,9 @@ use windlass_engine::core::{Ask, Input, Place, Removal, RequestKey};
 use windlass_shared::bindings::{Bindings, Dial};
 use windlass_shared::device::{Device, DeviceState};
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, DeviceId, IterationNumber, LeverNumber, RequestId, WorkerId};
+use windlass_shared::id::{
+    CampaignId, DeviceId, FindingNumber, IterationNumber, LeverNumber, RequestId, WorkerId,
+};
 use windlass_shared::lever::{Change, Lever};
 use windlass_shared::literature::{Review, Scope};
 use windlass_shared::plan::Deliverable;
@@ -150,7 +152,10 @@ impl World {
             self.client.created += 1;
             // The same name again: a campaign whose baseline crashed hands its queue on (P1).
             let name = format!("Digits {}", self.random.below(2));
-            let bindings = Box::new(campaigns::bindings(&mut self.random));
+            let mut bindings = Box::new(campaigns::bindings(&mut self.random));
+            if self.ambush.is_for_findings() {
+                bindings.literature = Dial::On;
+            }
             let tree = self.unique_digest("workspace");
             return Some(What::Create { name, bindings, tree });
         }
@@ -160,8 +165,8 @@ impl World {
         let campaign = self.random.pick(&self.client.campaigns)?.clone();
         Some(match self.random.below(100) {
             0..10 => self.some_help(campaign),
-            10..20 => self.some_review(campaign),
-            20..55 => self.some_lever(campaign),
+            10..14 => self.some_review(campaign),
+            14..55 => self.some_lever(campaign),
             55..61 => {
                 let [lever, other] = [1, 2].map(|_| LeverNumber(self.random.range(1, 12) as u32));
                 let places = [Place::First, Place::Last, Place::Before(other), Place::After(other)];
@@ -197,14 +202,27 @@ impl World {
 
     /// A lever, on a finding that may be cited where there is one.
     fn some_lever(&mut self, campaign: CampaignId) -> What {
-        let title = self.draw("lever");
-        let mut lever = Box::new(campaigns::lever(&mut self.random, title));
         let core = self.coordinator.core.as_ref();
         let known = core.and_then(|core| core.durable().campaigns.get(&campaign));
-        if let Some(known) = known.filter(|known| known.bindings.literature == Dial::On) {
-            let kept: Vec<_> = known.literature.kept.keys().copied().collect();
-            let finding = self.random.pick(&kept).filter(|_| self.random.chance(900));
-            lever.literature = Some(finding.map_or("none".to_owned(), ToString::to_string));
+        let known = known.filter(|known| known.bindings.literature == Dial::On);
+        // Mostly one that no other lever rests on: of two, the second often loses its basis.
+        let is_alone = self.random.chance(800);
+        let kept: Option<Vec<FindingNumber>> = known.map(|known| {
+            let rests_on = |finding: &FindingNumber| {
+                let basis = Some(finding.to_string());
+                known.levers.values().any(|entry| entry.document.literature == basis)
+            };
+            let kept = known.literature.kept.keys().copied();
+            kept.filter(|finding| !is_alone || !rests_on(finding)).collect()
+        });
+        if kept.as_ref().is_some_and(Vec::is_empty) && self.random.chance(900) {
+            return self.some_review(campaign);
+        }
+        let title = self.draw("lever");
+        let mut lever = Box::new(campaigns::lever(&mut self.random, title));
+        if let Some(kept) = kept {
+            let finding = self.random.pick(&kept).copied().filter(|_| self.random.chance(900));
+            lever.literature = Some(finding.map_or("none".to_owned(), |finding| finding.to_string()));
         }
         What::Propose { campaign, lever }
     }

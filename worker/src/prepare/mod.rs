@@ -14,7 +14,7 @@ use crate::blobs::{self, Cache};
 use crate::driver::blocking;
 use crate::error::Error;
 use crate::shop::{Shop, persist};
-use crate::spool::AttemptDir;
+use crate::spool::{AttemptDir, Ended};
 use crate::workspace::{Access, lay_out};
 use std::collections::BTreeSet;
 use std::fs;
@@ -55,9 +55,10 @@ pub async fn prepare(shop: &Shop, order: &Order, stop: &CancellationToken) -> Re
 async fn begin(order: &Order, dir: &AttemptDir) -> Result<(), Error> {
     let (dir, order) = (dir.clone(), order.clone());
     blocking(move || {
-        dir.begin(&order)?;
-        dir.clear()?;
-        for folder in [dir.results(), dir.temporary(), dir.history()] {
+        if !dir.begin(&order)? {
+            dir.clear()?;
+        }
+        for folder in [dir.results(), dir.temporary()] {
             fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
         }
         Ok(())
@@ -132,7 +133,7 @@ pub fn forget(
     let ran = matches!(dir.exit(), Ok(Some(exit)) if exit.record.start_failure.is_none());
     // What has no metric is analysed only when somebody follows up on it (P21, P22).
     let measured = keep.contains(&order.key)
-        || matches!(dir.outcome(), Ok(Some(outcome)) if outcome.score_artifact.is_some()
+        || matches!(dir.ended(), Ok(Some(Ended { outcome, .. })) if outcome.score_artifact.is_some()
         || outcome.reading.as_ref().is_some_and(|it| it.value().is_some()));
     match (order.kind, &order.run) {
         (Kind::Run, _) if ran && measured => shop.work.keep(&order.key, dir, keep),

@@ -5,6 +5,7 @@ use super::attempt::AttemptDir;
 use crate::device;
 use crate::durable;
 use crate::error::Error;
+use crate::procfs;
 use crate::workspace::age;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,12 @@ struct IdentityDocument {
     worker: WorkerId,
 }
 
+/// In which boot the folder was last used.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Boot {
+    id: String,
+}
+
 impl WorkDir {
     /// Opens or makes it. Refused while another daemon has it.
     pub fn open(root: &Path) -> Result<Self, Error> {
@@ -57,6 +64,27 @@ impl WorkDir {
         }
         let id = identity(&root.join("identity.json"))?;
         Ok(Self { root, id, _lock: lock })
+    }
+
+    /// Marks every attempt that was here when the machine was last started, and throws away the workspaces that
+    /// were kept: a power cut may have torn what was not synced. Done once for each start of the machine.
+    pub(super) fn note_boot(&self) -> Result<(), Error> {
+        let path = self.root.join("boot.json");
+        let here = Boot { id: procfs::boot_id() };
+        // A torn one is another boot's.
+        let last: Option<Boot> = durable::read(&path).ok().flatten();
+        if last.as_ref() == Some(&here) {
+            return Ok(());
+        }
+        if last.is_some() {
+            for dir in self.attempts()? {
+                dir.note_earlier_boot()?;
+            }
+            for dir in Self::folders(&self.root.join("kept"))? {
+                self.forget(&dir)?;
+            }
+        }
+        durable::write(&path, &here)
     }
 
     /// Who this worker is.
