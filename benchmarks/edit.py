@@ -1,6 +1,6 @@
 """Measures what a lever of five files costs in a workspace of 5,000 on a warm worker.
 
-`python3 benchmarks/edit.py --windlass target/release/windlass [--files 5000] [--levers 10]` starts `windlass up`
+`python3 benchmarks/edit.py --windlass target/release/windlass [--files 5000] [--levers 10] [--json]` starts `windlass up`
 in a temporary folder, submits the workspace, and pulls one lever after another, each of which edits five files.
 For each it prints the bytes of the edited files, the bytes that the worker fetched, and the time from the moment
 that the client asked to the moment that the run printed its own; both clocks are this machine's. Run it on a
@@ -92,6 +92,7 @@ def main():
     parser.add_argument("--windlass", required=True)
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--levers", type=int, default=10)
+    parser.add_argument("--json", action="store_true", help="one JSON document in place of the table")
     options = parser.parse_args()
     binary = os.path.abspath(options.windlass)
     place = tempfile.mkdtemp(prefix="windlass-edit-")
@@ -126,6 +127,10 @@ def main():
             manifest = json.loads(ask("--output", "json", "show", campaign, str(n + 1)))["tree"].split(":")
             moved = sum(size for name, size in new.items() if name != manifest[0] and size > 120)
             rows.append((edited, moved, int(manifest[1]), 1000 * (began - asked)))
+        if options.json:
+            names = ("edited_bytes", "moved_bytes", "manifest_bytes", "asked_to_running_ms")
+            print(json.dumps([dict(zip(names, row)) for row in rows]))
+            return
         print(f"{options.files} files, {EDITED} edited, {options.levers} levers")
         print("| edited bytes | blob bytes moved | manifest bytes | asked to running, ms |")
         print("|---|---|---|---|")

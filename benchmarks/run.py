@@ -1,14 +1,16 @@
-"""Measures Windlass beside its peers, interleaved, and prints one Markdown table (see run.sh).
+"""Measures Windlass beside its peers, interleaved, and writes one Markdown table (see run.sh).
 
-Every figure is the median over the rounds. Processor time is that of the whole machine while the
-experiments ran, divided by their number: shims and runs are in it, whoever their parents are. What is not
-at hand is said. Nothing here passes or fails.
+Every figure is the median over the rounds; what is measured once says so. Processor time is that of the whole
+machine while the experiments ran, divided by their number: shims and runs are in it, whoever their parents are.
+What is not at hand, or could not be measured, is said. Nothing here passes or fails.
 """
 
 import argparse
+import glob
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import statistics
@@ -18,6 +20,9 @@ import tempfile
 import time
 from datetime import date
 
+from peers import (COMMANDS, EXPERIMENTS, LOG_BYTES, hyperqueue, process_ms, resident_mib, started_ns, task_spooler,
+                   wait_for)
+
 CAMPAIGN = """metric: val
 metric_direction: maximize
 entrypoint: "%s"
@@ -25,45 +30,7 @@ editable_files: [a.txt]
 gate: time
 budget: %s
 """
-EXPERIMENTS = 1000
-COMMANDS = 25
-LOG_BYTES = 1_000_000_000
-
-
-def machine_ms():
-    """Busy time of the machine since its start, milliseconds."""
-    with open("/proc/stat") as stat:
-        ticks = [int(text) for text in stat.readline().split()[1:]]
-    return 10.0 * (ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6] + ticks[7])
-
-
-def process_ms(pid):
-    with open("/proc/%d/stat" % pid) as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return 10.0 * (int(fields[11]) + int(fields[12]))
-
-
-def resident_mib(pid):
-    with open("/proc/%d/status" % pid) as status:
-        for line in status:
-            if line.startswith("VmRSS"):
-                return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def started_ns(text):
-    for line in text.splitlines():
-        if line.startswith("started_ns "):
-            return int(line.split()[1])
-    raise ValueError("the run did not say when it started: %r" % text[:200])
-
-
-def wait_for(condition, what, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError("waited %d s for %s" % (seconds, what))
-        time.sleep(0.02)
+MARK = "<!-- measured by run.sh -->"
 
 
 class Windlass:
@@ -134,79 +101,6 @@ def load(options, *arguments):
     return json.loads(done.stdout)
 
 
-class HyperQueue:
-    """A server with a journal and a worker; everything synced as its defaults have it."""
-
-    def __init__(self, binary, place):
-        self.binary, self.place = binary, place
-        self.environment = dict(os.environ, HQ_SERVER_DIR=os.path.join(place, "hq"))
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": self.environment, "cwd": place}
-        journal = os.path.join(place, "journal")
-        self.server = subprocess.Popen([binary, "server", "start", "--journal", journal], **quiet)
-        wait_for(lambda: self.run("server", "info", check=False).returncode == 0, "HyperQueue's server")
-        self.worker = subprocess.Popen([binary, "worker", "start", "--cpus", "8", "--no-detect-resources"], **quiet)
-        wait_for(lambda: "RUNNING" in self.run("worker", "list", check=False).stdout, "HyperQueue's worker")
-
-    def run(self, *arguments, check=True):
-        return subprocess.run([self.binary] + list(arguments), env=self.environment, cwd=self.place, check=check,
-                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-
-    def close(self):
-        self.run("server", "stop", check=False)
-        for role in (self.worker, self.server):
-            role.terminate()
-            role.wait(20)
-
-
-def hyperqueue(options, place):
-    service = HyperQueue(options.hq, place)
-    try:
-        started, known = [], []
-        for number in range(COMMANDS):
-            out = os.path.join(place, "out%d" % number)
-            wall_ns, start = time.time_ns(), time.perf_counter()
-            service.run("submit", "--wait", "--stdout", out, "--stderr", "none", "--", options.noop)
-            known.append(time.perf_counter() - start)
-            with open(out) as text:
-                started.append((started_ns(text.read()) - wall_ns) / 1e9)
-        busy_ms, start = machine_ms(), time.perf_counter()
-        service.run("submit", "--array", "1-%d" % EXPERIMENTS, "--wait", "--stdout", "none", "--stderr", "none",
-                    "--", options.noop)
-        seconds = time.perf_counter() - start
-        cpu_ms = (machine_ms() - busy_ms) / EXPERIMENTS
-        memory = resident_mib(service.server.pid), resident_mib(service.worker.pid)
-        start = time.perf_counter()
-        service.run("submit", "--wait", "--stream", os.path.join(place, "stream"), "--", options.noop, str(LOG_BYTES))
-        log_seconds = time.perf_counter() - start
-    finally:
-        service.close()
-    return {"start_ms": 1000 * statistics.median(started), "known_ms": 1000 * statistics.median(known),
-            "per_second": EXPERIMENTS / seconds, "cpu_ms": cpu_ms, "log_mb": LOG_BYTES / 1e6 / log_seconds,
-            "coordinator_mib": memory[0], "worker_mib": memory[1]}
-
-
-def task_spooler(options, place):
-    environment = dict(os.environ, TS_SOCKET=os.path.join(place, "socket"), TMPDIR=place, TS_MAXFINISHED="10000")
-    tsp = lambda *arguments: subprocess.run(["tsp"] + list(arguments), env=environment, check=True,
-                                            stdout=subprocess.PIPE, text=True).stdout
-    tsp("-S", "2")
-    started, known = [], []
-    for _ in range(COMMANDS):
-        wall_ns, start = time.time_ns(), time.perf_counter()
-        out = tsp("-n", "-f", options.noop)
-        known.append(time.perf_counter() - start)
-        started.append((started_ns(out) - wall_ns) / 1e9)
-    busy_ms, start = machine_ms(), time.perf_counter()
-    for _ in range(EXPERIMENTS):
-        tsp("-n", options.noop)
-    tsp("-w")
-    seconds = time.perf_counter() - start
-    cpu_ms = (machine_ms() - busy_ms) / EXPERIMENTS
-    tsp("-K")
-    return {"start_ms": 1000 * statistics.median(started), "known_ms": 1000 * statistics.median(known),
-            "per_second": EXPERIMENTS / seconds, "cpu_ms": cpu_ms}
-
-
 def gate(options, place):
     """A run that ignores SIGTERM, with a budget of 1 s: when SIGTERM came, and when the tree was gone."""
     script = os.path.join(place, "stubborn.sh")
@@ -271,6 +165,63 @@ def is_shim(pid, data):
     return "shim" in words[1:2] or any(word.startswith(data) and "/attempts/" in word for word in words)
 
 
+def script(options, name, *arguments):
+    """Another script of this folder: what it prints."""
+    command = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), name), *arguments]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+
+
+def logs(options, place):
+    """How far `logs --follow` lags, and the end of a log of 256 MiB."""
+    text = script(options, "logs.py", options.windlass, "0.25")
+    figure = lambda pattern: float(re.search(pattern, text).group(1))
+    return {"lag_ms": figure(r"at most, median (\d+) ms"), "tail_ms": figure(r"tail, compressed: +(\d+) ms")}
+
+
+def edit(options, place):
+    """A lever of five files in a workspace of 5,000, on one warm worker."""
+    levers = json.loads(script(options, "edit.py", "--windlass", options.windlass, "--levers", "20", "--json"))
+    milliseconds = sorted(lever["asked_to_running_ms"] for lever in levers)
+    return {"edit_ms": statistics.median(milliseconds), "edit_most_ms": milliseconds[-1],
+            "edit_moved": statistics.median(lever["moved_bytes"] / lever["edited_bytes"] for lever in levers)}
+
+
+def restart(options, place):
+    """A start on a ledger of 100,000 decided iterations: with every record replayed, and from a snapshot."""
+    folder = os.path.join(place, "ledger")
+    subprocess.run([options.micro, "make", folder, "100000"], stdout=subprocess.DEVNULL, check=True)
+    starts = []
+    for _ in range(4):
+        text = subprocess.run([options.micro, "open", folder], stdout=subprocess.PIPE, check=True, text=True).stdout
+        ready, memory = re.search(r"ready after (\d+) ms", text), re.search(r"VmRSS: (\d+)", text)
+        starts.append((float(ready.group(1)), int(memory.group(1)) / 1024))
+    return {"replay_ms": starts[0][0], "restart_ms": statistics.median(ms for ms, _ in starts[1:]),
+            "restart_mib": statistics.median(mib for _, mib in starts[1:])}
+
+
+def placement(options, place):
+    """The core by itself, by criterion."""
+    command = [options.placement, "--bench", "--noplot", "--warm-up-time", "1", "--measurement-time", "5"]
+    subprocess.run(command, cwd=place, env=dict(os.environ, CRITERION_HOME=place), stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, check=True)
+    found = {}
+    for path in glob.glob(os.path.join(place, "**", "new", "estimates.json"), recursive=True):
+        with open(path) as file:
+            median_ns = json.load(file)["median"]["point_estimate"]
+        is_pass = "full pass" in path
+        found["pass_ms" if is_pass else "change_us"] = median_ns / (1e6 if is_pass else 1e3)
+    return found
+
+
+def attempt_once(measure, options, problems):
+    """What is measured once; what it could not is said under the table."""
+    try:
+        return in_folder(measure, options)
+    except Exception as problem:  # one that fails must not cost the others
+        problems.append("%s: %s" % (measure.__name__, str(problem).strip().splitlines()[-1] if str(problem).strip() else problem))
+        return {}
+
+
 def in_folder(measure, options):
     place = tempfile.mkdtemp()
     try:
@@ -284,20 +235,29 @@ def median(rounds, key):
     return statistics.median(values) if values else None
 
 
+def throughput(options, binary):
+    done = subprocess.run([options.load, binary, options.noop, "throughput", str(EXPERIMENTS), "64", "8"],
+                          stdout=subprocess.PIPE, check=True, text=True)
+    return {"rate_" + key: value for key, value in json.loads(done.stdout).items()}
+
+
 def main():
     parser = argparse.ArgumentParser()
-    for name in ("windlass", "load", "noop", "hq"):
+    for name in ("windlass", "load", "noop", "micro", "placement", "hq", "base", "write"):
         parser.add_argument("--" + name, default="")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     options.windlass, options.load = os.path.abspath(options.windlass), os.path.abspath(options.load)
+    began, problems = time.monotonic(), []
     has_hq, has_tsp = bool(options.hq), shutil.which("tsp") is not None
-    ours, queue, spooler = [], [], []
+    ours, queue, spooler, base = [], [], [], []
     for number in range(options.rounds):
         print("round %d of %d" % (number + 1, options.rounds), file=sys.stderr)
         one = in_folder(windlass_commands, options)
         one.update({"open_" + key: value for key, value in load(options, "latency", "100").items()})
-        one.update({"rate_" + key: value for key, value in load(options, "throughput", str(EXPERIMENTS), "64", "8").items()})
+        one.update(throughput(options, options.windlass))
+        if options.base:
+            base.append(throughput(options, options.base))
         one.update({"log_" + key: value for key, value in load(options, "log", str(LOG_BYTES)).items()})
         one.update(in_folder(gate, options))
         ours.append(one)
@@ -305,19 +265,42 @@ def main():
             queue.append(in_folder(hyperqueue, options))
         if has_tsp:
             spooler.append(in_folder(task_spooler, options))
-    ours[0].update(in_folder(suspicion, options))
-    ours[0].update(in_folder(beside_a_run, options))
-    show(ours, queue, spooler)
-    for name, there in (("HyperQueue (HQ=)", has_hq), ("task-spooler (tsp)", has_tsp)):
-        if not there:
-            print("\nNot at hand, so not measured: %s." % name)
+    once = [suspicion, beside_a_run, logs, edit]
+    once += [restart] if options.micro else []
+    once += [placement] if options.placement else []
+    for measure in once:
+        print(measure.__name__, file=sys.stderr)
+        ours[0].update(attempt_once(measure, options, problems))
+    missing = [name for name, there in (("HyperQueue (HQ=)", has_hq), ("task-spooler (tsp)", has_tsp)) if not there]
+    text = table(ours, queue, spooler, base, time.monotonic() - began)
+    text += "".join("\nNot at hand, so not measured: %s.\n" % name for name in missing)
+    text += "".join("\nCould not be measured: %s.\n" % problem for problem in problems)
+    print(text)
+    if options.write:
+        write(options.write, text)
 
 
-def show(ours, queue, spooler):
-    print("Measured %s on %s, %d CPUs, Linux %s; medians of %d interleaved rounds.\n"
-          % (date.today(), platform.machine(), os.cpu_count(), platform.release().split("-")[0], len(ours)))
-    print("| path | Windlass | accept | aim | HyperQueue | task-spooler |\n|---|---|---|---|---|---|")
-    cell = lambda value, unit: "–" if value is None else "%s%s" % (("%.1f" if value < 100 else "%.0f") % value, unit)
+def write(path, text):
+    """Puts the table between the marks of a file, in the place of the last one."""
+    with open(path) as file:
+        before, _, rest = file.read().partition(MARK)
+    after = rest.partition(MARK)[2]
+    with open(path + ".new", "w") as file:
+        file.write("%s%s\n%s%s%s" % (before.rstrip() + "\n\n", MARK, text, MARK, after or "\n"))
+    os.replace(path + ".new", path)
+
+
+def table(ours, queue, spooler, base, seconds):
+    lines = ["Measured %s on %s, %d CPUs, Linux %s, in %.0f s; medians of %d interleaved rounds. Rows with * were "
+             "measured once.\n" % (date.today(), platform.machine(), os.cpu_count(),
+                                   platform.release().split("-")[0], seconds, len(ours)),
+             "| path | Windlass | accept | aim | HyperQueue | task-spooler |", "|---|---|---|---|---|---|"]
+
+    def cell(value, unit):
+        if value is None:
+            return "–"
+        return "%s%s" % (("%.2f" if value < 10 else "%.1f" if value < 100 else "%.0f") % value, unit)
+
     rows = [
         ("client command → process started", "start_ms", " ms", "15 ms", "8 ms", "start_ms"),
         ("the same over an open connection", "open_started_ms_p50", " ms", "", "3 ms", None),
@@ -326,18 +309,36 @@ def show(ours, queue, spooler):
         ("`submit` accepted, durable", "submit_ms", " ms", "", "", None),
         ("no-op experiments a second", "rate_per_second", "", "400", "900", "per_second"),
         ("machine's processor time for each", "rate_machine_cpu_ms_each", " ms", "", "", "cpu_ms"),
+        ("of it the coordinator's", "rate_coordinator_cpu_ms_each", " ms", "", "", None),
+        ("of it the worker daemon's", "rate_worker_cpu_ms_each", " ms", "", "", None),
         ("log from process to durable", "log_mb_per_second", " MB/s", "200 MB/s", "400 MB/s", "log_mb"),
+        ("lag of `logs --follow` *", "lag_ms", " ms", "250 ms", "", None),
+        ("`logs --tail 20` of 256 MiB, compressed *", "tail_ms", " ms", "100 ms", "", None),
+        ("5-file edit of 5,000 files to one warm worker, median *", "edit_ms", " ms", "", "", None),
+        ("the slowest of 20 *", "edit_most_ms", " ms", "500 ms", "300 ms", None),
+        ("blob bytes moved for each edited byte *", "edit_moved", "", "", "2", None),
+        ("placement, 10,000 × 8 GPUs, 100,000 queued, a full pass *", "pass_ms", " ms", "50 ms", "10 ms", None),
+        ("placement, one change *", "change_us", " µs", "", "100 µs", None),
+        ("restart with 100,000 decided iterations *", "restart_ms", " ms", "1000 ms", "300 ms", None),
+        ("the same with every record replayed *", "replay_ms", " ms", "", "", None),
+        ("memory after it *", "restart_mib", " MiB", "100 MB", "60 MB", None),
         ("time gate: SIGTERM after the budget", "term_ms", " ms", "50 ms", "", None),
         ("time gate: tree gone after twice the budget", "gone_ms", " ms", "1000 ms", "100 ms", None),
-        ("silent worker suspected", "suspected_s", " s", "3 s", "", None),
-        ("memory of the coordinator after %d campaigns" % COMMANDS, "coordinator_mib", " MiB", "40 MiB", "25 MiB", "coordinator_mib"),
-        ("memory of the worker", "worker_mib", " MiB", "25 MiB", "20 MiB", "worker_mib"),
-        ("memory of a shim", "shim_mib", " MiB", "6 MiB", "4 MiB", None),
-        ("a worker beside a run, of one core", "worker_percent", " %", "1 %", "", None),
+        ("silent worker suspected *", "suspected_s", " s", "3 s", "", None),
+        ("memory of the coordinator after %d campaigns" % COMMANDS, "coordinator_mib", " MiB", "40 MB", "25 MB",
+         "coordinator_mib"),
+        ("memory of the worker", "worker_mib", " MiB", "25 MB", "20 MB", "worker_mib"),
+        ("memory of a shim *", "shim_mib", " MiB", "6 MB", "4 MB", None),
+        ("a worker beside a run, of one core *", "worker_percent", " %", "1 %", "", None),
     ]
     for name, key, unit, accept, aim, peer in rows:
         peers = [cell(median(one, peer), unit) if peer else "" for one in (queue, spooler)]
-        print("| %s | %s | %s | %s | %s | %s |" % (name, cell(median(ours, key), unit), accept, aim, *peers))
+        lines.append("| %s | %s | %s | %s | %s | %s |" % (name, cell(median(ours, key), unit), accept, aim, *peers))
+    if base:
+        key = "rate_machine_cpu_ms_each"
+        lines.append("\nAn earlier binary in the same rounds: %s experiments a second, %s of processor time for each."
+                     % (cell(median(base, "rate_per_second"), ""), cell(median(base, key), " ms")))
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

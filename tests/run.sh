@@ -68,6 +68,7 @@ fi
 part "build" cargo build --quiet --bin windlass
 part "unit, rules, simulator, tidy, command line, cluster" cargo test --workspace --quiet --no-fail-fast
 part "mutants" bash tests/mutants/run.sh
+part "a mutant for each rule" bash tests/mutants/rules.sh
 # The long mode fuzzes every target for a minute; the short one has replayed the committed seeds already.
 if [ "${WINDLASS_TESTS_LONG:-0}" = 1 ]; then
     if command -v c++ >/dev/null 2>&1; then

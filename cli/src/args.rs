@@ -50,15 +50,24 @@ pub struct Global {
     /// Read no windlass.toml
     #[arg(long, global = true)]
     pub no_config: bool,
-    /// The idempotency key of the (first) call, to repeat one that was cut off
-    #[arg(long, global = true, hide = true, value_name = "UUIDv7")]
+    /// The idempotency key of a change: whatever is sent twice under the same key happens once
+    #[arg(long, global = true, value_name = "UUIDv7")]
     pub request_id: Option<String>,
+}
+
+/// An option of every command that changes something.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Dry {
+    /// Ask every rule and say what would be done; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// The form of what is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
-    /// For people.
+    /// For people; `context` and `report` are Markdown then.
+    #[value(alias = "markdown")]
     Human,
     /// For programs.
     Json,
@@ -127,16 +136,23 @@ pub enum Command {
     Stop(command::control::Args),
     /// Put a fix on a failed run, which is then run again
     Fix(command::fix::Args),
-    /// Put a repaired script in the place of one that failed; the scripts are run again
+    /// Replace a script that failed, or add one to an open iteration, the best or the latest
     Analyze(command::analyze::Args),
     /// Write an iteration's conclusion
     Conclude(command::conclude::Args),
+    /// What the literature says: record reviews, list findings
+    #[command(subcommand)]
+    Findings(command::findings::Command),
     /// End the open iteration; its lever is not blamed
     Cancel(command::cancel::Args),
-    /// Change a campaign's priority or name
+    /// Change a campaign's priority, weight or name
     Update(command::update::Args),
+    /// All that a researcher needs next, in so many bytes
+    Context(command::context::Args),
     /// Why something is, or is not, running: the rule and the figures
     Explain(command::explain::Args),
+    /// Serve the Model Context Protocol on standard input and output, for agents' hosts
+    Mcp(command::mcp::Args),
     /// Lay out the user's copy: results.tsv and a folder per iteration
     Sync(command::sync::Args),
     /// List workers and their devices
@@ -147,6 +163,8 @@ pub enum Command {
     Undrain(command::drain::Args),
     /// What is well here, what is not, and what to do; where each setting comes from
     Doctor(command::doctor::Args),
+    /// Describe every command, its options, exit codes and documents, to a program
+    AgentInfo(command::agent_info::Args),
     /// Print a completion script for a shell
     Completions(command::completions::Args),
     /// Print the manual page, or write one per command

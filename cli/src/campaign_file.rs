@@ -90,7 +90,11 @@ pub fn resolve_scripts(
     for row in plan {
         let Script::Named(name) = &row.script else {
             let message = format!("{key}: write the script as a path beside this file, or builtin:log");
-            return Err(Problem::at_key(path, text, key, message).with_rule("P12").into());
+            let remedy = "use builtin:log, builtin:telemetry or a script's path";
+            return Err(Problem::at_key(path, text, key, message)
+                .with_remedy(remedy)
+                .with_rule("P12")
+                .into());
         };
         if row.script.is_builtin() {
             continue;
@@ -115,7 +119,13 @@ pub fn read_part(path: &Path, text: &str, key: &str, name: &str) -> Result<Vec<u
     let beside = beside(path, name);
     let refuse = |problem: String| {
         let message = format!("{key}: {} {problem}", beside.display());
-        Error::from(Problem::at_key(path, text, key, message))
+        let rule = match key {
+            "patch" | "tree" | "instrumentation" => "P5",
+            "fixes" => "P19",
+            _ => "P12",
+        };
+        let remedy = "name an ordinary file; paths are relative to the file that names them";
+        Error::from(Problem::at_key(path, text, key, message).with_remedy(remedy).with_rule(rule))
     };
     let meta = std::fs::metadata(&beside).map_err(|source| refuse(format!("cannot be read: {source}")))?;
     if !meta.is_file() {

@@ -36,16 +36,23 @@ pub struct Client {
     authorize: Authorize,
 }
 
-/// Says this version, and adds the token where the connection needs one.
+/// Says this version and whether changes are only asked about, and adds the token where the connection needs
+/// one.
 #[derive(Clone, Debug)]
-pub struct Authorize(Option<MetadataValue<Ascii>>);
+pub struct Authorize {
+    token: Option<MetadataValue<Ascii>>,
+    is_dry: bool,
+}
 
 impl Interceptor for Authorize {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let metadata = request.metadata_mut();
         metadata.insert(version::HEADER, MetadataValue::from_static(env!("CARGO_PKG_VERSION")));
         metadata.insert(version::ROLE_HEADER, MetadataValue::from_static(version::CLIENT));
-        if let Some(token) = &self.0 {
+        if self.is_dry {
+            metadata.insert(version::DRY_RUN_HEADER, MetadataValue::from_static("1"));
+        }
+        if let Some(token) = &self.token {
             request.metadata_mut().insert("authorization", token.clone());
         }
         Ok(request)
@@ -79,23 +86,23 @@ impl Client {
     /// Connects to the session's coordinator.
     pub async fn connect(session: &Session) -> Result<Self, Error> {
         let Some(address) = &session.coordinator else {
-            return Self::by_socket(&socket_of(&session.data_dir))
+            return Self::by_socket(&socket_of(&session.data_dir), session.is_dry)
                 .await
                 .map_err(|_| Error::NoCoordinator { data_dir: session.data_dir.clone() });
         };
         let unreachable = |source| Error::Unreachable { address: address.clone(), source };
         if let Some(path) = address.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return Self::by_socket(Path::new(path)).await.map_err(unreachable);
+            return Self::by_socket(Path::new(path), session.is_dry).await.map_err(unreachable);
         }
         let plain = loopback(address)?;
         let endpoint = Endpoint::from_shared(format!("http://{plain}"))
             .map_err(|_| Error::Address { address: address.clone() })?;
         let channel = tuned(endpoint).connect().await.map_err(unreachable)?;
-        Ok(Self { channel, authorize: Authorize(token(session)?) })
+        Ok(Self { channel, authorize: Authorize { token: token(session)?, is_dry: session.is_dry } })
     }
 
-    async fn by_socket(path: &Path) -> Result<Self, tonic::transport::Error> {
+    async fn by_socket(path: &Path, is_dry: bool) -> Result<Self, tonic::transport::Error> {
         let path = path.to_owned();
         let connector = tower::service_fn(move |_: Uri| {
             let path = path.clone();
@@ -104,7 +111,7 @@ impl Client {
         // The address is never resolved: the connector above opens the socket instead.
         let endpoint = tuned(Endpoint::from_static("http://coordinator.invalid"));
         let channel = endpoint.connect_with_connector(connector).await?;
-        Ok(Self { channel, authorize: Authorize(None) })
+        Ok(Self { channel, authorize: Authorize { token: None, is_dry } })
     }
 
     fn service(&self) -> Service {

@@ -91,6 +91,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// An input of a tool, or of an option, that cannot be taken.
+    #[error("{message}")]
+    Input {
+        /// What is wrong with which.
+        message: String,
+        /// What is taken.
+        remedy: String,
+    },
     /// A value with no JSON form.
     #[error("failed to encode {what}")]
     Encode {
@@ -295,6 +303,7 @@ impl Error {
             Self::NoCoordinator { .. } | Self::Unreachable { .. } | Self::Changed { .. } => Code::Unavailable,
             Self::NoIteration { .. } | Self::NoFile { .. } | Self::NothingKept { .. } => Code::NotFound,
             Self::Exists { .. } | Self::NoText { .. } | Self::TooLarge { .. } => Code::Usage,
+            Self::Input { .. } => Code::Usage,
             Self::WaitEnded { .. } => Code::WaitEnded,
             Self::LeversRefused { .. } => Code::Refused,
             Self::ForeignFolder { .. } => Code::Usage,
@@ -320,6 +329,7 @@ impl Error {
             Self::AlreadyRunning { .. } => "ALREADY_RUNNING",
             Self::File { .. } | Self::System { .. } | Self::Output { .. } => "SYSTEM",
             Self::Encode { .. } => "ENCODE",
+            Self::Input { .. } => "INPUT",
             Self::Changed { .. } => "CHANGED",
             Self::Blob { .. } => "BLOB",
             Self::NoIteration { .. } | Self::NoFile { .. } | Self::NothingKept { .. } => "NOT_FOUND",
@@ -394,6 +404,7 @@ impl Error {
             Self::NothingKept { campaign } => {
                 Some(format!("`windlass status {campaign}` says what it waits for"))
             }
+            Self::Input { remedy, .. } => Some(remedy.clone()),
             Self::Exists { .. } => Some("give another name, or write over it with --force".to_owned()),
             Self::TooLarge { .. } => Some("write it to a file with -o FILE".to_owned()),
             Self::NoText { .. } => Some("write it to a file with -o FILE, or pipe it on".to_owned()),

@@ -16,6 +16,8 @@ use windlass_shared::id::IterationNumber;
 
 /// The largest file that is read, bytes; it is held in memory.
 const FILE_MAX_BYTES: u64 = 16 << 20;
+/// Malformed lines that are kept: a file with more of them is no ledger, and a million would fill the memory.
+const MALFORMED_MAX: usize = 1000;
 /// Malformed lines that are told one by one.
 const TOLD_MAX: usize = 8;
 
@@ -87,6 +89,12 @@ pub fn parse(path: &Path, bytes: &[u8], given: &Given) -> Result<(Foreign, Vec<M
             Ok(row) => rows.push(row),
             Err(problem) => malformed.push(Malformed { line, problem }),
         }
+        if malformed.len() > MALFORMED_MAX {
+            let message =
+                format!("more than {MALFORMED_MAX} of its lines are no rows; {}", told(&malformed[0]));
+            let remedy = "is it a results.tsv? its first line names the columns, with tabs between";
+            return Err(Problem::whole(path, message).with_remedy(remedy).into());
+        }
         if rows.len() > ROWS_MAX {
             return Err(too_much(path, format!("it has more than {ROWS_MAX} rows")));
         }
@@ -106,7 +114,7 @@ pub fn parse(path: &Path, bytes: &[u8], given: &Given) -> Result<(Foreign, Vec<M
 
 /// Malformed lines as one error.
 pub fn refuse(path: &Path, malformed: &[Malformed]) -> Error {
-    let told = malformed.iter().take(TOLD_MAX).map(|one| format!("line {}: {}", one.line, one.problem));
+    let told = malformed.iter().take(TOLD_MAX).map(told);
     let rest = malformed.len().saturating_sub(TOLD_MAX);
     let rest = (rest > 0).then(|| format!("and {rest} more"));
     let lines: Vec<String> = told.chain(rest).collect();
@@ -115,6 +123,10 @@ pub fn refuse(path: &Path, malformed: &[Malformed]) -> Error {
         lines => format!("{} lines are no rows\n  {}", malformed.len(), lines.join("\n  ")),
     };
     Problem::whole(path, message).with_remedy("repair them, or leave them out with --lenient").into()
+}
+
+fn told(one: &Malformed) -> String {
+    format!("line {}: {}", one.line, one.problem)
 }
 
 struct Header {

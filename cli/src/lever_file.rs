@@ -73,7 +73,7 @@ pub fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
 /// Reads one lever file.
 pub fn read(path: &Path) -> Result<LeverFile, Error> {
     let text = yaml::read_text(path)?;
-    let mut written: Written = yaml::parse(path, &text)?;
+    let mut written: Written = yaml::parse(path, &text).map_err(|problem| Box::new(of_form(*problem)))?;
     let mut blobs = Blobs::default();
     let change = change(path, &text, &written, &mut blobs)?;
     let fixes = written
@@ -105,13 +105,24 @@ pub fn read(path: &Path) -> Result<LeverFile, Error> {
     Ok(LeverFile { lever, blobs })
 }
 
+/// A key that is missing belongs to the rule that asks for it; whatever else is wrong, to a lever's form.
+fn of_form(problem: Problem) -> Problem {
+    let rule = match problem.missing() {
+        Some("prediction" | "file" | "pattern") => "P6",
+        Some("script" | "output" | "dimension" | "question" | "if_helped" | "if_not") => "P12",
+        _ => "P5",
+    };
+    problem.of_form(rule)
+}
+
 fn change(path: &Path, text: &str, written: &Written, blobs: &mut Blobs) -> Result<Change, Error> {
     match (&written.patch, &written.tree) {
         (Some(patch), None) => Ok(Change::Patch(blobs.hold(read_part(path, text, "patch", patch)?))),
         (None, Some(tree)) => edited_files(path, text, tree, blobs),
         (Some(_), Some(_)) => {
             let message = "`patch` and `tree` both stand here; a lever has one change".to_owned();
-            Err(Problem::at_key(path, text, "tree", message).with_rule("P5").into())
+            let remedy = "take one of them out, or make a second lever of it";
+            Err(Problem::at_key(path, text, "tree", message).with_remedy(remedy).with_rule("P5").into())
         }
         (None, None) => Err(Problem::whole(path, "the change is missing".to_owned())
             .with_remedy("give `patch:` with a unified diff, or `tree:` with a folder of edited files")
@@ -134,13 +145,14 @@ fn edited_files(path: &Path, text: &str, tree: &str, blobs: &mut Blobs) -> Resul
         let inside = entry.path().strip_prefix(&root).unwrap_or(entry.path());
         let shown = entry.path().display().to_string();
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
-            return Err(wrong(format!("{shown} is no regular file")).with_rule("P3").into());
+            let message = format!("{shown} is no regular file");
+            return Err(wrong(message).with_remedy("take it out of the folder").with_rule("P3").into());
         }
         let name = inside.to_str().ok_or_else(|| wrong(format!("{shown} is not UTF-8")))?;
         if files.len() == ITEMS_MAX {
             let message =
                 format!("{} holds more than {ITEMS_MAX} files; a lever is one change", root.display());
-            return Err(wrong(message).with_rule("P5").into());
+            return Err(wrong(message).with_remedy("make several levers of it").with_rule("P5").into());
         }
         let name = TreePath::parse(name).map_err(|problem| wrong(problem.to_string()).with_rule("P3"))?;
         let relative = Path::new(tree).join(inside);
@@ -148,7 +160,9 @@ fn edited_files(path: &Path, text: &str, tree: &str, blobs: &mut Blobs) -> Resul
         files.insert(name, Edit::Write(blobs.hold(bytes)));
     }
     if files.is_empty() {
-        return Err(wrong(format!("{} holds no file", root.display())).with_rule("P5").into());
+        let message = format!("{} holds no file", root.display());
+        let remedy = "put the edited files into it, under their paths";
+        return Err(wrong(message).with_remedy(remedy).with_rule("P5").into());
     }
     Ok(Change::Files(files))
 }
@@ -169,7 +183,11 @@ fn carried_fix(path: &Path, text: &str, fix: &WrittenFix, blobs: &mut Blobs) -> 
         (None, Some(pattern)) => FixTrigger::Pattern(pattern.clone()),
         _ => {
             let message = "a fix needs exactly one of `on` and `pattern`".to_owned();
-            return Err(Problem::at_key(path, text, "fixes", message).with_rule("P19").into());
+            let remedy = "write the ending that it answers, or a pattern in the log";
+            return Err(Problem::at_key(path, text, "fixes", message)
+                .with_remedy(remedy)
+                .with_rule("P19")
+                .into());
         }
     };
     let patch = blobs.hold(read_part(path, text, "fixes", &fix.patch)?);

@@ -1,6 +1,8 @@
 //! What is said of each command beyond its options: an example, and what it exits with. `--help`, the manual
 //! pages and docs/commands.md are all made from this and from what clap reads.
 
+pub mod agent;
+
 use clap::{Command, CommandFactory};
 
 /// One command.
@@ -54,6 +56,8 @@ pub const ENTRIES: &[Entry] = &[
     unrun("fix", "windlass fix line 2 fix.patch", &[3, 4, 5]),
     unrun("analyze", "windlass analyze line 2 --script repaired.sh --result value.tsv", &[3, 4, 5]),
     unrun("conclude", "windlass conclude line 2 conclusion.yaml", &[3, 4, 5]),
+    unrun("findings add", "windlass findings add line review.json --scope mlp", &[3, 4, 5]),
+    unrun("findings list", "windlass findings list line", &[4, 5]),
     entry("lever retry", "windlass lever retry idle L1", &[3, 4, 5]),
     entry("results", "windlass results line --format tsv", &[4, 5]),
     entry("show", "windlass show line 2", &[4, 5]),
@@ -69,12 +73,15 @@ pub const ENTRIES: &[Entry] = &[
     entry("stop", "windlass stop idle", &[4, 5]),
     entry("cancel", "windlass cancel spare 1", &[3, 4, 5]),
     entry("update", "windlass update spare --priority 3 --name later", &[3, 4, 5]),
+    entry("context", "windlass context line --max-bytes '8 KiB'", &[4, 5]),
     entry("explain", "windlass explain later", &[4, 5]),
+    entry("mcp", "windlass mcp --print-config claude", &[5]),
     entry("sync", "windlass sync line copy", &[4, 5]),
     entry("workers", "windlass workers", &[5]),
     entry("drain", "windlass drain \"$(uname -n)\"", &[4, 5]),
     entry("undrain", "windlass undrain \"$(uname -n)\"", &[4, 5]),
     unrun("doctor", "windlass doctor", &[]),
+    entry("agent-info", "windlass agent-info --schema windlass.wait/1", &[]),
     entry("completions", "windlass completions bash > windlass.bash", &[]),
     entry("man", "windlass man --dir man", &[]),
     unrun("device release", "windlass device release gpu-1 GPU-5e0c", &[3, 4, 5]),
@@ -107,16 +114,22 @@ fn told(mut command: Command, path: &str) -> Command {
 
 /// What a command can exit with, in words.
 fn codes(entry: &Entry) -> String {
-    let words = |code: u8| match code {
-        3 => "3 refused by a rule",
-        4 => "4 not found",
-        5 => "5 unavailable and worth a retry",
-        6 => "6 the wait ended first",
-        _ => "130 interrupted",
-    };
-    let all =
-        ["0 done", "1 failed", "2 usage"].into_iter().chain(entry.codes.iter().map(|code| words(*code)));
-    all.collect::<Vec<_>>().join(", ")
+    let all = [0, 1, 2].into_iter().chain(entry.codes.iter().copied());
+    all.map(|code| format!("{code} {}", words_of(code))).collect::<Vec<_>>().join(", ")
+}
+
+/// What an exit code means.
+fn words_of(code: u8) -> &'static str {
+    match code {
+        0 => "done",
+        1 => "failed",
+        2 => "usage",
+        3 => "refused by a rule",
+        4 => "not found",
+        5 => "unavailable and worth a retry",
+        6 => "the wait ended first",
+        _ => "interrupted",
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! `results.tsv` (P29): one row per decided iteration. The only place that renders one.
 
+use crate::corpus_tsv;
 use crate::history::{Decision, Iteration, Story};
+use windlass_shared::bindings::Dial;
 use windlass_shared::conclusion::Status;
 
 /// What stands for the metric of an iteration that has none.
@@ -35,11 +37,14 @@ fn foreign(story: &Story, columns: &[String]) -> String {
     text
 }
 
-/// The header, with the metric's name; `move_type` exactly where moves are scheduled.
+/// The header, with the metric's name; `move_type` exactly where moves are scheduled, `literature_basis` exactly
+/// where literature is on.
 fn header(story: &Story) -> String {
     let mut columns = vec!["iter", &story.bindings.metric, "status"];
     columns.extend(has_moves(story).then_some("move_type"));
-    columns.extend(["analysis_summary", "description"]);
+    columns.push("analysis_summary");
+    columns.extend(has_literature(story).then_some("literature_basis"));
+    columns.push("description");
     line(&columns)
 }
 
@@ -47,12 +52,22 @@ fn row(story: &Story, iteration: &Iteration, decision: &Decision) -> String {
     let number = iteration.number.to_string();
     let mut cells = vec![&*number, metric(decision), decision.status.as_str()];
     cells.extend(has_moves(story).then(|| story.move_of(iteration)));
-    cells.extend([&*decision.summary, &*decision.description]);
+    cells.push(&*decision.summary);
+    let basis = match story.lever_of(iteration) {
+        Some(lever) => corpus_tsv::basis(&story.findings, lever.literature.as_deref()),
+        None => "none (baseline)".to_owned(),
+    };
+    cells.extend(has_literature(story).then_some(&*basis));
+    cells.push(&*decision.description);
     line(&cells)
 }
 
 fn has_moves(story: &Story) -> bool {
     story.bindings.windlass.move_scheduler.is_some()
+}
+
+fn has_literature(story: &Story) -> bool {
+    story.bindings.literature == Dial::On
 }
 
 /// The metric's digits as printed, or zero where there is none.
@@ -63,7 +78,8 @@ pub fn metric(decision: &Decision) -> &str {
     }
 }
 
-fn line<T: AsRef<str>>(fields: &[T]) -> String {
+/// One line: its fields with tabs between them, text that could break the table made plain.
+pub fn line<T: AsRef<str>>(fields: &[T]) -> String {
     let mut text = fields.iter().map(|text| field(text.as_ref())).collect::<Vec<_>>().join("\t");
     text.push('\n');
     text
@@ -112,6 +128,32 @@ mod tests {
         let moves: Vec<&str> = columns.iter().map(|row| row[3]).collect();
         assert_eq!(moves, ["move_type", "baseline", "exploit", "exploit"]);
         assert!(columns.iter().all(|row| row.len() == 6), "{text}");
+    }
+
+    #[test]
+    fn p29_p35_the_column_of_the_basis_is_there_exactly_where_literature_is_on_and_reads_back() {
+        use crate::history::{add_finding, finding_added, test_finding};
+        let mut story = crate::history::test_story();
+        assert!(!render(&story).contains("literature_basis"));
+        story.bindings.literature = Dial::On;
+        add_finding(
+            &mut story.findings,
+            &finding_added(3, test_finding("A Closer, Look", "strong"), "agnostic", &[]),
+        );
+        let cited = story.iterations[&windlass_shared::id::IterationNumber(2)].lever.expect("a lever");
+        story.levers.get_mut(&cited).expect("known").lever.literature = Some("F3".to_owned());
+        let text = render(&story);
+        let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+        let basis: Vec<&str> = rows.iter().map(|row| row[4]).collect();
+        let want = ["literature_basis", "none (baseline)", "F3 A Closer; Look (1810.13243)", "none"];
+        assert_eq!(basis, want);
+        assert!(rows.iter().all(|row| row.len() == 6 && row[3] != row[4]), "{text}");
+        let given = crate::foreign::Given::default();
+        let path = std::path::Path::new("results.tsv");
+        let (read, malformed) = crate::foreign::parse(path, text.as_bytes(), &given).expect("reads back");
+        assert!(malformed.is_empty());
+        let notes: Vec<&str> = read.rows.iter().map(|row| row.notes["literature_basis"].as_str()).collect();
+        assert_eq!(notes, want[1..]);
     }
 
     #[test]

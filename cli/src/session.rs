@@ -1,16 +1,16 @@
 //! What every command shares: where the coordinator is, how to print, which request ids to use.
 //! stdout is data, stderr is talk.
 
-use crate::args::{Color, Form, Global};
+use crate::args::{Color, Dry, Form, Global};
 use crate::config::Layers;
 use crate::error::Error;
 use crate::render::text::{fit, json_safe, neutral_block};
 use anstream::{AutoStream, ColorChoice};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Serialize;
-use std::cell::Cell;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -27,7 +27,9 @@ pub struct Session {
     pub quiet: bool,
     color: ColorChoice,
     request_id: Option<String>,
-    requests: Cell<u32>,
+    requests: AtomicU32,
+    /// Changes are only asked about.
+    pub is_dry: bool,
     /// What the configuration files say.
     pub layers: Layers,
     /// What the command line itself says of the settings of all commands, by option.
@@ -40,6 +42,9 @@ struct Document<'a, T> {
     schema: &'static str,
     #[serde(flatten)]
     body: &'a T,
+    /// Only where nothing was changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dry_run: Option<bool>,
 }
 
 impl Session {
@@ -59,7 +64,8 @@ impl Session {
             quiet: global.quiet,
             color,
             request_id: global.request_id.clone(),
-            requests: Cell::new(0),
+            requests: AtomicU32::new(0),
+            is_dry: false,
             layers,
             given,
         }
@@ -67,14 +73,25 @@ impl Session {
 
     /// The same session for another data folder, reached by its socket: for `demo` and `up`.
     pub fn at(&self, data_dir: &Path) -> Self {
+        Self { coordinator: None, data_dir: data_dir.to_owned(), ..self.keyed(None) }
+    }
+
+    /// The same session, whose changes are done or only asked about.
+    pub fn asking(&self, dry: Dry) -> Self {
+        Self { is_dry: dry.dry_run, ..self.keyed(self.request_id.clone()) }
+    }
+
+    /// The same session with this idempotency key, or with fresh ones: for a call of its own.
+    pub fn keyed(&self, request_id: Option<String>) -> Self {
         Self {
-            coordinator: None,
-            data_dir: data_dir.to_owned(),
+            coordinator: self.coordinator.clone(),
+            data_dir: self.data_dir.clone(),
             form: self.form,
             quiet: self.quiet,
             color: self.color,
-            request_id: None,
-            requests: Cell::new(0),
+            request_id,
+            requests: AtomicU32::new(0),
+            is_dry: self.is_dry,
             layers: self.layers.clone(),
             given: self.given.clone(),
         }
@@ -83,7 +100,7 @@ impl Session {
     /// A fresh idempotency key (I4). With `--request-id` the first call gets that key and the next ones
     /// get keys derived from it, so that a whole command can be repeated.
     pub fn next_request_id(&self) -> String {
-        let n = self.requests.replace(self.requests.get() + 1);
+        let n = self.requests.fetch_add(1, Ordering::Relaxed);
         match &self.request_id {
             None => Uuid::now_v7().to_string(),
             Some(id) if n == 0 => id.clone(),
@@ -110,7 +127,7 @@ impl Session {
 
     /// Prints one JSON document on a line of its own, so that a stream of them is JSON lines.
     pub fn json<T: Serialize>(&self, schema: &'static str, body: &T) -> Result<(), Error> {
-        let text = serde_json::to_string(&Document { schema, body })
+        let text = serde_json::to_string(&Document { schema, body, dry_run: self.is_dry.then_some(true) })
             .map_err(|source| Error::Encode { what: schema, source })?;
         let mut text = json_safe(text);
         text.push('\n');
@@ -122,7 +139,9 @@ impl Session {
     pub fn say(&self, text: &str) {
         if !self.quiet {
             let mut err = AutoStream::new(std::io::stderr().lock(), self.color);
-            let _ = writeln!(err, "{}", fit(&neutral_block(text), talk_width()));
+            let dry = if self.is_dry { "(dry run) " } else { "" };
+            let text = format!("{dry}{}", neutral_block(text));
+            let _ = writeln!(err, "{}", fit(&text, talk_width()));
         }
     }
 

@@ -85,6 +85,16 @@ impl Problem {
         Self { rule: Some(rule), ..self }
     }
 
+    /// With this rule, where none is behind it yet: the rule of the file's form.
+    pub fn of_form(self, rule: &'static str) -> Self {
+        Self { rule: self.rule.or(Some(rule)), ..self }
+    }
+
+    /// The key that is missing, where one is.
+    pub fn missing(&self) -> Option<&str> {
+        self.message.strip_prefix("the key `")?.strip_suffix("` is missing")
+    }
+
     /// What to do.
     pub fn remedy(&self) -> Option<String> {
         self.remedy.clone()
@@ -140,11 +150,15 @@ fn explain(path: &Path, text: &str, error: &Saphyr) -> Problem {
             (format!("the key `{field}` is missing"), Some(format!("add `{field}:` beside what stands here")))
         }
         Saphyr::DuplicateMappingKey { key: Some(key), .. } => {
-            (format!("the key `{key}` stands twice"), Some("keep one of the two".to_owned()))
+            (format!("the key `{key}` stands twice"), Some("take one of the two out".to_owned()))
         }
         other => in_our_words(first_line(&other.to_string())),
     };
-    Problem { place, remedy, ..Problem::whole(path, message) }
+    // So begins whatever a path's type says of a text that is none.
+    let is_path = message.starts_with("path \"") || message == "a path is empty";
+    let rule = is_path.then_some("P3");
+    let remedy = if is_path { Some("write a path within its folder".to_owned()) } else { remedy };
+    Problem { place, remedy, rule, ..Problem::whole(path, message) }
 }
 
 /// A parser's message without its own words for the place, which is told already, and in ours for forms.

@@ -14,7 +14,7 @@ mod report;
 mod stores;
 mod tasks;
 
-pub(crate) use event::{Asked, Call, Event};
+pub(crate) use event::{Asked, Call, Event, Intent};
 pub(crate) use frozen::Frozen;
 pub(crate) use handle::{Gone, Handle};
 pub(crate) use query::{Pages, Query};
@@ -242,7 +242,7 @@ impl Driver {
                 self.observe(now, Observation::Secrets(campaign, names));
                 self.outbox.push(self.core.durable().seq, reply, Ok(()));
             }
-            Event::Report { report, reply } => self.report(now, *report, reply)?,
+            Event::Report { report, parcels, reply } => self.report(now, *report, parcels, reply)?,
             Event::HungUp { worker, session, number } => {
                 if self.hanging.hung_up(&worker, &session, number) {
                     self.observe(now, Observation::Disconnected(worker));

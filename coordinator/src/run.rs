@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::core::Core;
+use windlass_engine::share::HALF_LIFE_MS;
 use windlass_shared::space::Marks;
 
 /// How long open connections are given at shutdown.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// How long a silent worker keeps its leases.
     pub worker_lost_after: Duration,
+    /// In which time half of what campaigns had of the fleet is forgotten; at least a minute.
+    pub share_half_life: Duration,
     /// At which marks a disk that fills up matters.
     pub marks: Marks,
     /// How long what nobody needs any more is kept.
@@ -49,6 +52,7 @@ impl Settings {
             data_dir,
             listen: None,
             worker_lost_after: Duration::from_secs(30),
+            share_half_life: Duration::from_millis(HALF_LIFE_MS),
             marks: Marks::default(),
             retention: Retention::default(),
         }
@@ -128,9 +132,10 @@ async fn serve_once(
     let data_dir = settings.data_dir.clone();
     upkeep::refuse_unfinished(&data_dir)?;
     let lease_period_ms = u64::try_from(settings.worker_lost_after.as_millis()).unwrap_or(u64::MAX / 4);
+    let half_life_ms = u64::try_from(settings.share_half_life.as_millis()).unwrap_or(u64::MAX);
     let folder = data_dir.clone();
-    let Opened { ledger, core, snapshot_seq } =
-        blocking(move || open(&folder, Core::with_lease_period_ms(lease_period_ms))).await?;
+    let core = Core::with_lease_period_ms(lease_period_ms).with_half_life_ms(half_life_ms);
+    let Opened { ledger, core, snapshot_seq } = blocking(move || open(&folder, core)).await?;
     let ledger::Ledger { writer, readers, head, lock } = ledger;
     tracing::info!(records = head.seq, head = %head.hash, snapshot = snapshot_seq, "ledger open");
     let token = Token::ensure(&data_dir)?;

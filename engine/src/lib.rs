@@ -6,6 +6,8 @@ pub mod campaign;
 pub mod core;
 pub mod explain;
 pub mod gate;
+pub mod literature;
 pub mod metric;
 pub mod placement;
 pub mod session;
+pub mod share;

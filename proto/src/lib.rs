@@ -24,3 +24,7 @@ pub const MESSAGE_MAX_BYTES: usize = 16 << 20;
 
 /// The largest piece of a blob or a log in one message, bytes.
 pub const CHUNK_BYTES: usize = 256 << 10;
+/// The largest blob that travels with a worker's report: what the store keeps beside its records.
+pub const PARCEL_MAX_BYTES: usize = 32 << 10;
+/// The most that all blobs of one report have together: it must stay far below a message's bound.
+pub const PARCELS_MAX_BYTES: usize = 4 << 20;

@@ -53,6 +53,11 @@ fn place(refusal: &Refusal) -> Vec<(&'static str, String)> {
         Refusal::Malformed { field, .. } => vec![("field", (*field).to_owned())],
         Refusal::Binding { key, .. } | Refusal::Unsupported { key } => vec![("field", (*key).to_owned())],
         Refusal::Lever { field, .. } => vec![("field", field.clone())],
+        Refusal::Finding { finding, pointer, .. } => {
+            let mut place = vec![("field", pointer.clone())];
+            place.extend(finding.map(|finding| ("finding", finding.to_string())));
+            place
+        }
         Refusal::Frozen { path } | Refusal::Tree { path, .. } | Refusal::Undeclared { path } => {
             vec![("path", path.clone())]
         }

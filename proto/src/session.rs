@@ -39,6 +39,8 @@ impl From<&Report> for v1::SyncRequest {
                 .into(),
             unwilling: report.worker.unwilling.clone().unwrap_or_default(),
             secrets: report.worker.secrets.clone(),
+            // The worker puts them beside the outcomes, from where it keeps them.
+            parcels: Vec::new(),
         }
     }
 }
@@ -163,6 +165,7 @@ impl From<&Answer> for v1::SyncResponse {
             stop: answer.stop.iter().map(Into::into).collect(),
             acknowledged: answer.acknowledged.iter().map(Into::into).collect(),
             releases: answer.releases.iter().map(Into::into).collect(),
+            keep: answer.keep.iter().map(Into::into).collect(),
             // The head node puts them beside the orders, from where they are kept.
             secrets: Vec::new(),
         }
@@ -190,6 +193,7 @@ impl TryFrom<v1::SyncResponse> for Answer {
             stop: message.stop.into_iter().map(Stop::try_from).collect::<Result<_, _>>()?,
             acknowledged: message.acknowledged.into_iter().map(Into::into).collect(),
             releases: message.releases.into_iter().map(Into::into).collect(),
+            keep: message.keep.into_iter().map(Into::into).collect(),
         })
     }
 }

@@ -102,6 +102,9 @@ pub struct Order {
     pub run: Option<AttemptKey>,
     /// For analysis: the results tree so far.
     pub results: Option<Digest>,
+    /// For analysis of a follow-up: what lies among the results stays as it is, its scripts only add (P22).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adds_only: bool,
     /// Results trees of earlier iterations (`WINDLASS_HISTORY`).
     pub history: Vec<(IterationNumber, Digest)>,
     /// Patterns of carried fixes, looked for in the log's last 200 lines (P19).
@@ -315,6 +318,9 @@ pub struct Outcome {
     /// The log's hash, when the log is whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_hash: Option<Hash>,
+    /// The log as a blob, where it was so short that it came with this outcome; else it has a file of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<Digest>,
     /// The last lines of the log, bounded, for a crash.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub log_tail: String,
@@ -367,6 +373,7 @@ impl Outcome {
             duration_ms: 0,
             log_bytes: 0,
             log_hash: None,
+            log: None,
             log_tail: String::new(),
             results: None,
             outputs: Vec::new(),

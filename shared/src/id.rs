@@ -91,6 +91,24 @@ impl fmt::Display for LeverNumber {
     }
 }
 
+/// A finding's number within its campaign, written `F3` (P33).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct FindingNumber(pub u32);
+
+impl FindingNumber {
+    /// Reads `F3`, `f3` or `3`.
+    pub fn parse(text: &str) -> Option<Self> {
+        text.strip_prefix(['F', 'f']).unwrap_or(text).parse().ok().map(Self)
+    }
+}
+
+impl fmt::Display for FindingNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "F{}", self.0)
+    }
+}
+
 /// One execution on one worker: campaign, iteration, and the attempt's number within it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct AttemptId {

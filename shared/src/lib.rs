@@ -10,6 +10,7 @@ pub mod digest;
 pub mod foreign;
 pub mod id;
 pub mod lever;
+pub mod literature;
 pub mod machine;
 pub mod path;
 pub mod plan;

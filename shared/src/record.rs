@@ -9,10 +9,11 @@ use crate::bindings::{Bindings, EpochCap};
 use crate::conclusion::{Conclusion, Status};
 use crate::digest::{Digest, Hash};
 use crate::id::{
-    AttemptId, CampaignId, DeviceId, FencingNumber, Incarnation, IterationNumber, LeverNumber, RequestId,
-    WorkerId,
+    AttemptId, CampaignId, DeviceId, FencingNumber, FindingNumber, Incarnation, IterationNumber, LeverNumber,
+    RequestId, WorkerId,
 };
 use crate::lever::{Change, Lever, Pin};
+use crate::literature::{Effect, Finding, Scope, Verdict};
 use crate::path::TreePath;
 use crate::plan::Deliverable;
 use crate::reference::Evidence;
@@ -66,6 +67,13 @@ pub enum Answer {
         /// What the researcher should know.
         warnings: Vec<String>,
     },
+    /// A review was recorded, its findings in the order of the review.
+    Findings {
+        /// The number of the first.
+        first: FindingNumber,
+        /// How many.
+        count: u32,
+    },
     /// Done.
     Done,
 }
@@ -80,6 +88,9 @@ pub enum Body {
         incarnation: Incarnation,
         /// Its version.
         version: String,
+        /// The half-life of what campaigns had of the fleet, milliseconds; a day where none is set.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        half_life_ms: Option<u64>,
     },
     /// A campaign was created: its workspace is a tree now (P2).
     CampaignCreated {
@@ -116,11 +127,14 @@ pub enum Body {
         /// Why.
         reason: StopReason,
     },
-    /// A campaign's priority or name was changed.
+    /// A campaign's priority, weight or name was changed.
     CampaignUpdated {
         /// The new priority: higher is served first.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         priority: Option<i32>,
+        /// The new weight among campaigns of its priority.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weight: Option<u32>,
         /// The new name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
@@ -310,6 +324,52 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         notes: BTreeMap<String, String>,
     },
+    /// A review of the literature came in; its findings follow (P33).
+    ReviewRecorded {
+        /// The iteration that it was made for, by its own word.
+        review: IterationNumber,
+        /// Its depth.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        research_scale: Option<String>,
+        /// What it set out to answer.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        questions: Vec<String>,
+        /// What it comes to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        summary: Option<String>,
+        /// Findings that may be built on.
+        kept: u32,
+        /// Findings that are on record only.
+        rejected: u32,
+    },
+    /// A finding stands in the corpus, kept or rejected (P34).
+    FindingRecorded {
+        /// Its number.
+        finding: FindingNumber,
+        /// The iteration that its review was made for.
+        review: IterationNumber,
+        /// As it was handed over.
+        document: Box<Finding>,
+        /// What it holds for (P36).
+        scope: Scope,
+        /// Whether a lever may cite it.
+        verdict: Verdict,
+        /// Why not; empty for a kept one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        reasons: Vec<String>,
+    },
+    /// A finding was put to the test (P37), or went stale (P36).
+    FindingMarked {
+        /// Which.
+        finding: FindingNumber,
+        /// What became of it.
+        result: Effect,
+        /// The iteration that tested it; none where it went stale.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        iteration: Option<IterationNumber>,
+        /// Why, as a sentence's end.
+        why: String,
+    },
     /// A worker takes nothing new.
     WorkerDrained {
         /// Which.
@@ -347,7 +407,7 @@ pub enum Body {
 
 impl Body {
     /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
-    pub const KINDS: [&'static str; 28] = [
+    pub const KINDS: [&'static str; 31] = [
         "incarnation_started",
         "campaign_created",
         "ledger_imported",
@@ -371,6 +431,9 @@ impl Body {
         "deliverable_accepted",
         "conclusion_written",
         "iteration_decided",
+        "review_recorded",
+        "finding_recorded",
+        "finding_marked",
         "worker_drained",
         "worker_undrained",
         "evidence_removed",
@@ -404,6 +467,9 @@ impl Body {
             Self::DeliverableAccepted { .. } => "deliverable_accepted",
             Self::ConclusionWritten { .. } => "conclusion_written",
             Self::IterationDecided { .. } => "iteration_decided",
+            Self::ReviewRecorded { .. } => "review_recorded",
+            Self::FindingRecorded { .. } => "finding_recorded",
+            Self::FindingMarked { .. } => "finding_marked",
             Self::WorkerDrained { .. } => "worker_drained",
             Self::WorkerUndrained { .. } => "worker_undrained",
             Self::EvidenceRemoved { .. } => "evidence_removed",

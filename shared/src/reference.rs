@@ -103,6 +103,7 @@ impl Body {
             Self::AttemptEnded { outcome, .. } => outcome
                 .results
                 .into_iter()
+                .chain(outcome.log)
                 .chain(outcome.artifacts)
                 .chain(outcome.score_artifact)
                 .chain(outcome.outputs.iter().filter_map(|output| output.digest))
@@ -163,6 +164,9 @@ impl Body {
             | Self::ReportSuperseded { .. }
             | Self::ConclusionWritten { .. }
             | Self::IterationDecided { .. }
+            | Self::ReviewRecorded { .. }
+            | Self::FindingRecorded { .. }
+            | Self::FindingMarked { .. }
             | Self::WorkerDrained { .. }
             | Self::WorkerUndrained { .. }
             | Self::EvidenceRemoved { .. }
@@ -186,7 +190,8 @@ fn evidence(outcome: &Outcome) -> Vec<(Evidence, Reference)> {
     let artifacts = artifacts.map(|tree| (Evidence::Artifacts, Reference::Tree(tree)));
     let outputs = outcome.outputs.iter().filter_map(|output| output.digest);
     let outputs = outputs.map(|digest| (Evidence::Outputs, Reference::Blob(digest)));
-    results.into_iter().chain(artifacts).chain(outputs).collect()
+    let log = outcome.log.map(|digest| (Evidence::Logs, Reference::Blob(digest)));
+    results.into_iter().chain(artifacts).chain(outputs).chain(log).collect()
 }
 
 #[cfg(test)]
@@ -218,6 +223,7 @@ mod tests {
         };
         let outcome = Outcome {
             results: Some(digest("results")),
+            log: Some(digest("log")),
             artifacts: Some(digest("artifacts")),
             score_artifact: Some(digest("what is scored")),
             outputs: vec![output],
@@ -236,7 +242,7 @@ mod tests {
             outcome: Box::new(outcome),
         };
         let named = digests(&serde_json::to_value(&ended).expect("a document"));
-        assert_eq!(named.len(), 4, "the fields above, and what has been added since");
+        assert_eq!(named.len(), 5, "the fields above, and what has been added since");
         let durable: BTreeSet<Digest> = ended.blobs().into_iter().collect();
         assert_eq!(durable, named);
         let kept = ended.references().evidence.into_iter().map(|(_, reference)| match reference {

@@ -2,6 +2,7 @@
 //! `proto`), one to an exit code, one to a sentence with a remedy.
 
 use crate::digest::Digest;
+use crate::literature::Fault;
 use crate::path::PathError;
 use crate::size::Size;
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,16 @@ pub enum Refusal {
         rule: &'static str,
         /// The key's path.
         field: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A review of the literature that is not of its published shape (P33).
+    #[error("{}{problem}", place(*finding, pointer))]
+    Finding {
+        /// Which finding, from 1; none for the review itself.
+        finding: Option<u32>,
+        /// The place as a JSON pointer; empty where the text is no JSON.
+        pointer: String,
         /// What is wrong.
         problem: String,
     },
@@ -278,6 +289,13 @@ fn sentence(problem: &Refusal) -> String {
     problem.to_string().chars().take(PROBLEM_MAX_CHARS).collect()
 }
 
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let Fault { finding, pointer, problem } = fault;
+        Self::Finding { finding, pointer, problem }
+    }
+}
+
 impl From<PathError> for Refusal {
     fn from(problem: PathError) -> Self {
         Self::Path { problem }
@@ -304,10 +322,36 @@ pub enum ExitCode {
     WaitEnded = 6,
 }
 
+/// `finding 2 at /findings/1/claim: `.
+fn place(finding: Option<u32>, pointer: &str) -> String {
+    match (finding, pointer) {
+        (None, "") => "the review: ".to_owned(),
+        (None, pointer) => format!("the review at {pointer}: "),
+        (Some(finding), pointer) => format!("finding {finding} at {pointer}: "),
+    }
+}
+
+/// What a rule asks of a lever, a fix or a conclusion that has a value which cannot be.
+fn lever_remedy(rule: &str) -> Option<&'static str> {
+    Some(match rule {
+        "P5" => "write a title of one line, and name in `files` every file that the change touches, once",
+        "P6" => {
+            "say in `prediction` what should happen, and in `anchor` what shows that: a file of the evidence, a \
+             pattern in it, perhaps a comparison (`windlass show C N` names the files)"
+        }
+        "P11" => "name in `parents` two or more measured iterations, in a lever of `kind: merge` alone",
+        "P12" => "fill every column of each row of `analysis`; outputs are distinct paths under results/",
+        "P17" => "leave the line as the campaign has it: its budget says how many epochs a run has",
+        "P19" => "answer an ending such as `on: out_of_memory`, or a `pattern` in the log",
+        "P23" => "write `finding`, `examined`, 3 to 8 `bullets` and a verdict for each deliverable",
+        _ => return None,
+    })
+}
+
 /// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
 fn shown(what: &str, name: &str) -> String {
     match what {
-        "iteration" | "lever" | "log" => name.to_owned(),
+        "iteration" | "lever" | "finding" | "log" => name.to_owned(),
         "ledger" => format!("in {name}"),
         _ => format!("{name:?}"),
     }
@@ -349,6 +393,7 @@ impl Refusal {
             Self::Anchor { .. } | Self::NotSimpler { .. } => "P6",
             Self::Duplicate { .. } | Self::DuplicateQueued { .. } => "P10",
             Self::Lever { rule, .. } | Self::Settled { rule, .. } => rule,
+            Self::Finding { .. } => "P33",
             Self::RequestReused { .. } | Self::RequestId { .. } => "I4",
             Self::Stale { .. } => "I5",
             Self::Several { problems, .. } => return problems.first().and_then(Self::rule),
@@ -370,6 +415,7 @@ impl Refusal {
             Self::Binding { .. } => "BINDING",
             Self::Unsupported { .. } => "UNSUPPORTED",
             Self::Lever { .. } => "LEVER",
+            Self::Finding { .. } => "FINDING",
             Self::Frozen { .. } => "FROZEN_FILE",
             Self::Path { .. } => "PATH",
             Self::Tree { .. } => "TREE",
@@ -398,6 +444,9 @@ impl Refusal {
             Self::Frozen { .. } => {
                 "leave the file as it is, or submit a new campaign that lists it under editable_files"
             }
+            Self::Finding { .. } => {
+                "write it in the published shape (docs/literature.md); nothing was recorded"
+            }
             Self::Undeclared { .. } => "add it to `files`, or take it out of the change",
             Self::NoChange => "give a patch or edited files that differ from the base",
             Self::Patch { .. } => {
@@ -407,6 +456,7 @@ impl Refusal {
                 "cite run.log or a file that a run wrote into $WINDLASS_RESULTS (`windlass show C N` names them)"
             }
             Self::NotSimpler { .. } => "delete more than you add, or use `kind: change` with an anchor",
+            Self::Lever { rule, .. } => return lever_remedy(rule),
             Self::Duplicate { .. } => "state `changed_assumption` if something is different now",
             Self::DuplicateQueued { .. } => "retire one of the two",
             Self::Settled { remedy, .. } => remedy,
@@ -438,6 +488,7 @@ impl Refusal {
                 "`windlass campaigns` and `windlass workers` list them"
             }
             Self::NotFound { what: "worker", .. } => "`windlass workers` lists them",
+            Self::NotFound { what: "finding", .. } => "`windlass findings list C` lists them",
             Self::NotFound { what: "lever", .. } => "`windlass lever list C` lists them",
             Self::NotFound { what: "iteration", .. } => "`windlass results C` lists those that are decided",
             Self::NotFound { what: "device", .. } => "`windlass workers` lists them",

@@ -56,6 +56,8 @@ pub struct Answer {
     pub acknowledged: Vec<AttemptKey>,
     /// Quarantined devices that their owner has released.
     pub releases: Vec<Release>,
+    /// Ended runs whose workspaces stay for follow-ups, as long as the disk has room (P22).
+    pub keep: Vec<AttemptKey>,
 }
 
 /// That a device's quarantine is to be lifted. The worker looks again and says its own word.

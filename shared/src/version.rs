@@ -6,6 +6,8 @@ use crate::refusal::Refusal;
 pub const HEADER: &str = "windlass-version";
 /// The metadata key under which a caller says what it is: `client` or `worker`.
 pub const ROLE_HEADER: &str = "windlass-role";
+/// The metadata key of a change that is only asked about: gated and answered, never recorded.
+pub const DRY_RUN_HEADER: &str = "windlass-dry-run";
 /// [`ROLE_HEADER`] of a worker.
 pub const WORKER: &str = "worker";
 /// [`ROLE_HEADER`] of a client.

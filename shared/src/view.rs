@@ -7,7 +7,8 @@ use crate::conclusion::Status;
 use crate::decimal::Decimal;
 use crate::device::{Device, WorkerInfo};
 use crate::digest::Digest;
-use crate::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
+use crate::id::{AttemptId, CampaignId, DeviceId, FindingNumber, IterationNumber, LeverNumber, WorkerId};
+use crate::path::TreePath;
 use crate::record::{HoldReason, PauseReason, RetireReason, StopReason};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -71,10 +72,17 @@ pub struct CampaignView {
     /// The counters of its moves, where they are scheduled (P11).
     #[serde(default)]
     pub moves: Option<MovesView>,
+    /// What stands in its corpus, with `literature: on` (P35).
+    #[serde(default)]
+    pub literature: Option<LiteratureView>,
     /// Why nothing moves, when nothing does (P24).
     pub waits_for: Option<String>,
     /// The latest decisions, newest first, at most ten.
     pub recent: Vec<IterationSummary>,
+    /// Scripts added beside a plan that are not carried out yet, and those of the best and the latest that
+    /// were given up (P22).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follow_ups: Vec<FollowUpView>,
 }
 
 /// The counters of the move scheduler (P11).
@@ -90,6 +98,36 @@ pub struct MovesView {
     pub stagnation_limit: u32,
     /// What may be pulled now: `swing`, `merge`, `exploit`.
     pub allowed: Vec<String>,
+}
+
+/// What stands in a campaign's corpus (P35).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiteratureView {
+    /// What the best's model is, where a lever or the campaign file says so (P36).
+    pub architecture: Option<String>,
+    /// Kept findings that nobody has put to the test, the oldest first, at most 32.
+    pub pending: Vec<FindingNumber>,
+    /// All findings by what became of them.
+    pub counts: FindingCounts,
+    /// How many the last review kept; none before the first.
+    pub last_review_kept: Option<u32>,
+}
+
+/// Findings by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FindingCounts {
+    /// Kept, and not put to the test.
+    pub pending: u32,
+    /// A lever that rests on it was kept.
+    pub helped: u32,
+    /// It made no difference.
+    pub no_effect: u32,
+    /// It was worse, or crashed.
+    pub hurt: u32,
+    /// Out of its time (P36).
+    pub stale: u32,
+    /// Never kept (P34).
+    pub rejected: u32,
 }
 
 /// Decided iterations by status.
@@ -120,6 +158,34 @@ pub struct IterationSummary {
     pub reason: String,
     /// When it was decided.
     pub wall_ms: i64,
+    /// What follow-ups found since: the latest eight, oldest first (P22).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<Late>,
+}
+
+/// What a follow-up found after the decision (P22).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    /// Relative to `results/`.
+    pub output: TreePath,
+    /// What it measures.
+    pub dimension: String,
+    /// Its first line.
+    pub first_line: String,
+}
+
+/// A script that was added beside a plan (P22).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowUpView {
+    /// On which iteration.
+    pub iteration: IterationNumber,
+    /// What it makes, relative to `results/`.
+    pub output: TreePath,
+    /// `running`, `waiting for a worker`, `waiting for the plan`, `given up`.
+    pub stage: String,
+    /// Why it was given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// The iteration that is being tested.

@@ -11,7 +11,7 @@ use windlass_shared::record::Body;
 /// What the campaign below leaves in the ledger, whoever was killed meanwhile. `incarnation_started` is
 /// one more per start; `report_superseded` takes a worker that was lost and `device_released` a GPU that was
 /// quarantined, `evidence_removed` a retention whose time is over: each has its own test.
-const LEFT: [(&str, i64); 23] = [
+const LEFT: [(&str, i64); 26] = [
     ("campaign_created", 1),
     ("ledger_imported", 1),
     ("lever_queued", 6),
@@ -26,7 +26,8 @@ const LEFT: [(&str, i64); 23] = [
     ("attempt_leased", 4),
     ("attempt_ended", 4),
     ("fix_applied", 1),
-    ("deliverable_accepted", 3),
+    // One of them is what the finding's verify-todo became.
+    ("deliverable_accepted", 4),
     ("conclusion_written", 4),
     // Four of the campaign, one of the imported ledger.
     ("iteration_decided", 5),
@@ -36,6 +37,9 @@ const LEFT: [(&str, i64); 23] = [
     ("worker_undrained", 1),
     ("campaign_stopped", 1),
     ("request_answered", 1),
+    ("review_recorded", 1),
+    ("finding_recorded", 2),
+    ("finding_marked", 1),
 ];
 
 #[test]
@@ -64,6 +68,7 @@ fn check(point: &str) {
     let mut script = Script { fleet: &fleet, coordinator: None, point, was_killed: false };
     script.start(&[("WINDLASS_FAILPOINT", point)]);
     let campaign = script.json(&["submit", path(&project)])["campaign"].as_str().expect("an id").to_owned();
+    script.json(&["findings", "add", &campaign, path(&project.join("review.json"))]);
     for lever in ["a-better", "b-conflict", "c-evidence", "d-fixed", "e-retired"] {
         let file = project.join(format!("levers/{lever}.yaml"));
         script.json(&["lever", "add", &campaign, path(&file)]);
@@ -183,8 +188,19 @@ fn path(path: &Path) -> &str {
 /// Levers: one is kept, one then conflicts with it, one cites evidence that never comes, one crashes
 /// and is saved by its fix, one is taken back. A sixth is cancelled before it runs.
 fn write_project(dir: &Path) {
+    const NONE: &str = "literature: none\n";
     let script = "if [ \"$MODE\" = broken ]; then echo boom; exit 3; fi\necho \"val: $VALUE\"";
-    Project::default().run(script).write(dir);
+    Project::default().literature().run(script).write(dir);
+    // A rejected one, and one that the first lever rests on.
+    let finding = |strength: &str| {
+        format!(
+            r#"{{"question": "q", "abstraction_level": 2, "claim": "c", "evidence": {{"strength": "{strength}"}},
+                "citations": [{{"title": "t", "doi": "10.1/t"}}], "applicability_to_our_setup": "it does",
+                "proposed_change": "p", "how_to_verify": "look", "verdict": "keep"}}"#
+        )
+    };
+    let review = format!(r#"{{"iteration": 2, "findings": [{}, {}]}}"#, finding("weak"), finding("strong"));
+    std::fs::write(dir.join("review.json"), review).expect("a file");
     let params =
         |value: &str, mode: &str| format!("VALUE={value}\n# one\n# two\n# three\n# four\nMODE={mode}\n");
     std::fs::write(dir.join("params.sh"), params("0.5", "fine")).expect("a file");
@@ -193,19 +209,19 @@ fn write_project(dir: &Path) {
         std::fs::create_dir_all(&tree).expect("a folder");
         std::fs::write(tree.join("params.sh"), text).expect("a file");
         let yaml = format!(
-            "title: {name}\nfiles: [params.sh]\ntree: {name}.tree\nanchor: {{file: {anchor}, pattern: 'value'}}\n\
+            "title: {name}\nkind: ablation\nfiles: [params.sh]\ntree: {name}.tree\nanchor: {{file: {anchor}, pattern: 'value'}}\n\
              prediction: it shows\n{extra}analysis:\n  - script: builtin:log\n    output: {name}.tsv\n    \
              dimension: {name}\n    question: how did it end?\n    if_helped: finished\n    if_not: otherwise\n"
         );
         std::fs::write(dir.join(format!("levers/{name}.yaml")), yaml).expect("a file");
     };
-    lever("a-better", &params("0.75", "fine"), "value.tsv", "");
-    lever("b-conflict", &params("0.6", "fine"), "value.tsv", "");
-    lever("c-evidence", &params("0.5", "curious"), "never.tsv", "");
+    lever("a-better", &params("0.75", "fine"), "value.tsv", "literature: F2\n");
+    lever("b-conflict", &params("0.6", "fine"), "value.tsv", NONE);
+    lever("c-evidence", &params("0.5", "curious"), "never.tsv", NONE);
     let fix = "--- a/params.sh\n+++ b/params.sh\n@@ -3,4 +3,4 @@\n # two\n # three\n # four\n-MODE=broken\n+MODE=mended\n";
     std::fs::write(dir.join("levers/mend.patch"), fix).expect("a file");
-    let fixes = "fixes:\n  - on: crashed\n    patch: mend.patch\n";
+    let fixes = "literature: none\nfixes:\n  - on: crashed\n    patch: mend.patch\n";
     lever("d-fixed", &params("0.5", "broken"), "value.tsv", fixes);
-    lever("e-retired", &params("0.9", "fine"), "value.tsv", "");
-    lever("f-cancelled", &params("0.55", "fine"), "value.tsv", "");
+    lever("e-retired", &params("0.9", "fine"), "value.tsv", NONE);
+    lever("f-cancelled", &params("0.55", "fine"), "value.tsv", NONE);
 }

@@ -1,6 +1,6 @@
 //! Every command in README.md and docs/ is run. A page's `sh` blocks are one script, in order, in a folder
 //! of its own with `examples/` beside it; `text`, `yaml` and other blocks are not run. A page that does not
-//! start a coordinator itself finds one.
+//! start a coordinator itself finds one. What a `text said` block shows must have been said, line by line.
 
 use crate::harness::{Fleet, WINDLASS};
 use std::path::{Path, PathBuf};
@@ -93,6 +93,30 @@ fn check(page: &str) {
         .expect("bash runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{page}: {said}");
+    let all = squeezed(&[output.stdout.as_slice(), b"\n", &output.stderr].concat());
+    for line in shown(&text) {
+        assert!(all.contains(&squeezed(line.as_bytes())), "{page} shows {line:?}, which is not in: {all}");
+    }
+}
+
+/// The lines of a page that its commands are to have said.
+fn shown(page: &str) -> Vec<&str> {
+    let mut is_shown = false;
+    let mut lines = Vec::new();
+    for line in page.lines() {
+        match line.trim_end() {
+            "```text said" => is_shown = true,
+            "```" => is_shown = false,
+            line if is_shown => lines.push(line),
+            _ => {}
+        }
+    }
+    lines
+}
+
+/// Text with single blanks, so that it does not matter how a page was laid out.
+fn squeezed(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]

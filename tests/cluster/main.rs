@@ -6,6 +6,7 @@ mod project;
 mod reading;
 
 mod access;
+mod bad_input;
 mod campaign;
 mod crash;
 mod demo;
@@ -20,7 +21,9 @@ mod hostile;
 mod hostile_files;
 mod import;
 mod interrupt;
+mod literature;
 mod lost;
+mod moves;
 mod outage;
 mod replay;
 mod research;

@@ -7,11 +7,17 @@ pub struct Project {
     run: String,
     budget_minutes: String,
     extra: String,
+    literature: &'static str,
 }
 
 impl Default for Project {
     fn default() -> Self {
-        Self { run: "echo \"val: $VALUE\"".to_owned(), budget_minutes: "1".to_owned(), extra: String::new() }
+        Self {
+            run: "echo \"val: $VALUE\"".to_owned(),
+            budget_minutes: "1".to_owned(),
+            extra: String::new(),
+            literature: "off",
+        }
     }
 }
 
@@ -25,6 +31,12 @@ impl Project {
     /// The gate's budget, minutes.
     pub fn budget_minutes(mut self, budget: &str) -> Self {
         self.budget_minutes = budget.to_owned();
+        self
+    }
+
+    /// Its levers rest on findings.
+    pub fn literature(mut self) -> Self {
+        self.literature = "on";
         self
     }
 
@@ -51,8 +63,8 @@ impl Project {
         write("params.sh", "# the one number\nVALUE=0.5\n");
         let campaign = format!(
             "metric: val\nmetric_direction: maximize\nentrypoint: sh run.sh\neditable_files: [params.sh]\n\
-             gate: time\nbudget: {}\nwindlass:\n  name: tiny\n  fix_wait: 0\n{}",
-            self.budget_minutes, self.extra
+             gate: time\nbudget: {}\nliterature: {}\nwindlass:\n  name: tiny\n  fix_wait: 0\n{}",
+            self.budget_minutes, self.literature, self.extra
         );
         write("loop.run.yaml", &campaign);
         dir.to_owned()

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(metric lines bindings lever paths patch ledger offsets)
+[ ${#targets[@]} -gt 0 ] || targets=(metric lines bindings lever paths patch ledger offsets review)
 
 command -v cargo >/dev/null 2>&1 || { echo "cargo is not installed: see https://rustup.rs" >&2; exit 1; }
 command -v c++ >/dev/null 2>&1 || { echo "a C++ compiler is missing: libFuzzer is built with one" >&2; exit 1; }

@@ -20,7 +20,7 @@ git ls-files -z --cached --others --exclude-standard | xargs -0 cp -p --parents 
 patches=$(realpath tests/mutants)
 cd "$tree" || exit 1
 # But for the files that are edited below: what an earlier call built last was a mutant.
-sed -n 's|^+++ b/||p' "$patches"/*.patch | sort -u | xargs touch
+sed -n 's|^+++ b/||p' "$patches"/[0-9]*.patch | sort -u | xargs touch
 # Not a repository of its own: `git apply` must not look for one above.
 export GIT_CEILING_DIRECTORIES=$target
 
@@ -47,7 +47,7 @@ printf 'control: %s histories hold, %s s\n' "$seeds" $((SECONDS - start))
 
 survivors=0
 planted=0
-for patch in "$patches"/*.patch; do
+for patch in "$patches"/[0-9]*.patch; do
     name=$(basename "$patch" .patch)
     wanted "$name" "$@" || continue
     planted=$((planted + 1))

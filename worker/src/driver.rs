@@ -4,12 +4,14 @@
 
 mod blocking;
 mod calls;
+mod collecting;
 mod devices;
 mod end_runs;
 mod own_secrets;
 mod sampling;
 mod shipping;
 mod space;
+mod sweeping;
 mod watch;
 
 pub(crate) use blocking::blocking;
@@ -32,15 +34,17 @@ use calls::{keep, sync};
 use devices::Devices;
 use shipping::Shipment;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use windlass_engine::attempt::{
     self, Action, CpuShares, ExitRecord, Host, REPORT_SOON_MS, Recovered, Recovery,
 };
-use windlass_shared::attempt::{AttemptKey, Ending, Order};
-use windlass_shared::device::{Device, WorkerInfo};
+use windlass_shared::attempt::{AttemptKey, Order};
+use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
 use windlass_shared::id::SessionId;
 use windlass_shared::session::Answer;
 use windlass_shared::time::Time;
@@ -69,6 +73,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
     let (shop, found) = open(&settings, client).await?;
     let mut driver = Driver::new(&settings, shop, sender);
+    driver.tasks.spawn(sweeping::sweep(driver.shop.clone(), Arc::clone(&driver.litter)));
     driver.recover(found);
     driver.tasks.spawn(driver.devices.clone().watch());
     driver.tasks.spawn(sampling::sample(driver.telemetry.clone()));
@@ -97,7 +102,6 @@ async fn open(settings: &Settings, client: Client) -> Result<(Shop, Vec<spool::F
 struct Driver {
     host: Host,
     shop: Shop,
-    exe: std::path::PathBuf,
     began: Instant,
     sender: Sender<Event>,
     tasks: JoinSet<()>,
@@ -105,6 +109,8 @@ struct Driver {
     /// Ends the waits of attempts that are being prepared.
     preparing: BTreeMap<AttemptKey, CancellationToken>,
     shipments: BTreeMap<AttemptKey, Shipment>,
+    /// Something was put away and can be removed.
+    litter: Arc<Notify>,
     devices: Devices,
     telemetry: Telemetry,
     /// What the last look found.
@@ -148,13 +154,13 @@ impl Driver {
             cpus: CpuShares::new(topology),
             host: Host::new(info, draw_session()),
             shop,
-            exe: settings.exe.clone(),
             began: Instant::now(),
             sender,
             tasks: JoinSet::new(),
             orders: BTreeMap::new(),
             preparing: BTreeMap::new(),
             shipments: BTreeMap::new(),
+            litter: Arc::default(),
             looked: false,
             early: Vec::new(),
             sync: None,
@@ -229,7 +235,7 @@ impl Driver {
             Event::ShimEnded(key, exit) => {
                 self.cpus.take_back(&key);
                 self.telemetry.end(&key);
-                self.devices.hint();
+                self.hint();
                 self.tell(attempt::Event::ShimEnded(key, exit.map(|exit| *exit)));
             }
         }
@@ -240,7 +246,7 @@ impl Driver {
         match &event {
             attempt::Event::Started(key) => self.ship(key.clone(), Beginning::Fresh),
             attempt::Event::Devices(devices) => self.note_devices(devices),
-            attempt::Event::Collected(..) => self.devices.hint(),
+            attempt::Event::Collected(..) => self.hint(),
             attempt::Event::PrepareFailed(key, _) => self.cpus.take_back(key),
             _ => {}
         }
@@ -263,7 +269,10 @@ impl Driver {
                 }
             }
             Action::Collect(key, exit) => self.collect(&key, exit),
-            Action::Forget(key) => self.forget(&key, prepare::forget),
+            Action::Forget(key) => {
+                let keep = self.host.keep().clone();
+                self.forget(&key, |shop, order, dir| prepare::forget(shop, order, dir, &keep));
+            }
             Action::Keep(key) => self.forget(&key, |shop, _, dir| shop.work.set_aside(dir)),
             Action::Release(release) => {
                 self.tasks.spawn(self.devices.clone().release(release));
@@ -296,6 +305,13 @@ impl Driver {
         }
     }
 
+    /// A run has ended: what it leaves on a GPU is looked for. CPU slots are the same before and after.
+    fn hint(&self) {
+        if self.seen.iter().any(|device| device.kind == DeviceKind::Gpu) {
+            self.devices.hint();
+        }
+    }
+
     /// The models of an order's devices, each once.
     fn model(&self, order: &Order) -> String {
         let leased = self.seen.iter().filter(|device| order.devices.contains(&device.id));
@@ -313,14 +329,22 @@ impl Driver {
                 State::Unstarted => Recovery::Unstarted,
                 State::Exited(exit) => Recovery::Exited(exit.record),
                 State::Gone => Recovery::Gone,
-                State::Ended(outcome) => Recovery::Ended(outcome),
+                State::Ended(ended) => {
+                    let spool::Ended { outcome, parcels } = *ended;
+                    let has_parcels = !parcels.is_empty();
+                    match (self.shop.parcels.offer(&order.key, parcels), dir.exit()) {
+                        // There is no room for what the outcome names: it is made again, and sends it.
+                        (false, Ok(Some(exit))) if has_parcels => Recovery::Exited(exit.record),
+                        _ => Recovery::Ended(Box::new(outcome)),
+                    }
+                }
                 State::Running(pidfd, started_wall_ms) => {
                     let key = order.key.clone();
                     self.hold_cpus(&key, &dir);
                     self.ship(key.clone(), Beginning::Resumed);
                     let sender = self.sender.clone();
                     self.tasks.spawn(async move {
-                        let exit = watch::shim(None, pidfd, &dir).await;
+                        let exit = watch::shim(Some(pidfd), &dir).await;
                         send(&sender, Event::ShimEnded(key, exit)).await;
                     });
                     let elapsed_ms = u64::try_from(now.wall_ms - started_wall_ms).unwrap_or(0);
@@ -331,7 +355,7 @@ impl Driver {
         }
         tracing::info!(attempts = recovered.len(), worker = %self.shop.work.id(), "worker starts");
         self.tell(attempt::Event::Recovered(recovered));
-        self.sweep();
+        self.litter.notify_one();
     }
 
     /// A run that is found again keeps the CPUs that it was bound to.
@@ -368,12 +392,12 @@ impl Driver {
             return self.early.push(key.clone());
         }
         let Some(order) = self.orders.get(key).cloned() else { return };
-        let (shop, exe, sender) = (self.shop.clone(), self.exe.clone(), self.sender.clone());
+        let (shop, sender) = (self.shop.clone(), self.sender.clone());
         let cpus = self.cpus.give(&order, &self.seen);
         let model = self.model(&order);
         self.tasks.spawn(async move {
             let key = order.key.clone();
-            match watch::start(&shop, &exe, order, cpus, model).await {
+            match watch::start(&shop, order, cpus, model).await {
                 Ok(started) => {
                     if started.speaks() {
                         send(&sender, Event::Host(attempt::Event::Started(key.clone()))).await;
@@ -389,46 +413,6 @@ impl Driver {
         });
     }
 
-    fn collect(&mut self, key: &AttemptKey, exit: Option<Box<ExitRecord>>) {
-        let Some(order) = self.orders.get(key).cloned() else { return };
-        if !self.shipments.contains_key(key) {
-            self.ship(key.clone(), Beginning::Resumed);
-            self.telemetry.end(key);
-        }
-        let Some(shipment) = self.shipments.get(key) else { return };
-        let mut done = shipment.done.clone();
-        // Without a record the tree may live still, and print: its log is whole once it is buried.
-        let whole = shipment.whole.clone();
-        let (shop, sender, model) = (self.shop.clone(), self.sender.clone(), self.model(&order));
-        let (devices, is_stopped) = (self.devices.clone(), self.host.is_stopped(key));
-        self.tasks.spawn(async move {
-            let buried = match &exit {
-                None => Some(collect::bury(&shop, &order, model.clone()).await),
-                Some(_) => None,
-            };
-            whole.send_replace(true);
-            // The tree is dead: its GPUs are looked at while its results are read.
-            let outcome = async {
-                match (buried, &exit) {
-                    (Some(outcome), _) => Some(outcome),
-                    (None, Some(exit)) => Some(collect::collect(&shop, &order, exit, model).await),
-                    (None, None) => None,
-                }
-            };
-            let (outcome, failed) = tokio::join!(outcome, devices.settle(&order));
-            let Some(mut outcome) = outcome else { return };
-            if let Some(detail) = failed.filter(|_| !is_stopped) {
-                outcome.ending = Ending::GpuFault { detail };
-            }
-            let shipped = done.wait_for(Option::is_some).await.is_ok_and(|shipped| *shipped == Some(true));
-            if !shipped {
-                outcome.log_hash = None;
-            }
-            keep(&shop, &order.key, &outcome).await;
-            send(&sender, Event::Host(attempt::Event::Collected(order.key, Box::new(outcome)))).await;
-        });
-    }
-
     fn forget(
         &mut self,
         key: &AttemptKey,
@@ -436,6 +420,7 @@ impl Driver {
     ) {
         self.shipments.remove(key);
         self.preparing.remove(key);
+        self.shop.parcels.forget(key);
         self.shop.secrets.forget(key);
         let Some(order) = self.orders.remove(key) else { return };
         let ended = self
@@ -447,16 +432,7 @@ impl Driver {
             // It will be found at the next start, and acknowledged again.
             tracing::warn!(attempt = %key, problem = error.chain(), "failed to put a spool away");
         }
-        self.sweep();
-    }
-
-    fn sweep(&mut self) {
-        let shop = self.shop.clone();
-        self.tasks.spawn(async move {
-            if let Err(error) = blocking(move || shop.sweep()).await {
-                tracing::warn!(problem = error.chain(), "failed to sweep the work folder");
-            }
-        });
+        self.litter.notify_one();
     }
 
     /// Sends the state as it is, in place of the call that hangs.

@@ -1,4 +1,7 @@
-//! Documents on disk that are whole or not there: written beside, synced, renamed. Knows no meaning.
+//! Documents on disk that are whole or not there: written beside and renamed. Knows no meaning.
+//!
+//! What is *put* outlives the death of any process. What is *written* is synced too, and outlives a power cut;
+//! after one, what was only put is whole, as it was before, torn or not there, and the checksum tells.
 //!
 //! A document is a line that says its version and the checksum of what follows, and then JSON:
 //!
@@ -61,12 +64,23 @@ fn body<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a [u8], Error> {
 
 /// Writes `value` so that after a crash the old bytes or the new ones are there, never half.
 pub fn write<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
+    place(path, value, true)?;
+    sync_folder(path.parent().unwrap_or(Path::new("/")))
+}
+
+/// Puts `value` there so that whoever reads it, after the death of any process too, finds the old bytes or the
+/// new ones.
+pub fn put<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
+    place(path, value, false)
+}
+
+fn place<T: Serialize>(path: &Path, value: &T, synced: bool) -> Result<(), Error> {
     let bytes = encode(value);
     let beside = path.with_extension("new");
     let mut file = File::create(&beside).map_err(Error::file("create", &beside))?;
-    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(Error::file("write", &beside))?;
-    fs::rename(&beside, path).map_err(Error::file("rename into", path))?;
-    sync_folder(path.parent().unwrap_or(Path::new("/")))
+    let written = file.write_all(&bytes).and_then(|()| if synced { file.sync_all() } else { Ok(()) });
+    written.map_err(Error::file("write", &beside))?;
+    fs::rename(&beside, path).map_err(Error::file("rename into", path))
 }
 
 /// Sets `bytes` of the disk aside at `path`, for a document that must be written when it is full. Where the
@@ -81,19 +95,17 @@ pub fn reserve(path: &Path, bytes: u64) -> Result<(), Error> {
     }
 }
 
-/// Writes as [`write`] does; on a full disk once more, when all but `left_bytes` of the reserve at `reserve`
-/// are given back.
-pub fn write_from_reserve<T: Serialize>(
-    path: &Path,
-    value: &T,
+/// Does `write`; on a full disk once more, when all but `left_bytes` of the reserve at `reserve` are given back.
+pub fn from_reserve(
     reserve: &Path,
     left_bytes: u64,
+    mut write: impl FnMut() -> Result<(), Error>,
 ) -> Result<(), Error> {
-    match write(path, value) {
+    match write() {
         Err(error) if error.is_disk_full() => {
             let file = File::options().write(true).open(reserve).map_err(Error::file("open", reserve))?;
             file.set_len(left_bytes).map_err(Error::file("give back", reserve))?;
-            write(path, value)
+            write()
         }
         result => result,
     }
@@ -105,6 +117,14 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
         Ok(bytes) => decode(path, &bytes).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::file("read", path)(error)),
+    }
+}
+
+/// Makes a file outlive a power cut; one that is not there needs nothing.
+pub fn sync_file(path: &Path) -> Result<(), Error> {
+    match File::open(path).and_then(|file| file.sync_all()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::file("sync", path)(error)),
+        _ => Ok(()),
     }
 }
 

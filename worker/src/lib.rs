@@ -8,6 +8,7 @@ pub mod client;
 pub mod collect;
 pub mod device;
 pub mod logs;
+pub mod parcels;
 pub mod prepare;
 pub mod shim;
 pub mod spool;

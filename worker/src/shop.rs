@@ -3,15 +3,15 @@
 use crate::blobs::Cache;
 use crate::client::Client;
 use crate::error::Error;
+use crate::parcels::Parcels;
 use crate::sandbox::{self, Ground};
 use crate::secrets;
 use crate::settings::Settings;
 use crate::setup::{self, Setups};
-use crate::shim;
+use crate::shim::{self, Nursery};
 use crate::spool::WorkDir;
 use crate::workspace::Trees;
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -42,8 +42,10 @@ pub struct Shop {
     pub cache_max_bytes: u64,
     /// Whether this machine mounts overlays for runs.
     pub mounts: bool,
-    /// The binary that is started as `<exe> shim <dir>`.
-    pub exe: Arc<Path>,
+    /// Where shims come from.
+    pub nursery: Arc<Nursery>,
+    /// Small blobs that travel with reports.
+    pub parcels: Arc<Parcels>,
     /// Secrets at hand.
     pub secrets: Arc<secrets::Store>,
     /// What the machine can do around a run.
@@ -85,11 +87,12 @@ impl Shop {
             client,
             trees: Arc::new(trees),
             setups: Arc::default(),
+            parcels: Arc::default(),
             secrets: Arc::new(secrets::Store::new(secrets_file)),
             mounts,
+            nursery: Arc::new(Nursery::new(&settings.exe)),
             reach: Reach::default(),
             download_patience: settings.download_patience,
-            exe: Arc::from(settings.exe.as_path()),
             cache_max_bytes: most_bytes,
         })
     }
@@ -231,6 +234,7 @@ pub(crate) mod tests {
             python: "python3".to_owned(),
             run: None,
             results: None,
+            adds_only: false,
             history: Vec::new(),
             fix_patterns: Vec::new(),
             isolation: None,

@@ -204,6 +204,7 @@ impl Story {
             lever: wanted.lever,
             parent: wanted.parent,
             best: wanted.best,
+            results: wanted.evidence.as_ref().and_then(|evidence| evidence.results),
             merged: Merged::Clean { tree, net_lines: 3, diff },
             look: wanted.best.map_or(Look::NotLooked, holds),
         };

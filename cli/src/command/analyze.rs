@@ -1,11 +1,12 @@
 //! `windlass analyze C N`: puts a repaired script in the place of one whose deliverable is missing, and the
-//! scripts are run again (P21).
+//! scripts are run again (P21); or adds one beside the plan, also when the iteration is decided (P22).
 
+use crate::args::Dry;
 use crate::blobs::Blobs;
 use crate::campaign_file::resolve_scripts;
 use crate::client::Client;
 use crate::error::Error;
-use crate::history::{self, Story};
+use crate::history;
 use crate::session::Session;
 use crate::upload;
 use serde::Serialize;
@@ -43,14 +44,17 @@ pub struct Args {
     /// What it shows if not [default: as planned]
     #[arg(long, value_name = "TEXT")]
     pub if_not: Option<String>,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 fn tree_path(text: &str) -> Result<TreePath, String> {
     TreePath::parse(text).map_err(|problem| problem.to_string())
 }
 
-#[derive(Serialize)]
-struct Done {
+/// What was done: `windlass.analyze/1`.
+#[derive(Debug, Serialize)]
+pub struct Done {
     campaign: String,
     iteration: u32,
     output: String,
@@ -59,22 +63,34 @@ struct Done {
 
 /// Does it.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
+    let done = put(args, session).await?;
+    if session.is_json() {
+        return session.json("windlass.analyze/1", &done);
+    }
+    session.say(&format!(
+        "{}: iteration {} makes {} with this script",
+        done.campaign, done.iteration, done.output
+    ));
+    if done.done == "added" {
+        let campaign = &done.campaign;
+        session
+            .say(&format!("`windlass status {campaign}` tells when; its status and metric stay as they are"));
+    }
+    Ok(())
+}
+
+/// Puts it there.
+pub async fn put(args: Args, session: &Session) -> Result<Done, Error> {
     let client = Client::connect(session).await?;
     let story = history::fetch(&client, &args.campaign).await?;
     let campaign = story.campaign.to_string();
-    let planned = planned(&story, args.iteration, &args.result)?;
+    let plan = &super::show::find(&story, args.iteration)?.plan;
+    let planned = plan.iter().find(|row| row.output == args.result).cloned();
+    let done = if planned.is_some() { "replaced" } else { "added" };
     let mut blobs = Blobs::default();
-    let Args { script, result: output, iteration, .. } = args;
-    let said = |text: Option<String>, planned: String| text.unwrap_or(planned);
-    let mut rows = [Deliverable {
-        script: Script::Named(script.to_string_lossy().into_owned()),
-        output: output.clone(),
-        dimension: said(args.dimension, planned.dimension),
-        question: said(args.question, planned.question),
-        if_helped: said(args.if_helped, planned.if_helped),
-        if_not: said(args.if_not, planned.if_not),
-        compares: planned.compares,
-    }];
+    let mut rows = [row(&args, planned)?];
+    let Args { result: output, iteration, .. } = args;
     // Relative to where the command is given.
     resolve_scripts(Path::new("--script"), "", "script", &mut rows, &mut blobs)?;
     upload::missing(&client, &blobs).await?;
@@ -85,22 +101,28 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         deliverable_document: document::write(&rows[0]),
     };
     client.campaigns().add_deliverable(request).await?;
-    let output = output.to_string();
-    if session.is_json() {
-        return session.json("windlass.analyze/1", &Done { campaign, iteration, output, done: "replaced" });
-    }
-    session.say(&format!("{campaign}: iteration {iteration} makes {output} with this script"));
-    Ok(())
+    Ok(Done { campaign, iteration, output: output.to_string(), done })
 }
 
-/// The row of the plan that the output stands in.
-fn planned(story: &Story, iteration: u32, output: &TreePath) -> Result<Deliverable, Error> {
-    let plan = &super::show::find(story, iteration)?.plan;
-    let missing = || Refusal::Settled {
-        rule: "P21",
-        what: format!("iteration {iteration} of {}", story.campaign),
-        state: format!("has no deliverable {output} in its plan"),
-        remedy: "replace one that is missing (`windlass show C N` names them)",
+/// The row of the plan, with what was said instead; for a new output everything must be said (P12).
+fn row(args: &Args, planned: Option<Deliverable>) -> Result<Deliverable, Error> {
+    let mut missing = Vec::new();
+    let mut said = |option: &str, text: &Option<String>, planned: Option<&String>| {
+        let text = text.as_ref().or(planned).cloned();
+        text.unwrap_or_else(|| {
+            let problem = format!("is missing; no plan of the iteration has {}", args.result);
+            missing.push(Refusal::Lever { rule: "P12", field: option.to_owned(), problem });
+            String::new()
+        })
     };
-    Ok(plan.iter().find(|row| row.output == *output).cloned().ok_or_else(missing)?)
+    let row = Deliverable {
+        script: Script::Named(args.script.to_string_lossy().into_owned()),
+        output: args.result.clone(),
+        dimension: said("--dimension", &args.dimension, planned.as_ref().map(|row| &row.dimension)),
+        question: said("--question", &args.question, planned.as_ref().map(|row| &row.question)),
+        if_helped: said("--if-helped", &args.if_helped, planned.as_ref().map(|row| &row.if_helped)),
+        if_not: said("--if-not", &args.if_not, planned.as_ref().map(|row| &row.if_not)),
+        compares: planned.and_then(|row| row.compares),
+    };
+    if missing.is_empty() { Ok(row) } else { Err(Refusal::several(missing).into()) }
 }

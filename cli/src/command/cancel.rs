@@ -1,5 +1,6 @@
 //! `windlass cancel C N`: ends the open iteration.
 
+use crate::args::Dry;
 use crate::client::Client;
 use crate::error::Error;
 use crate::session::Session;
@@ -15,6 +16,8 @@ pub struct Args {
     /// The iteration's number
     #[arg(value_name = "N", value_parser = crate::nearest::iteration)]
     pub iteration: u32,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 #[derive(Serialize)]
@@ -26,6 +29,7 @@ struct Done {
 
 /// Does it. The run is ended by its worker; the iteration is decided once it is.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
     let client = Client::connect(session).await?;
     let campaign = super::status::get(&client, &args.campaign).await?.campaign.0;
     let (request_id, iteration) = (session.next_request_id(), args.iteration);

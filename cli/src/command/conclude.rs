@@ -1,5 +1,6 @@
 //! `windlass conclude C N FILE`: writes a conclusion (P23).
 
+use crate::args::Dry;
 use crate::client::Client;
 use crate::error::Error;
 use crate::session::Session;
@@ -25,6 +26,8 @@ pub struct Args {
     /// YAML with examined, finding, 3 to 8 bullets, and deliverables: as_helped, as_not or neither for each
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 /// The file.
@@ -42,8 +45,9 @@ struct Written {
     anchor: Option<Anchor>,
 }
 
-#[derive(Serialize)]
-struct Done {
+/// What was done: `windlass.conclude/1`.
+#[derive(Debug, Serialize)]
+pub struct Done {
     campaign: String,
     iteration: u32,
     done: &'static str,
@@ -51,8 +55,10 @@ struct Done {
 
 /// Does it.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
     let text = yaml::read_text(&args.file)?;
-    let written: Written = yaml::parse(&args.file, &text)?;
+    let written: Written =
+        yaml::parse(&args.file, &text).map_err(|problem| Box::new(problem.of_form("P23")))?;
     let conclusion = Conclusion {
         finding: written.finding,
         bullets: written.bullets,
@@ -62,16 +68,26 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         ceiling_near: written.ceiling_near,
         anchor: written.anchor,
     };
+    let done = write(session, &args.campaign, args.iteration, &conclusion).await?;
+    if session.is_json() {
+        return session.json("windlass.conclude/1", &done);
+    }
+    session.say(&format!("{}: iteration {} is concluded", done.campaign, done.iteration));
+    Ok(())
+}
+
+/// Writes it down.
+pub async fn write(
+    session: &Session,
+    campaign: &str,
+    iteration: u32,
+    conclusion: &Conclusion,
+) -> Result<Done, Error> {
     let client = Client::connect(session).await?;
-    let campaign = super::status::get(&client, &args.campaign).await?.campaign.0;
-    let (request_id, iteration) = (session.next_request_id(), args.iteration);
-    let conclusion_document = document::write(&conclusion);
+    let campaign = super::status::get(&client, campaign).await?.campaign.0;
+    let (request_id, conclusion_document) = (session.next_request_id(), document::write(conclusion));
     let request =
         WriteConclusionRequest { request_id, campaign: campaign.clone(), iteration, conclusion_document };
     client.campaigns().write_conclusion(request).await?;
-    if session.is_json() {
-        return session.json("windlass.conclude/1", &Done { campaign, iteration, done: "concluded" });
-    }
-    session.say(&format!("{campaign}: iteration {iteration} is concluded"));
-    Ok(())
+    Ok(Done { campaign, iteration, done: "concluded" })
 }

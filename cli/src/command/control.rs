@@ -1,5 +1,6 @@
 //! `windlass pause|resume|stop C`.
 
+use crate::args::Dry;
 use crate::client::Client;
 use crate::error::Error;
 use crate::session::Session;
@@ -12,6 +13,8 @@ pub struct Args {
     /// Campaign: id, name, or a unique prefix of either
     #[arg(value_name = "C")]
     pub campaign: String,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 /// What to do with it.
@@ -33,6 +36,7 @@ struct Done {
 
 /// Does it.
 pub async fn run(args: Args, verb: Verb, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
     let client = Client::connect(session).await?;
     let campaign = super::status::get(&client, &args.campaign).await?.campaign.0;
     let done = apply(&client, session, &campaign, verb).await?;

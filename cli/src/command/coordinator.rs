@@ -24,6 +24,9 @@ pub struct Args {
     #[arg(long, env = "WINDLASS_WORKER_LOST_AFTER", value_name = "SPAN", default_value = "30 s",
           value_parser = Span::parse)]
     pub worker_lost_after: Span,
+    /// In which time half of what campaigns had of the fleet is forgotten, where it is shared by weight
+    #[arg(long, env = "WINDLASS_SHARE_HALF_LIFE", value_name = "SPAN", default_value = "24 h", value_parser = Span::parse)]
+    pub share_half_life: Span,
     /// Warn when less is free on the disk of the data folder [default: 2 GiB, or a tenth of a small disk]
     #[arg(long, env = "WINDLASS_DISK_WARN_BELOW", value_name = "SIZE", value_parser = Size::parse)]
     pub disk_warn_below: Option<Size>,
@@ -53,6 +56,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         data_dir: session.data_dir.clone(),
         listen: args.listen,
         worker_lost_after: Duration::from_millis(args.worker_lost_after.ms.max(LOST_AFTER_MIN_MS)),
+        share_half_life: Duration::from_millis(args.share_half_life.ms),
         marks: Marks {
             warn_bytes: args.disk_warn_below.map(|size| size.bytes),
             stop_bytes: args.disk_stop_below.map(|size| size.bytes),

@@ -1,5 +1,6 @@
 //! `windlass device release W D`: lifts a quarantine.
 
+use crate::args::Dry;
 use crate::client::Client;
 use crate::error::Error;
 use crate::session::Session;
@@ -22,6 +23,8 @@ pub struct Args {
     /// Device: its id as `windlass workers` shows it, or a unique prefix of it
     #[arg(value_name = "D")]
     pub device: String,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 #[derive(Serialize)]
@@ -33,7 +36,8 @@ struct Done {
 
 /// Does it.
 pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
-    let Command::Release(Args { worker, device }) = command;
+    let Command::Release(Args { worker, device, dry }) = command;
+    let session = &session.asking(dry);
     let client = Client::connect(session).await?;
     let request_id = session.next_request_id();
     let request = ReleaseDeviceRequest { request_id, worker: worker.clone(), device: device.clone() };

@@ -1,5 +1,6 @@
 //! `windlass drain|undrain W`.
 
+use crate::args::Dry;
 use crate::client::Client;
 use crate::error::Error;
 use crate::session::Session;
@@ -12,6 +13,8 @@ pub struct Args {
     /// Worker: id, name, or a unique prefix of either
     #[arg(value_name = "W")]
     pub worker: String,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 /// What to do with it.
@@ -31,6 +34,7 @@ struct Done {
 
 /// Does it.
 pub async fn run(args: Args, verb: Verb, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
     let client = Client::connect(session).await?;
     let (request_id, worker) = (session.next_request_id(), args.worker.clone());
     let done = match verb {

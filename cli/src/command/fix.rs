@@ -1,5 +1,6 @@
 //! `windlass fix C N`: puts a fix on a failed run, which is then run again (P19).
 
+use crate::args::Dry;
 use crate::blobs::Blobs;
 use crate::client::Client;
 use crate::error::Error;
@@ -29,10 +30,13 @@ pub struct Args {
     /// A folder with the edited files, in place of a diff
     #[arg(long, value_name = "DIR")]
     pub tree: Option<PathBuf>,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
-#[derive(Serialize)]
-struct Done {
+/// What was done: `windlass.fix/1`.
+#[derive(Debug, Serialize)]
+pub struct Done {
     campaign: String,
     iteration: u32,
     done: &'static str,
@@ -40,6 +44,17 @@ struct Done {
 
 /// Does it.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
+    let done = put(args, session).await?;
+    if session.is_json() {
+        return session.json("windlass.fix/1", &done);
+    }
+    session.say(&format!("{}: iteration {} is run again with this fix", done.campaign, done.iteration));
+    Ok(())
+}
+
+/// Puts it on.
+pub async fn put(args: Args, session: &Session) -> Result<Done, Error> {
     let mut blobs = Blobs::default();
     let change = match (args.tree, args.patch.or(args.file)) {
         (Some(tree), _) => lever_file::folder_alone(&tree, &mut blobs)?,
@@ -53,9 +68,5 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let change_document = document::write(&change);
     let request = SubmitFixRequest { request_id, campaign: campaign.clone(), iteration, change_document };
     client.campaigns().submit_fix(request).await?;
-    if session.is_json() {
-        return session.json("windlass.fix/1", &Done { campaign, iteration, done: "fixed" });
-    }
-    session.say(&format!("{campaign}: iteration {iteration} is run again with this fix"));
-    Ok(())
+    Ok(Done { campaign, iteration, done: "fixed" })
 }

@@ -106,7 +106,7 @@ fn last_part(path: &str) -> &str {
 }
 
 /// A file's bytes, whole and checked before the first is shown.
-async fn hold(client: &Client, whose: &Whose, item: &Item) -> Result<Vec<u8>, Error> {
+pub async fn hold(client: &Client, whose: &Whose, item: &Item) -> Result<Vec<u8>, Error> {
     if item.size_bytes.is_some_and(|bytes| bytes > HELD_MAX_BYTES) {
         let size = units::bytes(HELD_MAX_BYTES);
         return Err(Error::TooLarge { path: item.path.clone(), size });

@@ -1,6 +1,7 @@
 //! `windlass lever add|list|show|retire|move|retry`: the queue.
 
 use super::propose;
+use crate::args::Dry;
 use crate::client::Client;
 use crate::error::Error;
 use crate::render::lever::page;
@@ -29,6 +30,8 @@ pub enum Command {
         /// Lever files
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        dry: Dry,
     },
     /// The queue in order, then what left it
     List {
@@ -39,11 +42,11 @@ pub enum Command {
     /// One lever as proposed, and where it stands
     Show(One),
     /// Take a lever back
-    Retire(One),
+    Retire(Steer),
     /// Put a lever elsewhere in line
     Move(Move),
     /// Put a lever in line again that was held, cancelled, taken back, stale or never judged
-    Retry(One),
+    Retry(Steer),
 }
 
 /// A lever and its new place.
@@ -64,6 +67,8 @@ pub struct Move {
     /// After all others
     #[arg(long, group = "place")]
     last: bool,
+    #[command(flatten)]
+    dry: Dry,
 }
 
 impl Move {
@@ -86,6 +91,26 @@ pub struct One {
     /// The lever: L7 or 7
     #[arg(value_name = "L", value_parser = parse_lever)]
     pub lever: LeverNumber,
+}
+
+/// A lever that something is to be done with.
+#[derive(Debug, clap::Args)]
+pub struct Steer {
+    #[command(flatten)]
+    one: One,
+    #[command(flatten)]
+    dry: Dry,
+}
+
+impl Command {
+    fn dry(&self) -> Dry {
+        match self {
+            Self::Add { dry, .. } => *dry,
+            Self::Retire(steer) | Self::Retry(steer) => steer.dry,
+            Self::Move(moved) => moved.dry,
+            Self::List { .. } | Self::Show(_) => Dry::default(),
+        }
+    }
 }
 
 fn parse_lever(text: &str) -> Result<LeverNumber, String> {
@@ -111,17 +136,32 @@ struct Added<'a> {
     levers: &'a propose::Proposed,
 }
 
-#[derive(Serialize)]
-struct Steered {
-    campaign: String,
-    lever: u32,
+/// Which lever something was done with.
+#[derive(Debug, Serialize)]
+pub struct Steered {
+    /// Of which campaign.
+    pub campaign: String,
+    /// Its number.
+    pub lever: u32,
+}
+
+/// What is done with a lever.
+#[derive(Clone, Copy, Debug)]
+pub enum Steering {
+    /// It is taken back.
+    Retire,
+    /// It stands in line again.
+    Retry,
+    /// It stands elsewhere.
+    Move(Place),
 }
 
 /// Does it.
 pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(command.dry());
     let client = Client::connect(session).await?;
     match command {
-        Command::Add { campaign, files } => {
+        Command::Add { campaign, files, .. } => {
             let campaign = resolve(&client, &campaign).await?;
             add(&client, session, &campaign, &files).await
         }
@@ -134,42 +174,55 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
             session.print(&views::levers(&levers, units::now_ms(), session.width()))
         }
         Command::Show(one) => show(&client, session, one).await,
-        Command::Retire(One { campaign, lever }) => {
-            let campaign = resolve(&client, &campaign).await?;
-            let request_id = session.next_request_id();
-            let request = RetireLeverRequest { request_id, campaign: campaign.clone(), lever: lever.0 };
-            client.campaigns().retire_lever(request).await?;
-            if session.is_json() {
-                return session.json("windlass.lever_retired/1", &Steered { campaign, lever: lever.0 });
-            }
-            session.say(&format!("{lever} retired"));
-            Ok(())
+        Command::Retire(Steer { one: One { campaign, lever }, .. }) => {
+            let steered = steer(&client, session, &campaign, lever.0, Steering::Retire).await?;
+            told(session, "windlass.lever_retired/1", &steered, "retired")
         }
         Command::Move(moved) => {
-            let place = Some(moved.place());
-            let One { campaign, lever } = moved.one;
-            let campaign = resolve(&client, &campaign).await?;
-            let request_id = session.next_request_id();
-            let request = MoveLeverRequest { request_id, campaign: campaign.clone(), lever: lever.0, place };
-            client.campaigns().move_lever(request).await?;
-            if session.is_json() {
-                return session.json("windlass.lever_moved/1", &Steered { campaign, lever: lever.0 });
-            }
-            session.say(&format!("{lever} moved"));
-            Ok(())
+            let (place, One { campaign, lever }) = (moved.place(), moved.one);
+            let steered = steer(&client, session, &campaign, lever.0, Steering::Move(place)).await?;
+            told(session, "windlass.lever_moved/1", &steered, "moved")
         }
-        Command::Retry(One { campaign, lever }) => {
-            let campaign = resolve(&client, &campaign).await?;
-            let request_id = session.next_request_id();
-            let request = RetryLeverRequest { request_id, campaign: campaign.clone(), lever: lever.0 };
-            client.campaigns().retry_lever(request).await?;
-            if session.is_json() {
-                return session.json("windlass.lever_retried/1", &Steered { campaign, lever: lever.0 });
-            }
-            session.say(&format!("{lever} stands in line again"));
-            Ok(())
+        Command::Retry(Steer { one: One { campaign, lever }, .. }) => {
+            let steered = steer(&client, session, &campaign, lever.0, Steering::Retry).await?;
+            told(session, "windlass.lever_retried/1", &steered, "stands in line again")
         }
     }
+}
+
+fn told(session: &Session, schema: &'static str, steered: &Steered, done: &str) -> Result<(), Error> {
+    if session.is_json() {
+        return session.json(schema, steered);
+    }
+    session.say(&format!("L{} {done}", steered.lever));
+    Ok(())
+}
+
+/// Makes the call.
+pub async fn steer(
+    client: &Client,
+    session: &Session,
+    campaign: &str,
+    lever: u32,
+    steering: Steering,
+) -> Result<Steered, Error> {
+    let campaign = resolve(client, campaign).await?;
+    let (request_id, id) = (session.next_request_id(), campaign.clone());
+    let mut service = client.campaigns();
+    match steering {
+        Steering::Retire => {
+            service.retire_lever(RetireLeverRequest { request_id, campaign: id, lever }).await.map(|_| ())
+        }
+        Steering::Retry => {
+            service.retry_lever(RetryLeverRequest { request_id, campaign: id, lever }).await.map(|_| ())
+        }
+        Steering::Move(place) => {
+            let place = Some(place);
+            let request = MoveLeverRequest { request_id, campaign: id, lever, place };
+            service.move_lever(request).await.map(|_| ())
+        }
+    }?;
+    Ok(Steered { campaign, lever })
 }
 
 /// The id behind a name or prefix.

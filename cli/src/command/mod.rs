@@ -1,11 +1,13 @@
 //! One file per subcommand: arguments, the calls it makes, what it prints.
 
+pub mod agent_info;
 pub mod analyze;
 pub mod best;
 pub mod campaigns;
 pub mod cancel;
 pub mod completions;
 pub mod conclude;
+pub mod context;
 pub mod control;
 pub mod coordinator;
 pub mod demo;
@@ -16,6 +18,7 @@ pub mod drain;
 mod dry_run;
 pub mod explain;
 pub mod files;
+pub mod findings;
 pub mod fix;
 pub mod gc;
 pub mod get;
@@ -23,6 +26,7 @@ pub mod init;
 pub mod ledger;
 pub mod lever;
 pub mod logs;
+pub mod mcp;
 pub mod plot;
 pub mod propose;
 pub mod report;
@@ -43,6 +47,7 @@ pub mod workers;
 use crate::args::Command;
 use crate::error::Error;
 use crate::session::Session;
+pub use suggest::improve;
 
 /// Runs a command; a name that is not known is answered with the one that was meant.
 pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
@@ -79,15 +84,19 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Stop(args) => control::run(args, control::Verb::Stop, session).await,
         Command::Fix(args) => fix::run(args, session).await,
         Command::Analyze(args) => analyze::run(args, session).await,
+        Command::Context(args) => context::run(args, session).await,
+        Command::Findings(command) => findings::run(command, session).await,
         Command::Conclude(args) => conclude::run(args, session).await,
         Command::Cancel(args) => cancel::run(args, session).await,
         Command::Update(args) => update::run(args, session).await,
         Command::Explain(args) => explain::run(args, session).await,
         Command::Sync(args) => sync::run(args, session).await,
+        Command::Mcp(args) => Box::pin(mcp::run(args, session)).await,
         Command::Workers(args) => workers::run(args, session).await,
         Command::Drain(args) => drain::run(args, drain::Verb::Drain, session).await,
         Command::Undrain(args) => drain::run(args, drain::Verb::Undrain, session).await,
         Command::Doctor(args) => Box::pin(doctor::run(args, session)).await,
+        Command::AgentInfo(args) => agent_info::run(&args, session),
         Command::Completions(args) => completions::run(&args, session),
         Command::Man(args) => completions::man(&args, session),
         Command::Device(command) => device::run(command, session).await,

@@ -99,7 +99,8 @@ pub fn refused(session: &Session, file: &Path, problem: &Error) -> Refused {
     Refused { file: file.display().to_string(), why }
 }
 
-async fn one(client: &Client, session: &Session, campaign: &str, file: &Path) -> Result<Queued, Error> {
+/// Proposes one.
+pub async fn one(client: &Client, session: &Session, campaign: &str, file: &Path) -> Result<Queued, Error> {
     let read = lever_file::read(file)?;
     upload::missing(client, &read.blobs).await?;
     let request = ProposeLeverRequest {

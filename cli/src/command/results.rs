@@ -38,8 +38,9 @@ struct Ledger {
     iterations: Vec<Row>,
 }
 
-#[derive(Serialize)]
-struct Row {
+/// A decided iteration.
+#[derive(Debug, Serialize)]
+pub struct Row {
     iteration: u32,
     lever: Option<u32>,
     metric: Option<String>,
@@ -67,7 +68,18 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
 
 /// As `windlass.results/1`.
 pub fn json(session: &Session, story: &Story) -> Result<(), Error> {
-    let iterations = story
+    let ledger = Ledger {
+        campaign: story.campaign.to_string(),
+        metric: story.bindings.metric.clone(),
+        best: story.best.map(|best| best.0),
+        iterations: rows(story),
+    };
+    session.json("windlass.results/1", &ledger)
+}
+
+/// The decided iterations, in the order of decision.
+pub fn rows(story: &Story) -> Vec<Row> {
+    story
         .rows()
         .map(|(iteration, decision)| Row {
             iteration: iteration.number.0,
@@ -80,12 +92,5 @@ pub fn json(session: &Session, story: &Story) -> Result<(), Error> {
             net_lines: decision.arithmetic.net_lines,
             decided_wall_ms: decision.wall_ms,
         })
-        .collect();
-    let ledger = Ledger {
-        campaign: story.campaign.to_string(),
-        metric: story.bindings.metric.clone(),
-        best: story.best.map(|best| best.0),
-        iterations,
-    };
-    session.json("windlass.results/1", &ledger)
+        .collect()
 }

@@ -38,7 +38,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
 
 /// A campaign's view.
 pub async fn get(client: &Client, campaign: &str) -> Result<CampaignView, Error> {
-    let request = GetRequest { campaign: campaign.to_owned() };
+    let request = GetRequest { campaign: campaign.to_owned(), dimensions: false };
     let answer = client.campaigns().get(request).await?.into_inner();
     Ok(document::read("view_document", &answer.view_document)?)
 }

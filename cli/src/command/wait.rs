@@ -30,31 +30,42 @@ fn parse_span(text: &str) -> Result<Span, String> {
     Span::parse(text).map_err(|problem| problem.to_string())
 }
 
-#[derive(Serialize)]
-struct Waited {
-    campaign: String,
-    iteration: Option<u32>,
-    status: Option<&'static str>,
-    metric: Option<String>,
-    state: String,
+/// What came of a wait: `windlass.wait/1`.
+#[derive(Debug, Serialize)]
+pub struct Waited {
+    /// Which campaign.
+    pub campaign: String,
+    /// The iteration, if one was waited for.
+    pub iteration: Option<u32>,
+    /// How it was decided.
+    pub status: Option<&'static str>,
+    /// Its metric, or the best's.
+    pub metric: Option<String>,
+    /// A sentence.
+    pub state: String,
 }
 
-/// Waits.
+/// Waits and says what for.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
-    let client = Client::connect(session).await?;
-    let campaign = super::status::get(&client, &args.campaign).await?.campaign.0;
-    let waiting = until(&args, session, &client, &campaign);
-    let waited = match args.timeout {
-        None => waiting.await?,
-        Some(span) => tokio::time::timeout(Duration::from_millis(span.ms), waiting)
-            .await
-            .map_err(|_| Error::WaitEnded { why: format!("{span} are over") })??,
-    };
+    let waited = wait(&args, session).await?;
     if session.is_json() {
         return session.json("windlass.wait/1", &waited);
     }
     session.say(&waited.state);
     Ok(())
+}
+
+/// Waits; [`Error::WaitEnded`] when the time, or the campaign, ended first.
+pub async fn wait(args: &Args, session: &Session) -> Result<Waited, Error> {
+    let client = Client::connect(session).await?;
+    let campaign = super::status::get(&client, &args.campaign).await?.campaign.0;
+    let waiting = until(args, session, &client, &campaign);
+    match args.timeout {
+        None => waiting.await,
+        Some(span) => tokio::time::timeout(Duration::from_millis(span.ms), waiting)
+            .await
+            .map_err(|_| Error::WaitEnded { why: format!("{span} are over") })?,
+    }
 }
 
 async fn until(args: &Args, session: &Session, client: &Client, campaign: &str) -> Result<Waited, Error> {

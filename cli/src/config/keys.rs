@@ -50,7 +50,7 @@ const ALONE: &[&str] = &["coordinator"];
 const WORKER: &[&str] = &["worker", "up"];
 
 /// All of them, as `doctor` lists them.
-pub const KEYS: [Key; 21] = [
+pub const KEYS: [Key; 22] = [
     key("client", "coordinator", "WINDLASS_COORDINATOR", Form::Text, &[], "the socket in data_dir"),
     key(
         "client",
@@ -65,6 +65,7 @@ pub const KEYS: [Key; 21] = [
     key("coordinator", "data_dir", "WINDLASS_DATA_DIR", Form::Folder, &[], "client.data_dir"),
     key("coordinator", "listen", "WINDLASS_LISTEN", Form::Address, COORDINATOR, "the Unix socket alone"),
     key("coordinator", "worker_lost_after", "WINDLASS_WORKER_LOST_AFTER", Form::Span, COORDINATOR, "30 s"),
+    key("coordinator", "share_half_life", "WINDLASS_SHARE_HALF_LIFE", Form::Span, ALONE, "24 h"),
     key("coordinator", "disk_warn_below", "WINDLASS_DISK_WARN_BELOW", Form::Size, ALONE, "2 GiB, or a tenth"),
     key(
         "coordinator",

@@ -119,6 +119,17 @@ fn a_file_that_is_no_ledger_or_too_long_is_refused_with_a_remedy() {
     let report = parsed(&text).expect_err("too many").to_report();
     assert!(report.message.contains("more than 10000 rows"), "{}", report.message);
     assert!(report.remedy.is_some_and(|remedy| remedy.contains("split the file")));
+    // A million lines that are no rows, of either sort of damage: what is kept of them is bounded.
+    for line in ["x\ty\n", "\0\n"] {
+        let text = format!("iter\tval_acc\tstatus\tdescription\n{}", line.repeat(1_000_000));
+        let report = parsed(&text).expect_err("too many").to_report();
+        assert!(
+            report.message.contains("more than 1000 of its lines are no rows; line 2: "),
+            "{}",
+            report.message
+        );
+        assert!(report.remedy.is_some());
+    }
 }
 
 /// A generator of numbers that is the same everywhere.
@@ -140,7 +151,8 @@ fn exported(seed: u64) -> String {
         (0..count).map(|_| words[draw.below(words.len() as u64) as usize]).collect::<Vec<_>>().join(" ")
     };
     let extra = ["", "move_type\t", "memory_gb\t"][draw.below(3) as usize];
-    let mut out = format!("iter\tval_acc\tstatus\t{extra}analysis_summary\tdescription\n");
+    let basis = ["", "literature_basis\t"][draw.below(2) as usize];
+    let mut out = format!("iter\tval_acc\tstatus\t{extra}analysis_summary\t{basis}description\n");
     for number in 1..=draw.below(40) + 2 {
         let status = ["keep", "discard", "crash"][if number < 3 { 0 } else { draw.below(3) as usize }];
         let metric = match status {
@@ -150,9 +162,10 @@ fn exported(seed: u64) -> String {
             _ => format!("-{}e-{}", draw.below(100), draw.below(5)),
         };
         let extra = if extra.is_empty() { String::new() } else { format!("{}\t", text(&mut draw).trim()) };
+        let basis = if basis.is_empty() { String::new() } else { format!("{}\t", text(&mut draw).trim()) };
         let (summary, description) = (text(&mut draw), text(&mut draw));
         out.push_str(&format!(
-            "{number}\t{metric}\t{status}\t{extra}{}\t{}\n",
+            "{number}\t{metric}\t{status}\t{extra}{}\t{basis}{}\n",
             summary.trim(),
             description.trim()
         ));

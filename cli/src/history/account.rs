@@ -101,6 +101,7 @@ struct Learnt<'a> {
     finding: &'a str,
     bullets: &'a [String],
     automatic: bool,
+    ceiling_near: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -136,6 +137,7 @@ impl<'a> Account<'a> {
                 finding: &conclusion.finding,
                 bullets: &conclusion.bullets,
                 automatic: conclusion.automatic,
+                ceiling_near: conclusion.ceiling_near,
             }),
             decision: decided(iteration),
             results,

@@ -3,6 +3,7 @@
 
 mod account;
 mod fetch;
+mod findings;
 mod gates;
 mod project;
 mod rows;
@@ -11,9 +12,12 @@ mod story;
 
 pub use account::Account;
 pub use fetch::{fetch, follow_on};
+pub use findings::{FindingStory, Findings, Row as FindingRow, add as add_finding, findings};
 pub use gates::gates;
 pub use rows::decisions;
 pub use story::{Attempt, Decision, Iteration, Removed, Story};
 
+#[cfg(test)]
+pub use findings::tests::{finding_added, test_finding};
 #[cfg(test)]
 pub use project::tests::{records as test_records, story as test_story};

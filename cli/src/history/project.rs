@@ -1,7 +1,8 @@
 //! The fold of records into a story.
 
+use super::findings;
 use super::story::{Attempt, Decision, Fate, Imported, Iteration, LeverStory, Removed, Story};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::Order;
 use windlass_shared::foreign::Foreign;
 use windlass_shared::id::IterationNumber;
@@ -39,6 +40,7 @@ impl Story {
             tree,
             imported,
             levers: BTreeMap::new(),
+            findings: BTreeMap::new(),
             iterations: BTreeMap::new(),
             decided: Vec::new(),
             best: None,
@@ -77,8 +79,13 @@ impl Story {
             }
             Body::DeliverableAdded { iteration, deliverable } => {
                 if let Some(iteration) = self.iterations.get_mut(iteration) {
-                    iteration.plan.retain(|row| row.output != deliverable.output);
-                    iteration.plan.push(deliverable.clone());
+                    match iteration.plan.iter_mut().find(|row| row.output == deliverable.output) {
+                        Some(row) => *row = deliverable.clone(),
+                        None => {
+                            iteration.follow_ups.insert(deliverable.output.clone());
+                            iteration.plan.push(deliverable.clone());
+                        }
+                    }
                 }
             }
             Body::IterationDecided { .. } => self.decide(record),
@@ -87,6 +94,9 @@ impl Story {
                     let (evidence, bytes, why) = (*evidence, *bytes, why.clone());
                     iteration.removed.push(Removed { evidence, wall_ms: record.wall_ms, bytes, why });
                 }
+            }
+            Body::FindingRecorded { .. } | Body::FindingMarked { .. } => {
+                findings::add(&mut self.findings, record);
             }
             _ => {}
         }
@@ -148,6 +158,7 @@ impl Story {
             tree: *tree,
             pin: pin.clone(),
             plan: plan.clone(),
+            follow_ups: BTreeSet::new(),
             net_lines: *net_lines,
             fixes: Vec::new(),
             own_fixes: Vec::new(),
@@ -211,6 +222,7 @@ impl Story {
             tree: self.tree,
             pin: None,
             plan: Vec::new(),
+            follow_ups: BTreeSet::new(),
             net_lines: 0,
             fixes: Vec::new(),
             own_fixes: Vec::new(),

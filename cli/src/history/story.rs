@@ -1,7 +1,8 @@
 //! The shape of a story.
 
+use super::findings::Findings;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{Kind, Order, Outcome};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::{Conclusion, Status};
@@ -35,6 +36,8 @@ pub struct Story {
     pub imported: Option<Imported>,
     /// Every lever that was queued.
     pub levers: BTreeMap<LeverNumber, LeverStory>,
+    /// What stands in its corpus (P35).
+    pub findings: Findings,
     /// Every iteration that was opened.
     pub iterations: BTreeMap<IterationNumber, Iteration>,
     /// The decided ones, in the order of decision (P29).
@@ -101,6 +104,8 @@ pub struct Iteration {
     pub pin: Option<Pin>,
     /// The analysis plan (P14).
     pub plan: Vec<Deliverable>,
+    /// Of these, the outputs of scripts that were added beside it (P22).
+    pub follow_ups: BTreeSet<TreePath>,
     /// Net lines against the parent (P26).
     pub net_lines: i64,
     /// Indexes of the fixes that were put on: a lever's carried ones, a researcher's own behind those (P19).
@@ -193,6 +198,11 @@ impl Story {
 }
 
 impl Iteration {
+    /// The rows of its plan, or those that were added beside it.
+    pub fn rows(&self, follow_ups: bool) -> impl Iterator<Item = &Deliverable> {
+        self.plan.iter().filter(move |row| self.follow_ups.contains(&row.output) == follow_ups)
+    }
+
     /// The last attempt of a kind that has ended.
     pub fn last_ended(&self, kind: Kind) -> Option<(&Attempt, &Outcome)> {
         let of_kind = self.attempts.iter().rev().filter(|attempt| attempt.order.kind == kind);

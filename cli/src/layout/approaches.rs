@@ -4,7 +4,7 @@ use crate::history::{Iteration, Story};
 use crate::results_tsv;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use windlass_shared::conclusion::Status;
+use windlass_shared::conclusion::{Status, Verdict};
 use windlass_shared::id::IterationNumber;
 use windlass_shared::lever::{Kind, Move};
 
@@ -24,10 +24,13 @@ pub fn render(story: &Story) -> Option<String> {
         else {
             continue;
         };
-        let (strengths, weaknesses) = match decision.status {
-            Status::Keep => (decision.arithmetic.sentence.as_str(), ""),
-            Status::Discard | Status::Crash => ("", decision.arithmetic.sentence.as_str()),
+        let sum = learnt(iteration, &decision.arithmetic.sentence);
+        let (mut strengths, mut weaknesses) = match decision.status {
+            Status::Keep => (vec![sum], Vec::new()),
+            Status::Discard | Status::Crash => (Vec::new(), vec![sum]),
         };
+        strengths.extend(notes(iteration, Verdict::AsHelped));
+        weaknesses.extend(notes(iteration, Verdict::AsNot));
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {} | {} |",
@@ -36,8 +39,8 @@ pub fn render(story: &Story) -> Option<String> {
             name_of_move(lever.kind, &lever.parents),
             cell(&lever.axes.join("; ")),
             results_tsv::metric(decision),
-            cell(&learnt(iteration, strengths)),
-            cell(weaknesses),
+            cell(&strengths.join("; ")),
+            cell(&weaknesses.join("; ")),
             if ablated.contains(&iteration.number) { "y" } else { "n" },
         );
     }
@@ -51,7 +54,15 @@ fn name_of_move(kind: Kind, parents: &[IterationNumber]) -> String {
     if parents.is_empty() { word.to_owned() } else { format!("{word} of {}", parents.join(" and ")) }
 }
 
-/// What it is good at: that it was kept, and what its analysis found.
+/// What its scripts noted, where its researcher judged that to speak for the change, or against it.
+fn notes(iteration: &Iteration, verdict: Verdict) -> Vec<String> {
+    let judged = iteration.conclusion.iter().flat_map(|conclusion| &conclusion.deliverables);
+    let outputs = judged.filter(|(_, is)| *is == verdict).map(|(output, _)| output);
+    let noted = outputs.filter_map(|output| Some((output, iteration.accepted.get(output)?)));
+    noted.map(|(output, line)| format!("{output}: {line}")).collect()
+}
+
+/// How it was decided, and what its analysis found.
 fn learnt(iteration: &Iteration, sentence: &str) -> String {
     let finding = iteration.conclusion.as_ref().map(|conclusion| conclusion.finding.as_str());
     match finding.filter(|finding| !sentence.is_empty() && *finding != sentence) {
@@ -114,5 +125,17 @@ mod tests {
             "{shown:?}"
         );
         assert!(shown[0].ends_with("|  | n |"), "{shown:?}");
+        // What the scripts noted stands where its researcher's verdict puts it.
+        for (verdict, column) in [(Verdict::AsHelped, 6), (Verdict::AsNot, 7)] {
+            let mut story = story.clone();
+            let iteration = story.iterations.get_mut(&IterationNumber(2)).expect("known");
+            let (output, line) = iteration.accepted.first_key_value().expect("a deliverable");
+            let noted = format!("{output}: {line}");
+            let judged = vec![(output.clone(), verdict)];
+            iteration.conclusion.as_mut().expect("concluded").deliverables = judged;
+            let shown = rows(&story);
+            let cells: Vec<&str> = shown[0].split('|').collect();
+            assert!(cells[column + 1].contains(&cell(&noted)), "{noted} in {column}: {cells:?}");
+        }
     }
 }

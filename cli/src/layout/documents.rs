@@ -146,20 +146,39 @@ impl ScriptNames {
     }
 }
 
-/// `analysis/plan.md`: the deliverables table (P12).
+/// `analysis/plan.md`: the deliverables table (P12), and below it what was added beside the plan (P22).
 pub fn plan(iteration: &Iteration, scripts: &ScriptNames) -> String {
     let mut text =
         format!("# Analysis plan of iteration {}: {}\n\n", iteration.number, neutral(&iteration.title));
-    text.push_str(
-        "| script | output | dimension | question | if it helped | if not |\n|---|---|---|---|---|---|\n",
-    );
-    for row in &iteration.plan {
-        let script = scripts.path(&row.script);
-        let cells =
-            [&script, row.output.as_str(), &row.dimension, &row.question, &row.if_helped, &row.if_not];
-        text.push_str(&format!("| {} |\n", cells.map(cell).join(" | ")));
+    rows(&mut text, iteration, false, scripts);
+    if !iteration.follow_ups.is_empty() {
+        text.push_str("\n## Follow-ups\n\n");
+        rows(&mut text, iteration, true, scripts);
     }
     text
+}
+
+fn rows(text: &mut String, iteration: &Iteration, follow_ups: bool, scripts: &ScriptNames) {
+    text.push_str(
+        "| script | output | dimension | question | if it helped | if not | compares with |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for row in iteration.rows(follow_ups) {
+        let script = scripts.path(&row.script);
+        let compares = row.compares.as_ref();
+        let compares = compares.map(|it| format!("iteration {}: {}", it.iteration, it.reason));
+        let compares = compares.unwrap_or_default();
+        let cells = [
+            &script,
+            row.output.as_str(),
+            &row.dimension,
+            &row.question,
+            &row.if_helped,
+            &row.if_not,
+            &compares,
+        ];
+        text.push_str(&format!("| {} |\n", cells.map(cell).join(" | ")));
+    }
 }
 
 /// `analysis/summary.md`: the decision and the conclusion (P23).
@@ -184,6 +203,9 @@ pub fn summary(iteration: &Iteration) -> String {
             };
             text.push_str(&format!("| {} | {verdict} |\n", cell(output.as_str())));
         }
+    }
+    if let Some(is_near) = conclusion.ceiling_near {
+        text.push_str(&format!("\nThe ceiling is {}.\n", if is_near { "near" } else { "not near" }));
     }
     if conclusion.automatic {
         text.push_str("\nComposed from facts alone.\n");

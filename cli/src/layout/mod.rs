@@ -10,11 +10,13 @@ pub use documents::yaml;
 pub use files::{place, write_file};
 
 use crate::client::Client;
+use crate::corpus_tsv;
 use crate::error::Error;
 use crate::history::Story;
 use crate::results_tsv;
 use files::Folder;
 use std::path::Path;
+use windlass_shared::bindings::Dial;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,9 @@ pub async fn lay_out(client: &Client, story: &Story, dir: &Path) -> Result<Done,
     }
     if let Some(approaches) = approaches::render(story) {
         folder.put("approaches.md", approaches.as_bytes())?;
+    }
+    if story.bindings.literature == Dial::On {
+        folder.put("literature/corpus.tsv", corpus_tsv::render(&story.findings).as_bytes())?;
     }
     // Last, so that a row's folder is there before the row.
     folder.put("results.tsv", results_tsv::render(story).as_bytes())?;

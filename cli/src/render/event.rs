@@ -23,10 +23,11 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
         Body::CampaignPaused { reason } => format!("campaign paused: {}", pause_reason(reason)),
         Body::CampaignResumed {} => "campaign resumed".to_owned(),
         Body::CampaignStopped { reason } => format!("campaign stopped: {}", stop_reason(reason)),
-        Body::CampaignUpdated { priority, name } => {
+        Body::CampaignUpdated { priority, weight, name } => {
             let priority = priority.map(|priority| format!("priority {priority}"));
+            let weight = weight.map(|weight| format!("weight {weight}"));
             let name = name.as_ref().map(|name| format!("name {name}"));
-            let changed: Vec<String> = priority.into_iter().chain(name).collect();
+            let changed: Vec<String> = priority.into_iter().chain(weight).chain(name).collect();
             format!("campaign updated: {}", changed.join(", "))
         }
         Body::LeverQueued { lever, document, .. } => format!("{lever} queued: {}", document.title),
@@ -82,6 +83,18 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
             let word = status.as_str().to_uppercase();
             return Some(format!("iteration {iteration}: {color}{word}{color:#} {title} ({sentence})"));
         }
+        Body::ReviewRecorded { review, kept, rejected, .. } => {
+            let findings = units::count(u64::from(kept + rejected), "finding");
+            format!("review for iteration {review}: {findings}, {kept} kept and {rejected} rejected")
+        }
+        Body::FindingRecorded { finding, document, reasons, .. } => match reasons.first() {
+            None => format!("{finding} kept: {}", document.title()),
+            Some(reason) => format!("{finding} rejected: {reason}"),
+        },
+        Body::FindingMarked { finding, result, iteration, why } => match iteration {
+            Some(iteration) => format!("iteration {iteration}: {finding} {}: {why}", result.as_str()),
+            None => format!("{finding} {}: {why}", result.as_str()),
+        },
         Body::WorkerDrained { worker, reason } => format!("worker {worker} drained: {reason}"),
         Body::WorkerUndrained { worker } => format!("worker {worker} takes work again"),
         Body::EvidenceRemoved { iteration, evidence, bytes, why } => {

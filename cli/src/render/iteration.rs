@@ -6,9 +6,12 @@ use super::style::{self, STRONG};
 use super::table::{Cell, Column, Table};
 use super::text::neutral;
 use super::{gate, units};
+use crate::corpus_tsv;
 use crate::history::{Attempt, Iteration, Story, gates};
 use windlass_shared::attempt::{Outcome, Reading};
 use windlass_shared::conclusion::{Conclusion, Verdict};
+use windlass_shared::id::FindingNumber;
+use windlass_shared::lever::Lever;
 
 /// Files of evidence that a page names.
 const EVIDENCE_MAX: usize = 40;
@@ -33,12 +36,19 @@ pub fn page(story: &Story, iteration: &Iteration, evidence: &[String], now_ms: i
         self::attempt(&mut page, attempt, now_ms);
     }
     page.section("Deliverables");
-    page.push(&deliverables(iteration, width));
+    page.push(&deliverables(iteration, false, width));
+    if !iteration.follow_ups.is_empty() {
+        page.section("Follow-ups: scripts that were added beside the plan [P22]");
+        page.push(&deliverables(iteration, true, width));
+    }
     if let Some(conclusion) = &iteration.conclusion {
         page.section("Conclusion");
         page.sentence(&neutral(&conclusion.finding));
         for bullet in &conclusion.bullets {
             page.bullet(&neutral(bullet));
+        }
+        if let Some(is_near) = conclusion.ceiling_near {
+            page.sentence(if is_near { "The ceiling is near." } else { "The ceiling is not near." });
         }
         if conclusion.automatic {
             page.sentence("Composed from facts alone.");
@@ -97,7 +107,7 @@ fn lever(page: &mut Page, story: &Story, iteration: &Iteration) {
         page.line("evidence", &neutral(&place));
     }
     page.line("assumes", &neutral(lever.changed_assumption.as_deref().unwrap_or_default()));
-    page.line("literature", &neutral(lever.literature.as_deref().unwrap_or_default()));
+    page.line("literature", &neutral(&basis(story, lever)));
     let carried = lever.fixes.len() as u32;
     for fix in &iteration.fixes {
         page.line(
@@ -107,6 +117,19 @@ fn lever(page: &mut Page, story: &Story, iteration: &Iteration) {
                 false => "one of its researcher was put on [P19]".to_owned(),
             },
         );
+    }
+}
+
+/// What it rests on, and what came of that.
+fn basis(story: &Story, lever: &Lever) -> String {
+    let text = lever.literature.as_deref().unwrap_or_default();
+    let number = FindingNumber::parse(text);
+    match number.and_then(|number| story.findings.get(&number)) {
+        Some(finding) => {
+            let basis = corpus_tsv::basis(&story.findings, Some(text));
+            format!("{basis}: {}", super::findings::stands(finding))
+        }
+        None => text.to_owned(),
     }
 }
 
@@ -173,7 +196,7 @@ fn last_lines(page: &mut Page, tail: &str) {
     }
 }
 
-fn deliverables(iteration: &Iteration, width: u16) -> String {
+fn deliverables(iteration: &Iteration, follow_ups: bool, width: u16) -> String {
     let mut table = Table::new(
         width,
         [
@@ -184,7 +207,7 @@ fn deliverables(iteration: &Iteration, width: u16) -> String {
             Column::new("shows").rank(1).hides(),
         ],
     );
-    for row in &iteration.plan {
+    for row in iteration.rows(follow_ups) {
         let first_line = iteration.accepted.get(&row.output).map_or("-", String::as_str);
         let verdict =
             iteration.conclusion.as_ref().and_then(|conclusion| verdict(conclusion, row.output.as_str()));

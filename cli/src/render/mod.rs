@@ -4,6 +4,7 @@ pub mod best;
 pub mod chart;
 pub mod event;
 pub mod files;
+pub mod findings;
 pub mod fleet;
 pub mod fold;
 pub mod gate;

@@ -3,10 +3,12 @@
 
 use super::text::neutral;
 use super::{best, units};
+use crate::corpus_tsv;
 use crate::history::{Decision, Iteration, Story};
 use crate::results_tsv;
 use std::fmt::Write;
 use windlass_shared::attempt::Kind;
+use windlass_shared::bindings::Dial;
 use windlass_shared::conclusion::Status;
 
 /// What every report begins with, so that one can be told from a user's own file.
@@ -84,6 +86,14 @@ fn kept(text: &mut String, story: &Story) {
         }
         if let Some(lever) = story.lever_of(iteration) {
             let _ = writeln!(text, "- Predicted: {}", escape(&lever.prediction));
+            let basis = lever.literature.as_deref().filter(|_| story.bindings.literature == Dial::On);
+            if let Some(basis) = basis {
+                let _ = writeln!(
+                    text,
+                    "- Literature: {}",
+                    escape(&corpus_tsv::basis(&story.findings, Some(basis)))
+                );
+            }
         }
         let _ = writeln!(text, "- Decided: {}", sentence(&decision.arithmetic.sentence));
         learnt(text, iteration);

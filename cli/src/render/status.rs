@@ -16,8 +16,8 @@ use windlass_shared::decimal::Decimal;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::record::{Arithmetic, Body, PauseReason, Record};
 use windlass_shared::view::{
-    AttemptView, CampaignState, CampaignView, Counts, LeverState, LeverView, MovesView, OpenIteration,
-    WaitView,
+    AttemptView, CampaignState, CampaignView, Counts, FindingCounts, LeverState, LeverView, LiteratureView,
+    MovesView, OpenIteration, WaitView,
 };
 
 /// Decisions on the page; `results` has them all.
@@ -64,10 +64,19 @@ pub fn page(
     if let Some(moves) = &view.moves {
         page.line("moves", &moves_line(moves));
     }
+    if let Some(literature) = &view.literature {
+        page.line("literature", &literature_line(literature));
+    }
     now(&mut page, view);
     if !view.recent.is_empty() {
         page.section("Decided");
         page.push(&recent(view, decided, now_ms, width));
+    }
+    if !follow_ups(view).is_empty() {
+        page.section("Follow-ups");
+        for line in follow_ups(view) {
+            page.sentence(&neutral(&line));
+        }
     }
     for (name, table) in standing(view, levers, width) {
         page.section(name);
@@ -124,6 +133,24 @@ fn moves_line(moves: &MovesView) -> String {
         "{swings} of the first {swing_budget} swings pulled, {exploits_in_a_row} of {stagnation_limit} exploits \
          in a row; next: {}",
         neutral(&allowed.join(" or "))
+    )
+}
+
+/// What can be cited, and what became of the rest (P35).
+fn literature_line(literature: &LiteratureView) -> String {
+    let FindingCounts { pending, helped, no_effect, hurt, stale, rejected } = literature.counts;
+    let named: Vec<String> = literature.pending.iter().take(STANDING_MAX).map(ToString::to_string).collect();
+    let named = match named.len() as u32 {
+        0 => String::new(),
+        shown if shown < pending => format!(" ({} and others)", named.join(", ")),
+        _ => format!(" ({})", named.join(", ")),
+    };
+    let model = literature.architecture.as_ref();
+    let model = model.map_or(String::new(), |model| format!("; the model is {}", neutral(model)));
+    format!(
+        "{} can be cited{named}; {helped} helped, {no_effect} no-effect, {hurt} hurt, {stale} stale, \
+         {rejected} rejected{model}",
+        units::count(u64::from(pending), "finding")
     )
 }
 
@@ -289,6 +316,24 @@ fn recent(view: &CampaignView, decided: &[Record], now_ms: i64, width: u16) -> S
     let all = (counts.keep + counts.discard + counts.crash) as usize;
     let rest = all.saturating_sub(view.recent.len().min(DECISIONS_MAX));
     format!("{}{}", table.render(), more(rest, &format!("windlass results {}", view.campaign)))
+}
+
+/// Scripts that were added beside a plan (P22): those on their way, then what they found of the decisions above.
+fn follow_ups(view: &CampaignView) -> Vec<String> {
+    let on_their_way = view.follow_ups.iter().map(|one| {
+        let why = one.problem.as_ref().map_or(String::new(), |problem| format!(": {problem}"));
+        format!("iteration {}: {} {}{why}", one.iteration, one.output, one.stage)
+    });
+    let mut shown: Vec<String> = on_their_way.collect();
+    let recent = view.recent.iter().take(DECISIONS_MAX);
+    let best = view.best.iter().filter(|best| recent.clone().all(|row| row.iteration != best.iteration));
+    for row in best.chain(recent.clone()) {
+        let late = row.late.iter();
+        shown.extend(late.map(|late| {
+            format!("iteration {} has {} since: {}", row.iteration, late.output, late.first_line)
+        }));
+    }
+    shown
 }
 
 /// A heading, and which levers stand under it.

@@ -166,6 +166,12 @@ impl LogText {
     }
 }
 
+/// Characters that nobody sees and a language model reads: tags, and the marks that select how another is
+/// drawn.
+pub fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{e0000}'..='\u{e007f}' | '\u{e0100}'..='\u{e01ef}' | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+}
+
 /// Control characters, and the marks that turn the direction of text around.
 fn is_dangerous(c: char) -> bool {
     c.is_control()

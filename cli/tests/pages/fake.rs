@@ -87,7 +87,8 @@ impl CampaignService for Fake {
     async fn get(&self, request: Request<GetRequest>) -> Answer<GetResponse> {
         known(&request.get_ref().campaign)?;
         let view_document = document::write(&self.0.view());
-        Ok(Response::new(GetResponse { view_document, ..GetResponse::default() }))
+        let dimensions = vec!["errors".to_owned()];
+        Ok(Response::new(GetResponse { view_document, dimensions, ..GetResponse::default() }))
     }
 
     async fn list(&self, _: Request<ListRequest>) -> Answer<ListResponse> {
@@ -161,6 +162,24 @@ impl CampaignService for Fake {
     ) -> Answer<WriteConclusionResponse> {
         known(&request.into_inner().campaign)?;
         Ok(Response::new(WriteConclusionResponse {}))
+    }
+
+    async fn add_findings(&self, request: Request<AddFindingsRequest>) -> Answer<AddFindingsResponse> {
+        known(&request.get_ref().campaign)?;
+        let records = Scene::Every.records();
+        let is_finding = |record: &&Record| matches!(record.body, Body::FindingRecorded { .. });
+        let record_documents = records.iter().filter(is_finding).map(document::write).collect();
+        Ok(Response::new(AddFindingsResponse { campaign: "digits-0a1b2c".to_owned(), record_documents }))
+    }
+
+    async fn list_findings(&self, request: Request<ListFindingsRequest>) -> Answer<ListFindingsResponse> {
+        known(&request.get_ref().campaign)?;
+        let record_documents = match self.0 {
+            Scene::Fresh => Vec::new(),
+            _ => Scene::Every.records().iter().map(document::write).collect(),
+        };
+        let (campaign, next_page_token) = ("digits-0a1b2c".to_owned(), String::new());
+        Ok(Response::new(ListFindingsResponse { campaign, record_documents, next_page_token }))
     }
 
     async fn explain(&self, request: Request<ExplainRequest>) -> Answer<ExplainResponse> {

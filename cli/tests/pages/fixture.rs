@@ -4,9 +4,11 @@
 use super::store::STORE;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use windlass_shared::id::FindingNumber;
 use windlass_shared::record::{Body, Record, StopReason};
 use windlass_shared::view::{
-    CampaignState, CampaignView, Counts, LeverView, MovesView, OpenIteration, WaitFor, WaitView, WorkerView,
+    CampaignState, CampaignView, Counts, FindingCounts, LeverView, LiteratureView, MovesView, OpenIteration,
+    WaitFor, WaitView, WorkerView,
 };
 
 /// What terminals and people are attacked with: a window title, a CSI of one byte, a reversed direction,
@@ -157,7 +159,7 @@ fn poison(value: &mut Value, key: Option<&str>) {
     }
 }
 
-/// The same campaign with moves, while its open iteration waits for its researcher.
+/// The same campaign with moves and literature, while its open iteration waits for its researcher.
 fn waiting(view: CampaignView) -> CampaignView {
     let wait = WaitView {
         what: WaitFor::Fix,
@@ -174,5 +176,12 @@ fn waiting(view: CampaignView) -> CampaignView {
         stagnation_limit: 3,
         allowed: vec!["swing".to_owned()],
     };
-    CampaignView { lanes: open.iter().cloned().collect(), open, moves: Some(moves), ..view }
+    let literature = LiteratureView {
+        architecture: Some("mlp".to_owned()),
+        pending: vec![FindingNumber(1)],
+        counts: FindingCounts { pending: 1, helped: 1, rejected: 1, ..FindingCounts::default() },
+        last_review_kept: Some(1),
+    };
+    let (lanes, moves, literature) = (open.iter().cloned().collect(), Some(moves), Some(literature));
+    CampaignView { lanes, open, moves, literature, ..view }
 }

@@ -5,6 +5,7 @@
 
 mod fake;
 mod files;
+mod findings;
 mod fixture;
 mod hostile;
 mod pipes;

@@ -14,7 +14,7 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 42] = [
+const COMMANDS: [&[&str]; 50] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -31,8 +31,16 @@ const COMMANDS: [&[&str]; 42] = [
     &["fix", "digits", "4", "lever.yaml"],
     &["analyze", "digits", "4", "--script", "builtin:log", "--result", "init.tsv"],
     &["conclude", "digits", "4", "conclusion.yaml"],
+    &["findings", "add", "digits", "review.json"],
+    &["findings", "list", "digits"],
     &["update", "digits", "--priority", "3"],
     &["explain", "digits", "6"],
+    &["context", "digits", "--max-bytes", "64 KiB"],
+    &["context", "digits", "--max-bytes", "2000"],
+    &["agent-info"],
+    &["agent-info", "--schema", "windlass.context/1"],
+    &["mcp", "--print-config", "codex"],
+    &["pause", "digits", "--dry-run"],
     &["doctor"],
     &["doctor", "--fingerprint", "project"],
     &["results", "digits"],
@@ -83,6 +91,7 @@ fn write_project(dir: &Path) {
                  anchor: {file: run.log, pattern: x}\nanalysis:\n  - {script: 'builtin:log', output: l.tsv, \
                  dimension: d, question: q, if_helped: h, if_not: n}\n";
     std::fs::write(dir.join("lever.yaml"), lever).unwrap();
+    std::fs::write(dir.join("review.json"), "{\"iteration\": 2, \"findings\": []}").unwrap();
     let conclusion = "examined: the log\nfinding: it learns\nbullets: [a, b, c]\n";
     std::fs::write(dir.join("conclusion.yaml"), conclusion).unwrap();
     std::fs::write(dir.join("x.patch"), "--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-a\n+b\n").unwrap();

@@ -87,7 +87,9 @@ impl Document {
         let Some(map) = value.as_object() else {
             return wrong.push(format!("{place} is no object: {value}"));
         };
-        for (key, value) in map.iter().filter(|(key, _)| *key != "schema") {
+        // What every change that is only asked about says.
+        let is_asked = |key: &str| key == "dry_run" && !object.keys.contains_key(key);
+        for (key, value) in map.iter().filter(|(key, _)| *key != "schema" && !is_asked(key)) {
             match object.keys.get(key) {
                 Some((kind, _)) => {
                     self.seen.borrow_mut().insert((name.to_owned(), key.clone()));

@@ -51,6 +51,11 @@ impl Blobs {
         }
     }
 
+    /// Whether a blob is on its way with the batch being written, or the next.
+    pub(crate) fn is_pending(&self, digest: Digest) -> bool {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&digest)
+    }
+
     fn pending(&self, digest: Digest) -> Option<Bytes> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned()
     }

@@ -1,13 +1,13 @@
 //! A client's change on its way through the loop: looked up, gathered for, decided, answered.
 
-use super::event::{Asked, Call, Event};
+use super::event::{Asked, Call, Event, Intent};
 use super::gather::{self, Finding, Gathered};
 use super::stores::Stores;
 use super::{Driver, Error};
 use std::future::Future;
 use uuid::Uuid;
 use windlass_engine::core::{Ask, Input, REQUEST_MEMORY_MS, RequestKey};
-use windlass_shared::record::Answer;
+use windlass_shared::record::{Answer, Record};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
 
@@ -69,14 +69,17 @@ impl Driver {
             }
             Asked::Conclude { campaign, iteration, conclusion, delivered } => resolve(&campaign)
                 .map(|campaign| Ask::Conclude { campaign, iteration, conclusion, delivered }),
+            Asked::AddFindings { campaign, review, scopes } => {
+                resolve(&campaign).map(|campaign| Ask::AddFindings { campaign, review, scopes })
+            }
             Asked::Move { campaign, lever, place } => {
                 resolve(&campaign).map(|campaign| Ask::Move { campaign, lever, place })
             }
             Asked::Cancel { campaign, iteration } => {
                 resolve(&campaign).map(|campaign| Ask::Cancel { campaign, iteration })
             }
-            Asked::Update { campaign, priority, name } => {
-                resolve(&campaign).map(|campaign| Ask::Update { campaign, priority, name })
+            Asked::Update { campaign, priority, weight, name } => {
+                resolve(&campaign).map(|campaign| Ask::Update { campaign, priority, weight, name })
             }
             Asked::Pause { campaign } => resolve(&campaign).map(Ask::Pause),
             Asked::Resume { campaign } => resolve(&campaign).map(Ask::Resume),
@@ -150,6 +153,8 @@ impl Driver {
             Err(refusal) => Err(refusal),
             Ok(records) => match self.absent_blob(&records)? {
                 Some(digest) => Err(Refusal::AbsentBlob { digest }),
+                // What it would be answered, by the very records that are not applied.
+                None if call.intent == Intent::Ask => Ok(answer_in(&records)),
                 None => {
                     self.apply(records);
                     Ok(self.core.answered(&call.request))
@@ -159,6 +164,12 @@ impl Driver {
         self.outbox.push(self.core.durable().seq, call.reply, answer);
         Ok(())
     }
+}
+
+/// The answer that records hold for their caller.
+fn answer_in(records: &[Record]) -> Answer {
+    let answer = records.iter().find_map(|record| record.request.as_ref());
+    answer.map_or(Answer::Done, |request| request.answer.clone())
 }
 
 /// How far a client's clock may be ahead: its requests are remembered that much longer, so it is bounded.

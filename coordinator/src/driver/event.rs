@@ -2,7 +2,7 @@
 
 use super::gather::Gathered;
 use super::query::Query;
-use crate::ledger::Durable;
+use crate::ledger::{Blob, Durable};
 use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 use windlass_engine::core::{Place, Removal, RequestKey};
@@ -12,6 +12,7 @@ use windlass_shared::digest::Digest;
 use windlass_shared::foreign::Foreign;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, SessionId, WorkerId};
 use windlass_shared::lever::{Change, Lever};
+use windlass_shared::literature::{Review, Scope};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
 use windlass_shared::record::Answer;
@@ -31,8 +32,8 @@ pub(crate) enum Event {
     SecretsGiven { campaign: CampaignId, names: BTreeSet<String>, reply: Reply<()> },
     /// A client asks what is.
     Query(Query),
-    /// A worker says all that it has; the answer may hang.
-    Report { report: Box<Report>, reply: Reply<session::Answer> },
+    /// A worker says all that it has, with small blobs that its outcomes name; the answer may hang.
+    Report { report: Box<Report>, parcels: Vec<Blob>, reply: Reply<session::Answer> },
     /// The caller of a hanging report has gone.
     HungUp { worker: WorkerId, session: SessionId, number: u64 },
     /// What the core wanted gathered.
@@ -59,6 +60,17 @@ pub(crate) struct Call {
     pub reply: Reply<Answer>,
     /// How often its facts were gathered.
     pub gathered_times: u32,
+    /// Whether it is to be done.
+    pub intent: Intent,
+}
+
+/// What a caller wants of its change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// To be done.
+    Do,
+    /// To know what would come of it: nothing is recorded.
+    Ask,
 }
 
 /// What a client asks, names as it wrote them.
@@ -87,10 +99,12 @@ pub(crate) enum Asked {
         conclusion: Box<Conclusion>,
         delivered: BTreeSet<TreePath>,
     },
+    /// Record a review of the literature.
+    AddFindings { campaign: String, review: Box<Review>, scopes: Vec<Scope> },
     /// End the open iteration.
     Cancel { campaign: String, iteration: IterationNumber },
     /// Change priority or name.
-    Update { campaign: String, priority: Option<i32>, name: Option<String> },
+    Update { campaign: String, priority: Option<i32>, weight: Option<u32>, name: Option<String> },
     /// Open nothing new.
     Pause { campaign: String },
     /// Go on.
@@ -110,6 +124,13 @@ pub(crate) enum Asked {
 impl Asked {
     /// Whether it makes work that a nearly full disk could not hold.
     pub fn makes_work(&self) -> bool {
-        matches!(self, Self::Create { .. } | Self::Import { .. } | Self::Propose { .. } | Self::Fix { .. })
+        matches!(
+            self,
+            Self::Create { .. }
+                | Self::Import { .. }
+                | Self::Propose { .. }
+                | Self::Fix { .. }
+                | Self::AddFindings { .. }
+        )
     }
 }

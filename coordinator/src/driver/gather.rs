@@ -138,6 +138,7 @@ fn refused(wanted: &Wanted, refusal: Refusal) -> Observation {
             lever: wanted.lever,
             parent: wanted.parent,
             best: wanted.best,
+            results: wanted.evidence.as_ref().and_then(|evidence| evidence.results),
             merged: Merged::Refused(refusal),
             look: Look::NotLooked,
         })),
@@ -315,9 +316,27 @@ async fn rounds<T: Send + 'static>(
 }
 
 async fn log(stores: &Stores, key: &AttemptKey) -> Result<Vec<u8>, Failure> {
-    let Some(log) = stores.logs.readable(key).await? else { return Ok(Vec::new()) };
+    let Some(log) = stores.logs.readable(key).await? else { return short_log(stores, key).await };
     let length_bytes = (*log.length().borrow()).min(LOG_MAX_BYTES);
     Ok(log.read(0, usize::try_from(length_bytes).unwrap_or(usize::MAX)).await?.to_vec())
+}
+
+/// A log that came with its attempt's outcome, as a blob; empty where there is none.
+async fn short_log(stores: &Stores, key: &AttemptKey) -> Result<Vec<u8>, Failure> {
+    let (readers, key) = (stores.readers.clone(), key.clone());
+    let records = blocking(move || {
+        let records = readers.iteration(&key.id.campaign, key.id.iteration)?;
+        Ok::<_, blobs::Error>(records.into_iter().find_map(|record| match record.body {
+            Body::AttemptEnded { attempt, fence, outcome, .. } if attempt == key.id && fence == key.fence => {
+                outcome.log
+            }
+            _ => None,
+        }))
+    });
+    match records.await? {
+        Some(digest) => Ok(stores.blobs.read(digest).await?.to_vec()),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// Large blobs are synced now; small ones go with the batch.

@@ -17,6 +17,8 @@ use windlass_shared::view::{CampaignView, Explanation, WorkerView};
 pub(crate) enum Query {
     /// One campaign with its bindings.
     Campaign { name: String, reply: Reply<(CampaignView, Bindings)> },
+    /// The dimensions that a campaign has measured (P13), sorted.
+    Dimensions { name: String, reply: Reply<Vec<String>> },
     /// Every campaign, newest first.
     Campaigns { reply: Reply<Vec<CampaignView>> },
     /// A campaign's id and the name of its metric.
@@ -73,6 +75,7 @@ impl Query {
         let seq = core.durable().seq;
         match self {
             Self::Campaign { name, reply } => outbox.push(seq, reply, campaign(core, now, &name)),
+            Self::Dimensions { name, reply } => outbox.push(seq, reply, dimensions(core, &name)),
             Self::Campaigns { reply } => outbox.push(seq, reply, views(core, now, None)),
             Self::Resolve { name, reply } => outbox.push(seq, reply, resolve(core, &name)),
             Self::Levers { name, skip, limit, reply } => {
@@ -106,6 +109,11 @@ impl Query {
 fn campaign(core: &Core, now: Time, name: &str) -> Result<(CampaignView, Bindings), Refusal> {
     let id = core.resolve_campaign(name)?;
     Ok((core.campaign_view(now, &id)?, (*core.campaign(&id)?.bindings).clone()))
+}
+
+fn dimensions(core: &Core, name: &str) -> Result<Vec<String>, Refusal> {
+    let id = core.resolve_campaign(name)?;
+    Ok(core.campaign(&id)?.measured.iter().cloned().collect())
 }
 
 fn resolve(core: &Core, name: &str) -> Result<(CampaignId, String), Refusal> {

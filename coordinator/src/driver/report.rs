@@ -4,6 +4,7 @@
 use super::event::Reply;
 use super::hanging::superseded;
 use super::{Driver, Error};
+use crate::ledger::Blob;
 use windlass_engine::core::{Input, Observation};
 use windlass_shared::attempt::{AttemptKey, Phase};
 use windlass_shared::digest::Digest;
@@ -16,13 +17,32 @@ impl Driver {
     /// Takes a report. An end whose blobs are not there is left undecided (I16): its worker is heard all
     /// the same, its other attempts go on, and it reports that one again until the blobs have come.
     /// One that is older than what its worker said since changes nothing and is told so at once.
-    pub(super) fn report(&mut self, now: Time, report: Report, reply: Reply<Answer>) -> Result<(), Error> {
+    pub(super) fn report(
+        &mut self,
+        now: Time,
+        report: Report,
+        parcels: Vec<Blob>,
+        reply: Reply<Answer>,
+    ) -> Result<(), Error> {
         let member = self.core.soft().fleet().member(&report.worker.id);
         if member.is_some_and(|member| member.session == report.session && report.number < member.number) {
             let _ = reply.send(Err(superseded()));
             return Ok(());
         }
-        match self.decide_report(now, &report)? {
+        // Those that another report brought a moment ago are on their way to the disk.
+        let parcels: Vec<Blob> =
+            parcels.into_iter().filter(|parcel| !self.stores.blobs.is_pending(parcel.digest)).collect();
+        self.stores.blobs.hold(&parcels);
+        let decided = self.decide_report(now, &report)?;
+        let is_end = |record: &Record| matches!(record.body, Body::AttemptEnded { .. });
+        if decided.as_ref().is_ok_and(|records| records.iter().any(is_end)) {
+            self.batch.blobs.extend(parcels);
+        } else {
+            // Nothing was decided on them: what is said again is in the ledger, or is not to be.
+            let digests: Vec<Digest> = parcels.iter().map(|parcel| parcel.digest).collect();
+            self.stores.blobs.release(&digests);
+        }
+        match decided {
             Err(refusal) => self.outbox.push(self.core.durable().seq, reply, Err(refusal)),
             Ok(records) => {
                 self.apply(records);

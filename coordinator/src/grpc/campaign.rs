@@ -3,8 +3,8 @@
 use super::convert::{
     answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key,
 };
-use super::{levers, watch};
-use crate::driver::{Asked, Call, Event, Handle, Query, blocking};
+use super::{dry, findings, levers, watch};
+use crate::driver::{Asked, Call, Event, Handle, Intent, Query, blocking};
 use crate::secrets;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -34,7 +34,8 @@ impl Campaigns {
     }
 
     async fn change(&self, request: RequestKey, asked: Asked) -> Result<Answer, Status> {
-        let event = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0 });
+        let intent = dry::intent();
+        let event = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0, intent });
         answered(self.handle.ask(event).await)
     }
 
@@ -100,6 +101,9 @@ impl CampaignService for Campaigns {
         let message = request.into_inner();
         self.handle.writes().map_err(|refusal| to_status(&refusal))?;
         let (campaign, _) = self.resolve(message.campaign).await?;
+        if dry::intent() == Intent::Ask {
+            return Ok(Response::new(v1::GiveSecretsResponse {}));
+        }
         let (store, id) = (self.handle.stores.secrets.clone(), campaign.clone());
         let given = message.secrets.into_iter().collect();
         match blocking(move || store.give(&id, given)).await {
@@ -121,12 +125,19 @@ impl CampaignService for Campaigns {
     }
 
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
-        let name = name("campaign", request.into_inner().campaign)?;
-        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { name, reply })).await;
+        let message = request.into_inner();
+        let name = name("campaign", message.campaign)?;
+        let asked = name.clone();
+        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { name: asked, reply })).await;
         let (view, bindings) = answered(found)?;
+        let dimensions = match message.dimensions {
+            true => answered(self.handle.ask(|reply| Event::Query(Query::Dimensions { name, reply })).await)?,
+            false => Vec::new(),
+        };
         Ok(Response::new(v1::GetResponse {
             view_document: document::write(&view),
             bindings_document: document::write(&bindings),
+            dimensions,
         }))
     }
 
@@ -175,7 +186,8 @@ impl CampaignService for Campaigns {
         let key = request_key("CampaignService/Update", id, &message);
         let campaign = name("campaign", message.campaign)?;
         let new_name = message.name.map(|new| name("name", new)).transpose()?;
-        let asked = Asked::Update { campaign, priority: message.priority, name: new_name };
+        let (priority, weight) = (message.priority, message.weight);
+        let asked = Asked::Update { campaign, priority, weight, name: new_name };
         match self.change(key, asked).await? {
             Answer::Campaign { id, .. } => Ok(Response::new(v1::UpdateResponse { campaign: id.0 })),
             other => Err(unexpected(&other)),
@@ -359,6 +371,45 @@ impl CampaignService for Campaigns {
         let conclusion = Box::new(conclusion);
         self.change(key, Asked::Conclude { campaign, iteration, conclusion, delivered }).await?;
         Ok(Response::new(v1::WriteConclusionResponse {}))
+    }
+
+    async fn add_findings(
+        &self,
+        request: Request<v1::AddFindingsRequest>,
+    ) -> Result<Response<v1::AddFindingsResponse>, Status> {
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key("CampaignService/AddFindings", id, &message);
+        let (review, scopes) = findings::read(&message).map_err(|refusal| to_status(&refusal))?;
+        let (campaign, _) = self.resolve(message.campaign).await?;
+        let asked = Asked::AddFindings { campaign: campaign.0.clone(), review, scopes };
+        let Answer::Findings { count, .. } = self.change(key.clone(), asked).await? else {
+            return Err(Status::internal("the coordinator answered something else"));
+        };
+        let (readers, asked) = (self.handle.stores.readers.clone(), campaign.clone());
+        let records = blocking(move || readers.findings_of(&asked, &key.id, count))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
+        let record_documents = documents(&records);
+        Ok(Response::new(v1::AddFindingsResponse { campaign: campaign.0, record_documents }))
+    }
+
+    async fn list_findings(
+        &self,
+        request: Request<v1::ListFindingsRequest>,
+    ) -> Result<Response<v1::ListFindingsResponse>, Status> {
+        let message = request.into_inner();
+        let (campaign, _) = self.resolve(message.campaign).await?;
+        let after_seq = page_token(&message.page_token)?;
+        let (readers, asked) = (self.handle.stores.readers.clone(), campaign.clone());
+        let page = blocking(move || readers.findings_page(&asked, after_seq))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
+        Ok(Response::new(v1::ListFindingsResponse {
+            campaign: campaign.0,
+            record_documents: documents(&page.records),
+            next_page_token: next_page_token(page.next_after),
+        }))
     }
 
     async fn explain(

@@ -1,6 +1,7 @@
 //! FleetService: the fleet, for people.
 
 use super::convert::{answered, name, request_key};
+use super::dry;
 use crate::driver::{Asked, Call, Event, Handle, Query};
 use tonic::{Request, Response, Status};
 use windlass_engine::core::RequestKey;
@@ -20,7 +21,8 @@ impl Fleet {
     }
 
     async fn change(&self, request: RequestKey, asked: Asked) -> Result<(), Status> {
-        let event = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0 });
+        let intent = dry::intent();
+        let event = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0, intent });
         answered(self.handle.ask(event).await).map(|_| ())
     }
 }

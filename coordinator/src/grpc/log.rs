@@ -2,7 +2,7 @@
 
 mod write;
 
-use super::convert::{answered, ledger_failure, log_failure, name};
+use super::convert::{answered, blob_failure, ledger_failure, log_failure, name};
 use crate::driver::{Event, Handle, Query, blocking};
 use crate::logs::{Found, Log, SEAL_MIN_BYTES, Search};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use windlass_proto::attempt::required_key;
 use windlass_proto::v1::log_service_server::LogService;
 use windlass_proto::{CHUNK_BYTES, refusal::to_status, v1};
 use windlass_shared::attempt::{AttemptKey, Kind};
+use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, IterationNumber};
 use windlass_shared::record::Body;
 use windlass_shared::reference::Evidence;
@@ -116,6 +117,8 @@ struct Standing {
     key: AttemptKey,
     /// The bytes of its whole log, once it has ended.
     ended_bytes: Option<u64>,
+    /// The log as a blob, where it came with the attempt's end.
+    blob: Option<Digest>,
 }
 
 impl Place {
@@ -147,12 +150,12 @@ impl Place {
                         number => order.key.id.number == number,
                     };
                     if is_it {
-                        found = Some(Standing { key: order.key, ended_bytes: None });
+                        found = Some(Standing { key: order.key, ended_bytes: None, blob: None });
                     }
                 }
                 Body::AttemptEnded { attempt, outcome, .. } => {
                     if let Some(standing) = found.as_mut().filter(|standing| standing.key.id == attempt) {
-                        standing.ended_bytes = Some(outcome.log_bytes);
+                        (standing.ended_bytes, standing.blob) = (Some(outcome.log_bytes), outcome.log);
                     }
                 }
                 Body::EvidenceRemoved { evidence: Evidence::Logs, why, .. } => {
@@ -231,10 +234,7 @@ impl Reader {
             durable.borrow_and_update();
             opened.borrow_and_update();
             if let Some(standing) = self.place.standing().await.map_err(|status| self.fail(status))? {
-                let logs = &self.place.handle.stores.logs;
-                let log =
-                    logs.readable(&standing.key).await.map_err(|error| self.fail(log_failure(&error)))?;
-                match log {
+                match self.log(&standing).await? {
                     Some(log) => return Ok(Some((standing, log))),
                     None if !follow || standing.ended_bytes.is_some() => return Ok(None),
                     None => {}
@@ -244,6 +244,20 @@ impl Reader {
                 changed = durable.changed() => if changed.is_err() { return Ok(None) },
                 changed = opened.changed() => if changed.is_err() { return Ok(None) },
             }
+        }
+    }
+
+    /// The attempt's file, or its blob.
+    async fn log(&self, standing: &Standing) -> Result<Option<Arc<Log>>, Failure> {
+        let stores = &self.place.handle.stores;
+        let failed = |error| self.fail(log_failure(&error));
+        match (stores.logs.readable(&standing.key).await.map_err(failed)?, standing.blob) {
+            (None, Some(digest)) => {
+                let bytes =
+                    stores.blobs.read(digest).await.map_err(|error| self.fail(blob_failure(error)))?;
+                stores.logs.of_blob(&standing.key, bytes).map(Some).map_err(failed)
+            }
+            (log, _) => Ok(log),
         }
     }
 

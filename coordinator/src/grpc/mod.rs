@@ -3,6 +3,8 @@
 mod artifact;
 mod campaign;
 mod convert;
+mod dry;
+mod findings;
 mod fleet;
 mod guard;
 mod levers;

@@ -2,6 +2,7 @@
 
 use super::artifact::Artifacts;
 use super::campaign::Campaigns;
+use super::dry::DryLayer;
 use super::fleet::Fleet;
 use super::guard::TokenGuard;
 use super::log::LogFiles;
@@ -93,6 +94,7 @@ pub(crate) async fn unix(listener: UnixListener, routes: Routes, shutdown: Cance
         .layer(MapResponseLayer::new(version::sign))
         .layer(InterceptorLayer::new(VersionGuard))
         .layer(MapResponseLayer::new(malformed::refuse))
+        .layer(DryLayer)
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
         .await;
@@ -109,6 +111,7 @@ pub(crate) async fn tcp(listener: TcpListener, routes: Routes, token: Token, shu
         .layer(InterceptorLayer::new(TokenGuard::new(token)))
         .layer(InterceptorLayer::new(VersionGuard))
         .layer(MapResponseLayer::new(malformed::refuse))
+        .layer(DryLayer)
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
         .await;

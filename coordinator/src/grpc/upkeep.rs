@@ -1,6 +1,8 @@
 //! UpkeepService: garbage, and how the coordinator is.
 
 use super::convert::upkeep_failure;
+use super::dry;
+use crate::driver::Intent;
 use crate::upkeep::{Request as Collect, Upkeep};
 use std::time::Duration;
 use tonic::{Request, Response, Status};
@@ -30,7 +32,7 @@ impl UpkeepService for Keeper {
         let mut retention = self.upkeep.retention;
         retention.outputs = message.outputs_older_than_ms.map(Duration::from_millis).or(retention.outputs);
         retention.logs = message.logs_older_than_ms.map(Duration::from_millis).or(retention.logs);
-        let asked = Collect { is_dry: message.dry_run, retention };
+        let asked = Collect { is_dry: message.dry_run || dry::intent() == Intent::Ask, retention };
         let collected = self.upkeep.collect(asked).await.map_err(upkeep_failure)?;
         Ok(Response::new(v1::CollectGarbageResponse { collected_document: document::write(&collected) }))
     }

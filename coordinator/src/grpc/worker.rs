@@ -1,11 +1,14 @@
 //! WorkerService: the one call of a worker.
 
-use super::convert::answered;
+use super::convert::{answered, digest};
 use crate::driver::{Event, Handle};
+use crate::ledger::Blob;
 use tonic::{Request, Response, Status};
 use windlass_proto::v1::worker_service_server::WorkerService;
-use windlass_proto::{refusal::to_status, v1};
+use windlass_proto::{PARCEL_MAX_BYTES, PARCELS_MAX_BYTES, refusal::to_status, v1};
+use windlass_shared::digest::Digest;
 use windlass_shared::id::{SessionId, WorkerId};
+use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
 
 /// The service over one coordinator.
@@ -39,10 +42,35 @@ impl Drop for HangUp {
     }
 }
 
+/// The blobs beside a report, each checked (I16). One that is damaged is left out, so that the worker's other
+/// attempts go on: the end that names it is not recorded before it comes whole.
+fn parcels(sent: Vec<v1::Parcel>) -> Result<Vec<Blob>, Status> {
+    let bytes: usize = sent.iter().map(|parcel| parcel.data.len()).sum();
+    if bytes > PARCELS_MAX_BYTES || sent.iter().any(|parcel| parcel.data.len() > PARCEL_MAX_BYTES) {
+        return Err(to_status(&Refusal::TooMuch {
+            what: "the bytes of blobs beside a worker's report".to_owned(),
+            figure: bytes as u64,
+            limit: PARCELS_MAX_BYTES as u64,
+        }));
+    }
+    let mut blobs = Vec::with_capacity(sent.len());
+    for v1::Parcel { digest: name, data } in sent {
+        let digest = digest("parcels", &name)?;
+        if Digest::of(&data) == digest {
+            blobs.push(Blob { digest, bytes: data });
+        } else {
+            tracing::warn!(%digest, "a blob beside a report is damaged");
+        }
+    }
+    Ok(blobs)
+}
+
 #[tonic::async_trait]
 impl WorkerService for Workers {
     async fn sync(&self, request: Request<v1::SyncRequest>) -> Result<Response<v1::SyncResponse>, Status> {
-        let report = Report::try_from(request.into_inner()).map_err(|refusal| to_status(&refusal))?;
+        let mut message = request.into_inner();
+        let parcels = parcels(std::mem::take(&mut message.parcels))?;
+        let report = Report::try_from(message).map_err(|refusal| to_status(&refusal))?;
         let mut hang_up = HangUp {
             handle: self.handle.clone(),
             worker: report.worker.id.clone(),
@@ -51,7 +79,7 @@ impl WorkerService for Workers {
             is_answered: false,
         };
         let report = Box::new(report);
-        let answer = self.handle.ask(|reply| Event::Report { report, reply }).await;
+        let answer = self.handle.ask(|reply| Event::Report { report, parcels, reply }).await;
         hang_up.is_answered = true;
         let answer = answered(answer)?;
         let secrets = self.handle.stores.secrets.beside(&answer);

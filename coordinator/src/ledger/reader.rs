@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
+use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, RequestId};
 use windlass_shared::record::Record;
 
 /// Idle connections that are kept: as many as reads run at once on a small machine.
@@ -82,6 +82,30 @@ impl Readers {
         self.page(
             "campaign = ?1 AND kind = 'iteration_decided' AND seq > ?2 ORDER BY seq",
             params![campaign.0, after_seq.cast_signed()],
+        )
+    }
+
+    /// A page of what is recorded of a campaign's findings after `after_seq`, in order: the rows of `corpus.tsv`
+    /// (P35).
+    pub fn findings_page(&self, campaign: &CampaignId, after_seq: u64) -> Result<Page, Error> {
+        self.page(
+            "campaign = ?1 AND kind IN ('review_recorded', 'finding_recorded', 'finding_marked') AND seq > ?2 \
+             ORDER BY seq",
+            params![campaign.0, after_seq.cast_signed()],
+        )
+    }
+
+    /// The findings of the review that this request brought in, at most `count`, in order.
+    pub fn findings_of(
+        &self,
+        campaign: &CampaignId,
+        request: &RequestId,
+        count: u32,
+    ) -> Result<Vec<Record>, Error> {
+        self.select(
+            "campaign = ?1 AND kind = 'finding_recorded' AND seq > (SELECT seq FROM records WHERE request = ?2) \
+             ORDER BY seq LIMIT ?3",
+            params![campaign.0, request.0, count],
         )
     }
 

@@ -157,6 +157,7 @@ impl Subject {
             | Body::DeliverableAccepted { iteration, .. }
             | Body::ConclusionWritten { iteration, .. }
             | Body::EvidenceRemoved { iteration, .. }
+            | Body::FindingMarked { iteration: Some(iteration), .. }
             | Body::IterationDecided { iteration, .. } => {
                 Self { iteration: Some(iteration.0), ..Self::default() }
             }
@@ -175,6 +176,9 @@ impl Subject {
             | Body::CampaignResumed {}
             | Body::CampaignStopped { .. }
             | Body::CampaignUpdated { .. }
+            | Body::ReviewRecorded { .. }
+            | Body::FindingRecorded { .. }
+            | Body::FindingMarked { iteration: None, .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
             | Body::DeviceReleased { .. }

@@ -37,6 +37,8 @@ pub struct Log {
 enum Body {
     Raw(Arc<File>),
     Sealed(Arc<Sealed>),
+    /// A short one that is a blob, whole.
+    Blob(Bytes),
 }
 
 /// What a log is opened for.
@@ -76,6 +78,12 @@ impl Log {
             (Err(error), None) => Err(Error::file("open", &sealed)(error)),
             (Ok(_), None) => Err(Error::file("open", &sealed)(io::ErrorKind::InvalidData.into())),
         }
+    }
+
+    /// A log that is a blob: whole from the beginning, and only read.
+    pub(super) fn of_blob(path: PathBuf, bytes: Bytes) -> Self {
+        let length_bytes = bytes.len() as u64;
+        Self::new(path, Body::Blob(bytes), length_bytes)
     }
 
     fn open_raw(path: &Path, access: Access) -> Result<Self, Error> {
@@ -198,6 +206,12 @@ impl Log {
         let read = match self.body() {
             Body::Raw(file) => file.read_exact_at(&mut buffer, offset),
             Body::Sealed(sealed) => sealed.read_exact_at(&mut buffer, offset),
+            Body::Blob(bytes) => {
+                let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                let until = from + buffer.len();
+                buffer.copy_from_slice(&bytes[from..until]);
+                Ok(())
+            }
         };
         read.map_err(Error::file("read", &self.path))?;
         Ok(buffer.into())

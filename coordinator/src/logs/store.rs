@@ -3,6 +3,7 @@
 use super::error::Error;
 use super::file::{Access, Log};
 use crate::driver::blocking;
+use bytes::Bytes;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io;
@@ -68,6 +69,11 @@ impl Logs {
             Err(error) if error.is_absence() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// A log that is a blob, for its readers. It is not kept open: there is nothing to share.
+    pub(crate) fn of_blob(&self, key: &AttemptKey, bytes: Bytes) -> Result<Arc<Log>, Error> {
+        Ok(Arc::new(Log::of_blob(self.path(key)?, bytes)))
     }
 
     /// Changes whenever a log is opened: whoever waits for one to begin looks again.

@@ -10,7 +10,7 @@ use super::needs::{self, Needs};
 use super::service::{Request, Upkeep};
 use super::{Error, Retention};
 use crate::blobs::{Blobs, Stored, Sweep, now_ms};
-use crate::driver::{Asked, Call, Event, Gone, Query, blocking};
+use crate::driver::{Asked, Call, Event, Gone, Intent, Query, blocking};
 use crate::ledger::Readers;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -170,7 +170,7 @@ async fn note(upkeep: &Upkeep, campaign: &CampaignId, part: &[Removal], why: &st
         body: Hash::of(format!("{campaign} {part:?} {why}").as_bytes()),
     };
     let asked = Asked::Remove { campaign: campaign.clone(), removals: part.to_vec(), why: why.to_owned() };
-    let call = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0 });
+    let call = |reply| Event::Call(Call { request, asked, reply, gathered_times: 0, intent: Intent::Do });
     upkeep.handle.ask(call).await??;
     Ok(())
 }

@@ -180,7 +180,7 @@ impl Client {
 
     /// One campaign's page.
     pub async fn view(&self, campaign: &str) -> CampaignView {
-        let request = v1::GetRequest { campaign: campaign.to_owned() };
+        let request = v1::GetRequest { campaign: campaign.to_owned(), dimensions: false };
         let answer = self.campaigns().get(request).await.expect("a page").into_inner();
         document::read("view", &answer.view_document).expect("a view")
     }

@@ -6,7 +6,7 @@
 //! ```
 
 use super::ending::ExitRecord;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
 use windlass_shared::device::{Device, DeviceState, WorkerInfo};
 use windlass_shared::id::{DeviceId, Incarnation, SessionId};
@@ -130,6 +130,7 @@ pub struct Host {
     seen: u64,
     devices: Vec<Device>,
     slots: BTreeMap<AttemptKey, Slot>,
+    keep: BTreeSet<AttemptKey>,
 }
 
 impl Host {
@@ -143,7 +144,13 @@ impl Host {
             seen: 0,
             devices: Vec::new(),
             slots: BTreeMap::new(),
+            keep: BTreeSet::new(),
         }
+    }
+
+    /// Ended runs whose workspaces the coordinator asked to keep, in its latest answer (P22).
+    pub fn keep(&self) -> &BTreeSet<AttemptKey> {
+        &self.keep
     }
 
     /// Everything this worker has; counts up the report's number.
@@ -258,6 +265,7 @@ impl Host {
             return vec![Action::DrawSession];
         }
         self.seen = answer.number;
+        self.keep = answer.keep.into_iter().collect();
         let mut actions = Vec::new();
         for key in &answer.acknowledged {
             if self.slots.get(key).is_some_and(|slot| matches!(slot.stage, Stage::Ended(_))) {

@@ -1,11 +1,14 @@
 //! Records become the campaign's state. The same code live and in replay; it cannot fail: a record that
 //! does not fit (a ledger edited by hand) leaves what it cannot touch.
 
+use super::follow_up::FollowUps;
 use super::iteration::{Accepted, Iteration, Live, RunEnd};
 use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX, Reason};
 use super::step::SUPERSEDED;
+use crate::share::{self, Moment};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
+use windlass_shared::bindings::Dial;
 use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
@@ -19,8 +22,9 @@ use windlass_shared::view::{CampaignState, IterationSummary, LeverState};
 const HISTORY_MAX: usize = 32;
 
 impl Campaign {
-    /// Folds one of this campaign's records in.
-    pub fn apply(&mut self, record: &Record) {
+    /// Folds one of this campaign's records in; what it had of the fleet is forgotten by half in a half-life.
+    pub fn apply(&mut self, record: &Record, half_life_ms: u64) {
+        let now = Moment { wall_ms: record.wall_ms, half_life_ms };
         match &record.body {
             Body::CampaignPaused { reason } => self.state = CampaignState::Paused { reason: reason.clone() },
             Body::CampaignResumed {} => {
@@ -28,10 +32,13 @@ impl Campaign {
                 self.held_in_a_row = 0;
             }
             Body::CampaignStopped { reason } => {
-                self.state = CampaignState::Stopped { reason: reason.clone() }
+                self.state = CampaignState::Stopped { reason: reason.clone() };
+                self.let_go_settled();
             }
-            Body::CampaignUpdated { priority, name } => {
+            Body::CampaignUpdated { priority, weight, name } => {
                 self.bindings.windlass.priority = priority.unwrap_or(self.bindings.windlass.priority);
+                self.bindings.windlass.weight = weight.unwrap_or(self.bindings.windlass.weight);
+                self.share.weigh(self.bindings.windlass.weight);
                 self.name = name.clone().unwrap_or_else(|| std::mem::take(&mut self.name));
             }
             Body::LeverQueued { .. } => self.lever_queued(record),
@@ -63,11 +70,21 @@ impl Campaign {
             }
             Body::AttemptLeased { order, worker, worker_name, why } => {
                 self.attempt_leased(order, worker, worker_name, why);
+                let (iteration, limit_ms) = (order.key.id.iteration, order.soft_limit_ms);
+                let weight = self.bindings.windlass.weight;
+                self.share.lease(iteration, order.devices.len(), limit_ms, now, weight);
             }
             Body::AttemptEnded { attempt, fence, attempt_kind, worker, devices, outcome } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
                 let gpus = devices.iter().filter(|id| is_gpu(id.as_str())).count() as u64;
                 self.gpu_ms = self.gpu_ms.saturating_add(outcome.duration_ms.saturating_mul(gpus));
+                let ended = share::Ended {
+                    devices: devices.len(),
+                    took_ms: outcome.duration_ms,
+                    is_run: *attempt_kind == Kind::Run,
+                    is_charged: !outcome.ending.is_infrastructure(),
+                };
+                self.share.end(attempt.iteration, ended, now, self.bindings.windlass.weight);
                 self.attempt_ended(key, *attempt_kind, worker, outcome, record.wall_ms);
             }
             Body::ReportSuperseded { attempt, .. } => {
@@ -89,15 +106,17 @@ impl Campaign {
                 }
             }
             Body::DeliverableAdded { iteration, deliverable } => {
-                if let Some(open) = self.open.get_mut(iteration) {
-                    open.replace(deliverable);
+                if let Some(open) = self.iteration_mut(*iteration) {
+                    open.added(deliverable);
                 }
             }
             Body::DeliverableAccepted { iteration, output, dimension, first_line, .. } => {
-                if let Some(open) = self.open.get_mut(iteration) {
-                    open.unrecorded.retain(|waiting| &waiting.path != output);
-                    let accepted = Accepted { dimension: dimension.clone(), first_line: first_line.clone() };
-                    open.accepted.insert(output.clone(), accepted);
+                let accepted = Accepted { dimension: dimension.clone(), first_line: first_line.clone() };
+                if let Some(one) = self.iteration_mut(*iteration) {
+                    one.follow_up_accepted(output, accepted.clone());
+                    if one.is_settled {
+                        self.settled_accepted(*iteration, output, &accepted);
+                    }
                 }
             }
             Body::ConclusionWritten { iteration, conclusion } => {
@@ -110,12 +129,18 @@ impl Campaign {
             Body::IterationDecided { iteration, status, reason, arithmetic, .. } => {
                 self.iteration_decided(*iteration, *status, reason, arithmetic, record.wall_ms);
             }
+            Body::ReviewRecorded { .. } | Body::FindingRecorded { .. } | Body::FindingMarked { .. } => {
+                self.literature.apply(&record.body, self.last_opened);
+            }
+            Body::EvidenceRemoved { iteration, .. } => {
+                // It is looked at no more, and cannot be rebuilt.
+                self.settled.remove(iteration);
+            }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }
             | Body::LedgerImported { .. }
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
-            | Body::EvidenceRemoved { .. }
             | Body::DeviceReleased { .. }
             | Body::RequestAnswered {} => {}
         }
@@ -131,6 +156,9 @@ impl Campaign {
             if let Some(entry) = self.levers.get_mut(lever) {
                 entry.state = LeverState::Pulled { iteration: *iteration };
                 self.moves.pulled(entry.document.kind);
+                if self.bindings.literature == Dial::On {
+                    self.literature.opened(*iteration, &entry.document);
+                }
             }
         }
         self.last_opened = Some(*iteration);
@@ -168,6 +196,8 @@ impl Campaign {
             accepted: BTreeMap::new(),
             conclusion: None,
             is_cancelled: false,
+            is_settled: false,
+            follow_ups: FollowUps::default(),
         };
         self.open.insert(*iteration, open);
     }
@@ -176,7 +206,7 @@ impl Campaign {
         let id = &order.key.id;
         let mark = AttemptMark { fence: order.key.fence, state: MarkState::Live };
         self.attempts.insert((id.iteration, id.number), mark);
-        if let Some(open) = self.open.get_mut(&id.iteration) {
+        if let Some(open) = self.iteration_mut(id.iteration) {
             open.attempts = id.number;
             open.live = Some(Live {
                 key: order.key.clone(),
@@ -201,11 +231,15 @@ impl Campaign {
         if let Some(mark) = self.attempts.get_mut(&(key.id.iteration, key.id.number)) {
             mark.state = if outcome.ending == Ending::Lost { MarkState::Lost } else { MarkState::Ended };
         }
-        let Some(open) = self.open.get_mut(&key.id.iteration) else { return };
-        if open.live.as_ref().is_none_or(|live| live.key != key) {
+        let Some(open) = self.iteration_mut(key.id.iteration) else { return };
+        let Some(live) = open.live.take_if(|live| live.key == key) else { return };
+        if kind == Kind::Analysis && open.is_following_up() {
+            open.follow_up_ended(&live, worker, outcome);
+            if open.is_settled {
+                self.settled_attempt_ended(key.id.iteration);
+            }
             return;
         }
-        open.live = None;
         open.ended_wall_ms = Some(wall_ms);
         if outcome.ending.is_infrastructure() {
             open.infrastructure_failures += 1;
@@ -257,6 +291,7 @@ impl Campaign {
             metric: metric.clone(),
             reason: reason.to_owned(),
             wall_ms,
+            late: Vec::new(),
         };
         self.count(summary, open.tree);
         if number == IterationNumber::BASELINE {
@@ -266,6 +301,7 @@ impl Campaign {
             let model = open.run.as_ref().map(|run| run.outcome.device_model.clone());
             self.baseline_device_model = model.filter(|model| !model.is_empty());
         }
+        self.findings_decided(&open, status, reason);
         let reason_kept = Reason::of(reason);
         if status == Status::Keep {
             self.overtake(number, open.lever);
@@ -291,8 +327,9 @@ impl Campaign {
             }
         }
         self.remember(&open, number, reason);
-        let run = open.run.map(|run| run.key.id.number);
+        let run = open.run.as_ref().map(|run| run.key.id.number);
         self.decided.insert(number, Decided { status, reason: reason_kept, run, results: open.results });
+        self.settle(open);
     }
 
     /// What a page shows of a decision, whoever made it.
@@ -326,6 +363,7 @@ impl Campaign {
             metric: arithmetic.metric.clone(),
             reason: reason.clone(),
             wall_ms: record.wall_ms,
+            late: Vec::new(),
         };
         self.count(summary, self.tree);
         self.last_opened = self.last_opened.max(Some(*iteration));
@@ -376,9 +414,12 @@ impl Campaign {
 }
 
 impl Iteration {
-    /// A repaired script stands in the place of the one that failed, and has tries of its own (P21).
-    fn replace(&mut self, deliverable: &Deliverable) {
-        let Some(row) = self.plan.iter_mut().find(|row| row.output == deliverable.output) else { return };
+    /// A repaired script stands in the place of the one that failed, and has tries of its own (P21); any other
+    /// is a follow-up (P22).
+    fn added(&mut self, deliverable: &Deliverable) {
+        let Some(row) = self.plan.iter_mut().find(|row| row.output == deliverable.output) else {
+            return self.follow_ups.add(deliverable);
+        };
         *row = deliverable.clone();
         self.analysis_failures = 0;
         self.analysis_problem = None;
@@ -400,7 +441,7 @@ impl Iteration {
 }
 
 /// Whether an output exists and is not empty (P21).
-fn is_there(output: &Output) -> bool {
+pub(super) fn is_there(output: &Output) -> bool {
     output.digest.is_some_and(|digest| digest.size_bytes > 0)
 }
 

@@ -22,6 +22,8 @@ pub struct Facts<'a> {
     pub budget_ms: u64,
     /// Under the epoch gate: the cap (P17).
     pub epochs: Option<u64>,
+    /// With literature: what is known of the ceiling.
+    pub ceiling: Option<String>,
 }
 
 /// Composes a conclusion: metric and change, ending, gate use, first line of each deliverable.
@@ -43,6 +45,7 @@ pub fn conclude(facts: &Facts<'_>) -> Conclusion {
             "the run itself printed {printed}, which is only noted: its scorer's metric counts"
         ));
     }
+    bullets.extend(facts.ceiling.clone());
     let room = BULLETS_MAX - bullets.len();
     let total = iteration.accepted.len();
     let shown = if total > room { room - 1 } else { total };

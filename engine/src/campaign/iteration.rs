@@ -6,6 +6,7 @@
 //!              └───────────────────┴─ infrastructure, tries left ◄───────────┘
 //! ```
 
+use super::follow_up::FollowUps;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Kind, Outcome};
@@ -187,6 +188,10 @@ pub struct Iteration {
     pub ended_wall_ms: Option<i64>,
     /// Its owner has cancelled it: it is decided as soon as nothing of it runs.
     pub is_cancelled: bool,
+    /// It is decided, and stands here for follow-ups alone (P22).
+    pub is_settled: bool,
+    /// Scripts that were added beside its plan.
+    pub follow_ups: FollowUps,
 }
 
 impl Iteration {

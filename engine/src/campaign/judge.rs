@@ -25,6 +25,7 @@ impl Context<'_> {
             metric: &campaign.bindings.metric,
             budget_ms: campaign.run_limit_ms(open.number),
             epochs: campaign.cap.as_ref().map(|cap| cap.set),
+            ceiling: campaign.ceiling_facts(open, status),
         };
         // One that a researcher wrote stands in the ledger already (P23).
         let written = open.conclusion.as_ref().map(|conclusion| conclusion.finding.clone());
@@ -34,6 +35,7 @@ impl Context<'_> {
             Status::Keep => Some(open.number),
             _ => campaign.best.as_ref().map(|best| best.iteration),
         };
+        let marked = campaign.findings_marked(open, status, &reason, &arithmetic);
         let write = |conclusion| Body::ConclusionWritten { iteration: open.number, conclusion };
         let mut records: Vec<Body> = conclusion.map(write).into_iter().collect();
         records.push(Body::IterationDecided {
@@ -48,6 +50,7 @@ impl Context<'_> {
         });
         records.extend(self.requeued(open, &reason, &replaced));
         records.extend(self.aftermath(open, status, &reason));
+        records.extend(marked);
         Due::Records(records)
     }
 

@@ -19,7 +19,10 @@ impl Context<'_> {
         let asked = match kind {
             Kind::Run => Ask { device_model: self.pin(open), ..Ask::run(&w.resources) },
             Kind::Analysis | Kind::Score => {
-                Ask::analysis(w.analysis.gpus, open.run.as_ref().map(|run| &run.worker))
+                // A drained worker finishes what it has; a follow-up on a decided iteration is new to it (P22).
+                let may_take = |worker: &&WorkerId| !open.is_settled || !(self.is_drained)(worker);
+                let ran_on = open.run.as_ref().map(|run| &run.worker).filter(may_take);
+                Ask::analysis(w.analysis.gpus, ran_on)
             }
         };
         let secrets = self.soft.secrets_not_given(&self.campaign.id, &w.secrets);

@@ -3,6 +3,7 @@
 mod apply;
 mod automatic;
 mod decision;
+mod follow_up;
 mod gates;
 mod in_line;
 mod iteration;
@@ -21,6 +22,7 @@ mod wait;
 
 pub use automatic::{Facts as ConclusionFacts, conclude};
 pub use decision::{Case, Decided, Held, decide, default_min_gain};
+pub use follow_up::{DELIVERABLES_MAX, FOLLOW_UPS_WAITING_MAX, FollowUps};
 pub use iteration::{Accepted, INFRASTRUCTURE_TRIES, Iteration, Need, RunEnd};
 pub use lease::room;
 pub use lever::{LeverEntry, Past};

@@ -4,7 +4,8 @@ use super::iteration::Iteration;
 use super::step::{Context, Due, Say};
 use crate::placement;
 use windlass_shared::attempt::{AttemptKey, Kind, MetricSpec, Order, ScriptOrder};
-use windlass_shared::id::AttemptId;
+use windlass_shared::digest::Digest;
+use windlass_shared::id::{AttemptId, IterationNumber};
 use windlass_shared::lever::FixTrigger;
 use windlass_shared::record::Body;
 
@@ -51,7 +52,7 @@ impl Context<'_> {
                 (w.analysis.time_limit.ms, w.analysis.time_limit.ms + ANALYSIS_GRACE_MS)
             }
         };
-        let scripts = open.missing().filter(|row| match kind {
+        let scripts = open.to_make().filter(|row| match kind {
             Kind::Run => row.script.is_builtin(),
             Kind::Analysis => true,
             Kind::Score => false,
@@ -87,7 +88,8 @@ impl Context<'_> {
             python: bindings.python(),
             run: run.map(|run| run.key.clone()),
             results: open.results.filter(|_| kind == Kind::Analysis),
-            history: if kind == Kind::Analysis { self.campaign.history.clone() } else { Vec::new() },
+            adds_only: kind == Kind::Analysis && open.is_following_up(),
+            history: if kind == Kind::Analysis { self.history_of(open) } else { Vec::new() },
             fix_patterns: if kind == Kind::Run { self.fix_patterns(open) } else { Vec::new() },
             isolation: w.sandbox,
             limits: w.limits,
@@ -102,6 +104,12 @@ impl Context<'_> {
                 Kind::Run | Kind::Analysis => run.outcome.artifacts,
             }),
         }
+    }
+
+    /// What other iterations found; a decided one is not its own history.
+    fn history_of(&self, open: &Iteration) -> Vec<(IterationNumber, Digest)> {
+        let others = self.campaign.history.iter().filter(|(number, _)| *number != open.number);
+        others.copied().collect()
     }
 
     fn fix_patterns(&self, open: &Iteration) -> Vec<String> {

@@ -5,6 +5,7 @@ use super::lever::LeverEntry;
 use super::state::Campaign;
 use crate::gate::facts::{Evidence, Look, Merged, PullFacts, PullWanted};
 use crate::gate::plan::{Completed, complete};
+use crate::literature::Basis;
 use std::collections::BTreeSet;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{AttemptId, IterationNumber};
@@ -111,8 +112,13 @@ impl Campaign {
                 return Turn::Waits(format!("for iteration {}, which tries the same change", open.number));
             }
         }
+        match self.basis_holds(entry) {
+            Basis::Holds => {}
+            Basis::Waits(why) => return Turn::Waits(why),
+            Basis::Gone(rule, detail) => return stale(entry, rule, detail),
+        }
         let plan = match self.plan(entry) {
-            Ok(plan) => plan,
+            Ok(plan) => self.with_literature(entry, self.next_iteration(), plan),
             Err(turn) => return turn,
         };
         Turn::Record(Box::new(Body::IterationOpened {

@@ -5,6 +5,8 @@ use super::lever::{LeverEntry, Past};
 use super::moves::Moves;
 use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
+use crate::literature::Literature;
+use crate::share::Share;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::bindings::{Bindings, EpochCap};
@@ -182,6 +184,9 @@ pub struct Campaign {
     pub recent: VecDeque<IterationSummary>,
     /// The open iterations, at most one in each lane and one lever in each (P5, P39, I12).
     pub open: BTreeMap<IterationNumber, Iteration>,
+    /// Decided iterations that may be followed up on: the best, the latest, and those whose follow-ups are not
+    /// carried out yet (P22).
+    pub settled: BTreeMap<IterationNumber, Iteration>,
     /// The number of the last opened iteration.
     pub last_opened: Option<IterationNumber>,
     /// The last kept iteration.
@@ -209,18 +214,24 @@ pub struct Campaign {
     pub attempts: Table<(IterationNumber, u32), AttemptMark>,
     /// Moves pulled so far (P11).
     pub moves: Moves,
+    /// What stands in its corpus (P33 to P37).
+    pub literature: Literature,
     /// Levers in a row that were set aside because the machinery failed (P20).
     pub held_in_a_row: u32,
     /// Decided iterations by status.
     pub counts: Counts,
     /// Device time of ended attempts, milliseconds × GPUs.
     pub gpu_ms: u64,
+    /// Its part of the fleet, as against the others'.
+    pub share: Share,
 }
 
 impl Campaign {
     /// A campaign at its creation.
     pub fn new(id: CampaignId, name: String, bindings: Box<Bindings>, tree: Digest, wall_ms: i64) -> Self {
+        let literature = Literature::on(bindings.windlass.architecture.clone());
         Self {
+            literature,
             id,
             name,
             created_wall_ms: wall_ms,
@@ -236,6 +247,7 @@ impl Campaign {
             decided: Table::default(),
             recent: VecDeque::new(),
             open: BTreeMap::new(),
+            settled: BTreeMap::new(),
             last_opened: None,
             best: None,
             record: None,
@@ -252,6 +264,7 @@ impl Campaign {
             held_in_a_row: 0,
             counts: Counts::default(),
             gpu_ms: 0,
+            share: Share::default(),
         }
     }
 
@@ -282,7 +295,7 @@ impl Campaign {
 
     /// Its live attempts.
     pub fn live(&self) -> impl Iterator<Item = &Live> {
-        self.open.values().filter_map(|open| open.live.as_ref())
+        self.open.values().chain(self.settled.values()).filter_map(|open| open.live.as_ref())
     }
 
     /// Dimensions that open iterations are about to measure (P13, P39).

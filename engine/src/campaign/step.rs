@@ -1,6 +1,7 @@
 //! What is due in one campaign: its next records, the facts it lacks, or what it waits for (P24).
 
 use super::iteration::{Iteration, Need};
+use super::lever::LeverEntry;
 use super::pull::Turn;
 use super::state::Campaign;
 use crate::core::Soft;
@@ -14,7 +15,7 @@ use windlass_shared::lever::{Change, FixTrigger};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Deliverable, Script};
 use windlass_shared::record::{Body, PauseReason, StopReason};
-use windlass_shared::view::CampaignState;
+use windlass_shared::view::{CampaignState, LeverState};
 
 /// The reason of a decision whose analysis never came (P21); its lever may be queued again.
 pub const UNANALYSED: &str = "unanalysed";
@@ -79,7 +80,7 @@ pub fn lanes(context: &Context<'_>) -> Vec<Lane> {
         return vec![Lane::free(Due::Nothing("it has stopped".to_owned()))];
     }
     let mut lanes = Vec::new();
-    for open in campaign.open.values() {
+    for open in campaign.unfinished() {
         let lane = context.lane(open);
         if let Due::Records(_) = lane.due {
             return vec![lane];
@@ -122,7 +123,7 @@ impl Context<'_> {
     /// What is due in an open iteration.
     pub fn lane(&self, open: &Iteration) -> Lane {
         let due = self.iteration(open);
-        let kind = match open.need(self.fix(open), self.replicates(open)) {
+        let kind = match self.need(open) {
             Need::Run => Some(Kind::Run),
             Need::Analysis => Some(Kind::Analysis),
             Need::Score => Some(Kind::Score),
@@ -153,7 +154,7 @@ impl Context<'_> {
         }
         if let Some(limit) = campaign.limit_met() {
             // What is open is decided first.
-            let is_idle = campaign.open.is_empty();
+            let is_idle = campaign.unfinished().next().is_none();
             return is_idle
                 .then(|| Due::Records(vec![Body::CampaignStopped { reason: StopReason::Limit { limit } }]));
         }
@@ -201,7 +202,7 @@ impl Context<'_> {
                 Turn::Record(body) => return Due::Records(vec![*body]),
                 Turn::AlreadyPassed => {
                     waits.push(format!(
-                        "{number} for its evidence ({})",
+                        "{number} for its evidence ({}), which the test of another lever may bring",
                         entry.missing.as_deref().unwrap_or("missing")
                     ));
                 }
@@ -209,20 +210,52 @@ impl Context<'_> {
             }
         }
         Due::Nothing(if waits.is_empty() {
-            "a lever: `windlass lever add` queues one".to_owned()
+            let lever = format!("a lever: `windlass lever add` queues one{}", self.held());
+            match campaign.waits_for_finding() {
+                Some(finding) => format!("{lever}; {finding}"),
+                None => lever,
+            }
         } else {
             waits.join("; ")
         })
     }
 
+    /// How many levers are set aside: their researcher may help them on.
+    fn held(&self) -> String {
+        if self.say == Say::Nothing {
+            return String::new();
+        }
+        let is_held = |entry: &&LeverEntry| matches!(entry.state, LeverState::Held { .. });
+        match self.campaign.levers.values().filter(is_held).count() {
+            0 => String::new(),
+            1 => "; one is held, and `windlass lever list` says for what".to_owned(),
+            count => format!("; {count} are held, and `windlass lever list` says for what"),
+        }
+    }
+
+    /// What an iteration needs next. While its researcher writes the conclusion its follow-ups are carried out
+    /// (P22); what else it waits for may change what they would read.
+    fn need(&self, open: &Iteration) -> Need {
+        if open.is_settled {
+            return open.need_of_settled().unwrap_or(Need::Decide);
+        }
+        let need = open.need(self.fix(open), self.replicates(open));
+        let has_time = |need| {
+            let follows_up = open.has_follow_ups() && open.is_following_up();
+            need == Need::Decide && follows_up && self.waits(open).is_some()
+        };
+        if has_time(need) { Need::Analysis } else { need }
+    }
+
     fn iteration(&self, open: &Iteration) -> Due {
-        match open.need(self.fix(open), self.replicates(open)) {
+        match self.need(open) {
             Need::Attempt => Due::Nothing("its attempt is under way".to_owned()),
             Need::Run => self.lease(open, Kind::Run),
             Need::Analysis => self.lease(open, Kind::Analysis),
             Need::Score => self.lease(open, Kind::Score),
             Need::Fix(fix) => self.apply_fix(open, fix),
             Need::Accept => Due::Records(accept(open)),
+            Need::Decide if open.is_settled => Due::Nothing("it is decided".to_owned()),
             Need::Decide => match self.waits(open) {
                 Some(text) => Due::Nothing(text),
                 None => self.decide(open),
@@ -288,8 +321,10 @@ impl Context<'_> {
 
 /// The deliverables of the last attempt, recorded one by one (P21).
 fn accept(open: &Iteration) -> Vec<Body> {
-    let dimension =
-        |path: &TreePath| open.plan.iter().find(|row| &row.output == path).map(|row| row.dimension.clone());
+    let dimension = |path: &TreePath| {
+        let mut rows = open.plan.iter().chain(&open.follow_ups.rows);
+        rows.find(|row| &row.output == path).map(|row| row.dimension.clone())
+    };
     let accepted = open.unrecorded.iter().filter_map(|output| {
         let digest: Digest = output.digest?;
         Some(Body::DeliverableAccepted {

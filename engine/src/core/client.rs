@@ -4,8 +4,9 @@ use super::{Ask, Durable, Removal, RequestKey, help, import, steer};
 use crate::campaign::{Campaign, Iteration, Past};
 use crate::gate::facts::{Look, ProposalFacts, Rejected};
 use crate::gate::plan;
+use crate::literature;
 use crate::session::Fleet;
-use windlass_shared::bindings::{Bindings, EpochCap, GateKind};
+use windlass_shared::bindings::{Bindings, Dial, EpochCap, GateKind};
 use windlass_shared::conclusion::Status;
 use windlass_shared::device::DeviceState;
 use windlass_shared::digest::{Digest, Hash};
@@ -47,8 +48,14 @@ pub(super) fn decide(
         Ask::Conclude { campaign, iteration, conclusion, delivered } => {
             help::conclude(find(durable, &campaign)?, iteration, conclusion, delivered)
         }
+        Ask::AddFindings { campaign, review, scopes } => {
+            let (answer, bodies) = literature::add(find(durable, &campaign)?, *review, &scopes)?;
+            Ok((answer, bodies.into_iter().map(|body| (Some(campaign.clone()), body)).collect()))
+        }
         Ask::Cancel { campaign, iteration } => steer::cancel(find(durable, &campaign)?, iteration),
-        Ask::Update { campaign, priority, name } => steer::update(find(durable, &campaign)?, priority, name),
+        Ask::Update { campaign, priority, weight, name } => {
+            steer::update(find(durable, &campaign)?, priority, weight, name)
+        }
         Ask::Pause(campaign) => pause(find(durable, &campaign)?),
         Ask::Resume(campaign) => resume(find(durable, &campaign)?),
         Ask::Stop(campaign) => Ok(stop(find(durable, &campaign)?)),
@@ -92,12 +99,15 @@ fn create(
         }
     }
     let id = campaign_id(durable, &name, request);
+    let takes_findings = bindings.literature == Dial::On;
     let mut records =
         vec![(Some(id.clone()), Body::CampaignCreated { name: name.clone(), bindings, tree, cap })];
     let replaced =
         durable.campaigns.values().find(|campaign| campaign.name == name && has_no_ground(campaign));
     let mut taken = 0;
     if let Some(replaced) = replaced {
+        let findings = if takes_findings { replaced.findings_taken() } else { Vec::new() };
+        records.extend(findings.into_iter().map(|body| (Some(id.clone()), body)));
         for number in &replaced.queue {
             let Some(entry) = replaced.levers.get(number) else { continue };
             taken += 1;
@@ -159,13 +169,15 @@ fn propose(
     }
     check_move(campaign, &lever)?;
     let repeat = repeat(campaign, &lever, Some(facts.diff), facts.merged);
-    let pin = match (pin(&lever, &facts.look, evidence), repeat) {
-        (Ok(pin), None) => pin,
-        (Ok(_), Some(repeat)) => return Err(repeat),
-        (Err(unfounded), repeat) => {
-            return Err(Refusal::several([unfounded].into_iter().chain(repeat).collect()));
-        }
+    let (pin, unfounded) = match pin(&lever, &facts.look, evidence) {
+        Ok(pin) => (pin, None),
+        Err(unfounded) => (None, Some(unfounded)),
     };
+    let problems = unfounded.into_iter().chain(repeat).chain(campaign.basis_problem(&lever));
+    let problems: Vec<Refusal> = problems.collect();
+    if !problems.is_empty() {
+        return Err(Refusal::several(problems));
+    }
     let number = campaign.next_lever();
     let warnings = warnings(campaign, &lever);
     let body = Body::LeverQueued {
@@ -216,6 +228,7 @@ fn all_problems(
         problems.extend(pin(lever, &rejected.look, evidence).err());
     }
     problems.extend(repeat(campaign, lever, rejected.diff, rejected.merged));
+    problems.extend(campaign.basis_problem(lever));
     Refusal::several(problems)
 }
 
@@ -285,6 +298,7 @@ fn warnings(campaign: &Campaign, lever: &Lever) -> Vec<String> {
             "P13: dimension {dimension} was measured before; state `compares:` with iteration and reason"
         ));
     }
+    warnings.extend(campaign.headroom_warning(lever));
     warnings
 }
 
@@ -357,6 +371,14 @@ fn remove(campaign: &Campaign, removals: &[Removal], why: &str) -> Result<Decide
     let best = campaign.best.as_ref().map(|best| best.iteration);
     let mut bodies = Vec::new();
     for Removal { iteration, evidence, bytes } in removals.iter().copied() {
+        let is_followed_up = campaign.settled.get(&iteration).is_some_and(Iteration::has_follow_ups);
+        if is_followed_up {
+            return Err(Refusal::State {
+                what: format!("iteration {iteration} of {}", campaign.id),
+                state: "being followed up on".to_owned(),
+                wanted: "its evidence can be removed when its scripts are through",
+            });
+        }
         if !campaign.decided.contains_key(&iteration) || best == Some(iteration) {
             return Err(Refusal::State {
                 what: format!("iteration {iteration} of {}", campaign.id),

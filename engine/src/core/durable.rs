@@ -2,13 +2,15 @@
 
 use super::Requests;
 use crate::campaign::Campaign;
+use crate::share::{self, Moment};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{AttemptId, CampaignId, DeviceId, FencingNumber, Incarnation, WorkerId};
 use windlass_shared::record::{Body, Record};
 
 /// The fold of the records. Two folds of the same records serialise to the same bytes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Durable {
     /// The sequence number of the last record; 0 before the first.
     pub seq: u64,
@@ -28,8 +30,30 @@ pub struct Durable {
     /// The latest release of each device that was ever released: told to its worker while that says that the
     /// device is quarantined, carried out there once.
     pub releases: BTreeMap<WorkerId, BTreeMap<DeviceId, FencingNumber>>,
+    /// The runs whose workspaces a worker keeps for follow-ups (P22).
+    pub kept: BTreeMap<WorkerId, BTreeSet<AttemptKey>>,
     /// Infrastructure endings in a row, by worker (P20).
     pub failures_in_a_row: BTreeMap<WorkerId, u32>,
+    /// The half-life of what campaigns had, milliseconds.
+    pub half_life_ms: u64,
+}
+
+impl Default for Durable {
+    fn default() -> Self {
+        Self {
+            seq: 0,
+            incarnation: None,
+            leases_given: 0,
+            campaigns: BTreeMap::new(),
+            requests: Requests::default(),
+            live: BTreeMap::new(),
+            drained: BTreeMap::new(),
+            releases: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            failures_in_a_row: BTreeMap::new(),
+            half_life_ms: share::HALF_LIFE_MS,
+        }
+    }
 }
 
 impl Durable {
@@ -47,9 +71,10 @@ impl Durable {
             self.requests.note(request, record.wall_ms);
         }
         match &record.body {
-            Body::IncarnationStarted { incarnation, .. } => {
+            Body::IncarnationStarted { incarnation, half_life_ms, .. } => {
                 self.incarnation = Some(*incarnation);
                 self.leases_given = 0;
+                self.change_half_life(half_life_ms.unwrap_or(share::HALF_LIFE_MS), record.wall_ms);
             }
             Body::WorkerDrained { worker, reason } => {
                 self.drained.insert(worker.clone(), reason.clone());
@@ -93,7 +118,51 @@ impl Durable {
             let campaign = Campaign::imported(campaign, source.clone(), record.wall_ms);
             self.campaigns.insert(id.clone(), campaign);
         } else if let Some(campaign) = self.campaigns.get_mut(id) {
-            campaign.apply(record);
+            let moves_kept = matches!(
+                record.body,
+                Body::AttemptEnded { .. }
+                    | Body::FixApplied { .. }
+                    | Body::IterationDecided { .. }
+                    | Body::DeliverableAccepted { .. }
+                    | Body::EvidenceRemoved { .. }
+                    | Body::CampaignStopped { .. }
+            );
+            let before = if moves_kept { campaign.kept_runs() } else { BTreeSet::new() };
+            campaign.apply(record, self.half_life_ms);
+            if moves_kept {
+                let after = campaign.kept_runs();
+                self.keep_instead(&before, after);
+            }
+        }
+    }
+
+    fn keep_instead(
+        &mut self,
+        before: &BTreeSet<(WorkerId, AttemptKey)>,
+        after: BTreeSet<(WorkerId, AttemptKey)>,
+    ) {
+        for (worker, run) in before.difference(&after) {
+            if let Some(kept) = self.kept.get_mut(worker) {
+                kept.remove(run);
+                if kept.is_empty() {
+                    self.kept.remove(worker);
+                }
+            }
+        }
+        for (worker, run) in after {
+            if !before.contains(&(worker.clone(), run.clone())) {
+                self.kept.entry(worker).or_default().insert(run);
+            }
+        }
+    }
+
+    fn change_half_life(&mut self, half_life_ms: u64, wall_ms: i64) {
+        let before_ms = std::mem::replace(&mut self.half_life_ms, half_life_ms.max(share::HALF_LIFE_MIN_MS));
+        let now = Moment { wall_ms, half_life_ms: self.half_life_ms };
+        if before_ms != self.half_life_ms {
+            for campaign in self.campaigns.values_mut() {
+                campaign.share.change_half_life(before_ms, now, campaign.bindings.windlass.weight);
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
-//! What a researcher gives an iteration beside its lever: a fix (P19), a repaired script (P21), a conclusion
-//! (P23).
+//! What a researcher gives an iteration beside its lever: a fix (P19), a repaired script (P21), a follow-up
+//! (P22), a conclusion (P23).
 
 use super::client::{Decided, refuse_stopped};
-use crate::campaign::{Campaign, Iteration};
+use crate::campaign::{Campaign, DELIVERABLES_MAX, FOLLOW_UPS_WAITING_MAX, Iteration};
 use crate::gate::facts::{FixFacts, FixWanted};
 use crate::gate::{conclusion as form, plan};
 use std::collections::BTreeSet;
+use windlass_shared::attempt::Kind;
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::lever::Change;
@@ -88,36 +89,72 @@ fn fixable(campaign: &Campaign, iteration: IterationNumber) -> Result<&Iteration
     }
 }
 
-/// P21: a repaired script in the place of one whose deliverable is missing.
+/// P21: a repaired script in the place of one whose deliverable is missing. P22: any other is a follow-up, on what
+/// is open, on the best and on the latest.
 pub(super) fn add_deliverable(
     campaign: &Campaign,
     iteration: IterationNumber,
     deliverable: Box<Deliverable>,
 ) -> Result<Decided, Refusal> {
     plan::check(std::slice::from_ref(&*deliverable))?;
-    let open = open(campaign, iteration, "what its scripts were to make is settled with the decision")?;
-    let refuse = |state: String, remedy| {
+    let added =
+        (Some(campaign.id.clone()), Body::DeliverableAdded { iteration, deliverable: *deliverable.clone() });
+    let refuse = |rule, state: String, remedy| {
         let what = format!("iteration {iteration} of {}", campaign.id);
-        Err(Refusal::Settled { rule: "P21", what, state, remedy })
+        Err(Refusal::Settled { rule, what, state, remedy })
     };
+    let one = followable(campaign, iteration)?;
     let output = &deliverable.output;
-    if open.is_cancelled {
-        return refuse(
-            "is being cancelled".to_owned(),
-            "`windlass lever retry C L` puts its lever in line again",
-        );
+    if one.is_cancelled {
+        let remedy = "`windlass lever retry C L` puts its lever in line again";
+        return refuse("P21", "is being cancelled".to_owned(), remedy);
     }
-    if open.accepted.contains_key(output) {
-        return refuse(format!("has results/{output} already"), "give the new script an output of its own");
+    if one.accepted.contains_key(output) {
+        let state = format!("has results/{output} already");
+        return refuse("P21", state, "give the new script an output of its own");
     }
-    if !open.plan.iter().any(|row| row.output == *output) {
-        return refuse(
-            format!("has no deliverable {output} in its plan"),
-            "replace one that is missing (`windlass show C N` names them)",
-        );
+    if one.plan.iter().any(|row| row.output == *output) {
+        return Ok((Answer::Done, vec![added]));
     }
-    let body = Body::DeliverableAdded { iteration, deliverable: *deliverable };
-    Ok((Answer::Done, vec![(Some(campaign.id.clone()), body)]))
+    if one.is_settled && one.run.is_none() {
+        let remedy = "its log and its reason say why; a lever that runs again can be analysed";
+        return refuse("P22", "has no run that scripts could look at".to_owned(), remedy);
+    }
+    if one.clashes(output) {
+        let state = format!("makes something where results/{output} would lie");
+        return refuse("P22", state, "give the new script an output of its own");
+    }
+    let too_much = |what: &str, figure: usize, limit: usize| {
+        let (figure, limit) = (figure as u64 + 1, limit as u64);
+        Err(Refusal::TooMuch { what: what.to_owned(), figure, limit })
+    };
+    let waiting = campaign.follow_ups_waiting();
+    if waiting >= FOLLOW_UPS_WAITING_MAX {
+        return too_much("the follow-ups that wait", waiting, FOLLOW_UPS_WAITING_MAX);
+    }
+    let made = one.accepted.len() + one.plan.len() + one.follow_ups.rows.len();
+    if made >= DELIVERABLES_MAX {
+        return too_much("the deliverables of one iteration", made, DELIVERABLES_MAX);
+    }
+    Ok((Answer::Done, vec![added]))
+}
+
+/// What scripts may be added to.
+fn followable(campaign: &Campaign, iteration: IterationNumber) -> Result<&Iteration, Refusal> {
+    let what = format!("iteration {iteration} of {}", campaign.id);
+    let is_known = campaign.decided.contains_key(&iteration) || campaign.open.contains_key(&iteration);
+    if !is_known {
+        let name = format!("{iteration} of {}", campaign.id);
+        return Err(Refusal::NotFound { what: "iteration", name });
+    }
+    refuse_stopped(campaign, "nothing of it is run any more, its follow-ups included")?;
+    campaign.iteration(iteration).ok_or_else(|| Refusal::Settled {
+        rule: "P22",
+        what,
+        state: "is neither the best nor the latest, or its evidence was removed".to_owned(),
+        remedy: "follow up on the best or the latest (`windlass status C` names both), or propose a lever whose \
+                 plan has this script",
+    })
 }
 
 /// P23: a researcher's conclusion. Before the decision it stands in the place of an automatic one; after it,
@@ -136,10 +173,11 @@ pub(super) fn conclude(
         }
         Some(open) => {
             refuse_stopped(campaign, "its open iteration ended with it")?;
-            let is_analysed = open.live.is_none()
-                && open.metric().is_some()
-                && open.unrecorded.is_empty()
-                && open.missing().next().is_none();
+            // What runs then is a follow-up, or nothing.
+            let is_analysed =
+                open.metric().is_some() && open.unrecorded.is_empty() && open.missing().next().is_none();
+            let is_at_rest = open.live.as_ref().is_none_or(|live| live.kind == Kind::Analysis);
+            let is_analysed = is_analysed && is_at_rest;
             if !is_analysed {
                 return Err(Refusal::Settled {
                     rule: "P23",
@@ -151,7 +189,8 @@ pub(super) fn conclude(
             open.accepted.keys().cloned().collect()
         }
     };
-    let problems = form::problems(&conclusion, &delivered);
+    let mut problems = form::problems(&conclusion, &delivered);
+    problems.extend(campaign.ceiling_problem(&conclusion));
     if !problems.is_empty() {
         return Err(Refusal::several(problems));
     }

@@ -10,6 +10,7 @@ use windlass_shared::id::{
     CampaignId, DeviceId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId,
 };
 use windlass_shared::lever::{Change, Lever};
+use windlass_shared::literature::{Review, Scope};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
 use windlass_shared::reference::Evidence;
@@ -159,6 +160,15 @@ pub enum Ask {
         /// The deliverables of a decided iteration, as the ledger has them.
         delivered: BTreeSet<TreePath>,
     },
+    /// Record a review of the literature, with the scope of each finding (P33).
+    AddFindings {
+        /// Whose.
+        campaign: CampaignId,
+        /// The review, which is of its published shape.
+        review: Box<Review>,
+        /// One for each finding.
+        scopes: Vec<Scope>,
+    },
     /// End the open iteration.
     Cancel {
         /// Whose.
@@ -172,6 +182,8 @@ pub enum Ask {
         campaign: CampaignId,
         /// The new priority.
         priority: Option<i32>,
+        /// The new weight among campaigns of its priority.
+        weight: Option<u32>,
         /// The new name.
         name: Option<String>,
     },

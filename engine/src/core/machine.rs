@@ -3,7 +3,7 @@
 use super::{Ask, Command, Durable, Input, Observation, RequestKey, Soft};
 use crate::campaign::{self, Campaign, Context, Due, Lane, Say};
 use crate::placement;
-use crate::session;
+use crate::{session, share};
 use std::collections::BTreeSet;
 use windlass_shared::attempt::{Ending, Outcome};
 use windlass_shared::id::{CampaignId, IterationNumber, WorkerId};
@@ -33,6 +33,14 @@ impl Core {
         let mut core = Self::default();
         core.soft.fleet = crate::session::Fleet::new(lease_period_ms);
         core
+    }
+
+    /// This core with another half-life of what campaigns had, recorded at its start.
+    #[must_use]
+    pub fn with_half_life_ms(mut self, half_life_ms: u64) -> Self {
+        self.soft.half_life_ms =
+            Some(half_life_ms).filter(|half_life_ms| *half_life_ms != share::HALF_LIFE_MS);
+        self
     }
 
     /// This core going on from a state that was folded earlier, as if it had been fed the records itself.
@@ -74,7 +82,9 @@ impl Core {
     pub fn decide(&self, now: Time, input: Input) -> Result<Vec<Record>, Refusal> {
         match input {
             Input::Start { incarnation, version } => {
-                Ok(self.number(now, [(None, Body::IncarnationStarted { incarnation, version })]))
+                let half_life_ms = self.soft.half_life_ms;
+                let started = Body::IncarnationStarted { incarnation, version, half_life_ms };
+                Ok(self.number(now, [(None, started)]))
             }
             Input::Client { request, ask } => self.client(now, request, ask),
             Input::Report(report) => Ok(self.report(now, &report)),
@@ -86,13 +96,17 @@ impl Core {
     /// Folds one record in. The same code live and in replay; it cannot fail.
     pub fn apply(&mut self, record: &Record) {
         let before = self.durable.campaigns.len();
-        if let Body::CampaignUpdated { .. } = &record.body
+        // Where it stands in line follows what it is given and has had.
+        if let Body::CampaignUpdated { .. } | Body::AttemptLeased { .. } | Body::AttemptEnded { .. } =
+            &record.body
             && let Some(campaign) = record.campaign.as_ref().and_then(|id| self.durable.campaigns.get(id))
         {
             self.soft.forget_rank(campaign);
         }
         self.durable.apply(record);
         match &record.body {
+            // The half-life may be another one.
+            Body::IncarnationStarted { .. } => self.soft.rank_anew(self.durable.campaigns.values()),
             Body::AttemptLeased { order, worker, .. } => {
                 self.soft.fleet.hold(worker, order);
                 self.soft.dirty_workers.insert(worker.clone());
@@ -121,6 +135,11 @@ impl Core {
                     self.soft.forget_pull(campaign, *lever);
                 }
             }
+            Body::DeliverableAdded { iteration, .. } => {
+                if let Some(campaign) = &record.campaign {
+                    self.soft.forget_backoff(campaign, *iteration);
+                }
+            }
             Body::IterationDecided { iteration, .. } => {
                 if let Some(campaign) = &record.campaign {
                     self.soft.forget_iteration(campaign, *iteration);
@@ -133,7 +152,8 @@ impl Core {
             return;
         };
         self.soft.touch(campaign);
-        let ending = campaign.open.values().filter(|open| campaign.is_stopped() || open.is_cancelled);
+        let all = campaign.open.values().chain(campaign.settled.values());
+        let ending = all.filter(|open| campaign.is_stopped() || open.is_cancelled);
         for live in ending.filter_map(|open| open.live.as_ref()) {
             self.soft.dirty_workers.insert(live.worker.clone());
         }
@@ -289,7 +309,7 @@ impl Core {
 
     /// What is due in one open iteration; `None` for one that is not open.
     pub(crate) fn lane(&self, campaign: &CampaignId, iteration: IterationNumber) -> Option<Lane> {
-        let open = self.durable.campaigns.get(campaign)?.open.get(&iteration)?;
+        let open = self.durable.campaigns.get(campaign)?.iteration(iteration)?;
         self.in_context(campaign, Say::Why, |context| context.lane(open))
     }
 
@@ -340,6 +360,7 @@ impl Core {
                 stop: Vec::new(),
                 acknowledged: Vec::new(),
                 releases: Vec::new(),
+                keep: Vec::new(),
             };
             self.soft.closed.insert(worker, answer);
             return;
@@ -388,8 +409,7 @@ impl Core {
         let live = self.durable.live.get(worker).into_iter().flatten();
         let bodies: Vec<(Option<CampaignId>, Body)> = live
             .filter_map(|(id, fence)| {
-                let open = self.durable.campaigns.get(&id.campaign)?.open.get(&id.iteration)?;
-                let live = open.live.as_ref().filter(|live| live.key.id == *id)?;
+                let (_, live) = self.durable.campaigns.get(&id.campaign)?.live_attempt(id)?;
                 let body = Body::AttemptEnded {
                     attempt: id.clone(),
                     fence: *fence,

@@ -30,3 +30,4 @@ pub use requests::{Answered, REQUEST_MEMORY_MS, Requests};
 pub use snapshot::{SnapshotError, VERSION};
 pub use soft::{RETRY_AFTER_GATHER_FAILED_MS, Soft};
 pub use view::Listed;
+pub(crate) use waiting::rank;

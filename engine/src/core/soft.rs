@@ -32,6 +32,8 @@ enum Timer {
 #[derive(Clone, Debug, Default)]
 pub struct Soft {
     pub(super) fleet: Fleet,
+    /// The half-life to record at the start, milliseconds; none for the default.
+    pub(super) half_life_ms: Option<u64>,
     pull: BTreeMap<(CampaignId, LeverNumber), PullFacts>,
     fix: BTreeMap<(CampaignId, IterationNumber), FixFacts>,
     gathering: BTreeSet<WantedKey>,
@@ -109,7 +111,10 @@ impl Soft {
     /// Fresh facts of a lever's turn.
     pub fn pull_facts(&self, wanted: &PullWanted) -> Option<&PullFacts> {
         let facts = self.pull.get(&(wanted.campaign.clone(), wanted.lever))?;
-        (facts.parent == wanted.parent && facts.best == wanted.best).then_some(facts)
+        let is_fresh = facts.parent == wanted.parent
+            && facts.best == wanted.best
+            && facts.results == wanted.evidence.as_ref().and_then(|evidence| evidence.results);
+        is_fresh.then_some(facts)
     }
 
     /// Fresh facts of a carried fix.
@@ -226,8 +231,8 @@ impl Soft {
 
     /// Begins the pauses after failures of the machinery, once per failure.
     pub(super) fn rest_after_failure(&mut self, campaign: &Campaign, now_ms: u64) {
-        for open in campaign.open.values().filter(|open| open.live.is_none()) {
-            let failures = open.infrastructure_failures;
+        for open in campaign.unfinished().filter(|open| open.live.is_none()) {
+            let failures = open.failures();
             let Some(index) = failures.checked_sub(1) else { continue };
             let key = (campaign.id.clone(), open.number);
             if self.backoff.get(&key).is_some_and(|known| known.failures == failures) {
@@ -254,7 +259,21 @@ impl Soft {
         self.backoff.remove(&key);
     }
 
-    /// Its priority is about to change: where it stands among the others is found anew.
+    /// A script was added: what it waits for begins anew.
+    pub(super) fn forget_backoff(&mut self, campaign: &CampaignId, iteration: IterationNumber) {
+        self.backoff.remove(&(campaign.clone(), iteration));
+    }
+
+    /// All may stand elsewhere in line now.
+    pub(super) fn rank_anew<'a>(&mut self, campaigns: impl Iterator<Item = &'a Campaign>) {
+        self.dirty.clear();
+        self.waiting = Waiting::default();
+        for campaign in campaigns {
+            self.touch(campaign);
+        }
+    }
+
+    /// Its rank is about to change: where it stands among the others is found anew.
     pub(super) fn forget_rank(&mut self, campaign: &Campaign) {
         self.waiting.remove(&campaign.id);
         self.dirty.remove(&rank(campaign));
@@ -267,7 +286,7 @@ impl Soft {
 
     /// The first campaign to look at.
     pub(super) fn first_dirty(&self) -> Option<CampaignId> {
-        self.dirty.first().map(|(_, _, id)| id.clone())
+        self.dirty.first().map(|(.., id)| id.clone())
     }
 
     /// It has been looked at: nothing is due until something changes.

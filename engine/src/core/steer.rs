@@ -35,14 +35,15 @@ pub(super) fn cancel(campaign: &Campaign, iteration: IterationNumber) -> Result<
     Ok((Answer::Done, bodies))
 }
 
-/// A new priority or name; what is so already changes nothing.
+/// A new priority, weight or name; what is so already changes nothing.
 pub(super) fn update(
     campaign: &Campaign,
     priority: Option<i32>,
+    weight: Option<u32>,
     name: Option<String>,
 ) -> Result<Decided, Refusal> {
-    if priority.is_none() && name.is_none() {
-        let problem = "names neither a priority nor a name".to_owned();
+    if priority.is_none() && weight.is_none() && name.is_none() {
+        let problem = "names neither a priority nor a weight nor a name".to_owned();
         return Err(Refusal::Malformed { field: "update", problem });
     }
     if let Some(name) = &name
@@ -51,14 +52,19 @@ pub(super) fn update(
         let problem = format!("{name:?} is no name for a listing; write one line");
         return Err(Refusal::Malformed { field: "name", problem });
     }
-    if priority.is_some() {
+    if weight == Some(0) {
+        let problem = "0 would give it nothing for ever; a weight is at least 1".to_owned();
+        return Err(Refusal::Malformed { field: "weight", problem });
+    }
+    if priority.is_some() || weight.is_some() {
         refuse_stopped(campaign, "nothing of it waits for its turn any more")?;
     }
     let priority = priority.filter(|priority| *priority != campaign.bindings.windlass.priority);
     let name = name.filter(|name| *name != campaign.name);
-    let bodies = match (priority, &name) {
-        (None, None) => Vec::new(),
-        _ => vec![(Some(campaign.id.clone()), Body::CampaignUpdated { priority, name })],
+    let weight = weight.filter(|weight| *weight != campaign.bindings.windlass.weight);
+    let bodies = match (priority, weight, &name) {
+        (None, None, None) => Vec::new(),
+        _ => vec![(Some(campaign.id.clone()), Body::CampaignUpdated { priority, weight, name })],
     };
     Ok((Answer::Campaign { id: campaign.id.clone(), levers_taken: 0 }, bodies))
 }
@@ -165,6 +171,9 @@ pub(super) fn retry(
         && let Some(repeat) = client::repeat(campaign, &entry.document, Some(entry.diff), Some(tree))
     {
         return Err(repeat);
+    }
+    if let Some(problem) = campaign.basis_problem(&entry.document) {
+        return Err(problem);
     }
     let pin = client::pin(&entry.document, &facts.look, evidence)?;
     Ok((

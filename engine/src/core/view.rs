@@ -191,8 +191,10 @@ impl Core {
             lanes,
             floor: campaign.floor.clone(),
             moves: campaign.moves_view(),
+            literature: campaign.literature_view(),
             waits_for: self.waits_for(campaign),
             recent: campaign.recent.iter().rev().cloned().collect(),
+            follow_ups: campaign.follow_ups_view(),
         })
     }
 

@@ -4,16 +4,19 @@
 
 use crate::campaign::Campaign;
 use crate::placement::Ask;
+use crate::share::Amount;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::id::CampaignId;
 
-/// Campaigns are looked at by priority, then age.
-pub(super) type Rank = (Reverse<i32>, i64, CampaignId);
+/// Campaigns are looked at by priority; among equals by what they had of their share, the least first; then by
+/// age.
+pub(crate) type Rank = (Reverse<i32>, Amount, i64, CampaignId);
 
 /// A campaign's place in any line.
-pub(super) fn rank(campaign: &Campaign) -> Rank {
-    (Reverse(campaign.bindings.windlass.priority), campaign.created_wall_ms, campaign.id.clone())
+pub(crate) fn rank(campaign: &Campaign) -> Rank {
+    let had = campaign.share.per_weight();
+    (Reverse(campaign.bindings.windlass.priority), had, campaign.created_wall_ms, campaign.id.clone())
 }
 
 /// See the module.
@@ -28,7 +31,7 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Begins to wait: for devices that suit one of `asks`, or for something that wakes it by name.
     pub fn insert(&mut self, rank: Rank, asks: BTreeSet<Ask>) {
-        let campaign = rank.2.clone();
+        let campaign = rank.3.clone();
         self.remove(&campaign);
         for ask in &asks {
             self.lines.entry(ask.clone()).or_default().insert(rank.clone());
@@ -58,7 +61,7 @@ impl Waiting {
     /// Takes the first of each line out, and those of `also` that stand in one.
     pub fn wake<'a>(&mut self, also: impl Iterator<Item = &'a CampaignId>) -> Vec<Rank> {
         let firsts = self.lines.values().filter_map(BTreeSet::first);
-        let mut woken: BTreeSet<CampaignId> = firsts.map(|(_, _, campaign)| campaign.clone()).collect();
+        let mut woken: BTreeSet<CampaignId> = firsts.map(|(.., campaign)| campaign.clone()).collect();
         let is_in_line =
             |campaign: &&CampaignId| self.places.get(*campaign).is_some_and(|(_, asks)| !asks.is_empty());
         woken.extend(also.filter(is_in_line).cloned());
@@ -75,7 +78,7 @@ mod tests {
     fn a_change_wakes_the_first_of_each_ask_and_whoever_has_a_worker_kept() {
         let ask = |gpus| BTreeSet::from([Ask { gpus: Some(gpus), ..Ask::run(&Resources::default()) }]);
         let none = BTreeSet::new;
-        let rank = |name: &str, age| (Reverse(0), age, CampaignId::from(name));
+        let rank = |name: &str, age| (Reverse(0), Amount::ZERO, age, CampaignId::from(name));
         let mut waiting = Waiting::default();
         for (name, age, asked) in
             [("a", 1, ask(1)), ("b", 2, ask(1)), ("c", 3, ask(2)), ("d", 4, ask(2)), ("facts", 0, none())]

@@ -40,19 +40,7 @@ pub(super) fn explain(core: &Core, now: Time, campaign: &Campaign) -> Explanatio
 fn standing(campaign: &Campaign, answer: &mut Answer) {
     match &campaign.state {
         CampaignState::Active => answer.say("it is active"),
-        CampaignState::Paused { reason: PauseReason::Owner } => {
-            answer.say("it is paused by its owner and opens nothing new; `windlass resume C` lets it go on")
-        }
-        CampaignState::Paused { reason: PauseReason::Baseline { repair } } => {
-            answer.rule("P1", format!("it is paused, since its baseline is no ground to build on: {repair}"))
-        }
-        CampaignState::Paused { reason: PauseReason::Infrastructure } => answer
-            .rule(
-                "P20",
-                "it is paused, since machines failed under two levers in a row: look at `windlass workers`, \
-                 then `windlass resume C`",
-            )
-            .figure("levers_in_a_row", campaign.held_in_a_row),
+        CampaignState::Paused { reason } => tell_pause(campaign, reason, "it is", answer),
         CampaignState::Stopped { reason: StopReason::Owner } => {
             answer.rule("P32", "its owner stopped it for good")
         }
@@ -74,6 +62,31 @@ fn standing(campaign: &Campaign, answer: &mut Answer) {
         .figure("crashed", campaign.counts.crash);
     if let Some(record) = &campaign.record {
         answer.figure("record", record);
+    }
+}
+
+/// Why a campaign is paused, and what lets it go on; `it_is` begins the sentence.
+pub(super) fn tell_pause<'a>(
+    campaign: &Campaign,
+    reason: &PauseReason,
+    it_is: &str,
+    answer: &'a mut Answer,
+) -> &'a mut Answer {
+    match reason {
+        PauseReason::Owner => answer.say(format!(
+            "{it_is} paused by its owner and opens nothing new; `windlass resume C` lets it go on"
+        )),
+        PauseReason::Baseline { repair } => {
+            let text = format!("{it_is} paused, since its baseline is no ground to build on: {repair}");
+            answer.rule("P1", text)
+        }
+        PauseReason::Infrastructure => {
+            let text = format!(
+                "{it_is} paused, since machines failed under two levers in a row: look at `windlass workers`, \
+                 then `windlass resume C`"
+            );
+            answer.rule("P20", text).figure("levers_in_a_row", campaign.held_in_a_row)
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use super::{Answer, seconds};
 use crate::campaign::{CANCELLED, Campaign, UNANALYSED, default_min_gain};
 use windlass_shared::attempt::Kind;
 use windlass_shared::conclusion::Status;
+use windlass_shared::id::IterationNumber;
+use windlass_shared::plan::Deliverable;
 use windlass_shared::record::{Arithmetic, Body, Record};
 
 /// Tells the decision first, then what led to it.
@@ -33,6 +35,10 @@ pub(super) fn tell(campaign: &Campaign, records: &[Record], answer: &mut Answer)
             Body::FixApplied { change: Some(_), .. } => {
                 answer.rule("P19", "a fix of its researcher was put on top and run");
             }
+            Body::DeliverableAdded { deliverable, .. } if !is_planned(records, deliverable) => {
+                let (output, script) = (&deliverable.output, deliverable.script.label());
+                answer.rule("P22", format!("{script} was added beside its plan, to make {output}"));
+            }
             Body::DeliverableAdded { deliverable, .. } => {
                 let (output, script) = (&deliverable.output, deliverable.script.label());
                 answer.rule("P21", format!("the script of {output} was replaced by {script}"));
@@ -40,12 +46,33 @@ pub(super) fn tell(campaign: &Campaign, records: &[Record], answer: &mut Answer)
             Body::FixApplied { fix, .. } => {
                 answer.rule("P19", format!("fix {} of its lever was put on top and run", fix + 1));
             }
+            Body::FindingMarked { finding, result, why, .. } => {
+                answer.rule(
+                    "P37",
+                    format!("{finding}, which its lever rests on, is {}: {why}", result.as_str()),
+                );
+            }
             Body::IterationCancelled { .. } => {
                 answer.say("its owner cancelled it");
             }
             _ => {}
         }
     }
+}
+
+/// Tells what became of the scripts that were added since (P22).
+pub(super) fn tell_follow_ups(campaign: &Campaign, number: IterationNumber, answer: &mut Answer) {
+    for one in campaign.follow_ups_view().into_iter().filter(|one| one.iteration == number) {
+        let why = one.problem.map_or(String::new(), |problem| format!(": {problem}"));
+        answer.rule("P22", format!("its follow-up {} is {}{why}", one.output, one.stage));
+    }
+}
+
+fn is_planned(records: &[Record], added: &Deliverable) -> bool {
+    records.iter().any(|record| match &record.body {
+        Body::IterationOpened { plan, .. } => plan.iter().any(|row| row.output == added.output),
+        _ => false,
+    })
 }
 
 /// What it tested: a lever's title, or the baseline.

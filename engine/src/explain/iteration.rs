@@ -27,6 +27,10 @@ pub(super) fn explain(
         }
         (_, Some(_)) => {
             decided::tell(campaign, records, &mut answer);
+            decided::tell_follow_ups(campaign, number, &mut answer);
+            if let Some(settled) = campaign.settled.get(&number).filter(|it| it.has_follow_ups()) {
+                tell_open(core, now, campaign, settled, &mut answer);
+            }
             decided::title(records)
         }
         _ => {
@@ -39,7 +43,7 @@ pub(super) fn explain(
 
 /// Tells what an open iteration does or waits for.
 pub(super) fn tell_open(core: &Core, now: Time, campaign: &Campaign, open: &Iteration, answer: &mut Answer) {
-    if campaign.is_stopped() {
+    if campaign.is_stopped() && !open.is_settled {
         answer.rule("P32", "its campaign was stopped, so it will not be decided");
     } else if open.is_cancelled {
         answer.rule("P10", "its owner has cancelled it: it will be a crash that blames nobody");
@@ -68,7 +72,7 @@ pub(super) fn tell_open(core: &Core, now: Time, campaign: &Campaign, open: &Iter
             answer.say(format!("its {what} waits: {wait}"));
             if let Some(ask) = &lane.ask {
                 devices::tell_wait(core, now, campaign, ask, answer);
-                order::tell_before(core, campaign, answer);
+                order::tell_before(core, now, campaign, answer);
             }
         }
         Due::Nothing(wait) => {

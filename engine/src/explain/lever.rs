@@ -1,9 +1,9 @@
 //! Why a lever is where it is.
 
-use super::Answer;
+use super::{Answer, campaign as page};
 use crate::campaign::{Campaign, LeverEntry, Past};
 use crate::core::Core;
-use crate::gate::facts::Look;
+use crate::gate::facts::{Look, Wanted};
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::{IterationNumber, LeverNumber};
 use windlass_shared::record::{Clash, HoldReason, RetireReason};
@@ -25,9 +25,16 @@ pub(super) fn explain(core: &Core, campaign: &Campaign, number: LeverNumber) -> 
             if let Some(why) = campaign.waits_for_move(entry.document.kind) {
                 answer.rule("P11", format!("its move waits {why}"));
             }
-            if let Some(facts) = core.soft().pull_facts(&campaign.pull_wanted(entry)) {
+            let wanted = campaign.pull_wanted(entry);
+            if let Some(facts) = core.soft().pull_facts(&wanted) {
                 let (rule, text) = campaign.prospect(entry, facts);
                 answer.rule(rule, text);
+            } else if core.soft().gathering_rests(&Wanted::Pull(Box::new(wanted)).key()) {
+                answer.rule(
+                    "I16",
+                    "what its gates have to read cannot be read; it is tried again every 5 s, and the \
+                     coordinator's log says why",
+                );
             }
         }
         LeverState::Held { reason } => tell_held(reason, &mut answer),
@@ -46,6 +53,9 @@ pub(super) fn explain(core: &Core, campaign: &Campaign, number: LeverNumber) -> 
     }
     if entry.is_queued() || matches!(entry.state, LeverState::Held { .. }) {
         tell_anchor(core, campaign, entry, &mut answer);
+        if let Some(basis) = campaign.tell_basis(entry) {
+            answer.rule("P37", basis);
+        }
     }
     Ok(answer.about(format!("lever {number} of {} ({})", campaign.id, entry.document.title)))
 }
@@ -93,7 +103,13 @@ fn tell_turn(campaign: &Campaign, number: LeverNumber, answer: &mut Answer) {
     match &campaign.state {
         CampaignState::Stopped { .. } => {
             answer.rule("P32", "its campaign has stopped, so its turn never comes");
+            return;
         }
+        CampaignState::Paused { reason } => _ = page::tell_pause(campaign, reason, "its campaign is", answer),
+        CampaignState::Active => {}
+    }
+    match open.len() {
+        0 => {}
         _ if open.len() >= lanes && lanes == 1 => {
             let open = open.join(", ");
             answer.rule("P5", format!("one lever is tested at a time: iteration {open} is open"));
@@ -103,10 +119,7 @@ fn tell_turn(campaign: &Campaign, number: LeverNumber, answer: &mut Answer) {
             answer.rule("P39", format!("every lane is busy: iterations {open} are open"));
             answer.figure("lanes", lanes);
         }
-        CampaignState::Paused { .. } => {
-            answer.say("its campaign is paused: `windlass explain C` says why");
-        }
-        CampaignState::Active => {}
+        _ => {}
     }
     let before: Vec<String> =
         campaign.queue.iter().take_while(|queued| **queued != number).map(ToString::to_string).collect();

@@ -187,6 +187,8 @@ pub struct PullFacts {
     pub parent: Digest,
     /// Key: the best whose evidence was looked at.
     pub best: Option<IterationNumber>,
+    /// Key: its results at that moment; a follow-up adds to them (P22).
+    pub results: Option<Digest>,
     /// The change on the parent.
     pub merged: Merged,
     /// What the anchor's look-up found.
@@ -335,6 +337,7 @@ pub fn gather_pull(wanted: &PullWanted, fetched: &Fetched) -> Result<(PullFacts,
         lever: wanted.lever,
         parent: wanted.parent,
         best: wanted.best,
+        results: wanted.evidence.as_ref().and_then(|evidence| evidence.results),
         merged,
         look,
     };

@@ -79,6 +79,19 @@ pub fn complete(
     if diagnostics.is_empty() && is_reasoned { Completed::Plan(rows) } else { Completed::NeedsPlan }
 }
 
+/// Adds a row to a plan, unless its output is in the way of another's.
+pub fn add(rows: &mut Vec<Deliverable>, row: Deliverable) -> bool {
+    let mut outputs = Outputs::default();
+    for row in rows.iter() {
+        outputs.take(&row.output);
+    }
+    let is_free = outputs.take(&row.output);
+    if is_free {
+        rows.push(row);
+    }
+    is_free
+}
+
 /// Whether some row measures what nobody measured before (P13).
 pub fn has_new_dimension(plan: &[Deliverable], measured: &BTreeSet<String>) -> bool {
     plan.iter().any(|row| !measured.contains(&row.dimension))
@@ -124,6 +137,11 @@ fn check_row(row: &Deliverable) -> Result<(), (&'static str, &'static str)> {
     if row.output.folded() == RUN_LOG {
         return Err(("output", "is the run's own log"));
     }
+    if let Script::Blob { name, .. } = &row.script
+        && TreePath::parse(name).is_ok_and(|script| script.folded() == row.output.folded())
+    {
+        return Err(("output", "is the script itself"));
+    }
     if !is_slug(&row.dimension) {
         return Err(("dimension", "is no slug: write letters a-z, digits, `_` and `-`"));
     }
@@ -140,14 +158,14 @@ fn check_row(row: &Deliverable) -> Result<(), (&'static str, &'static str)> {
 
 /// The outputs taken so far, folded, and the folders that they need.
 #[derive(Default)]
-struct Outputs {
+pub(crate) struct Outputs {
     /// Whether the place is a file.
     places: BTreeMap<String, bool>,
 }
 
 impl Outputs {
     /// Takes `output`, unless another one stands there, above it or below it.
-    fn take(&mut self, output: &TreePath) -> bool {
+    pub(crate) fn take(&mut self, output: &TreePath) -> bool {
         let folded = output.folded();
         let folders: Vec<&str> = folded.match_indices('/').map(|(at, _)| &folded[..at]).collect();
         if self.places.contains_key(&folded) || folders.iter().any(|&f| self.places.get(f) == Some(&true)) {

@@ -50,6 +50,14 @@ fn p12_an_empty_column_or_a_taken_output_is_refused_by_key() {
         ("analysis[0].script", changed(|row| row.script = Script::Named("builtin:x".to_owned()))),
         ("analysis[0].output", changed(|row| row.output = output("Run.LOG"))),
         (
+            "analysis[0].output",
+            changed(|row| {
+                let digest = windlass_shared::digest::Digest::of(b"print()");
+                row.script = Script::Blob { name: "errors.py".to_owned(), digest };
+                row.output = output("Errors.py");
+            }),
+        ),
+        (
             "analysis[0].compares.reason",
             changed(|row| {
                 row.compares = Some(Compares { iteration: IterationNumber(1), reason: String::new() });

@@ -8,6 +8,10 @@ use windlass_shared::device::{Device, DeviceState};
 use windlass_shared::id::WorkerId;
 use windlass_shared::session::{Answer, Release, Standing, Stop, StopReason};
 
+/// Workspaces that one worker is asked to keep: each is as large as its project, and what is not kept is
+/// rebuilt (P21).
+const KEEP_MAX: usize = 64;
+
 /// That a worker was told something, and in the answer to which report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -40,11 +44,11 @@ pub fn answer(durable: &Durable, fleet: &Fleet, worker: &WorkerId) -> Option<Ans
         stop: Vec::new(),
         acknowledged: Vec::new(),
         releases: Vec::new(),
+        keep: durable.kept.get(worker).into_iter().flatten().take(KEEP_MAX).cloned().collect(),
     };
     for id in durable.live.get(worker).into_iter().flat_map(|live| live.keys()) {
         let Some(campaign) = durable.campaigns.get(&id.campaign) else { continue };
-        let Some(open) = campaign.open.get(&id.iteration) else { continue };
-        let Some(live) = open.live.as_ref().filter(|live| live.key.id == *id) else { continue };
+        let Some((open, live)) = campaign.live_attempt(id) else { continue };
         if campaign.is_stopped() || open.is_cancelled {
             answer.stop.push(Stop { key: live.key.clone(), reason: StopReason::Cancelled });
         } else {

@@ -71,9 +71,10 @@ pub fn never_there(durable: &Durable, member: &Member, report: &Report) -> Vec<(
     let live = durable.live.get(&report.worker.id).into_iter().flat_map(|live| live.keys());
     let never = live.filter_map(|id| {
         let campaign = durable.campaigns.get(&id.campaign)?;
-        let open =
-            campaign.open.get(&id.iteration).filter(|open| campaign.is_stopped() || open.is_cancelled)?;
-        let live = open.live.as_ref().filter(|live| live.key.id == *id)?;
+        let (open, live) = campaign.live_attempt(id)?;
+        if !campaign.is_stopped() && !open.is_cancelled {
+            return None;
+        }
         let told = member.told.get(&live.key).filter(|told| matches!(told.what, What::Stop(_)))?;
         let has_heard = member.session == report.session && told.number <= report.seen;
         let has_it = report.attempts.iter().any(|attempt| attempt.key == live.key);
@@ -100,7 +101,7 @@ pub(super) fn agrees(outcome: &Outcome) -> bool {
 
 /// An attempt's end by the word of the very worker that holds its lease.
 fn ended(campaign: &Campaign, report: &Report, key: &AttemptKey, outcome: &Outcome) -> Option<Body> {
-    let live = campaign.open.get(&key.id.iteration)?.live.as_ref()?;
+    let (_, live) = campaign.live_attempt(&key.id)?;
     if live.key != *key || live.worker != report.worker.id {
         return None;
     }

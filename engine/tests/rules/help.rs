@@ -4,12 +4,12 @@
 use crate::harness::{World, carried, crash, digest, good, lever, path, row, scripted};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use windlass_engine::core::Ask;
-use windlass_engine::gate::facts::FixFacts;
+use windlass_engine::core::{Ask, Observation};
+use windlass_engine::gate::facts::{FixFacts, Look, Merged};
 use windlass_shared::attempt::{Ending, Kind, Memory, Outcome};
 use windlass_shared::conclusion::{Conclusion, Verdict};
-use windlass_shared::id::IterationNumber;
-use windlass_shared::lever::{Change, FixTrigger};
+use windlass_shared::id::{IterationNumber, LeverNumber};
+use windlass_shared::lever::{Change, FixTrigger, Lever};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Deliverable, Script};
 use windlass_shared::record::{Body, PauseReason};
@@ -49,7 +49,7 @@ pub fn fix(world: &mut World, name: &str) -> Result<(), Refusal> {
     world.ask(Ask::Fix { campaign, iteration, change, facts: Ok(Box::new(facts)) }).map(|_| ())
 }
 
-/// Replaces a script of the open iteration.
+/// Replaces a script of the latest iteration, or adds one.
 pub fn replace(world: &mut World, output: &str, script: &str) -> Result<(), Refusal> {
     let script = Script::Blob { name: format!("{script}.py"), digest: digest(script) };
     let deliverable = Box::new(Deliverable { script, output: path(output), ..row("errors") });
@@ -241,14 +241,12 @@ fn p21_a_script_that_fails_can_be_replaced_within_wait() {
 }
 
 #[test]
-fn p21_only_what_is_missing_and_planned_is_replaced() {
+fn p21_only_what_is_missing_is_replaced() {
     let mut world = unanalysed(&json!({}));
-    let refusal = replace(&mut world, "other.tsv", "x").expect_err("not planned");
-    assert_eq!(refusal.rule(), Some("P21"));
     replace(&mut world, "errors.tsv", "repaired").expect("replaced");
     let (worker, order) = world.order(Kind::Analysis);
     world.end_on(&worker, &order.key.clone(), good(&order, ""));
-    assert_eq!(replace(&mut world, "errors.tsv", "x").expect_err("decided").rule(), Some("I1"));
+    assert_eq!(replace(&mut world, "errors.tsv", "x").expect_err("there").rule(), Some("P21"));
 }
 
 #[test]
@@ -346,6 +344,45 @@ fn p24_an_unattended_campaign_never_gets_stuck_in_silence() {
         }
     };
     check_unattended(&alone, poisoned, ("crash", "infrastructure"), "windlass resume");
+    let unanalysed = |w: &mut World| {
+        w.finish("0.5");
+        w.propose(Lever { analysis: vec![scripted("errors")], ..lever("a") }).expect("a lever");
+        w.finish("0.6");
+        w.end(Kind::Analysis, |_| no_outputs());
+        w.end(Kind::Analysis, |_| no_outputs());
+    };
+    check_unattended(&alone, unanalysed, ("discard", "unanalysed"), "a lever: `windlass lever add`");
+    let without_evidence = |w: &mut World| {
+        propose(w, "a");
+        w.looks.insert(LeverNumber(1), Look::FileMissing);
+        w.finish("0.5");
+    };
+    check_unattended(
+        &alone,
+        without_evidence,
+        ("keep", "baseline"),
+        "L1 for its evidence (curve.tsv of iteration 1 is not there), which the test of another lever may bring",
+    );
+    let in_conflict = |w: &mut World| {
+        w.merges.insert(LeverNumber(1), Merged::Conflict(vec![path("train.py").into()]));
+        propose(w, "a");
+        w.finish("0.5");
+    };
+    let held = "queues one; one is held, and `windlass lever list` says for what";
+    check_unattended(&alone, in_conflict, ("keep", "baseline"), held);
+    let by_moves = json!({"fix_wait": 0, "move_scheduler": {"swing_budget": 1}});
+    let no_swing = |w: &mut World| {
+        propose(w, "a");
+        w.finish("0.5");
+    };
+    check_unattended(&by_moves, no_swing, ("keep", "baseline"), "L1 for a swing");
+    let no_worker = |w: &mut World| {
+        w.finish("0.5");
+        w.observe(Observation::Disconnected("w".into()));
+        w.pass(31_000);
+        propose(w, "a");
+    };
+    check_unattended(&alone, no_worker, ("keep", "baseline"), "a worker: none is connected");
 }
 
 #[test]

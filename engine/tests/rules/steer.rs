@@ -308,7 +308,9 @@ fn an_updated_priority_orders_what_waits_for_the_same_device() {
     }
     let update = |world: &mut World, which: usize, priority: i32| {
         let campaign = ids[which].clone();
-        world.ask(Ask::Update { campaign, priority: Some(priority), name: None }).expect("updated");
+        world
+            .ask(Ask::Update { campaign, priority: Some(priority), weight: None, name: None })
+            .expect("updated");
     };
     update(&mut world, 2, 7);
     update(&mut world, 1, 3);
@@ -332,7 +334,7 @@ fn an_update_changes_what_it_names_and_refuses_what_is_no_name() {
     let campaign = world.id();
     let update = |world: &mut World, priority: Option<i32>, name: Option<&str>| {
         let campaign = campaign.clone();
-        world.ask(Ask::Update { campaign, priority, name: name.map(str::to_owned) })
+        world.ask(Ask::Update { campaign, priority, weight: None, name: name.map(str::to_owned) })
     };
     let from = world.records.len();
     update(&mut world, Some(2), Some("digits")).expect("it is so already");
@@ -342,6 +344,12 @@ fn an_update_changes_what_it_names_and_refuses_what_is_no_name() {
     assert_eq!(world.state().bindings.windlass.priority, 2);
     update(&mut world, Some(-4), None).expect("changed");
     assert_eq!((world.state().name.as_str(), world.state().bindings.windlass.priority), ("letters", -4));
+    for (weight, want) in [(3, Ok(3)), (3, Ok(3)), (0, Err(3))] {
+        let ask =
+            Ask::Update { campaign: campaign.clone(), priority: None, weight: Some(weight), name: None };
+        assert_eq!(world.ask(ask).is_ok(), want.is_ok(), "{weight}");
+        assert_eq!(world.state().bindings.windlass.weight, want.unwrap_or_else(|left| left));
+    }
     for name in ["", "  ", "two\nlines"] {
         assert!(matches!(update(&mut world, None, Some(name)), Err(Refusal::Malformed { .. })), "{name:?}");
     }
@@ -416,7 +424,7 @@ fn a_lower_priority_opens_the_worker_that_was_kept_to_those_above_it() {
     let large = world.id();
     world.submit("middle", &json!({"priority": 3})).expect("created");
     assert!(world.said.is_empty(), "one slot is free, and kept for the large one");
-    world.ask(Ask::Update { campaign: large, priority: Some(1), name: None }).expect("updated");
+    world.ask(Ask::Update { campaign: large, priority: Some(1), weight: None, name: None }).expect("updated");
     let (other, middle) = world.order(Kind::Run);
     assert!(middle.key.id.campaign.as_str().starts_with("middle"), "{}", middle.key);
     world.end_on(&other, &middle.key, good(&middle, "0.5"));

@@ -2,6 +2,7 @@
 
 use super::{Bindings, Dial, GateKind, Overrun, Strategy};
 use crate::decimal::Decimal;
+use crate::literature::Scope;
 use crate::refusal::Refusal;
 use std::collections::BTreeSet;
 
@@ -121,6 +122,11 @@ impl Bindings {
     /// What belongs to the literature dial; with `off` everything below it is ignored.
     fn check_literature(&self) -> Result<(), Refusal> {
         const SCALES: [&str; 4] = ["low", "medium", "high", "x-high"];
+        let tag = self.windlass.architecture.as_deref();
+        if let Some(tag) = tag.filter(|tag| self.literature == Dial::On && Scope::parse(tag).is_none()) {
+            let problem = format!("{tag:?} is no tag: write letters a-z, digits, `_` and `-`");
+            return Err(Refusal::Binding { key: "windlass.architecture", problem });
+        }
         match &self.research_scale {
             Some(scale) if self.literature == Dial::On && !SCALES.contains(&scale.as_str()) => {
                 let problem = format!("{scale:?} is none of {}", SCALES.join(", "));
@@ -227,12 +233,8 @@ impl Bindings {
     }
 
     fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
-        let w = &self.windlass;
-        let given: [(&'static str, bool); 3] = [
-            ("literature: on", self.literature == Dial::On),
-            ("iter_strategy: branches", self.iter_strategy == Strategy::Branches),
-            ("windlass.weight other than 1", w.weight != 1),
-        ];
+        let given: [(&'static str, bool); 1] =
+            [("iter_strategy: branches", self.iter_strategy == Strategy::Branches)];
         match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => Err(Refusal::Unsupported { key }),
             None => Ok(()),
@@ -285,10 +287,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_run_yet_is_refused_by_name_never_ignored() {
+    fn literature_is_run_with_all_that_the_founding_loop_records_of_it() {
         let mut bindings = minimal();
         bindings.literature = Dial::On;
-        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "literature: on" }));
+        assert_eq!(bindings.validate(), Ok(()));
+        bindings.domain = Some("image classification".to_owned());
+        bindings.research_scale = Some("x-high".to_owned());
+        bindings.lit_skill_dir = Some("~/.claude/skills/literature-search".to_owned());
+        bindings.lit_py = Some("python3".to_owned());
+        bindings.literature_tiers.insert("s2".to_owned(), true);
+        bindings.windlass.architecture = Some("mlp".to_owned());
+        assert_eq!(bindings.validate(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_not_run_yet_is_refused_by_name_never_ignored() {
         let mut bindings = minimal();
         bindings.iter_strategy = Strategy::Branches;
         assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "iter_strategy: branches" }));
@@ -329,6 +342,10 @@ mod tests {
         check(|b| b.run_tag = Some("x.lock".into()), "run_tag");
         check(|b| (b.gate, b.budget) = (GateKind::Epochs, decimal("2.5")), "budget");
         check(|b| (b.literature, b.research_scale) = (Dial::On, Some("extreme".into())), "research_scale");
+        check(
+            |b| (b.literature, b.windlass.architecture) = (Dial::On, Some("A Net".into())),
+            "windlass.architecture",
+        );
         check(|b| b.windlass.weight = 0, "windlass.weight");
         check(|b| b.windlass.passes = 0, "windlass.passes");
         check(|b| b.windlass.simplicity.tolerance = decimal("-1"), "windlass.simplicity.tolerance");

@@ -10,12 +10,13 @@ mod metric;
 mod offsets;
 mod patch;
 mod paths;
+mod review;
 
 /// A target's name, which is also its folder below `fuzz/corpus`, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("metric", metric::check),
     ("lines", lines::check),
     ("bindings", bindings::check),
@@ -24,6 +25,7 @@ pub const TARGETS: [Target; 8] = [
     ("patch", patch::check),
     ("ledger", ledger::check),
     ("offsets", offsets::check),
+    ("review", review::check),
 ];
 
 /// Runs the target of this name on an input.

@@ -4,13 +4,14 @@ use crate::random::Random;
 use std::collections::BTreeSet;
 use windlass_engine::core::Core;
 use windlass_shared::bindings::{
-    Bindings, ConclusionMode, ConclusionRule, Direction, MoveScheduler, Noise, Score,
+    Bindings, ConclusionMode, ConclusionRule, Dial, Direction, MoveScheduler, Noise, Score,
 };
-use windlass_shared::conclusion::{Conclusion, Verdict};
+use windlass_shared::conclusion::{Conclusion, Verdict as Shown};
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, IterationNumber};
 use windlass_shared::lever::{Anchor, CarriedFix, FixTrigger, Kind, Lever};
+use windlass_shared::literature::{Citation, Finding, Review, Scope, Strength, Verdict};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Compares, Deliverable, Script};
 use windlass_shared::time::Span;
@@ -81,7 +82,64 @@ pub(crate) fn bindings(random: &mut Random) -> Bindings {
     for _ in 0..random.below(4) {
         w.diagnostics.push(row(random));
     }
+    if random.chance(500) {
+        bindings.literature = Dial::On;
+        let w = &mut bindings.windlass;
+        w.architecture = random.chance(500).then(|| "mlp".to_owned());
+        let probe =
+            Deliverable { dimension: "headroom".to_owned(), output: path("headroom.tsv"), ..row(random) };
+        w.diagnostics.extend(random.chance(700).then_some(probe));
+    }
     bindings
+}
+
+/// A review for this iteration: mostly of findings that are kept, at times of none.
+pub(crate) fn review(random: &mut Random, iteration: u32) -> (Review, Vec<Scope>) {
+    let findings: Vec<Finding> = (0..random.below(4)).map(|_| finding(random)).collect();
+    let scopes = findings.iter().map(|_| {
+        let word = random.pick(&["agnostic", "agnostic", "mlp", "cnn"]).copied().unwrap_or("agnostic");
+        Scope::parse(word).expect("a scope")
+    });
+    let scopes = scopes.collect();
+    let (questions_asked, summary) = (vec!["what next?".to_owned()], None);
+    let review = Review { iteration, research_scale: None, questions_asked, findings, summary };
+    (review, scopes)
+}
+
+/// Few words, so that changes are repeated.
+fn finding(random: &mut Random) -> Finding {
+    let change = random.below(12);
+    let strengths =
+        [Strength::Strong, Strength::Moderate, Strength::Strong, Strength::Strong, Strength::Weak];
+    let citation = Citation {
+        title: format!("paper {change}"),
+        arxiv_id: random.chance(900).then(|| format!("2001.{change:05}")),
+        doi: None,
+        year: None,
+        venue: None,
+        influential_citations: None,
+        url: None,
+        snippet: None,
+    };
+    Finding {
+        question: "what?".to_owned(),
+        abstraction_level: 1 + random.below(2) as u8,
+        claim: "it helps".to_owned(),
+        recipe: None,
+        evidence: windlass_shared::literature::Evidence {
+            strength: *random.pick(&strengths).unwrap_or(&Strength::Strong),
+            n_papers_agree: None,
+            has_ablation: None,
+            reported_gain: None,
+        },
+        citations: vec![citation],
+        applicability_to_our_setup: random.chance(900).then(|| "it transfers".to_owned()),
+        proposed_change: format!("change {change}"),
+        files_to_edit: random.chance(300).then(|| "train.py".to_owned()).into_iter().collect(),
+        how_to_verify: Some("look at the loss".to_owned()),
+        verdict: if random.chance(950) { Verdict::Keep } else { Verdict::Reject },
+        verdict_reason: None,
+    }
 }
 
 /// One lever.
@@ -102,7 +160,7 @@ pub(crate) fn lever(random: &mut Random, title: String) -> Lever {
         prediction: "better".to_owned(),
         fixes: fixes(random),
         literature: None,
-        architecture: None,
+        architecture: random.chance(150).then(|| if random.chance(500) { "mlp" } else { "cnn" }.to_owned()),
         instrumentation: None,
         parents: Vec::new(),
         axes: Vec::new(),
@@ -127,10 +185,10 @@ pub(crate) fn conclusion(delivered: &BTreeSet<TreePath>) -> Conclusion {
     Conclusion {
         finding: "the loss is flat".to_owned(),
         bullets: vec!["one".to_owned(), "two".to_owned(), "three".to_owned()],
-        deliverables: delivered.iter().map(|output| (output.clone(), Verdict::AsHelped)).collect(),
+        deliverables: delivered.iter().map(|output| (output.clone(), Shown::AsHelped)).collect(),
         automatic: false,
         examined: "all of it".to_owned(),
-        ceiling_near: None,
+        ceiling_near: Some(false),
         anchor: None,
     }
 }
@@ -159,6 +217,12 @@ fn rows(random: &mut Random, least: u64, most: u64) -> Vec<Deliverable> {
         }
     }
     rows
+}
+
+/// A row beside any plan.
+pub(crate) fn follow_up(random: &mut Random) -> Deliverable {
+    let output = path(&format!("late_{}.tsv", random.below(8)));
+    Deliverable { output, ..row(random) }
 }
 
 fn row(random: &mut Random) -> Deliverable {

@@ -146,6 +146,12 @@ impl World {
             return;
         };
         let sight = match &record.body {
+            Body::AttemptLeased { order, .. } if campaign.decided.contains_key(&order.key.id.iteration) => {
+                "a decided iteration is followed up on"
+            }
+            Body::DeliverableAccepted { iteration, .. } if campaign.decided.contains_key(iteration) => {
+                "a late finding is recorded"
+            }
             Body::IterationOpened { .. } if !campaign.open.is_empty() => "two lanes are busy",
             Body::IterationDecided { reason, .. } if reason == SUPERSEDED => "a sibling is superseded",
             Body::IterationDecided { iteration, status, .. } => {

@@ -8,11 +8,14 @@ use crate::ledger::Ledger;
 use crate::violation::{Checked, hold};
 use crate::world::{Event, World};
 use windlass_engine::core::{Ask, Input, Place, Removal, RequestKey};
-use windlass_shared::bindings::Bindings;
+use windlass_shared::bindings::{Bindings, Dial};
 use windlass_shared::device::{Device, DeviceState};
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, DeviceId, IterationNumber, LeverNumber, RequestId, WorkerId};
+use windlass_shared::id::{
+    CampaignId, DeviceId, FindingNumber, IterationNumber, LeverNumber, RequestId, WorkerId,
+};
 use windlass_shared::lever::{Change, Lever};
+use windlass_shared::literature::{Review, Scope};
 use windlass_shared::plan::Deliverable;
 use windlass_shared::record::Answer;
 use windlass_shared::reference::Evidence;
@@ -36,6 +39,7 @@ pub(crate) enum What {
     Fix { campaign: CampaignId, iteration: IterationNumber },
     Replace { campaign: CampaignId, iteration: IterationNumber, deliverable: Box<Deliverable> },
     Conclude { campaign: CampaignId, iteration: IterationNumber },
+    Findings { campaign: CampaignId, review: Box<Review>, scopes: Vec<Scope> },
     Update { campaign: CampaignId, priority: i32 },
     Pause(CampaignId),
     Resume(CampaignId),
@@ -148,7 +152,10 @@ impl World {
             self.client.created += 1;
             // The same name again: a campaign whose baseline crashed hands its queue on (P1).
             let name = format!("Digits {}", self.random.below(2));
-            let bindings = Box::new(campaigns::bindings(&mut self.random));
+            let mut bindings = Box::new(campaigns::bindings(&mut self.random));
+            if self.ambush.is_for_findings() {
+                bindings.literature = Dial::On;
+            }
             let tree = self.unique_digest("workspace");
             return Some(What::Create { name, bindings, tree });
         }
@@ -158,11 +165,8 @@ impl World {
         let campaign = self.random.pick(&self.client.campaigns)?.clone();
         Some(match self.random.below(100) {
             0..10 => self.some_help(campaign),
-            10..55 => {
-                let title = self.draw("lever");
-                let lever = Box::new(campaigns::lever(&mut self.random, title));
-                What::Propose { campaign, lever }
-            }
+            10..14 => self.some_review(campaign),
+            14..55 => self.some_lever(campaign),
             55..61 => {
                 let [lever, other] = [1, 2].map(|_| LeverNumber(self.random.range(1, 12) as u32));
                 let places = [Place::First, Place::Last, Place::Before(other), Place::After(other)];
@@ -196,6 +200,40 @@ impl World {
         })
     }
 
+    /// A lever, on a finding that may be cited where there is one.
+    fn some_lever(&mut self, campaign: CampaignId) -> What {
+        let core = self.coordinator.core.as_ref();
+        let known = core.and_then(|core| core.durable().campaigns.get(&campaign));
+        let known = known.filter(|known| known.bindings.literature == Dial::On);
+        // Mostly one that no other lever rests on: of two, the second often loses its basis.
+        let is_alone = self.random.chance(800);
+        let kept: Option<Vec<FindingNumber>> = known.map(|known| {
+            let rests_on = |finding: &FindingNumber| {
+                let basis = Some(finding.to_string());
+                known.levers.values().any(|entry| entry.document.literature == basis)
+            };
+            let kept = known.literature.kept.keys().copied();
+            kept.filter(|finding| !is_alone || !rests_on(finding)).collect()
+        });
+        if kept.as_ref().is_some_and(Vec::is_empty) && self.random.chance(900) {
+            return self.some_review(campaign);
+        }
+        let title = self.draw("lever");
+        let mut lever = Box::new(campaigns::lever(&mut self.random, title));
+        if let Some(kept) = kept {
+            let finding = self.random.pick(&kept).copied().filter(|_| self.random.chance(900));
+            lever.literature = Some(finding.map_or("none".to_owned(), |finding| finding.to_string()));
+        }
+        What::Propose { campaign, lever }
+    }
+
+    /// A review; what it is for is its own word.
+    fn some_review(&mut self, campaign: CampaignId) -> What {
+        let iteration = self.random.range(1, 9) as u32;
+        let (review, scopes) = campaigns::review(&mut self.random, iteration);
+        What::Findings { campaign, review: Box::new(review), scopes }
+    }
+
     /// What a researcher gives an open iteration, or the latest; mostly what it can use.
     fn some_help(&mut self, campaign: CampaignId) -> What {
         let core = self.coordinator.core.as_ref();
@@ -205,6 +243,9 @@ impl World {
         let latest = known.and_then(|known| known.last_opened).unwrap_or(IterationNumber::BASELINE);
         let iteration = self.random.pick(&numbers).copied().unwrap_or(latest);
         let open = known.and_then(|known| known.open.get(&iteration));
+        if self.random.chance(300) {
+            return self.some_follow_up(campaign, latest);
+        }
         let missing: Option<Deliverable> = open.and_then(|open| open.missing().next().cloned());
         let has_run = open.is_none_or(|open| open.metric().is_some());
         match missing {
@@ -215,6 +256,20 @@ impl World {
             }
             None => What::Conclude { campaign, iteration },
         }
+    }
+
+    /// A script on the best, on the latest, or on one that is perhaps neither (P22).
+    fn some_follow_up(&mut self, campaign: CampaignId, opened: IterationNumber) -> What {
+        let core = self.coordinator.core.as_ref();
+        let known = core.and_then(|core| core.durable().campaigns.get(&campaign));
+        let best = known.and_then(|known| known.best.as_ref().map(|best| best.iteration));
+        let latest = known.and_then(|known| known.latest());
+        let some = IterationNumber(self.random.range(1, 6) as u32);
+        let all: Vec<IterationNumber> =
+            [best, latest, best, latest, Some(opened), Some(some)].into_iter().flatten().collect();
+        let iteration = self.random.pick(&all).copied().unwrap_or(opened);
+        let deliverable = Box::new(campaigns::follow_up(&mut self.random));
+        What::Replace { campaign, iteration, deliverable }
     }
 
     /// Mostly one that may be put back: so that it is, at times.
@@ -292,8 +347,9 @@ impl World {
                 let conclusion = Box::new(campaigns::conclusion(&delivered));
                 Ask::Conclude { campaign, iteration, conclusion, delivered }
             }
+            What::Findings { campaign, review, scopes } => Ask::AddFindings { campaign, review, scopes },
             What::Update { campaign, priority } => {
-                Ask::Update { campaign, priority: Some(priority), name: None }
+                Ask::Update { campaign, priority: Some(priority), weight: None, name: None }
             }
             What::Pause(campaign) => Ask::Pause(campaign),
             What::Resume(campaign) => Ask::Resume(campaign),

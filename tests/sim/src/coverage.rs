@@ -77,11 +77,13 @@ pub struct Coverage {
 }
 
 /// Turns of the protocol that every run of many seeds must have taken.
-pub const SIGHTS: [&str; 4] = [
+pub const SIGHTS: [&str; 6] = [
     "two lanes are busy",
     "a sibling is superseded",
     "a sibling is kept instead of the best",
     "a superseded lever is decided anew",
+    "a decided iteration is followed up on",
+    "a late finding is recorded",
 ];
 
 impl Coverage {

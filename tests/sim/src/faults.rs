@@ -79,8 +79,13 @@ pub(crate) struct Ambush {
 impl Ambush {
     /// The pair of this seed, a few times. Rare records have more seeds.
     pub(crate) fn of(seed: u64) -> Self {
-        const RARE: [(&str, usize); 4] =
-            [("report_superseded", 3), ("fix_applied", 5), ("lever_passed", 4), ("lever_held", 2)];
+        const RARE: [(&str, usize); 5] = [
+            ("report_superseded", 3),
+            ("fix_applied", 5),
+            ("lever_passed", 4),
+            ("lever_held", 2),
+            ("finding_marked", 2),
+        ];
         // Pairs that need more than chance: every twentieth seed is theirs.
         const HARD: [(Fault, &str); 5] = [
             (Fault::GatherFailed, "fix_applied"),
@@ -98,6 +103,11 @@ impl Ambush {
         let kinds: Vec<&'static str> = Body::KINDS.into_iter().chain(rare).collect();
         let kind = kinds[((seed / FAULTS.len() as u64) % kinds.len() as u64) as usize];
         Self { fault, kind, left: 12 }
+    }
+
+    /// Whether its record needs a campaign with literature.
+    pub(crate) fn is_for_findings(&self) -> bool {
+        ["review_recorded", "finding_recorded", "finding_marked"].contains(&self.kind)
     }
 
     /// Whether its record is rare and must be helped on.

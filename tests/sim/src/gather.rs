@@ -159,6 +159,7 @@ pub(crate) fn pull(seed: u64, wanted: &PullWanted) -> PullFacts {
         lever: wanted.lever,
         parent: wanted.parent,
         best: wanted.best,
+        results: wanted.evidence.as_ref().and_then(|evidence| evidence.results),
         merged: merged(seed, &wanted.campaign, wanted.lever, &wanted.parent, wanted.best),
         look: look_up(seed, campaign, lever, best, wanted.anchor.as_ref(), wanted.evidence.as_ref()),
     }

@@ -134,7 +134,7 @@ impl World {
         let Some(core) = &self.coordinator.core else { return false };
         let is_idle = |campaign: &Campaign| match core.due(&campaign.id) {
             _ if campaign.is_stopped() => true,
-            Some(Due::Nothing(_)) => campaign.open.is_empty(),
+            Some(Due::Nothing(_)) => campaign.unfinished().next().is_none(),
             Some(Due::Device(_)) => !self.can_ever_run(core, campaign),
             _ => false,
         };
@@ -174,7 +174,7 @@ fn mark(campaign: &Campaign) -> u64 {
         let accepted = open.accepted.len() as u64;
         u64::from(open.attempts) * 1_000 + is_live * 500 + accepted + 20 * u64::from(open.fixes_applied)
     };
-    let open: u64 = campaign.open.values().map(of_lane).sum();
+    let open: u64 = campaign.open.values().chain(campaign.settled.values()).map(of_lane).sum();
     let passes: u32 = campaign.levers.values().map(|lever| lever.passes).sum();
     let queue = campaign.queue.len() as u64;
     (campaign.decided.len() as u64) * 1_000_000 + open + u64::from(passes) * 40 + queue

@@ -1,6 +1,7 @@
 //! From a dead tree to an outcome: what the log says, whether frozen files stand, what results there are.
 //! Never run while a process of the attempt lives, so that nothing prints or writes later.
 
+mod added;
 mod builtin;
 mod log;
 mod outputs;
@@ -8,7 +9,8 @@ mod outputs;
 use crate::blobs;
 use crate::driver::blocking;
 use crate::error::Error;
-use crate::logs::{self, Beginning};
+use crate::logs::{self, Beginning, Turn};
+use crate::parcels::{self, Parcel};
 use crate::prepare::manifest;
 use crate::setup::Failure;
 use crate::shim::{self, Exit};
@@ -16,13 +18,16 @@ use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
 use crate::telemetry::{Summary, gpus};
 use crate::workspace::{Below, artifacts, frozen_touched, gather, read_back};
+use added::added_to;
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use windlass_engine::attempt::{ExitRecord, classify};
 use windlass_engine::gate::editable::Editable;
 use windlass_engine::gate::guard::frozen_changed;
+use windlass_proto::PARCEL_MAX_BYTES;
 use windlass_shared::attempt::{Ending, Kind, Order, Outcome};
-use windlass_shared::digest::Digest;
+use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::machine::{Flag, Isolation};
 use windlass_shared::path::TreePath;
 use windlass_shared::tree::Manifest;
@@ -60,45 +65,112 @@ fn level(isolation: Option<Isolation>) -> String {
     isolation.map_or(String::new(), |isolation| isolation.to_string())
 }
 
-/// Makes the outcome and sends the results. `device_model` is what it ran on. A failure of this machine
-/// is an ending of the attempt, not an error.
-pub async fn collect(shop: &Shop, order: &Order, exit: &ExitRecord, device_model: String) -> Outcome {
+/// Whether a run's log is so short that it may go with its outcome.
+pub fn is_short(exit: &ExitRecord) -> bool {
+    exit.log_bytes <= PARCEL_MAX_BYTES as u64 && exit.log_cut_bytes == 0
+}
+
+/// Makes the outcome and sends the results, where they are small with the next report; the log too where it is
+/// `held` for that. `device_model` is what it ran on. A failure of this machine is an ending of the attempt, not
+/// an error.
+pub async fn collect(
+    shop: &Shop,
+    order: &Order,
+    exit: &ExitRecord,
+    device_model: String,
+    held: bool,
+) -> Outcome {
     let read = {
         let (shop, order, exit) = (shop.clone(), order.clone(), exit.clone());
         blocking(move || {
             let dir = shop.work.attempt(&order.key)?;
-            read_folder(&shop, &order, &dir, &exit)
+            let (mut outcome, left) = read_folder(&shop, &order, &dir, &exit)?;
+            let packed = pack(&shop, &order, &dir, &mut outcome, &left, held);
+            Ok((outcome, left, packed))
         })
         .await
     };
-    let (mut outcome, trees) = read.unwrap_or_else(|error| {
+    let (mut outcome, left, packed) = read.unwrap_or_else(|error| {
         let outcome = Outcome { duration_ms: exit.duration_ms, ..Outcome::bare(error.ending()) };
-        (outcome, Left::default())
+        (outcome, Left::default(), false)
     });
     if outcome.device_model.is_empty() {
         outcome.device_model = device_model;
     }
-    let Left { results, artifacts, scored } = trees;
-    // The manifests are blobs like their files.
-    let of_tree = |tree: &Manifest| tree.blobs().chain([tree.digest()]).collect::<Vec<Digest>>();
-    let all: Vec<Digest> = results.iter().chain(&artifacts).chain(&scored).flat_map(of_tree).collect();
+    if !packed {
+        send(shop, order, &mut outcome, left).await;
+        if held {
+            outcome.log_hash = send_log(shop, order, outcome.log_hash).await;
+        }
+    }
+    outcome
+}
+
+/// Puts what is small into parcels, all of it or nothing. Whether it did.
+fn pack(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    outcome: &mut Outcome,
+    left: &Left,
+    held: bool,
+) -> bool {
+    let blobs: BTreeSet<Digest> = left.blobs().into_iter().collect();
+    let bytes: u64 = blobs.iter().map(|digest| digest.size_bytes).sum();
+    if bytes > parcels::ATTEMPT_MAX_BYTES {
+        return false;
+    }
+    let read = |digest: Digest| Ok(Parcel { digest, bytes: shop.cache.read(&digest)?.into() });
+    let log = held
+        .then(|| std::fs::read(dir.log()).ok())
+        .flatten()
+        .map(|bytes| Parcel { digest: Digest::of(&bytes), bytes: bytes.into() });
+    // What changed since it was read goes the long way, where that is found out.
+    let is_log = |parcel: &Parcel| outcome.log_hash == Some(parcel.digest.hash);
+    if held && !log.as_ref().is_some_and(is_log) {
+        return false;
+    }
+    let log_digest = log.as_ref().map(|parcel| parcel.digest);
+    let Ok(packed) = blobs.into_iter().map(read).chain(log.map(Ok)).collect::<Result<Vec<_>, Error>>() else {
+        return false;
+    };
+    if !shop.parcels.offer(&order.key, packed) {
+        return false;
+    }
+    outcome.log = log_digest;
+    left.name_in(outcome);
+    true
+}
+
+/// A log that was held and has no room goes as any other. Its hash once it got there.
+async fn send_log(shop: &Shop, order: &Order, hash: Option<Hash>) -> Option<Hash> {
+    let dir = shop.work.attempt(&order.key).ok()?;
+    let (_whole, is_whole) = tokio::sync::watch::channel(true);
+    let turn = Turn::default();
+    match logs::ship(&shop.client, &order.key, &dir.log(), Beginning::Fresh, &turn, is_whole).await {
+        Ok(_) => hash,
+        Err(error) => {
+            tracing::warn!(attempt = %order.key, problem = error.chain(), "the log is not taken");
+            None
+        }
+    }
+}
+
+/// Sends the blobs of what is left, and names them in the outcome.
+async fn send(shop: &Shop, order: &Order, outcome: &mut Outcome, left: Left) {
+    let all = left.blobs();
     if !all.is_empty() {
         // They are nowhere else yet.
         let _held = shop.cache.pin(&all);
         let sent = persist(Patience::Endless, || blobs::upload(&shop.client, &shop.cache, &all)).await;
         match sent {
-            Ok(()) => {
-                outcome.results = results.map(|tree| tree.digest());
-                outcome.artifacts = artifacts.map(|tree| tree.digest());
-                outcome.score_artifact = scored.map(|tree| tree.digest());
-            }
+            Ok(()) => left.name_in(outcome),
             Err(error) => {
                 tracing::warn!(attempt = %order.key, problem = error.chain(), "failed to send results");
                 outcome.ending = error.ending();
             }
         }
     }
-    outcome
 }
 
 /// What an attempt leaves, all of it in the cache.
@@ -108,6 +180,22 @@ struct Left {
     artifacts: Option<Manifest>,
     /// The one file that the scorer reads.
     scored: Option<Manifest>,
+}
+
+impl Left {
+    /// Its blobs; the manifests are blobs like their files.
+    fn blobs(&self) -> Vec<Digest> {
+        let trees = self.results.iter().chain(&self.artifacts).chain(&self.scored);
+        trees.flat_map(|tree| tree.blobs().chain([tree.digest()])).collect()
+    }
+
+    /// Names its trees in the outcome.
+    fn name_in(&self, outcome: &mut Outcome) {
+        let digest = |tree: &Option<Manifest>| tree.as_ref().map(Manifest::digest);
+        outcome.results = digest(&self.results);
+        outcome.artifacts = digest(&self.artifacts);
+        outcome.score_artifact = digest(&self.scored);
+    }
 }
 
 /// All that is done with files alone.
@@ -166,7 +254,11 @@ fn read_folder(
         // Its workspace is its own, and is gone with it.
         Kind::Score => return Ok((outcome, Left::default())),
     }
-    let gathered = gather(&shop.cache, &dir.results())?;
+    let mut gathered = gather(&shop.cache, &dir.results())?;
+    if let Some(before) = order.results.filter(|_| order.adds_only) {
+        let outputs = order.scripts.iter().map(|one| one.output.clone()).collect();
+        gathered.tree = added_to(manifest(&shop.cache, before)?, &gathered.tree, &outputs);
+    }
     outcome.left_out = gathered.left_out();
     say_skipped(order, &outcome.left_out, "results");
     outcome.outputs = match order.kind {
@@ -249,7 +341,9 @@ pub async fn failed_setup(shop: &Shop, order: &Order, failure: &Failure) -> Outc
         Ok((log, path)) => {
             (outcome.log_bytes, outcome.log_tail) = (log.bytes, log.tail());
             let (_whole, is_whole) = tokio::sync::watch::channel(true);
-            let shipped = logs::ship(&shop.client, &order.key, &path, Beginning::Resumed, is_whole).await;
+            let turn = Turn::default();
+            let shipped =
+                logs::ship(&shop.client, &order.key, &path, Beginning::Resumed, &turn, is_whole).await;
             shipped.map(|_| outcome.log_hash = Some(log.hash))
         }
         Err(error) => Err(error),

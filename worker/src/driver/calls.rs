@@ -3,11 +3,12 @@
 use super::blocking;
 use crate::error::Error;
 use crate::shop::{Backoff, Shop};
+use crate::spool::Ended;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use windlass_proto::v1;
-use windlass_shared::attempt::{AttemptKey, Outcome};
+use windlass_shared::attempt::{AttemptKey, Outcome, Phase};
 use windlass_shared::secret::{Secret, Secrets};
 use windlass_shared::session::{Answer, Report};
 
@@ -16,7 +17,13 @@ const SYNC_MAX: Duration = Duration::from_secs(30);
 
 /// One hanging call: everything that the worker has, answered with all that it should have.
 pub(super) async fn sync(shop: &Shop, report: &Report) -> Result<Answer, Error> {
-    let mut request = tonic::Request::new(v1::SyncRequest::from(report));
+    let mut message = v1::SyncRequest::from(report);
+    let ended = report.attempts.iter().filter(|attempt| matches!(attempt.phase, Phase::Ended(_)));
+    message.parcels = ended
+        .flat_map(|attempt| shop.parcels.of(&attempt.key))
+        .map(|parcel| v1::Parcel { digest: parcel.digest.to_string(), data: parcel.bytes })
+        .collect();
+    let mut request = tonic::Request::new(message);
     request.set_timeout(SYNC_MAX);
     let mut workers = shop.client.workers();
     let response = tokio::time::timeout(SYNC_MAX, workers.sync(request)).await;
@@ -41,8 +48,9 @@ fn secrets(sent: Vec<v1::Secret>) -> BTreeMap<AttemptKey, Secrets> {
 pub(super) async fn keep(shop: &Shop, key: &AttemptKey, outcome: &Outcome) {
     let mut backoff = Backoff::default();
     loop {
-        let (work, key_here, outcome) = (Arc::clone(&shop.work), key.clone(), outcome.clone());
-        match blocking(move || work.attempt(&key_here)?.keep_outcome(&outcome)).await {
+        let (work, key_here) = (Arc::clone(&shop.work), key.clone());
+        let ended = Ended { outcome: outcome.clone(), parcels: shop.parcels.of(key) };
+        match blocking(move || work.attempt(&key_here)?.keep_ended(&ended)).await {
             Ok(()) => return,
             Err(error) => {
                 tracing::error!(attempt = %key, problem = error.chain(), "failed to keep an outcome");

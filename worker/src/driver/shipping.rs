@@ -1,7 +1,7 @@
 //! An attempt that runs, or has run, is shipped: its log goes out, and it is looked at meanwhile.
 
 use super::Driver;
-use crate::logs::{self, Beginning};
+use crate::logs::{self, Beginning, Shipped, Turn};
 use tokio::sync::watch as signal;
 use windlass_shared::attempt::AttemptKey;
 
@@ -10,8 +10,10 @@ use windlass_shared::attempt::AttemptKey;
 pub(super) struct Shipment {
     /// Set when the log is whole.
     pub whole: signal::Sender<bool>,
-    /// Whether all of it got there, once that is known.
-    pub done: signal::Receiver<Option<bool>>,
+    /// What became of it, once that is known; none where it was not taken.
+    pub done: signal::Receiver<Option<Option<Shipped>>>,
+    /// Whether it goes by itself.
+    pub turn: Turn,
 }
 
 impl Driver {
@@ -22,14 +24,14 @@ impl Driver {
         }
         let (whole, is_whole) = signal::channel(false);
         let (finish, done) = signal::channel(None);
-        let client = self.shop.client.clone();
-        self.shipments.insert(key.clone(), Shipment { whole, done });
+        let (client, turn) = (self.shop.client.clone(), Turn::default());
+        self.shipments.insert(key.clone(), Shipment { whole, done, turn: turn.clone() });
         self.tasks.spawn(async move {
-            let shipped = logs::ship(&client, &key, &dir.log(), beginning, is_whole).await;
+            let shipped = logs::ship(&client, &key, &dir.log(), beginning, &turn, is_whole).await;
             if let Err(error) = &shipped {
                 tracing::warn!(attempt = %key, problem = error.chain(), "the log is not taken");
             }
-            finish.send_replace(Some(shipped.is_ok()));
+            finish.send_replace(Some(shipped.ok()));
         });
     }
 }

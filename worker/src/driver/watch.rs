@@ -3,13 +3,12 @@
 use crate::driver::blocking;
 use crate::error::Error;
 use crate::prepare;
-use crate::shim::{self, Launched};
+use crate::shim::Launched;
 use crate::shop::Shop;
 use crate::spool::AttemptDir;
 use rustix::fd::OwnedFd;
+use std::fs::File;
 use std::io::Read;
-use std::path::Path;
-use std::process::{Child, ChildStdout};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use windlass_engine::attempt::ExitRecord;
@@ -19,33 +18,26 @@ use windlass_shared::attempt::Order;
 #[derive(Debug)]
 pub struct Started {
     dir: AttemptDir,
-    child: Child,
-    pidfd: OwnedFd,
+    pidfd: Option<OwnedFd>,
     speaks: bool,
 }
 
 /// Starts the shim of a prepared order and waits for its first word.
-pub async fn start(
-    shop: &Shop,
-    exe: &Path,
-    order: Order,
-    cpus: Vec<u32>,
-    model: String,
-) -> Result<Started, Error> {
-    let (shop, exe) = (shop.clone(), exe.to_owned());
+pub async fn start(shop: &Shop, order: Order, cpus: Vec<u32>, model: String) -> Result<Started, Error> {
+    let shop = shop.clone();
     blocking(move || {
         let dir = shop.work.attempt(&order.key)?;
         let spec = prepare::spec(&shop, &order, &dir, uuid::Uuid::new_v4().to_string(), cpus, model)?;
-        let Launched { child, pidfd, voice } =
-            shim::launch(&exe, dir.path(), &spec, &shop.secrets.of(&order)?)?;
-        Ok(Started { dir, child, pidfd, speaks: hear(voice) })
+        let Launched { pidfd, voice, .. } =
+            shop.nursery.launch(dir.path(), &spec, &shop.secrets.of(&order)?)?;
+        Ok(Started { dir, pidfd, speaks: hear(voice) })
     })
     .await
 }
 
 /// Whether the shim said that its command runs; false when it ended first. A shim speaks or ends within
 /// seconds.
-fn hear(mut voice: ChildStdout) -> bool {
+fn hear(mut voice: File) -> bool {
     let mut word = [0; 8];
     voice.read_exact(&mut word).is_ok() && &word == b"started\n"
 }
@@ -58,25 +50,20 @@ impl Started {
 
     /// Waits for its end; its record, if it left one.
     pub async fn ended(self) -> Option<Box<ExitRecord>> {
-        shim(Some(self.child), self.pidfd, &self.dir).await
+        shim(self.pidfd, &self.dir).await
     }
 }
 
-/// Waits for a shim's end and reaps it if it is ours; its record, if it left one.
-pub async fn shim(child: Option<Child>, pidfd: OwnedFd, dir: &AttemptDir) -> Option<Box<ExitRecord>> {
-    match readable_when(pidfd) {
+/// Waits for a shim's end, unless it has ended already; its record, if it left one.
+pub async fn shim(pidfd: Option<OwnedFd>, dir: &AttemptDir) -> Option<Box<ExitRecord>> {
+    match pidfd.map(readable_when).transpose() {
         // A pidfd is readable once, for good.
-        Ok(pidfd) => drop(pidfd.readable().await),
+        Ok(Some(pidfd)) => drop(pidfd.readable().await),
+        Ok(None) => {}
         Err(error) => tracing::error!(%error, "failed to watch a shim"),
     }
     let dir = dir.clone();
-    let read = blocking(move || {
-        if let Some(mut child) = child {
-            child.wait().map_err(Error::file("reap the shim of", dir.path()))?;
-        }
-        dir.exit()
-    });
-    match read.await {
+    match blocking(move || dir.exit()).await {
         Ok(exit) => exit.map(|exit| Box::new(exit.record)),
         Err(error) => {
             tracing::error!(problem = error.chain(), "failed to read an exit record");

@@ -3,4 +3,4 @@
 mod growth;
 mod ship;
 
-pub use ship::{Beginning, ship};
+pub use ship::{Beginning, Shipped, Turn, ship};

@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 use windlass_proto::{CHUNK_BYTES, v1};
@@ -26,6 +27,41 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Pieces read ahead of the network: 1 MiB.
 const AHEAD: usize = 4;
 
+/// Who sends a log: it goes out by itself as it grows, or whole with its attempt's outcome. Whoever comes first
+/// decides it, once.
+#[derive(Clone, Debug, Default)]
+pub struct Turn(Arc<OnceLock<Way>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    ByItself,
+    WithOutcome,
+}
+
+impl Turn {
+    /// From now on it goes with the outcome. False when some of it may have gone already.
+    pub fn hold(&self) -> bool {
+        *self.0.get_or_init(|| Way::WithOutcome) == Way::WithOutcome
+    }
+
+    fn is_held(&self) -> bool {
+        self.0.get() == Some(&Way::WithOutcome)
+    }
+
+    fn go(&self) -> bool {
+        *self.0.get_or_init(|| Way::ByItself) == Way::ByItself
+    }
+}
+
+/// What became of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shipped {
+    /// All of it is acknowledged.
+    Whole,
+    /// None of it was sent: it goes with the outcome.
+    Held,
+}
+
 /// Whether the coordinator may have bytes of this log already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beginning {
@@ -35,17 +71,34 @@ pub enum Beginning {
     Resumed,
 }
 
-/// Sends the log at `path` until `whole` is true and everything is acknowledged. Returns the bytes
-/// acknowledged. Fails only by a refusal or an unreadable log; a lost connection is waited out.
+/// Sends the log at `path` until `whole` is true and everything is acknowledged, unless it is held in `turn`
+/// before anything of it has gone. Fails only by a refusal or an unreadable log; a lost connection is waited
+/// out.
 pub async fn ship(
     client: &Client,
     key: &AttemptKey,
     path: &Path,
     beginning: Beginning,
+    turn: &Turn,
     mut whole: watch::Receiver<bool>,
-) -> Result<u64, Error> {
+) -> Result<Shipped, Error> {
     let ask = || persist(Patience::Endless, || send(client, key, path, 0, 0));
-    let mut acknowledged = if beginning == Beginning::Resumed { ask().await? } else { 0 };
+    let mut acknowledged = 0;
+    if beginning == Beginning::Resumed {
+        if !turn.go() {
+            return Ok(Shipped::Held);
+        }
+        acknowledged = ask().await?;
+    } else {
+        // A run that is over by then needs no watch over its log.
+        tokio::select! {
+            _ = whole.wait_for(|&is_whole| is_whole) => {}
+            () = tokio::time::sleep(GATHER) => {}
+        }
+    }
+    if turn.is_held() {
+        return Ok(Shipped::Held);
+    }
     let growth = Growth::of(path);
     let mut backoff = Backoff::default();
     loop {
@@ -56,6 +109,9 @@ pub async fn ship(
             return Err(Error::LogOffset { have: size, acknowledged });
         }
         if acknowledged < size {
+            if !turn.go() {
+                return Ok(Shipped::Held);
+            }
             let until = size.min(acknowledged + STREAM_MAX_BYTES);
             let from = acknowledged;
             acknowledged = match send(client, key, path, from, until).await {
@@ -77,7 +133,7 @@ pub async fn ship(
                 backoff.wait().await;
             }
         } else if finished {
-            return Ok(acknowledged);
+            return Ok(if turn.go() { Shipped::Whole } else { Shipped::Held });
         } else {
             wait(&growth, &mut whole).await;
         }

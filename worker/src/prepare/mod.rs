@@ -14,14 +14,15 @@ use crate::blobs::{self, Cache};
 use crate::driver::blocking;
 use crate::error::Error;
 use crate::shop::{Shop, persist};
-use crate::spool::AttemptDir;
+use crate::spool::{AttemptDir, Ended};
 use crate::workspace::{Access, lay_out};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use windlass_engine::gate::editable::Editable;
-use windlass_shared::attempt::{Kind, Order};
+use windlass_shared::attempt::{AttemptKey, Kind, Order};
 use windlass_shared::digest::Digest;
 use windlass_shared::tree::Manifest;
 
@@ -54,9 +55,10 @@ pub async fn prepare(shop: &Shop, order: &Order, stop: &CancellationToken) -> Re
 async fn begin(order: &Order, dir: &AttemptDir) -> Result<(), Error> {
     let (dir, order) = (dir.clone(), order.clone());
     blocking(move || {
-        dir.begin(&order)?;
-        dir.clear()?;
-        for folder in [dir.results(), dir.temporary(), dir.history()] {
+        if !dir.begin(&order)? {
+            dir.clear()?;
+        }
+        for folder in [dir.results(), dir.temporary()] {
             fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
         }
         Ok(())
@@ -119,15 +121,22 @@ pub fn manifest(cache: &Cache, digest: Digest) -> Result<Manifest, Error> {
     Manifest::from_bytes(&bytes).map_err(|source| Error::Manifest { digest, source })
 }
 
-/// Gives an analysis's workspace back for the next one (P22), and keeps an ended run's for its first.
-pub fn forget(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<(), Error> {
+/// Gives an analysis's workspace back for the next one (P22), and keeps an ended run's for its first. `keep` are
+/// those that the coordinator asks for, a crash's too.
+pub fn forget(
+    shop: &Shop,
+    order: &Order,
+    dir: &AttemptDir,
+    keep: &BTreeSet<AttemptKey>,
+) -> Result<(), Error> {
     // A workspace is worth keeping only when a shim has run in it: then it was laid out whole.
     let ran = matches!(dir.exit(), Ok(Some(exit)) if exit.record.start_failure.is_none());
-    // What has no metric is never analysed (P21).
-    let measured = matches!(dir.outcome(), Ok(Some(outcome)) if outcome.score_artifact.is_some()
+    // What has no metric is analysed only when somebody follows up on it (P21, P22).
+    let measured = keep.contains(&order.key)
+        || matches!(dir.ended(), Ok(Some(Ended { outcome, .. })) if outcome.score_artifact.is_some()
         || outcome.reading.as_ref().is_some_and(|it| it.value().is_some()));
     match (order.kind, &order.run) {
-        (Kind::Run, _) if ran && measured => shop.work.keep(&order.key, dir),
+        (Kind::Run, _) if ran && measured => shop.work.keep(&order.key, dir, keep),
         (Kind::Analysis, Some(run)) if ran => {
             analysis::give_back(shop, run, dir)?;
             shop.work.forget(dir)

@@ -138,7 +138,7 @@ async fn take_up(shop: &Shop, dir: &AttemptDir) -> Result<Option<Exit>, Error> {
         blocking(move || Ok(here.identity().ok().flatten().and_then(|it| shim::identify(here.path(), &it))))
             .await?;
     if let Some(pidfd) = living {
-        drop(shim_ended(None, pidfd, dir).await);
+        drop(shim_ended(Some(pidfd), dir).await);
     }
     let here = dir.clone();
     let exit = blocking(move || Ok(here.exit().ok().flatten())).await?;
@@ -173,13 +173,13 @@ async fn start(shop: &Shop, order: &Order, setup: &Setup, dir: &AttemptDir) -> R
             // The devices are the attempt's that waits; its own shim will lock them.
             spec.locks = Vec::new();
             tracing::info!(command = spec.command, folder = %dir.path().display(), "a setup starts");
-            shim::launch(&shop.exe, dir.path(), &spec, &shop.secrets.of(&order)?)
+            shop.nursery.launch(dir.path(), &spec, &shop.secrets.of(&order)?)
         })
         .await?
     };
-    let Launched { child, pidfd, voice } = launched;
+    let Launched { pidfd, voice, .. } = launched;
     // It is read from its documents alone; a pipe that nobody reads holds a few bytes.
-    let exit = shim_ended(Some(child), pidfd, dir).await;
+    let exit = shim_ended(pidfd, dir).await;
     drop(voice);
     let here = dir.clone();
     match exit {

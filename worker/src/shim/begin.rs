@@ -2,10 +2,12 @@
 //! in a process that becomes the command or says why it could not.
 
 use super::clone::{self, Kind, Side};
+use super::plain;
 use super::spec::Spec;
 use crate::error::Error;
 use crate::sandbox;
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Resource, Rlimit};
 use std::ffi::{CString, OsStr, OsString};
@@ -46,11 +48,9 @@ pub fn spawn(cgroup: Option<BorrowedFd<'_>>, begin: impl FnOnce() -> Error) -> R
     }
 }
 
-/// Becomes the command of `spec`, by `sh -c`; returns only why it could not. `output` becomes its standard
-/// output and error.
+/// Becomes the command of `spec`, as `sh -c` would; returns only why it could not. `output` becomes its
+/// standard output and error.
 pub fn become_command(spec: &Spec, group: Group, output: BorrowedFd<'_>) -> Error {
-    let shell = ["sh", "-c", spec.command.as_str()].map(OsString::from);
-    let env = spec.env.iter().map(|(name, value)| OsString::from(format!("{name}={value}")));
     let prepared = begin(group, output)
         .and_then(|()| limit(spec))
         .and_then(|()| match spec.walls.isolation {
@@ -61,8 +61,33 @@ pub fn become_command(spec: &Spec, group: Group, output: BorrowedFd<'_>) -> Erro
         .and_then(|()| rustix::process::chdir(&spec.folder).map_err(|errno| errno.into()).map_err(at(spec)));
     match prepared {
         Err(error) => error,
-        Ok(()) => Error::file("start", Path::new("/bin/sh"))(exec("/bin/sh", shell, env)),
+        Ok(()) => {
+            let env = spec.env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+            become_words(&spec.command, env)
+        }
     }
+}
+
+/// Becomes what `sh -c` makes of `command` in the present folder with this environment, names and values. What
+/// is plain is started without a shell; whatever goes wrong with that, the shell says it as it always does.
+pub fn become_words(command: &str, env: Vec<(OsString, OsString)>) -> Error {
+    let folder = rustix::process::getcwd(Vec::new()).ok().and_then(|folder| folder.into_string().ok());
+    if let Some(plain) = folder.and_then(|folder| plain::of(command, &folder, &env)) {
+        for program in plain.programs {
+            let problem = exec(program, plain.words.iter().cloned(), plain.env.iter().cloned());
+            let goes_on = |errno| matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::ACCESS);
+            if !Errno::from_io_error(&problem).is_some_and(goes_on) {
+                break;
+            }
+        }
+    }
+    let shell = ["sh".into(), "-c".into(), OsString::from(command)];
+    let env = env.into_iter().map(|(mut name, value)| {
+        name.push("=");
+        name.push(value);
+        name
+    });
+    Error::file("start", Path::new("/bin/sh"))(exec("/bin/sh", shell, env))
 }
 
 fn at(spec: &Spec) -> impl FnOnce(io::Error) -> Error {

@@ -1,78 +1,20 @@
-//! The daemon's hand on a shim: start it, find it again, cancel it. A process is only ever taken for a shim
-//! when pid, start, boot, nonce and folder all agree.
+//! The daemon's hand on a shim: find it again, cancel it. A process is only ever taken for a shim when
+//! pid, start, boot, nonce and folder all agree.
 
-use super::hunt;
 use super::record::{Identity, Place};
 use super::spec::Spec;
-use crate::durable;
 use crate::error::Error;
 use crate::procfs;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
-use windlass_shared::attempt::AttemptKey;
-use windlass_shared::secret::Secrets;
 
 /// How long a shim waits for a lock that another is just letting go: a device's its forerunner, an attempt's
 /// a start that came too late.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
-
-/// A shim that was started by this process.
-#[derive(Debug)]
-pub struct Launched {
-    /// To be reaped when `pidfd` says that it ended.
-    pub child: Child,
-    /// Readable when it has ended.
-    pub pidfd: OwnedFd,
-    /// Says `started` once the command runs; ends without it when it never did.
-    pub voice: ChildStdout,
-}
-
-/// Starts a shim for the attempt in `dir`, whose spec is written; `exe` is this very binary.
-/// `secrets` holds a value for each name in the spec.
-pub fn launch(exe: &Path, dir: &Path, spec: &Spec, secrets: &Secrets) -> Result<Launched, Error> {
-    // Not synced: it is read at once or, after a power cut, never.
-    let path = dir.join(Spec::FILE);
-    std::fs::write(&path, durable::encode(spec)).map_err(Error::file("write", &path))?;
-    let mut child = Command::new(exe)
-        .arg("shim")
-        .arg(dir)
-        .env(Identity::VARIABLE, &spec.nonce)
-        .stdin(if spec.secrets.is_empty() { Stdio::null() } else { Stdio::piped() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(Error::file("start a shim from", exe))?;
-    let voice = child.stdout.take().expect("its stdout is piped");
-    if let Some(mut input) = child.stdin.take() {
-        let values: BTreeMap<&str, &str> =
-            secrets.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
-        let values = serde_json::to_vec(&values).expect("texts are representable");
-        // One that has ended already says by itself why.
-        drop(input.write_all(&values));
-    }
-    // Our own unreaped child: the pid is its own.
-    match pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK) {
-        Ok(pidfd) => Ok(Launched { child, pidfd, voice }),
-        Err(errno) => {
-            abandon(&mut child, dir, &spec.key)?;
-            Err(Error::system("watch a shim")(errno))
-        }
-    }
-}
-
-/// Ends a shim that cannot be watched, and what it has started.
-fn abandon(child: &mut Child, dir: &Path, key: &AttemptKey) -> Result<(), Error> {
-    child.kill().and_then(|()| child.wait()).map_err(Error::file("end the shim of", dir))?;
-    hunt::kill_leftovers(dir, key);
-    Ok(())
-}
 
 /// The living shim that `identity`, found in `dir`, describes; `None` when it is gone, whatever has its pid
 /// now, and when it lives in another folder that this one is a copy of.

@@ -155,21 +155,17 @@ pub fn mount_proc() {
 pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let mut number = || arguments.next()?.to_str()?.parse::<i32>().ok().filter(|&fd| fd > 2);
     let (Some(channel), Some(lifeline)) = (number(), number()) else { return ExitCode::from(3) };
-    let Some(command) = arguments.next() else { return ExitCode::from(3) };
+    let Some(command) = arguments.next().and_then(|it| it.into_string().ok()) else {
+        return ExitCode::from(3);
+    };
     // What the shim has left open, its locks among it, is for us and for nobody after us.
     close_at_exec();
     let lines = Lines { channel: take(channel), lifeline: take(lifeline) };
     live(&lines, || {
         let output = std::io::stdout();
-        let arguments = [OsString::from("sh"), OsString::from("-c"), command];
-        let env = std::env::vars_os().map(|(mut name, value)| {
-            name.push("=");
-            name.push(value);
-            name
-        });
         match begin::begin(Group::Same, output.as_fd()) {
             Err(error) => error,
-            Ok(()) => Error::file("start", "/bin/sh".as_ref())(begin::exec("/bin/sh", arguments, env)),
+            Ok(()) => begin::become_words(&command, std::env::vars_os().collect()),
         }
     })
 }

@@ -3,27 +3,33 @@
 
 mod affinity;
 mod begin;
+mod birth;
 mod clone;
 mod control;
 mod guardian;
 mod hunt;
 mod init;
+mod letter;
 mod limits;
 mod log;
 mod mounts;
+mod nursery;
+mod plain;
 mod record;
 mod redact;
 mod run;
 mod secrets;
 mod spec;
 mod start;
+mod title;
 mod tree;
 
-pub use control::{Launched, cancel, identify, kill, launch, retire};
+pub use control::{cancel, identify, kill, retire};
 pub use hunt::{ATTEMPT_VARIABLE, end_unknown, end_without, kill_leftovers};
+pub use log::LogFile;
 pub use mounts::{Bind, Mounts, Overlay, probe_overlay};
+pub use nursery::{Launched, Nursery};
 pub use record::{Exit, Identity, Place};
-pub use run::main;
 pub use spec::{LogLimits, Spec};
 pub use start::{try_cgroup, try_pid_namespace};
 
@@ -32,7 +38,9 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// The word by which this binary becomes a shim: `windlass shim DIR`.
+/// The word by which this binary becomes a nursery, from which shims come: `windlass nursery`.
+const NURSERY: &str = "nursery";
+/// The word by which it tries, as a shim would, what a worker's folder asks of it: `windlass shim DIR`.
 const SHIM: &str = "shim";
 /// The word by which it becomes the first process of a sealed run.
 const INIT: &str = "shim-init";
@@ -44,7 +52,8 @@ pub const PROBE: &str = "shim-probe";
 pub fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let mut arguments = arguments.into_iter().skip(1);
     match arguments.next()?.to_str()? {
-        SHIM => arguments.next().map(|dir| main(Path::new(&dir))),
+        NURSERY => Some(birth::main()),
+        SHIM => arguments.next().map(|dir| mounts::try_for(Path::new(&dir))),
         INIT => Some(init::main(arguments)),
         PROBE => Some(probe()),
         _ => None,

@@ -201,16 +201,16 @@ pub fn probe_overlay(exe: &Path, folder: &Path) -> Result<(), String> {
     }
 }
 
-/// The shim's side of [`probe_overlay`]: carried out if `dir` asks for it.
-pub(super) fn answer_probe(dir: &Path) -> Option<ExitCode> {
-    let asked = fs::read(dir.join(PROBE_FILE)).ok()?;
+/// The shim's side of [`probe_overlay`].
+pub(super) fn try_for(dir: &Path) -> ExitCode {
+    let Ok(asked) = fs::read(dir.join(PROBE_FILE)) else { return ExitCode::from(3) };
     let answer = match serde_json::from_slice::<Mounts>(&asked) {
         Ok(mounts) => enter(&mounts).and_then(|()| use_overlay(&mounts)).err().map(|error| error.chain()),
         Err(_) => Some("the probe is torn".to_owned()),
     };
     let bytes = serde_json::to_vec(&answer).unwrap_or_default();
     let written = fs::write(dir.join(PROBED_FILE), bytes);
-    Some(if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(4) })
+    if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(4) }
 }
 
 /// What every run will do: make a file, remove a folder of the tree and make it anew, which needs extended

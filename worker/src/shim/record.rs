@@ -82,6 +82,13 @@ pub struct Exit {
     /// What contained it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub containment: Option<Containment>,
+    /// It outlives a power cut, with all that it rests on. Earlier versions synced every one.
+    #[serde(default = "yes")]
+    pub is_synced: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Exit {
@@ -89,7 +96,7 @@ impl Exit {
     pub const FILE: &'static str = "exit.json";
 
     /// Of an attempt whose command never started.
-    pub(super) fn unstarted(key: AttemptKey, reason: String, walls: &Walls) -> Self {
+    pub(crate) fn unstarted(key: AttemptKey, reason: String, walls: &Walls) -> Self {
         let record = ExitRecord {
             key,
             code: None,
@@ -108,6 +115,6 @@ impl Exit {
             disk_use: None,
         };
         let (isolation, containment) = (Some(walls.isolation), Some(walls.containment));
-        Self { record, log_errno: None, log_hash: None, isolation, containment }
+        Self { record, log_errno: None, log_hash: None, isolation, containment, is_synced: false }
     }
 }

@@ -18,7 +18,6 @@ use rustix::process::{self, Signal, WaitStatus};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use windlass_engine::attempt::{Exceeded, ExitRecord, Fired, Signal as Due, TimeGate};
 use windlass_shared::attempt::DiskUse;
@@ -39,35 +38,45 @@ const PIECES: usize = 16;
 /// The pipe's size: what a burst can write without waiting for us.
 const PIPE_BYTES: usize = 1 << 20;
 const SIGKILL: i32 = 9;
+/// A run that took this long is not lost to a power cut once it is over: its record is synced, with all that it
+/// rests on. A shorter one is lost with what the machine had not written yet, and run again.
+const SYNC_AFTER: Duration = Duration::from_secs(10);
 /// How often an exit record is tried when the disk is full, a second apart.
 const RECORD_TRIES: u32 = 60;
 
-/// Carries out the attempt in `dir`. Exits with 0 when there is an exit record, 3 when this attempt was
-/// started before or is not described, 4 when the exit record could not be written.
-pub fn main(dir: &Path) -> ExitCode {
-    if let Some(code) = mounts::answer_probe(dir) {
-        return code;
+/// Carries out the attempt in `dir` as the start that was given `nonce`. The exit code is 0 when there is an
+/// exit record, 3 when this attempt was started before, is not described or is another start's, 4 when the exit
+/// record could not be written.
+pub fn main(dir: &Path, nonce: &str) -> i32 {
+    let Ok(_lock) = control::hold(dir) else { return 3 };
+    let Ok(Some(spec)) = durable::read::<Spec>(&dir.join(Spec::FILE)) else { return 3 };
+    if spec.nonce != nonce || dir.join(Identity::FILE).exists() || dir.join(Exit::FILE).exists() {
+        return 3;
     }
-    let Ok(_lock) = control::hold(dir) else { return ExitCode::from(3) };
-    let Ok(Some(spec)) = durable::read::<Spec>(&dir.join(Spec::FILE)) else { return ExitCode::from(3) };
-    // Started by an earlier daemon, for which a later one has given up waiting: this start is not ours.
-    let is_ours = std::env::var(Identity::VARIABLE).is_ok_and(|nonce| nonce == spec.nonce);
-    if !is_ours || dir.join(Identity::FILE).exists() || dir.join(Exit::FILE).exists() {
-        return ExitCode::from(3);
-    }
-    let record = match run(dir, &spec) {
+    let mut record = match run(dir, &spec) {
         Ok(record) => record,
         Err(error) => Exit::unstarted(spec.key.clone(), error.chain(), &spec.walls),
     };
+    // A shorter run is repeated sooner than its disk would answer.
+    record.is_synced = Duration::from_millis(record.record.duration_ms) >= SYNC_AFTER;
     for _ in 0..RECORD_TRIES {
-        let reserve = dir.join(AttemptDir::RESERVE);
-        let left_bytes = AttemptDir::RESERVE_LEFT_BYTES;
-        if durable::write_from_reserve(&dir.join(Exit::FILE), &record, &reserve, left_bytes).is_ok() {
-            return ExitCode::SUCCESS;
+        let (reserve, left_bytes) = (dir.join(AttemptDir::RESERVE), AttemptDir::RESERVE_LEFT_BYTES);
+        if durable::from_reserve(&reserve, left_bytes, || keep(dir, &record)).is_ok() {
+            return 0;
         }
         std::thread::sleep(TICK);
     }
-    ExitCode::from(4)
+    4
+}
+
+/// Puts the record on disk, before anything is cleaned up.
+fn keep(dir: &Path, record: &Exit) -> Result<(), Error> {
+    let path = dir.join(Exit::FILE);
+    if !record.is_synced {
+        return durable::put(&path, record);
+    }
+    AttemptDir::at(dir.to_owned()).sync()?;
+    durable::write(&path, record)
 }
 
 fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
@@ -79,7 +88,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     let log = LogFile::create(dir, spec.log).map_err(Error::file("create the log in", dir))?;
     let cgroup = start::name(spec);
     // Before anything that waits: from here on a daemon that starts finds this shim, and can cancel it.
-    durable::write(&dir.join(Identity::FILE), &identity(dir, spec, cgroup))?;
+    durable::put(&dir.join(Identity::FILE), &identity(dir, spec, cgroup))?;
     // Held until this process ends, which is after its tree has (I6).
     let devices = spec.locks.iter().map(|path| control::lock_device(path)).collect::<Result<Vec<_>, _>>()?;
     mounts::enter(&spec.mounts)?;
@@ -429,7 +438,14 @@ impl Life {
             disk_use: self.disk_use,
         };
         let (isolation, containment) = (Some(spec.walls.isolation), Some(spec.walls.containment));
-        Exit { record, log_errno: log.errno, log_hash: Some(log_hash), isolation, containment }
+        Exit {
+            record,
+            log_errno: log.errno,
+            log_hash: Some(log_hash),
+            isolation,
+            containment,
+            is_synced: false,
+        }
     }
 }
 

@@ -3,16 +3,42 @@
 use super::work_dir::remove_tree;
 use crate::durable;
 use crate::error::Error;
-use crate::shim::{Exit, Identity, Spec};
+use crate::parcels::Parcel;
+use crate::shim::{Exit, Identity, LogFile, Spec};
 use crate::workspace::{Below, Layers};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use windlass_shared::attempt::{AttemptKey, Order, Outcome};
 use windlass_shared::id::CampaignId;
 
+/// What came of it.
+const OUTCOME_FILE: &str = "outcome.json";
+/// What was ordered.
+const ORDER_FILE: &str = "order.json";
+/// Is there when the machine was started since the attempt began.
+const EARLIER_BOOT_FILE: &str = "earlier-boot";
 /// What lies below an attempt's workspace.
 const LAYERS_FILE: &str = "layers.json";
+
+/// What came of an attempt, and what of it travels with the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Blobs that it names and that nobody else has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parcels: Vec<Parcel>,
+}
+
+/// As it stands on disk; versions before parcels wrote the outcome alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Ended(Box<Ended>),
+    Outcome(Box<Outcome>),
+}
 
 /// One attempt's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,17 +132,42 @@ impl AttemptDir {
         self.path.join("analysed.log")
     }
 
-    /// Begins the attempt on disk: the order is there before anything is done for it.
-    pub fn begin(&self, order: &Order) -> Result<(), Error> {
-        fs::create_dir_all(&self.path).map_err(Error::file("create", &self.path))?;
-        durable::write(&self.path.join("order.json"), order)?;
+    /// Begins the attempt on disk: the order is there before anything is done for it. Whether there was no
+    /// folder before.
+    pub fn begin(&self, order: &Order) -> Result<bool, Error> {
+        let is_new = fs::create_dir(&self.path).is_ok();
+        if !is_new {
+            fs::create_dir_all(&self.path).map_err(Error::file("create", &self.path))?;
+        }
+        durable::put(&self.path.join(ORDER_FILE), order)?;
         durable::reserve(&self.path.join(Self::RESERVE), RESERVE_BYTES)?;
+        Ok(is_new)
+    }
+
+    /// Makes all that [`AttemptDir::exit`] rests on outlive a power cut, for a run that was long enough to be
+    /// worth it; the record itself comes after it.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        for file in [ORDER_FILE, LAYERS_FILE, LogFile::FILE] {
+            durable::sync_file(&self.path.join(file))?;
+        }
         durable::sync_folder(self.path.parent().unwrap_or(&self.path))
+    }
+
+    /// Whether it was here when the machine was last started: what was not synced may be torn.
+    pub fn is_of_earlier_boot(&self) -> bool {
+        self.path.join(EARLIER_BOOT_FILE).exists()
+    }
+
+    /// Notes that the machine was started since.
+    pub(super) fn note_earlier_boot(&self) -> Result<(), Error> {
+        let path = self.path.join(EARLIER_BOOT_FILE);
+        fs::File::create(&path).and_then(|file| file.sync_all()).map_err(Error::file("create", &path))?;
+        durable::sync_folder(&self.path)
     }
 
     /// What was ordered.
     pub fn order(&self) -> Result<Option<Order>, Error> {
-        durable::read(&self.path.join("order.json"))
+        durable::read(&self.path.join(ORDER_FILE))
     }
 
     /// The shim's identity, once it has one.
@@ -135,14 +186,19 @@ impl AttemptDir {
     }
 
     /// What came of the attempt, once it is collected.
-    pub fn outcome(&self) -> Result<Option<Outcome>, Error> {
-        durable::read(&self.path.join("outcome.json"))
+    pub fn ended(&self) -> Result<Option<Ended>, Error> {
+        let found: Option<Written> = durable::read(&self.path.join(OUTCOME_FILE))?;
+        Ok(found.map(|found| match found {
+            Written::Ended(ended) => *ended,
+            Written::Outcome(outcome) => Ended { outcome: *outcome, parcels: Vec::new() },
+        }))
     }
 
-    /// Keeps the outcome until it is acknowledged, also when the run has filled the disk.
-    pub fn keep_outcome(&self, outcome: &Outcome) -> Result<(), Error> {
+    /// Keeps what came of it until it is acknowledged, also when the run has filled the disk. It rests on the
+    /// exit record: after a power cut it is made again from that.
+    pub fn keep_ended(&self, ended: &Ended) -> Result<(), Error> {
         let reserve = self.path.join(Self::RESERVE);
-        durable::write_from_reserve(&self.path.join("outcome.json"), outcome, &reserve, 0)
+        durable::from_reserve(&reserve, 0, || durable::put(&self.path.join(OUTCOME_FILE), ended))
     }
 
     /// What lies below the workspace; none where it is a folder of its own.
@@ -152,7 +208,7 @@ impl AttemptDir {
 
     /// Notes what lies below the workspace, so that it stays while this attempt is kept.
     pub fn keep_layers(&self, below: &Below) -> Result<(), Error> {
-        durable::write(&self.path.join(LAYERS_FILE), below)
+        durable::put(&self.path.join(LAYERS_FILE), below)
     }
 
     /// The workspace as a run left it, as layers: `trees` alone, or with what its setup created.

@@ -5,6 +5,6 @@ mod recover;
 mod work_dir;
 
 pub use crate::durable::{decode, encode};
-pub use attempt::AttemptDir;
-pub use recover::{Found, State, recover};
+pub use attempt::{AttemptDir, Ended};
+pub use recover::{Found, State, recover, state};
 pub use work_dir::WorkDir;

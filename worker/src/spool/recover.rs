@@ -1,13 +1,13 @@
 //! What a starting daemon finds: every attempt folder, told apart by what is in it. Torn and foreign
 //! folders are set aside and named; none of them stops the start.
 
-use super::attempt::AttemptDir;
+use super::attempt::{AttemptDir, Ended};
 use super::work_dir::WorkDir;
 use crate::error::Error;
 use crate::shim::{self, Exit};
 use rustix::fd::OwnedFd;
 use std::time::{Duration, Instant};
-use windlass_shared::attempt::{Order, Outcome};
+use windlass_shared::attempt::Order;
 
 /// How long a shim may hold its attempt before it says who it is.
 const STARTING_MAX: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ pub enum State {
     /// Its shim vanished without a word.
     Gone,
     /// Collected, not yet acknowledged.
-    Ended(Box<Outcome>),
+    Ended(Box<Ended>),
 }
 
 /// One attempt that was found.
@@ -42,6 +42,7 @@ pub struct Found {
 
 /// Reads the whole spool.
 pub fn recover(work: &WorkDir) -> Result<Vec<Found>, Error> {
+    work.note_boot()?;
     let mut found = Vec::new();
     for dir in work.attempts()? {
         // What a later version wrote is not ours to judge: nothing is begun here until somebody chooses.
@@ -64,7 +65,7 @@ pub fn recover(work: &WorkDir) -> Result<Vec<Found>, Error> {
 
 /// Refused if any document of the attempt is of a later version; the folder stays as it is.
 fn refuse_newer(dir: &AttemptDir) -> Result<(), Error> {
-    let problems = [dir.order().err(), dir.identity().err(), dir.exit().err(), dir.outcome().err()];
+    let problems = [dir.order().err(), dir.identity().err(), dir.exit().err(), dir.ended().err()];
     match problems.into_iter().flatten().find(|problem| matches!(problem, Error::NewerSpool { .. })) {
         Some(problem) => Err(problem),
         None => Ok(()),
@@ -78,7 +79,13 @@ fn readable_order(work: &WorkDir, dir: &AttemptDir) -> Result<Order, String> {
     if proper != *dir { Err("its name is not its order's".to_owned()) } else { Ok(order) }
 }
 
-fn state(dir: &AttemptDir) -> Result<State, Error> {
+/// How far the attempt in `dir` has come. Of an attempt that the machine's start has cut off only a record that
+/// was synced counts: without one it is gone, however far it seems to have come. No shim of an earlier start begins after this said unstarted.
+pub fn state(dir: &AttemptDir) -> Result<State, Error> {
+    if dir.is_of_earlier_boot() {
+        let exit = legible(dir, dir.exit()).filter(|exit| exit.is_synced);
+        return Ok(exit.map_or(State::Gone, |exit| State::Exited(Box::new(exit))));
+    }
     let until = Instant::now() + STARTING_MAX;
     state_after(dir, || {
         std::thread::sleep(STARTING_PAUSE);
@@ -106,8 +113,8 @@ fn state_after(dir: &AttemptDir, mut pause: impl FnMut() -> bool) -> Result<Stat
 /// What the documents say; nothing before a shim has left one.
 fn written(dir: &AttemptDir) -> Option<State> {
     // Exit record before liveness: a shim writes it while it still lives for a moment.
-    if let Some(outcome) = legible(dir, dir.outcome()) {
-        return Some(State::Ended(Box::new(outcome)));
+    if let Some(ended) = legible(dir, dir.ended()) {
+        return Some(State::Ended(Box::new(ended)));
     }
     let identity = legible(dir, dir.identity());
     let living = identity.as_ref().and_then(|identity| shim::identify(dir.path(), identity));
@@ -132,10 +139,13 @@ mod tests {
     use super::*;
     use crate::durable;
     use crate::procfs;
+    use crate::sandbox::Walls;
     use crate::shim::Identity;
+    use crate::shop::tests::order;
     use rustix::process::Pid;
     use std::fs::File;
     use std::process::{Command, Stdio};
+    use windlass_shared::attempt::{Ending, Outcome};
 
     /// An attempt folder whose lock is held, as by a shim that is just starting.
     fn starting() -> (tempfile::TempDir, AttemptDir, File) {
@@ -177,6 +187,51 @@ mod tests {
         assert_eq!(pauses, 1);
         shim.kill().expect("ours");
         shim.wait().expect("ours");
+    }
+
+    #[test]
+    fn what_a_power_cut_may_have_torn_counts_only_where_it_was_synced() {
+        let folder = tempfile::tempdir().expect("a folder");
+        {
+            let work = WorkDir::open(folder.path()).expect("it is ours");
+            assert!(recover(&work).expect("nothing is there").is_empty());
+            for (n, is_synced) in [(1, None), (2, Some(false)), (3, Some(true))] {
+                let mut order = order();
+                order.key.fence.n = n;
+                let dir = work.attempt(&order.key).expect("a plain name");
+                assert!(dir.begin(&order).expect("begun"), "it is new");
+                if let Some(is_synced) = is_synced {
+                    let bare = Exit::unstarted(order.key.clone(), "of a test".to_owned(), &Walls::default());
+                    durable::put(&dir.path().join(Exit::FILE), &Exit { is_synced, ..bare }).expect("put");
+                }
+                if n == 3 {
+                    let outcome = Outcome::bare(Ending::Finished);
+                    dir.keep_ended(&Ended { outcome, parcels: Vec::new() }).expect("kept");
+                }
+            }
+            std::fs::create_dir(work.root().join("kept/earlier")).expect("a folder");
+            let states = states(&work);
+            assert!(
+                matches!(states[..], [State::Unstarted, State::Exited(_), State::Ended(_)]),
+                "{states:?}"
+            );
+        }
+        // The machine is started again, and then the daemon twice.
+        let boot = folder.path().join("boot.json");
+        durable::write(&boot, &serde_json::json!({"id": "an earlier one"})).expect("a document");
+        for _ in 0..2 {
+            let work = WorkDir::open(folder.path()).expect("it is ours");
+            let states = states(&work);
+            assert!(matches!(states[..], [State::Gone, State::Gone, State::Exited(_)]), "{states:?}");
+            assert!(!work.root().join("kept/earlier").exists(), "no workspace of that time is used");
+        }
+    }
+
+    /// What a start finds, by fencing number.
+    fn states(work: &WorkDir) -> Vec<State> {
+        let mut found = recover(work).expect("readable");
+        found.sort_by_key(|found| found.order.key.fence.n);
+        found.into_iter().map(|found| found.state).collect()
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::attempt::AttemptDir;
 use crate::device;
 use crate::durable;
 use crate::error::Error;
+use crate::procfs;
 use crate::workspace::age;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,8 @@ use std::time::{Duration, SystemTime};
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{CampaignId, DeviceId, WorkerId};
 
-/// Workspaces of ended runs that are kept for their analysis and for later scripts (P21, P22). More than
-/// a campaign has lanes; each is as large as a workspace.
+/// Workspaces of ended runs that are kept for their analysis and for later scripts (P21), beside those that the
+/// coordinator asks for (P22). More than a campaign has lanes; each is as large as a workspace.
 const KEPT_MAX: usize = 8;
 /// Spools set aside for a person to look at.
 const ASIDE_MAX: usize = 100;
@@ -39,6 +40,12 @@ struct IdentityDocument {
     worker: WorkerId,
 }
 
+/// In which boot the folder was last used.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Boot {
+    id: String,
+}
+
 impl WorkDir {
     /// Opens or makes it. Refused while another daemon has it.
     pub fn open(root: &Path) -> Result<Self, Error> {
@@ -57,6 +64,27 @@ impl WorkDir {
         }
         let id = identity(&root.join("identity.json"))?;
         Ok(Self { root, id, _lock: lock })
+    }
+
+    /// Marks every attempt that was here when the machine was last started, and throws away the workspaces that
+    /// were kept: a power cut may have torn what was not synced. Done once for each start of the machine.
+    pub(super) fn note_boot(&self) -> Result<(), Error> {
+        let path = self.root.join("boot.json");
+        let here = Boot { id: procfs::boot_id() };
+        // A torn one is another boot's.
+        let last: Option<Boot> = durable::read(&path).ok().flatten();
+        if last.as_ref() == Some(&here) {
+            return Ok(());
+        }
+        if last.is_some() {
+            for dir in self.attempts()? {
+                dir.note_earlier_boot()?;
+            }
+            for dir in Self::folders(&self.root.join("kept"))? {
+                self.forget(&dir)?;
+            }
+        }
+        durable::write(&path, &here)
     }
 
     /// Who this worker is.
@@ -208,15 +236,21 @@ impl WorkDir {
         }
     }
 
-    /// Ends an acknowledged run's folder but keeps what its analysis may want, for a while.
-    pub fn keep(&self, key: &AttemptKey, dir: &AttemptDir) -> Result<(), Error> {
+    /// Ends an acknowledged run's folder but keeps what its analysis may want, for a while; those of `asked` as
+    /// long as they are asked for (P22).
+    pub fn keep(
+        &self,
+        key: &AttemptKey,
+        dir: &AttemptDir,
+        asked: &BTreeSet<AttemptKey>,
+    ) -> Result<(), Error> {
         let kept = self.kept(key)?;
         self.forget(&kept)?;
         match fs::rename(dir.path(), kept.path()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::file("keep", dir.path())(error))
             }
-            _ => self.shrink("kept", KEPT_MAX),
+            _ => self.shrink("kept", KEPT_MAX, asked),
         }
     }
 
@@ -231,7 +265,7 @@ impl WorkDir {
             to = self.root.join("aside").join(format!("{name}.{n}"));
         }
         fs::rename(dir.path(), &to).map_err(Error::file("set aside", dir.path()))?;
-        self.shrink("aside", ASIDE_MAX)
+        self.shrink("aside", ASIDE_MAX, &BTreeSet::new())
     }
 
     /// Removes what was forgotten; may take long, and is safe beside everything else.
@@ -249,13 +283,16 @@ impl WorkDir {
         Ok(())
     }
 
-    /// Keeps the newest `most` folders of a part.
-    fn shrink(&self, part: &str, most: usize) -> Result<(), Error> {
+    /// Keeps the newest `most` folders of a part, and those of `asked`: the coordinator asks one worker for 64 at
+    /// most.
+    fn shrink(&self, part: &str, most: usize, asked: &BTreeSet<AttemptKey>) -> Result<(), Error> {
+        let asked: BTreeSet<String> = asked.iter().filter_map(|key| AttemptDir::name(key).ok()).collect();
         let path = self.root.join(part);
         let entries = fs::read_dir(&path).map_err(Error::file("list", &path))?;
         let modified = |entry: &fs::DirEntry| entry.metadata().and_then(|it| it.modified());
         let mut found: Vec<_> = entries
             .flatten()
+            .filter(|entry| !asked.contains(entry.file_name().to_string_lossy().as_ref()))
             .map(|entry| (modified(&entry).unwrap_or(SystemTime::UNIX_EPOCH), entry.path()))
             .collect();
         found.sort();

@@ -27,6 +27,7 @@ pub struct State {
     pub stop: Vec<Stop>,
     pub acknowledged: Vec<AttemptKey>,
     pub releases: Vec<Release>,
+    pub keep: Vec<AttemptKey>,
     pub blobs: BTreeMap<String, Vec<u8>>,
     pub logs: BTreeMap<AttemptKey, Vec<u8>>,
     pub report: Option<Report>,
@@ -174,7 +175,12 @@ impl Coordinator {
 #[tonic::async_trait]
 impl WorkerService for Coordinator {
     async fn sync(&self, request: Request<v1::SyncRequest>) -> Result<Response<v1::SyncResponse>, Status> {
-        let report = Report::try_from(request.into_inner()).expect("a whole report");
+        let mut message = request.into_inner();
+        for v1::Parcel { digest, data } in std::mem::take(&mut message.parcels) {
+            assert_eq!(digest, Digest::of(&data).to_string(), "a parcel is its digest");
+            self.state().blobs.insert(digest, data.to_vec());
+        }
+        let report = Report::try_from(message).expect("a whole report");
         let (session, number) = (report.session.clone(), report.number);
         let life = report.worker.name.rsplit('-').next().and_then(|life| life.parse::<u64>().ok());
         // What the newest answer told that has arrived: one that was overtaken by a report is told again.
@@ -186,6 +192,17 @@ impl WorkerService for Coordinator {
             let seen = state.answered.get(&(session.clone(), report.seen)).copied().unwrap_or(0);
             for attempt in &report.attempts {
                 let Phase::Ended(outcome) = &attempt.phase else { continue };
+                if let Some(digest) = outcome.log {
+                    let log =
+                        state.blobs.get(&digest.to_string()).expect("a short log comes with its outcome");
+                    let log = log.clone();
+                    assert!(
+                        state
+                            .logs
+                            .insert(attempt.key.clone(), log)
+                            .is_none_or(|before| before.len() as u64 == digest.size_bytes)
+                    );
+                }
                 let told = state.told.entry(attempt.key.clone()).or_default();
                 if !told.contains(outcome) {
                     told.push((**outcome).clone());
@@ -215,6 +232,7 @@ impl WorkerService for Coordinator {
                     stop: state.stop.clone(),
                     acknowledged: state.acknowledged.clone(),
                     releases: state.releases.clone(),
+                    keep: state.keep.clone(),
                 })
             };
             if let Some(answer) = answer {

@@ -2,7 +2,7 @@
 //! what a run may use at most. Payloads are real processes; all of a run's are told by their environment.
 
 use crate::Test;
-use crate::support::{Attempt, Lateness, containments, has, wait_for, wait_for_start};
+use crate::support::{Attempt, Lateness, containments, has, kill, wait_for, wait_for_end, wait_for_start};
 use std::time::{Duration, Instant};
 use windlass_engine::attempt::{Exceeded, ExitRecord, classify};
 use windlass_shared::attempt::{Ending, Memory};
@@ -79,9 +79,9 @@ fn nothing_escapes_the_hard_limit() {
     let lateness = Lateness::watch();
     each(|containment, name, payload, _| {
         let attempt = Attempt::new("gate", payload).contained(containment).limits(HARD_MS / 2, HARD_MS);
-        let mut launched = attempt.launch();
+        let launched = attempt.launch();
         wait_for("the payload", || attempt.path("ready").exists().then_some(()));
-        assert!(launched.child.wait().expect("ours").success());
+        wait_for_end(&launched);
         assert_eq!(attempt.living(), [""; 0], "{name} in {containment}");
         let record = attempt.exit_record().expect("a record");
         assert!(record.soft_fired && record.hard_fired, "{name} in {containment}: {record:?}");
@@ -104,7 +104,7 @@ fn nothing_escapes_a_cancel() {
         wait_for("its processes", || (attempt.survivors() >= processes).then_some(()));
         let asked = Instant::now();
         shim::cancel(attempt.folder.path());
-        assert!(launched.child.wait().expect("ours").success());
+        wait_for_end(&launched);
         let took = asked.elapsed();
         assert_eq!(attempt.survivors(), 0, "{name} in {containment}");
         let record = attempt.exit_record().expect("a record");
@@ -156,11 +156,10 @@ fn i8_the_tree_dies_with_its_shim() {
         let lock = locks.path().join("GPU-x");
         let mut attempt = attempt;
         attempt.spec.locks = vec![lock.clone()];
-        let mut launched = attempt.launch();
+        let launched = attempt.launch();
         wait_for("the payload", || attempt.path("ready").exists().then_some(()));
         wait_for("its processes", || (attempt.survivors() >= processes).then_some(()));
-        launched.child.kill().expect("kill -9 of the shim");
-        launched.child.wait().expect("ours");
+        kill(&launched);
         // I6: the device is let go of when the tree is dead, and not before. Nobody helps: there is no daemon.
         let file = std::fs::File::open(&lock).expect("a lock");
         wait_for("the lock", || file.try_lock().is_ok().then_some(()));
@@ -181,10 +180,9 @@ fn i8_the_tree_dies_with_its_shim() {
     }
     // Where nothing contains it, it lives on until somebody ends it: the positive control.
     let attempt = Attempt::new("orphaned", payload).contained(Containment::Subreaper);
-    let mut launched = attempt.launch();
+    let launched = attempt.launch();
     wait_for("the payload", || attempt.path("ready").exists().then_some(()));
-    launched.child.kill().expect("kill -9 of the shim");
-    launched.child.wait().expect("ours");
+    kill(&launched);
     assert!(attempt.survivors() >= processes);
     assert!(
         shim::end_without(attempt.folder.path(), Some(&attempt.identity()), &attempt.spec.key) >= processes

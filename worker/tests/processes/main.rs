@@ -11,6 +11,7 @@ mod isolation;
 mod kills;
 mod logs;
 mod neighbours;
+mod nursery;
 mod outage;
 mod scene;
 mod shim;
@@ -58,7 +59,7 @@ fn main() -> ExitCode {
         [together, [environment::TESTS, given::TESTS, work_folder::TESTS, neighbours::TESTS].concat()]
             .concat();
     // Storms of processes use up the machine's numbers: who is looked for by number must not be there.
-    let alone = [kills::TESTS, harm::ALONE, ending::STORMS].concat();
+    let alone = [kills::TESTS, nursery::TESTS, harm::ALONE, ending::STORMS].concat();
     let mut failed = Vec::new();
     let (mut count, mut note) = (0, |name, passed| {
         say(&format!("test {name} ... {}", if passed { "ok" } else { "FAILED" }));

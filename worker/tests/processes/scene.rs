@@ -229,6 +229,7 @@ pub fn order(
         python: "python3".to_owned(),
         run: None,
         results: None,
+        adds_only: false,
         history: Vec::new(),
         fix_patterns: Vec::new(),
         // It leaves marks outside its folders; the walls have tests of their own.

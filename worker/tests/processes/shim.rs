@@ -1,7 +1,7 @@
 //! The shim over real commands: exit codes, the time gate (P16, I7), the log, its identity.
 
 use crate::Test;
-use crate::support::{Attempt, lives, wait_for, wait_for_start};
+use crate::support::{Attempt, has_ended, kill, lives, wait_for, wait_for_end, wait_for_start};
 use std::time::Duration;
 use windlass_engine::attempt::ExitRecord;
 use windlass_worker::shim::{self, LogLimits};
@@ -15,7 +15,7 @@ pub const TESTS: &[Test] = &[
     ("leftovers_die_with_the_command_and_their_words_are_kept", leftovers_die_with_the_command),
     ("i18_a_flood_is_cut_with_a_gap_record_and_never_blocks", i18_a_flood_is_cut),
     ("i18_a_gigabyte_as_fast_as_it_comes_stays_bounded", i18_a_fast_flood_is_bounded),
-    ("output_from_both_streams_is_whole_and_in_order", output_is_whole),
+    ("p15_output_from_both_streams_is_whole_and_in_order_in_the_log", output_is_whole),
     ("cancel_reaches_the_run_and_kills_what_ignores_it", cancel_kills_what_ignores_it),
     ("an_attempt_is_started_once_in_its_life", an_attempt_is_started_once),
     ("a_recycled_pid_is_not_taken_for_a_shim", a_recycled_pid_is_not_taken_for_a_shim),
@@ -110,7 +110,7 @@ fn i18_a_fast_flood_is_bounded() {
     attempt.spec.log = LogLimits { head_bytes: 1 << 20, tail_bytes: 1 << 19 };
     let mut launched = attempt.launch();
     wait_for_start(&mut launched);
-    let status = format!("/proc/{}/status", launched.child.id());
+    let status = format!("/proc/{}/status", launched.pid);
     let (mut disk_bytes, mut memory_kib) = (0, 0);
     wait_for("the flood's end", || {
         let size = |name| std::fs::metadata(attempt.path(name)).map_or(0, |file| file.len());
@@ -118,7 +118,7 @@ fn i18_a_fast_flood_is_bounded() {
         let text = std::fs::read_to_string(&status).unwrap_or_default();
         let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
         memory_kib = memory_kib.max(peak.and_then(|kib| kib.trim().parse().ok()).unwrap_or(0_u64));
-        launched.child.try_wait().expect("ours")
+        has_ended(&launched).then_some(())
     });
     let record = attempt.exit_record().expect("an exit record");
     assert_eq!(record.code, Some(0));
@@ -148,7 +148,7 @@ fn cancel_kills_what_ignores_it() {
         wait_for_start(&mut launched);
         wait_for("the command's first word", || (attempt.log() == "ready\n").then_some(()));
         shim::cancel(attempt.folder.path());
-        assert!(launched.child.wait().expect("ours").success());
+        wait_for_end(&launched);
         let record = attempt.exit_record().expect("an exit record");
         assert_eq!((record.code, record.signal, record.cancelled), (code, signal, true), "{record:?}");
         assert!(!record.soft_fired && !record.hard_fired);
@@ -158,8 +158,7 @@ fn cancel_kills_what_ignores_it() {
 fn an_attempt_is_started_once() {
     let attempt = Attempt::new("once", "echo run >> $OUT/runs");
     attempt.run();
-    let mut again = attempt.launch();
-    assert_eq!(again.child.wait().expect("ours").code(), Some(3));
+    wait_for_end(&attempt.launch());
     let runs = std::fs::read_to_string(attempt.path("runs")).expect("it ran");
     assert_eq!(runs, "run\n");
 }
@@ -182,7 +181,7 @@ fn a_recycled_pid_is_not_taken_for_a_shim() {
         assert!(shim::identify(attempt.folder.path(), &wrong).is_none(), "{wrong:?}");
     }
     shim::cancel(attempt.folder.path());
-    assert!(launched.child.wait().expect("ours").success());
+    wait_for_end(&launched);
     assert!(shim::identify(attempt.folder.path(), &identity).is_none(), "it is gone");
 }
 
@@ -190,10 +189,9 @@ fn i8_leftovers_of_a_killed_shim() {
     let command = "echo $$ > $OUT/main; setsid sh -c 'echo $$ > $OUT/session; while :; do sleep 1; done' &
         while :; do sleep 1; done";
     let attempt = Attempt::new("orphaned", command);
-    let mut launched = attempt.launch();
+    let launched = attempt.launch();
     let pids = ["main", "session"].map(|name| attempt.pid(name));
-    launched.child.kill().expect("kill -9 of the shim");
-    launched.child.wait().expect("ours");
+    kill(&launched);
     assert!(shim::identify(attempt.folder.path(), &attempt.identity()).is_none());
     assert_eq!(pids.map(lives), [true; 2], "they outlive it where nothing contains them");
     assert!(shim::kill_leftovers(attempt.folder.path(), &attempt.spec.key) >= 2);
@@ -213,7 +211,7 @@ fn i6_a_device_is_held() {
     let record = second.run();
     assert!(record.start_failure.expect("a problem").contains("cpu-0"));
     shim::cancel(first.folder.path());
-    assert!(launched.child.wait().expect("ours").success());
+    wait_for_end(&launched);
     let third = Attempt::new("device-third", "echo then");
     let third =
         Attempt { spec: shim::Spec { locks: second.spec.locks.clone(), ..third.spec.clone() }, ..third };
@@ -226,7 +224,7 @@ fn a_retired_attempt_never_starts() {
     wait_for_start(&mut launched);
     assert!(!shim::retire(attempt.folder.path()).expect("readable"), "a living shim holds it");
     shim::cancel(attempt.folder.path());
-    assert!(launched.child.wait().expect("ours").success());
+    wait_for_end(&launched);
     assert!(shim::retire(attempt.folder.path()).expect("readable"));
     assert!(Duration::from_millis(attempt.exit_record().expect("a record").duration_ms) > Duration::ZERO);
 }

@@ -1,5 +1,6 @@
 //! What the process tests share: a folder with a spec, a shim started on it, and waiting on conditions.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use windlass_shared::id::{AttemptId, CampaignId, FencingNumber, Incarnation, Ite
 use windlass_shared::machine::{Containment, Isolation};
 use windlass_shared::secret::Secrets;
 use windlass_worker::sandbox::{Machine, Walls};
-use windlass_worker::shim::{self, Exit, Identity, Launched, LogLimits, Spec};
+use windlass_worker::shim::{self, Exit, Identity, Launched, LogLimits, Nursery, Spec};
 use windlass_worker::spool::decode;
 
 /// Far beyond what any condition here needs on a loaded machine.
@@ -113,15 +114,21 @@ impl Attempt {
     }
 
     pub fn launch(&self) -> Launched {
-        let exe = std::env::current_exe().expect("our own path");
-        shim::launch(&exe, self.folder.path(), &self.spec, &self.secrets).expect("the shim starts")
+        self.launch_from(nursery())
+    }
+
+    pub fn launch_from(&self, nursery: &Nursery) -> Launched {
+        self.try_launch_from(nursery).expect("the shim starts")
+    }
+
+    pub fn try_launch_from(&self, nursery: &Nursery) -> Result<Launched, String> {
+        let launched = nursery.launch(self.folder.path(), &self.spec, &self.secrets);
+        launched.map_err(|error| error.chain())
     }
 
     /// Starts, waits for the end, gives the exit record.
     pub fn run(&self) -> ExitRecord {
-        let mut launched = self.launch();
-        let status = launched.child.wait().expect("the shim is ours");
-        assert!(status.success(), "the shim ended with {status}");
+        wait_for_end(&self.launch());
         self.exit_record().expect("an exit record")
     }
 
@@ -241,6 +248,30 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         std::thread::yield_now();
         std::thread::park_timeout(Duration::from_millis(2));
     }
+}
+
+/// Where these tests' shims come from: one nursery for all, as a daemon has it.
+pub fn nursery() -> &'static Nursery {
+    static NURSERY: OnceLock<Nursery> = OnceLock::new();
+    NURSERY.get_or_init(|| Nursery::new(&std::env::current_exe().expect("our own path")))
+}
+
+/// Whether a shim has ended.
+pub fn has_ended(launched: &Launched) -> bool {
+    let Some(pidfd) = &launched.pidfd else { return true };
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::default())).expect("a pidfd can be polled") > 0
+}
+
+/// Waits for its end.
+pub fn wait_for_end(launched: &Launched) {
+    wait_for("the shim's end", || has_ended(launched).then_some(()));
+}
+
+/// Kill -9 of it.
+pub fn kill(launched: &Launched) {
+    shim::kill(launched.pidfd.as_ref().expect("it lives")).expect("a kill");
+    wait_for_end(launched);
 }
 
 /// Waits for the word `started`.

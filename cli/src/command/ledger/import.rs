@@ -1,5 +1,6 @@
 //! `windlass ledger import FILE.tsv`: a ledger that was made elsewhere becomes a finished campaign.
 
+use crate::args::Dry;
 use crate::blobs::Blobs;
 use crate::client::Client;
 use crate::command::init::Way;
@@ -33,6 +34,8 @@ pub struct Args {
     /// Leave malformed lines out, and say which
     #[arg(long)]
     pub lenient: bool,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 /// What came of it: `windlass.import/1`.
@@ -48,6 +51,7 @@ struct Imported {
 
 /// Imports.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
     let direction = args.direction.map(Direction::from);
     let given = Given { name: args.name, metric: args.metric, direction };
     let (ledger, malformed) = foreign::read(&args.file, &given)?;

@@ -35,6 +35,7 @@ pub(crate) fn order(number: u32, device: &str) -> Order {
         python: "python3".to_owned(),
         run: None,
         results: None,
+        adds_only: false,
         history: Vec::new(),
         fix_patterns: Vec::new(),
         isolation: None,
@@ -99,6 +100,7 @@ fn answer(host: &Host) -> Answer {
         stop: Vec::new(),
         acknowledged: Vec::new(),
         releases: Vec::new(),
+        keep: Vec::new(),
     }
 }
 

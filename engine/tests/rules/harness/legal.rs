@@ -2,7 +2,7 @@
 //! the plan before the lease (P14), the best as the parent (P28).
 
 use std::collections::{BTreeMap, BTreeSet};
-use windlass_shared::attempt::AttemptKey;
+use windlass_shared::attempt::{AttemptKey, Kind};
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::{CampaignId, FencingNumber, IterationNumber, LeverNumber, RequestId};
 use windlass_shared::record::{Body, Record};
@@ -12,6 +12,8 @@ struct Model {
     lanes: u32,
     opened: u32,
     open: BTreeMap<IterationNumber, Open>,
+    /// Decided ones, with the follow-up that runs there (P22).
+    decided: BTreeMap<IterationNumber, Option<AttemptKey>>,
     in_line: BTreeSet<LeverNumber>,
     best: Option<IterationNumber>,
     is_paused: bool,
@@ -109,6 +111,12 @@ impl Model {
                 let open = Open { has_plan: !plan.is_empty(), ..Open::default() };
                 self.open.insert(*iteration, open);
             }
+            Body::AttemptLeased { order, .. } if self.decided.contains_key(&order.key.id.iteration) => {
+                let live = self.decided.get_mut(&order.key.id.iteration).expect("decided");
+                assert!(order.kind == Kind::Analysis && order.adds_only, "P22, seq {seq}: {order:?}");
+                assert!(!self.is_stopped, "seq {seq}: leased after its end");
+                assert_eq!(live.replace(order.key.clone()), None, "seq {seq}: two live attempts");
+            }
             Body::AttemptLeased { order, .. } => {
                 let open = self.open.get_mut(&order.key.id.iteration).expect("leased while open");
                 assert!(!self.is_stopped && !open.is_cancelled, "seq {seq}: leased after its end");
@@ -118,13 +126,20 @@ impl Model {
             }
             Body::AttemptEnded { attempt, fence, .. } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
-                let open = self.open.get_mut(&attempt.iteration).expect("ended while open");
-                assert_eq!(open.live.take(), Some(key), "I5, seq {seq}: ended without its lease");
+                let live = match self.decided.get_mut(&attempt.iteration) {
+                    Some(live) => live,
+                    None => &mut self.open.get_mut(&attempt.iteration).expect("ended while open").live,
+                };
+                assert_eq!(live.take(), Some(key), "I5, seq {seq}: ended without its lease");
             }
             Body::ReportSuperseded { attempt, fence, .. } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
-                let is_live = self.open.values().any(|open| open.live.as_ref() == Some(&key));
+                let lives = self.open.values().map(|open| &open.live).chain(self.decided.values());
+                let is_live = lives.into_iter().any(|live| live.as_ref() == Some(&key));
                 assert!(!is_live, "seq {seq}: a live lease is not superseded");
+            }
+            Body::DeliverableAccepted { iteration, .. } if self.decided.contains_key(iteration) => {
+                assert_eq!(self.decided[iteration], None, "seq {seq}: out of turn");
             }
             Body::FixApplied { iteration, .. } | Body::DeliverableAccepted { iteration, .. } => {
                 assert!(self.open[iteration].live.is_none(), "seq {seq}: out of turn");
@@ -143,6 +158,7 @@ impl Model {
             }
             Body::IterationDecided { iteration, status, best, .. } => {
                 let open = self.open.remove(iteration).expect("I1: decided while open, and once");
+                self.decided.insert(*iteration, None);
                 assert!(open.live.is_none() && open.is_concluded, "seq {seq}: decided too early");
                 assert!(
                     !open.is_cancelled || *status == Status::Crash,

@@ -44,6 +44,8 @@ pub struct World {
     pub gathered: Vec<Wanted>,
     /// The latest campaign.
     pub campaign: Option<CampaignId>,
+    /// A history of days: what was missed is not looked for after each input.
+    pub is_long: bool,
     legal: Legal,
     requests: u32,
     incarnation: u64,
@@ -65,6 +67,7 @@ impl World {
             untakable: None,
             gathered: Vec::new(),
             campaign: None,
+            is_long: false,
             legal: Legal::default(),
             requests: 0,
             incarnation: 0,
@@ -86,6 +89,13 @@ impl World {
         let mut world = Self::with(windlass);
         world.finish("0.5");
         world
+    }
+
+    /// This core in the place of the one that has seen nothing yet.
+    pub fn restart_as(&mut self, core: Core) {
+        self.core = core;
+        (self.records, self.legal) = (Vec::new(), Legal::default());
+        self.start();
     }
 
     fn start(&mut self) {
@@ -379,7 +389,10 @@ impl World {
         for _ in 0..STEPS_MAX {
             let commands = self.core.wants(self.now);
             if commands.is_empty() {
-                return self.nothing_was_missed();
+                if !self.is_long {
+                    self.nothing_was_missed();
+                }
+                return;
             }
             for command in commands {
                 self.carry_out(command);
@@ -437,6 +450,7 @@ impl World {
             lever: wanted.lever,
             parent: wanted.parent,
             best: wanted.best,
+            results: wanted.evidence.as_ref().and_then(|evidence| evidence.results),
             merged: merged.unwrap_or_else(|| clean(wanted.parent, wanted.changed)),
             look: self.looks.get(&wanted.lever).cloned().unwrap_or(found),
         }

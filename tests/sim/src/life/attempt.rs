@@ -4,7 +4,7 @@ use super::campaign::CampaignLife;
 use super::iteration::{LiveLife, OpenLife};
 use super::truth::Truth;
 use crate::violation::{Checked, broken, hold};
-use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome};
+use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, ScriptOrder};
 use windlass_shared::id::{DeviceId, WorkerId};
 use windlass_shared::path::TreePath;
 
@@ -14,6 +14,9 @@ const INFRASTRUCTURE_TRIES: u32 = 3;
 impl CampaignLife {
     pub(super) fn leased(&mut self, order: &Order, worker: &WorkerId) -> Checked {
         let key = &order.key;
+        if self.decided.contains_key(&key.id.iteration) || order.adds_only {
+            return self.followed_up(order, worker);
+        }
         let (is_stopped, workspace) = (self.is_stopped(), self.tree);
         let Some(open) = self.open.get_mut(&key.id.iteration) else {
             return broken("I13", format!("{key} is leased for no open iteration"));
@@ -48,6 +51,39 @@ impl CampaignLife {
             kind: order.kind,
             worker: worker.clone(),
             devices: order.devices.clone(),
+            adds_only: false,
+        });
+        Ok(())
+    }
+
+    /// P22: scripts alone, on a run that is over, of an iteration whose plan is done with.
+    fn followed_up(&mut self, order: &Order, worker: &WorkerId) -> Checked {
+        let key = &order.key;
+        let (is_stopped, is_decided) = (self.is_stopped(), self.decided.contains_key(&key.id.iteration));
+        let known = self.open.get_mut(&key.id.iteration);
+        let Some(known) = known.or_else(|| self.settled.get_mut(&key.id.iteration)) else {
+            return broken("P22", format!("{key} follows up on nothing"));
+        };
+        hold(order.kind == Kind::Analysis && order.adds_only, "P22", || format!("{key} is no follow-up"))?;
+        hold(!is_stopped && known.live.is_none(), "P22", || format!("{key} beside {:?}", known.live))?;
+        hold(key.id.number == known.attempts + 1, "P22", || format!("{key} follows {}", known.attempts))?;
+        hold(order.tree == known.tree, "I2", || format!("{key} looks at another tree"))?;
+        let is_over = is_decided || (known.is_measured() && known.is_analysed());
+        hold(is_over, "P22", || format!("{key} comes before the plan is done with"))?;
+        let run = known.run.as_ref().map(|(run, _)| run);
+        hold(run.is_some() && order.run.as_ref() == run, "I2", || format!("{key} reads {:?}", order.run))?;
+        let is_added =
+            |one: &ScriptOrder| known.added.contains(&one.output) && !known.accepted.contains(&one.output);
+        hold(!order.scripts.is_empty() && order.scripts.iter().all(is_added), "P22", || {
+            format!("{key} makes {:?}", order.scripts)
+        })?;
+        known.attempts = key.id.number;
+        known.live = Some(LiveLife {
+            key: key.clone(),
+            kind: order.kind,
+            worker: worker.clone(),
+            devices: order.devices.clone(),
+            adds_only: true,
         });
         Ok(())
     }
@@ -60,7 +96,8 @@ impl CampaignLife {
         outcome: &Outcome,
         truth: &Truth,
     ) -> Checked {
-        let open = self.open.get_mut(&key.id.iteration);
+        let iteration = key.id.iteration;
+        let open = self.open.get_mut(&iteration).or_else(|| self.settled.get_mut(&iteration));
         let live = open.and_then(|open| open.live.take());
         let Some(live) = live.filter(|live| live.key == *key) else {
             return broken("I5", format!("{key} ended without holding its lease"));
@@ -75,7 +112,14 @@ impl CampaignLife {
             format!("{key} ended twice")
         })?;
         check_truth(key, outcome, truth)?;
-        let Some(open) = self.open.get_mut(&key.id.iteration) else { return Ok(()) };
+        let known = self.open.get_mut(&iteration).or_else(|| self.settled.get_mut(&iteration));
+        let Some(open) = known else { return Ok(()) };
+        if live.adds_only {
+            if !outcome.ending.is_infrastructure() && outcome.ending != Ending::Cancelled {
+                open.last_outputs = outcome.outputs.clone();
+            }
+            return Ok(());
+        }
         if outcome.ending.is_infrastructure() {
             open.infrastructure += 1;
             return Ok(());

@@ -1,6 +1,7 @@
 //! A campaign in the model: its standing, its levers, what it opened.
 
 use super::iteration::OpenLife;
+use super::literature::LiteratureLife;
 use super::truth::Truth;
 use crate::violation::{Checked, broken, hold};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,7 @@ pub(crate) struct CampaignLife {
     levers: BTreeMap<LeverNumber, LeverLife>,
     pub(super) lanes: usize,
     pub(super) noise: Option<Noise>,
+    literature: LiteratureLife,
     pub(super) is_scored: bool,
     scheduler: Option<MoveScheduler>,
     swings: u32,
@@ -58,6 +60,10 @@ pub(crate) struct CampaignLife {
     not_tried: u32,
     exploits_in_a_row: u32,
     pub(crate) open: BTreeMap<IterationNumber, OpenLife>,
+    /// Decided ones, for follow-ups (P22).
+    pub(super) settled: BTreeMap<IterationNumber, OpenLife>,
+    /// The last that was decided.
+    pub(super) latest: Option<IterationNumber>,
     last_opened: Option<IterationNumber>,
     pub(super) decided: BTreeMap<IterationNumber, Status>,
     pub(super) best: Option<(IterationNumber, Digest)>,
@@ -89,8 +95,11 @@ impl CampaignLife {
             not_tried: 0,
             exploits_in_a_row: 0,
             noise: bindings.windlass.noise.clone(),
+            literature: LiteratureLife::new(bindings),
             lanes: bindings.windlass.lanes as usize,
             open: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            latest: None,
             last_opened: None,
             decided: BTreeMap::new(),
             best: None,
@@ -128,7 +137,10 @@ impl CampaignLife {
             Body::CampaignPaused { .. } => self.turn(Standing::Paused),
             Body::CampaignResumed {} => self.turn(Standing::Active),
             Body::CampaignStopped { .. } => self.turn(Standing::Stopped),
-            Body::LeverQueued { lever, document, .. } => self.queued(*lever, document.kind),
+            Body::LeverQueued { lever, document, .. } => {
+                self.literature.queued(*lever, document, is_asked)?;
+                self.queued(*lever, document.kind)
+            }
             Body::LeverPassed { lever, passes, .. } => self.passed(*lever, *passes),
             Body::LeverHeld { lever, reason } => self.held(*lever, reason, just_decided),
             Body::LeverRetired { lever, .. } if is_asked => {
@@ -142,6 +154,8 @@ impl CampaignLife {
                 let outputs: BTreeSet<_> = plan.iter().map(|row| row.output.clone()).collect();
                 hold(outputs.len() == plan.len(), "I13", || format!("{iteration} plans an output twice"))?;
                 self.opened(*iteration, *lever, *parent, *tree)?;
+                let kind = lever.zip(self.lever_kind(*lever));
+                self.literature.opened(*iteration, kind, plan, &self.decided)?;
                 let open = OpenLife {
                     number: *iteration,
                     lever: *lever,
@@ -150,6 +164,7 @@ impl CampaignLife {
                     overtaken_by: Vec::new(),
                     net_lines: *net_lines,
                     plan: outputs,
+                    added: BTreeSet::new(),
                     attempts: 0,
                     live: None,
                     run: None,
@@ -198,6 +213,9 @@ impl CampaignLife {
                 hold(self.decided.contains_key(iteration) && best != Some(*iteration), "I13", || {
                     format!("evidence of {iteration} is removed, which is open or the best")
                 })
+            }
+            Body::ReviewRecorded { .. } | Body::FindingRecorded { .. } | Body::FindingMarked { .. } => {
+                self.literature.take(body, &self.decided)
             }
             Body::IncarnationStarted { .. }
             | Body::CampaignCreated { .. }

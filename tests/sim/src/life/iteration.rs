@@ -21,6 +21,8 @@ pub(crate) struct LiveLife {
     pub(crate) kind: Kind,
     pub(crate) worker: WorkerId,
     pub(crate) devices: Vec<DeviceId>,
+    /// It carries out follow-ups (P22).
+    pub(crate) adds_only: bool,
 }
 
 /// An open iteration.
@@ -35,6 +37,8 @@ pub(crate) struct OpenLife {
     pub(super) overtaken_by: Vec<LeverNumber>,
     pub(super) net_lines: i64,
     pub(super) plan: BTreeSet<TreePath>,
+    /// Outputs of scripts that were added beside it (P22).
+    pub(super) added: BTreeSet<TreePath>,
     pub(super) attempts: u32,
     pub(crate) live: Option<LiveLife>,
     pub(super) run: Option<(AttemptKey, Outcome)>,
@@ -128,17 +132,27 @@ impl CampaignLife {
         }
     }
 
-    /// P21: a repaired script, in the place of one whose deliverable is not there; it has tries of its own.
+    /// P21: a repaired script, in the place of one whose deliverable is not there; it has tries of its own. P22:
+    /// any other is a follow-up.
     pub(super) fn added(&mut self, iteration: IterationNumber, output: &TreePath) -> Checked {
         let is_stopped = self.is_stopped();
-        let open = self.open.get_mut(&iteration).filter(|_| !is_stopped);
-        let Some(open) = open else {
-            return broken("I13", format!("a script of {iteration} is replaced, which is not open"));
+        let ends = [self.best.map(|(best, _)| best), self.latest];
+        let open = match self.open.get_mut(&iteration) {
+            Some(open) => Some(open),
+            None => self.settled.get_mut(&iteration).filter(|_| ends.contains(&Some(iteration))),
         };
-        hold(open.plan.contains(output) && !open.accepted.contains(output), "I13", || {
-            format!("{output} of {iteration} is replaced, which is not planned or is there")
+        let Some(open) = open.filter(|_| !is_stopped) else {
+            return broken("P22", format!("{iteration} is followed up on, and is not open, best or latest"));
+        };
+        hold(!open.accepted.contains(output), "I13", || {
+            format!("{output} of {iteration} is replaced and is there")
         })?;
-        open.analysis_failures = 0;
+        let is_open = !self.decided.contains_key(&iteration);
+        if is_open && open.plan.contains(output) {
+            open.analysis_failures = 0;
+        } else {
+            open.added.insert(output.clone());
+        }
         Ok(())
     }
 
@@ -148,9 +162,12 @@ impl CampaignLife {
         output: &TreePath,
         digest: Digest,
     ) -> Checked {
-        let open = self.open_idle(iteration, "a deliverable is accepted")?;
-        hold(open.is_measured(), "I13", || format!("{output} is accepted without a metric"))?;
-        hold(open.plan.contains(output) && open.accepted.insert(output.clone()), "I13", || {
+        let is_decided = self.decided.contains_key(&iteration);
+        let open = self.idle(iteration, "a deliverable is accepted")?;
+        let is_measured = is_decided || open.is_measured();
+        hold(is_measured, "I13", || format!("{output} is accepted without a metric"))?;
+        let is_due = open.added.contains(output) || (open.plan.contains(output) && !is_decided);
+        hold(is_due && open.accepted.insert(output.clone()), "I13", || {
             format!("{output} is not planned or accepted twice")
         })?;
         let is_made = open.last_outputs.iter().any(|o| o.path == *output && o.digest == Some(digest));
@@ -228,6 +245,8 @@ impl CampaignLife {
             format!("after {iteration} the best is {:?}, not {best:?}", self.best)
         })?;
         self.after_decision(&open, status);
+        self.latest = Some(iteration);
+        self.settled.insert(iteration, open);
         Ok(())
     }
 
@@ -295,6 +314,17 @@ impl CampaignLife {
         })?;
         self.owed.extend(open.overtaken_by.iter().copied());
         Ok(())
+    }
+
+    /// An iteration that is open or was, with nothing of it running.
+    fn idle(&mut self, iteration: IterationNumber, what: &str) -> Checked<&mut OpenLife> {
+        hold(!self.is_stopped(), "I13", || format!("{what} after the end"))?;
+        let known = self.open.get_mut(&iteration).or_else(|| self.settled.get_mut(&iteration));
+        let Some(known) = known else {
+            return broken("I13", format!("{what} and {iteration} was never open"));
+        };
+        hold(known.live.is_none(), "I13", || format!("{what} while {:?} runs", known.live))?;
+        Ok(known)
     }
 
     /// An open iteration, with nothing of it running.

@@ -5,6 +5,7 @@
 mod attempt;
 mod campaign;
 mod iteration;
+mod literature;
 mod truth;
 
 pub(crate) use campaign::CampaignLife;
