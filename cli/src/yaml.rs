@@ -150,14 +150,14 @@ fn explain(path: &Path, text: &str, error: &Saphyr) -> Problem {
             (format!("the key `{field}` is missing"), Some(format!("add `{field}:` beside what stands here")))
         }
         Saphyr::DuplicateMappingKey { key: Some(key), .. } => {
-            (format!("the key `{key}` stands twice"), Some("keep one of the two".to_owned()))
+            (format!("the key `{key}` stands twice"), Some("take one of the two out".to_owned()))
         }
         other => in_our_words(first_line(&other.to_string())),
     };
     // So begins whatever a path's type says of a text that is none.
     let is_path = message.starts_with("path \"") || message == "a path is empty";
     let rule = is_path.then_some("P3");
-    let remedy = remedy.or_else(|| is_path.then(|| "write a path within its folder".to_owned()));
+    let remedy = if is_path { Some("write a path within its folder".to_owned()) } else { remedy };
     Problem { place, remedy, rule, ..Problem::whole(path, message) }
 }
 

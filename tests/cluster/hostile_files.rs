@@ -9,7 +9,7 @@ const FILES: [(&str, &str, &[&str]); 23] = [
     ("metric: val\n", "", &["loop.run.yaml:6:1", "the key `metric` is missing", "add `metric:`"]),
     ("entrypoint: sh run.sh\n", "", &["loop.run.yaml", "`entrypoint`", "give the command"]),
     ("metric: val\n", "metrics: val\n", &["loop.run.yaml:1:1", "unknown key `metrics`", "write `metric`"]),
-    ("budget: 1\n", "budget: 1\nbudget: 2\n", &["loop.run.yaml:7:1", "`budget` stands twice", "keep one"]),
+    ("budget: 1\n", "budget: 1\nbudget: 2\n", &["loop.run.yaml:7:1", "`budget` stands twice", "take one"]),
     ("budget: 1\n", "budget: soon\n", &["loop.run.yaml:6:9", "\"soon\"", "decimal number"]),
     ("budget: 1\n", "budget: -1\n", &["loop.run.yaml:6:1", "`budget`", "give a positive number"]),
     ("budget: 1\n", "budget: 1e999\n", &["loop.run.yaml:6:9", "no finite number", "ordinary decimal"]),
