@@ -1,11 +1,14 @@
 //! Every way in which Windlass says no. A closed enum: one function maps it to a gRPC status (in
 //! `proto`), one to an exit code, one to a sentence with a remedy.
 
+mod words;
+
 use crate::digest::Digest;
 use crate::literature::Fault;
 use crate::path::PathError;
 use crate::size::Size;
 use serde::{Deserialize, Serialize};
+use words::{day, lever_remedy, list, place, sentence, shown};
 
 /// A request that is refused; nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -250,18 +253,9 @@ pub enum Refusal {
     FactsMoved,
 }
 
-/// A moment's day, in UTC.
-fn day(wall_ms: i64) -> String {
-    let moment = jiff::Timestamp::from_millisecond(wall_ms);
-    moment.map_or_else(|_| format!("{wall_ms} ms"), |moment| moment.strftime("%Y-%m-%d").to_string())
-}
-
 /// The most problems that one refusal tells: with their remedies they fit the 16 KiB that the headers of an
 /// answer may have.
 pub const PROBLEMS_MAX: usize = 8;
-/// The longest sentence of one of several problems, characters, for the same reason.
-const PROBLEM_MAX_CHARS: usize = 300;
-
 /// One of several problems, as machines and people are told it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -273,20 +267,6 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub remedy: Option<String>,
-}
-
-fn list(problems: &[Refusal], more: usize) -> String {
-    let told = problems.iter().map(|problem| {
-        let rule = problem.rule().map(|rule| format!("[{rule}] ")).unwrap_or_default();
-        format!("{rule}{}", sentence(problem))
-    });
-    let rest = (more > 0).then(|| format!("and {more} more"));
-    let all: Vec<String> = told.chain(rest).collect();
-    format!("{} problems: {}", problems.len() + more, all.join("; "))
-}
-
-fn sentence(problem: &Refusal) -> String {
-    problem.to_string().chars().take(PROBLEM_MAX_CHARS).collect()
 }
 
 impl From<Fault> for Refusal {
@@ -320,41 +300,6 @@ pub enum ExitCode {
     Unavailable = 5,
     /// The wait ended first.
     WaitEnded = 6,
-}
-
-/// `finding 2 at /findings/1/claim: `.
-fn place(finding: Option<u32>, pointer: &str) -> String {
-    match (finding, pointer) {
-        (None, "") => "the review: ".to_owned(),
-        (None, pointer) => format!("the review at {pointer}: "),
-        (Some(finding), pointer) => format!("finding {finding} at {pointer}: "),
-    }
-}
-
-/// What a rule asks of a lever, a fix or a conclusion that has a value which cannot be.
-fn lever_remedy(rule: &str) -> Option<&'static str> {
-    Some(match rule {
-        "P5" => "write a title of one line, and name in `files` every file that the change touches, once",
-        "P6" => {
-            "say in `prediction` what should happen, and in `anchor` what shows that: a file of the evidence, a \
-             pattern in it, perhaps a comparison (`windlass show C N` names the files)"
-        }
-        "P11" => "name in `parents` two or more measured iterations, in a lever of `kind: merge` alone",
-        "P12" => "fill every column of each row of `analysis`; outputs are distinct paths under results/",
-        "P17" => "leave the line as the campaign has it: its budget says how many epochs a run has",
-        "P19" => "answer an ending such as `on: out_of_memory`, or a `pattern` in the log",
-        "P23" => "write `finding`, `examined`, 3 to 8 `bullets` and a verdict for each deliverable",
-        _ => return None,
-    })
-}
-
-/// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
-fn shown(what: &str, name: &str) -> String {
-    match what {
-        "iteration" | "lever" | "finding" | "log" => name.to_owned(),
-        "ledger" => format!("in {name}"),
-        _ => format!("{name:?}"),
-    }
 }
 
 impl Refusal {

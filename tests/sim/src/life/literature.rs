@@ -153,7 +153,7 @@ impl LiteratureLife {
     ) -> Checked {
         let Some((lever, kind)) = lever.filter(|_| self.is_on) else { return Ok(()) };
         let has = |dimension: &str| plan.iter().any(|row| row.dimension == dimension);
-        if self.has_probe && (kind == Kind::Swing || iteration.0 % 10 == 0) {
+        if self.has_probe && (kind == Kind::Swing || iteration.0.is_multiple_of(10)) {
             hold(has("headroom"), "P38", || format!("{iteration} looks at no headroom"))?;
         }
         let Some(finding) = self.basis.get(&lever).copied() else { return Ok(()) };
