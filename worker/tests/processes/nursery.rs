@@ -2,8 +2,8 @@
 //! asked of it is started once.
 
 use crate::Test;
-use crate::support::{Attempt, kill, lives, wait_for, wait_for_end, wait_for_start};
 use crate::scene::Scene;
+use crate::support::{Attempt, kill, lives, wait_for, wait_for_end, wait_for_start};
 use rustix::process::{Pid, Signal, kill_process};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
