@@ -2,6 +2,7 @@
 
 use super::event::Event;
 use super::frozen::Frozen;
+use super::query::Query;
 use super::stores::Stores;
 use super::tasks::Tasks;
 use crate::ledger::Durable;
@@ -41,6 +42,15 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.events.send(event(reply)).await.map_err(|_| Gone)?;
         answer.await.map_err(|_| Gone)
+    }
+
+    /// The dimensions that a campaign has measured (P13), where they are asked for: they grow with it.
+    pub async fn dimensions(&self, name: &str, is_asked: bool) -> Result<Result<Vec<String>, Refusal>, Gone> {
+        if !is_asked {
+            return Ok(Ok(Vec::new()));
+        }
+        let name = name.to_owned();
+        self.ask(|reply| Event::Query(Query::Dimensions { name, reply })).await
     }
 
     /// Refuses every change while the ledger cannot be written.

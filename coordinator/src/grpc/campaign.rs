@@ -134,13 +134,9 @@ impl CampaignService for Campaigns {
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
         let message = request.into_inner();
         let name = name("campaign", message.campaign)?;
-        let asked = name.clone();
-        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { name: asked, reply })).await;
+        let dimensions = answered(self.handle.dimensions(&name, message.dimensions).await)?;
+        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { name, reply })).await;
         let (view, bindings) = answered(found)?;
-        let dimensions = match message.dimensions {
-            true => answered(self.handle.ask(|reply| Event::Query(Query::Dimensions { name, reply })).await)?,
-            false => Vec::new(),
-        };
         Ok(Response::new(v1::GetResponse {
             view_document: document::write(&view),
             bindings_document: document::write(&bindings),
