@@ -176,15 +176,10 @@ mod tests {
     }
 
     #[test]
-    fn what_this_version_does_not_run_is_refused_at_its_place() {
-        let (_dir, read) = with(&GOOD.replace("gate: time\n", "iter_strategy: branches\ngate: time\n"));
+    fn what_cannot_be_is_refused_at_its_place() {
+        let (_dir, read) = with(&format!("{GOOD}windlass:\n  lanes: 0\n"));
         let report = read.expect_err("refused").to_report();
-        assert!(
-            report.message.contains("loop.run.yaml:5:1: `iter_strategy: branches` is not run"),
-            "{}",
-            report.message
-        );
-        assert!(report.remedy.is_some());
+        assert!(report.message.contains("loop.run.yaml:8:3: "), "{}", report.message);
     }
 
     #[test]

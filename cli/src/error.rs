@@ -7,6 +7,7 @@ mod upkeep;
 pub use identity::Trouble;
 pub use print::{early, report, told, usage};
 
+use crate::branches::GitError;
 use crate::yaml::Problem;
 use serde::Serialize;
 use std::error::Error as _;
@@ -216,7 +217,7 @@ pub enum Error {
         resume: Option<String>,
     },
     /// Levers that were refused one by one; each was reported already.
-    #[error("{refused} of {given} levers were refused")]
+    #[error("levers were refused: {refused} of {given}")]
     LeversRefused {
         /// How many.
         refused: usize,
@@ -243,6 +244,9 @@ pub enum Error {
     /// The worker role ended with an error.
     #[error("the worker failed")]
     Worker(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A branch that was not begun or not kept.
+    #[error(transparent)]
+    Git(#[from] GitError),
     /// A backup or a restore that was not done.
     #[error(transparent)]
     Upkeep(Box<windlass_coordinator::upkeep::Error>),
@@ -308,6 +312,8 @@ impl Error {
             Self::WaitEnded { .. } => Code::WaitEnded,
             Self::LeversRefused { .. } => Code::Refused,
             Self::ForeignFolder { .. } => Code::Usage,
+            Self::Git(GitError::Failed { .. }) => Code::Failed,
+            Self::Git(_) => Code::Refused,
             Self::Upkeep(problem) => upkeep::code(problem),
             _ => Code::Failed,
         };
@@ -347,6 +353,7 @@ impl Error {
             Self::LeversRefused { .. } => "LEVERS_REFUSED",
             Self::Coordinator(_) => "COORDINATOR",
             Self::Worker(_) => "WORKER",
+            Self::Git(_) => "GIT",
             Self::Upkeep(_) => "UPKEEP",
             Self::Ledger { .. } => "LEDGER",
             Self::Unwell { .. } => "UNWELL",
@@ -412,6 +419,7 @@ impl Error {
             Self::NoText { .. } => Some("write it to a file with -o FILE, or pipe it on".to_owned()),
             Self::Changed { .. } => Some("submit again once nothing writes there".to_owned()),
             Self::ForeignFolder { .. } => Some("give an empty or new folder with --dir".to_owned()),
+            Self::Git(problem) => problem.remedy().map(str::to_owned),
             Self::Upkeep(problem) => upkeep::remedy(problem).map(str::to_owned),
             Self::NoExample => Some("build from a checkout that has examples/digits".to_owned()),
             Self::Interrupted { resume } => resume.clone(),

@@ -3,6 +3,7 @@
 
 mod args;
 pub mod blobs;
+mod branches;
 pub mod campaign_file;
 mod client;
 mod command;

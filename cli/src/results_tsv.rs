@@ -50,7 +50,9 @@ fn header(story: &Story) -> String {
 
 fn row(story: &Story, iteration: &Iteration, decision: &Decision) -> String {
     let number = iteration.number.to_string();
-    let mut cells = vec![&*number, metric(decision), decision.status.as_str()];
+    // For branches the commit's first seven characters.
+    let name = story.commits.get(&iteration.number).unwrap_or(&number);
+    let mut cells = vec![&**name, metric(decision), decision.status.as_str()];
     cells.extend(has_moves(story).then(|| story.move_of(iteration)));
     cells.push(&*decision.summary);
     let basis = match story.lever_of(iteration) {

@@ -152,12 +152,12 @@ fn explain(path: &Path, text: &str, error: &Saphyr) -> Problem {
         Saphyr::DuplicateMappingKey { key: Some(key), .. } => {
             (format!("the key `{key}` stands twice"), Some("take one of the two out".to_owned()))
         }
-        other => (first_line(&other.to_string()), None),
+        other => in_our_words(first_line(&other.to_string())),
     };
     // So begins whatever a path's type says of a text that is none.
     let is_path = message.starts_with("path \"") || message == "a path is empty";
     let rule = is_path.then_some("P3");
-    let remedy = remedy.or_else(|| is_path.then(|| "write a path within its folder".to_owned()));
+    let remedy = if is_path { Some("write a path within its folder".to_owned()) } else { remedy };
     Problem { place, remedy, rule, ..Problem::whole(path, message) }
 }
 
@@ -169,6 +169,29 @@ fn first_line(text: &str) -> String {
         "externally tagged enum expected scalar or mapping",
         "expected one word, or a key with its value",
     )
+}
+
+/// What a parser says of a value of the wrong kind, as its writer would say it, and what to write instead.
+fn in_our_words(said: String) -> (String, Option<String>) {
+    const KINDS: [(&str, &str, &str); 6] = [
+        ("expected sequence start", "a list is expected here", "write it in brackets: `[a, b]`"),
+        (
+            "expected mapping start",
+            "keys with values are expected here",
+            "write each as `key: value` on a line of its own, or all in braces: `{key: value}`",
+        ),
+        ("expected string scalar", "one word or text is expected here", "write it between quotes"),
+        ("invalid u", "this is no whole number, or one too large", "write digits alone"),
+        ("invalid i", "this is no whole number, or one too large", "write digits alone"),
+        ("non-finite float", "this is no finite number", "write an ordinary decimal number"),
+    ];
+    const FORMS: &str = "docs/bindings.md and docs/levers.md have the forms of each key";
+    // Serde's own words begin alike, and name what they expect.
+    let is_serdes = said.starts_with("invalid type") || said.starts_with("invalid value");
+    match KINDS.iter().find(|(theirs, ..)| said.starts_with(theirs)).filter(|_| !is_serdes) {
+        Some((_, ours, remedy)) => ((*ours).to_owned(), Some((*remedy).to_owned())),
+        None => (said, Some(FORMS.to_owned())),
+    }
 }
 
 fn line_of(text: &str, line: u64) -> String {

@@ -67,6 +67,7 @@ fn messages(campaign: &str) -> Vec<(&'static str, Vec<u8>)> {
         name: "n".to_owned(),
         bindings_document: Bytes::from_static(b"{\"metric\":[[[["),
         tree,
+        git_document: Default::default(),
     };
     let propose = v1::ProposeLeverRequest {
         request_id: request_id.clone(),

@@ -9,6 +9,7 @@ use tonic::{Code, Request};
 use windlass_proto::v1::watch_response::Event;
 use windlass_proto::{document, refusal::from_status, v1};
 use windlass_shared::attempt::{Ending, Order, Outcome, Phase};
+use windlass_shared::digest::Digest;
 use windlass_shared::record::{Body, Record};
 use windlass_shared::session::AttemptReport;
 use windlass_shared::tree::Manifest;
@@ -319,6 +320,56 @@ async fn i16_an_end_without_its_blob_waits_and_silences_nobody() {
     worker.report.attempts.pop();
     coordinator.send_blobs(&[results.to_bytes()]).await;
     while !worker.sync().await.expect("an answer").acknowledged.contains(&waits.key) {}
+    coordinator.stop().await;
+}
+
+fn parcel(bytes: &'static [u8]) -> v1::Parcel {
+    v1::Parcel { digest: Digest::of(bytes).to_string(), data: bytes.into() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn i16_small_blobs_come_with_the_end_that_names_them_and_a_damaged_one_is_waited_for() {
+    const LOG: &[u8] = b"one\ntwo\n";
+    let coordinator = Coordinator::start(None).await;
+    let mut worker = FakeWorker::new(&coordinator).await;
+    let campaign = coordinator.create("short").await;
+    let order = worker.next_order().await;
+    let follow =
+        v1::ReadLogRequest { campaign: campaign.clone(), iteration: 1, follow: true, ..Default::default() };
+    let mut followed = coordinator.logs().await.read_log(follow.clone()).await.expect("read").into_inner();
+    let results = Manifest::default();
+    let mut outcome = Outcome::bare(Ending::Crashed { code: Some(1), signal: None });
+    (outcome.results, outcome.log) = (Some(results.digest()), Some(Digest::of(LOG)));
+    (outcome.log_bytes, outcome.log_hash) = (LOG.len() as u64, Some(Digest::of(LOG).hash));
+    let phase = Phase::Ended(Box::new(outcome));
+    worker.report.attempts = vec![AttemptReport { key: order.key.clone(), phase }];
+    let manifest: &'static [u8] = results.to_bytes().leak();
+    let lie = v1::Parcel { data: b"one\ntwo!".as_slice().into(), ..parcel(LOG) };
+    worker.parcels = vec![parcel(manifest), lie];
+    let answer = worker.sync().await.expect("it is heard");
+    assert_eq!(answer.acknowledged, [], "the log is not what it says");
+    let ask = v1::FindMissingRequest { digests: vec![results.digest().to_string()] };
+    let missing = coordinator.artifacts().await.find_missing(ask.clone()).await.expect("ask").into_inner();
+    assert_eq!(missing.digests, ask.digests, "nothing was decided on the other one either");
+    worker.parcels = vec![parcel(manifest), parcel(LOG)];
+    while !worker.sync().await.expect("an answer").acknowledged.contains(&order.key) {}
+    let missing = coordinator.artifacts().await.find_missing(ask).await.expect("ask").into_inner();
+    assert_eq!(missing.digests, [""; 0], "it came with its end");
+    let mut text = Vec::new();
+    while let Some(message) = followed.next().await {
+        text.extend(message.expect("a piece").data);
+    }
+    assert_eq!(text, LOG, "whoever followed it from before its end has all of it");
+    let tail = v1::ReadLogRequest { tail_lines: 1, follow: false, ..follow.clone() };
+    let tail: Vec<_> =
+        coordinator.logs().await.read_log(tail).await.expect("tail").into_inner().collect().await;
+    assert_eq!(tail[0].as_ref().expect("a piece").data, "two\n");
+    // What no machine sends is refused, and the worker is told.
+    worker.report.attempts.clear();
+    let large = vec![0; windlass_proto::PARCEL_MAX_BYTES + 1];
+    worker.parcels = vec![parcel(large.leak())];
+    let status = worker.sync().await.expect_err("too large");
+    assert_eq!(from_status(&status).reason, "TOO_MUCH");
     coordinator.stop().await;
 }
 

@@ -26,6 +26,7 @@ fn record(seq: u64) -> Record {
             .expect("bindings"),
             tree: Digest::of(b"workspace"),
             cap: None,
+            git: None,
             owner: None,
         },
         _ if seq.is_multiple_of(2) => Body::CampaignPaused { reason: PauseReason::Owner },

@@ -80,6 +80,16 @@ impl Grant {
     }
 }
 
+/// How far a campaign is one client's too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// The client's name.
+    pub with: String,
+    /// How far; not at all any more without one.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "as")]
+    pub share: Option<Grant>,
+}
+
 /// On whose behalf something is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Viewer {

@@ -9,6 +9,7 @@ pub mod decimal;
 pub mod device;
 pub mod digest;
 pub mod foreign;
+pub mod git;
 pub mod id;
 pub mod join;
 pub mod lever;

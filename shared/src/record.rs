@@ -4,11 +4,12 @@ mod reason;
 
 pub use reason::{Arithmetic, Clash, HoldReason, Noise, PauseReason, RetireReason, StopReason};
 
-use crate::access::Grant;
+use crate::access::Shared;
 use crate::attempt::{Kind as AttemptKind, Order, Outcome};
 use crate::bindings::{Bindings, EpochCap};
 use crate::conclusion::{Conclusion, Status};
 use crate::digest::{Digest, Hash};
+use crate::git::GitRoot;
 use crate::id::{
     AttemptId, CampaignId, DeviceId, FencingNumber, FindingNumber, Incarnation, IterationNumber, LeverNumber,
     RequestId, WorkerId,
@@ -104,6 +105,9 @@ pub enum Body {
         /// Under the epoch gate: where the cap stands, and the workspace as it was submitted.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cap: Option<EpochCap>,
+        /// With `iter_strategy: branches`: what its commits grow from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        git: Option<Box<GitRoot>>,
         /// The client whose it is; none: the coordinator's administrators'.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         owner: Option<String>,
@@ -413,16 +417,6 @@ pub enum Body {
     },
     /// A request asked for what was so already: nothing happened but that its key is used (I4).
     RequestAnswered {},
-}
-
-/// How far a campaign is one client's too.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shared {
-    /// The client's name.
-    pub with: String,
-    /// How far; not at all any more without one.
-    #[serde(default, skip_serializing_if = "Option::is_none", rename = "as")]
-    pub share: Option<Grant>,
 }
 
 impl Body {

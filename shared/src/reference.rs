@@ -62,12 +62,13 @@ impl Body {
             })
         }
         match self {
-            Self::CampaignCreated { bindings, tree, cap, .. } => {
+            Self::CampaignCreated { bindings, tree, cap, git, .. } => {
                 let w = &bindings.windlass;
                 let plans = [&w.baseline, &w.always, &w.diagnostics];
                 let submitted = cap.as_ref().map(|cap| cap.submitted);
                 std::iter::once(*tree)
                     .chain(submitted)
+                    .chain(git.iter().map(|git| git.listing))
                     .chain(plans.into_iter().flat_map(|plan| scripts(plan)))
                     .collect()
             }
@@ -105,7 +106,8 @@ impl Body {
     pub fn references(&self) -> References {
         let mut found = References::default();
         match self {
-            Self::CampaignCreated { bindings, tree, cap, .. } => {
+            Self::CampaignCreated { bindings, tree, cap, git, .. } => {
+                found.lasting.extend(git.iter().map(|git| Reference::Blob(git.listing)));
                 found.lasting.push(Reference::Tree(*tree));
                 found.lasting.extend(cap.iter().map(|cap| Reference::Tree(cap.submitted)));
                 let w = &bindings.windlass;

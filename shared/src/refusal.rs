@@ -2,12 +2,14 @@
 //! `proto`), one to an exit code, one to a sentence with a remedy.
 
 mod remedy;
+mod words;
 
 use crate::digest::Digest;
 use crate::literature::Fault;
 use crate::path::PathError;
 use crate::size::Size;
 use serde::{Deserialize, Serialize};
+use words::{day, list, place, sentence, shown};
 
 /// A request that is refused; nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -274,18 +276,9 @@ pub enum Refusal {
     FactsMoved,
 }
 
-/// A moment's day, in UTC.
-fn day(wall_ms: i64) -> String {
-    let moment = jiff::Timestamp::from_millisecond(wall_ms);
-    moment.map_or_else(|_| format!("{wall_ms} ms"), |moment| moment.strftime("%Y-%m-%d").to_string())
-}
-
 /// The most problems that one refusal tells: with their remedies they fit the 16 KiB that the headers of an
 /// answer may have.
 pub const PROBLEMS_MAX: usize = 8;
-/// The longest sentence of one of several problems, characters, for the same reason.
-const PROBLEM_MAX_CHARS: usize = 300;
-
 /// One of several problems, as machines and people are told it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
@@ -297,20 +290,6 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub remedy: Option<String>,
-}
-
-fn list(problems: &[Refusal], more: usize) -> String {
-    let told = problems.iter().map(|problem| {
-        let rule = problem.rule().map(|rule| format!("[{rule}] ")).unwrap_or_default();
-        format!("{rule}{}", sentence(problem))
-    });
-    let rest = (more > 0).then(|| format!("and {more} more"));
-    let all: Vec<String> = told.chain(rest).collect();
-    format!("{} problems: {}", problems.len() + more, all.join("; "))
-}
-
-fn sentence(problem: &Refusal) -> String {
-    problem.to_string().chars().take(PROBLEM_MAX_CHARS).collect()
 }
 
 impl From<Fault> for Refusal {
@@ -344,24 +323,6 @@ pub enum ExitCode {
     Unavailable = 5,
     /// The wait ended first.
     WaitEnded = 6,
-}
-
-/// `finding 2 at /findings/1/claim: `.
-fn place(finding: Option<u32>, pointer: &str) -> String {
-    match (finding, pointer) {
-        (None, "") => "the review: ".to_owned(),
-        (None, pointer) => format!("the review at {pointer}: "),
-        (Some(finding), pointer) => format!("finding {finding} at {pointer}: "),
-    }
-}
-
-/// What a user typed is quoted; a name like `9 of digits-0a1b2c` was composed of what is known.
-fn shown(what: &str, name: &str) -> String {
-    match what {
-        "iteration" | "lever" | "finding" | "log" => name.to_owned(),
-        "ledger" => format!("in {name}"),
-        _ => format!("{name:?}"),
-    }
 }
 
 impl Refusal {

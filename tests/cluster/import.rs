@@ -79,6 +79,13 @@ fn i18_the_longest_ledger_that_is_taken_is_one_message_and_one_batch() {
     let _coordinator = fleet.coordinator();
     let id = fleet.json(&["ledger", "import", path])["campaign"].as_str().expect("an id").to_owned();
     assert_eq!(fleet.ok(&["results", &id, "--format", "tsv"]), text);
+    // Every page and document has them all: records come in many pieces, and none is left out between two.
+    let decided = &fleet.json(&["status", &id])["decided"];
+    let count = |status: &str| decided[status].as_u64().unwrap_or_default();
+    assert_eq!((count("keep"), count("keep") + count("discard")), (1_429, 10_000));
+    let rows = fleet.json(&["results", &id, "--format", "json"])["iterations"].as_array().map(Vec::len);
+    assert_eq!(rows, Some(10_000));
+    assert!(fleet.ok(&["show", &id, "9999"]).contains("row 9999"));
     text.push_str("10001\t1\tdiscard\ts\tone too many\n");
     std::fs::write(&file, &text).expect("a file");
     let refused = fleet.client(&["ledger", "import", path]);

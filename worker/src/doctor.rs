@@ -129,7 +129,8 @@ fn driver(library: Option<&OsString>, nodes: &[PathBuf]) -> Finding {
             Ok(nvml) => {
                 let count = nvml.device_count().unwrap_or(0);
                 let version = nvml.sys_driver_version().unwrap_or_else(|_| "of no known version".to_owned());
-                let text = format!("NVML answers, driver {version}, {count} GPUs");
+                let gpus = if count == 1 { "1 GPU".to_owned() } else { format!("{count} GPUs") };
+                let text = format!("NVML answers, driver {version}, {gpus}");
                 return match count {
                     0 => Finding::warn(CHECK, text, "see `dmesg | grep -i nvrm` for why none is found"),
                     _ => Finding::ok(CHECK, text),

@@ -59,6 +59,7 @@ fn request(number: u64, bindings: &[u8], tree: &Digest) -> CreateRequest {
         name: format!("noop{number}"),
         bindings_document: bindings.to_vec().into(),
         tree: tree.to_string(),
+        git_document: Default::default(),
     }
 }
 

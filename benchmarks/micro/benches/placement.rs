@@ -85,8 +85,14 @@ fn busy_core() -> Core {
     let tree = Digest::of(b"workspace");
     for number in 0..QUEUED {
         let id = CampaignId(format!("campaign-{number:06}"));
-        let created =
-            Body::CampaignCreated { name: id.0.clone(), bindings: bindings(), tree, cap: None, owner: None };
+        let created = Body::CampaignCreated {
+            name: id.0.clone(),
+            bindings: bindings(),
+            tree,
+            cap: None,
+            git: None,
+            owner: None,
+        };
         let seq = core.durable().seq + 1;
         let wall_ms = NOW.wall_ms + number as i64;
         core.apply(&Record { seq, wall_ms, campaign: Some(id), request: None, body: created });

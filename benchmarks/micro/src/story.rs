@@ -70,6 +70,7 @@ impl Story {
                 bindings: bindings(),
                 tree,
                 cap: None,
+                git: None,
                 owner: None,
             };
             let Answer::Campaign { id, .. } = story.ask(ask) else { panic!("a campaign was asked for") };

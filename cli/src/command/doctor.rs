@@ -229,7 +229,8 @@ fn versions(about: &AboutResponse, workers: &[WorkerView], findings: &mut Vec<Fi
     }
     findings.push(match apart.is_empty() {
         true => {
-            Finding::ok("versions", format!("client, coordinator and {} workers have {own}", workers.len()))
+            let workers = units::count(workers.len() as u64, "worker");
+            Finding::ok("versions", format!("client, coordinator and {workers} have {own}"))
         }
         false => Finding::warn(
             "versions",

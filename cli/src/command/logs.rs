@@ -7,6 +7,7 @@ use crate::render::text::neutral;
 use crate::session::{self, Session};
 use serde::Serialize;
 use std::io::IsTerminal;
+use windlass_engine::gate::anchor;
 use windlass_proto::v1::{ReadLogRequest, ReadLogResponse};
 
 /// Which log, how much of it.
@@ -25,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     pub tail: Option<u32>,
     /// Only the lines that this regular expression matches, with their numbers
-    #[arg(long, value_name = "RE", conflicts_with_all = ["tail", "raw"])]
+    #[arg(long, value_name = "RE", value_parser = pattern, conflicts_with_all = ["tail", "raw"])]
     pub grep: Option<String>,
     /// An attempt's number [default: the latest run]
     #[arg(long, value_name = "A", default_value_t = 0, hide_default_value = true)]
@@ -33,6 +34,13 @@ pub struct Args {
     /// The bytes as they are, control characters and redrawn lines too
     #[arg(long)]
     pub raw: bool,
+}
+
+/// A pattern that the coordinator would take as well: what is wrong with it is said where it was written.
+fn pattern(text: &str) -> Result<String, String> {
+    anchor::compile(text).map(|_| text.to_owned()).map_err(|problem| {
+        format!("it {problem}; put a backslash before a character that is meant as it is, as in '\\['")
+    })
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,6 @@
 //! `windlass results C`: the ledger of decided iterations.
 
+use crate::branches;
 use crate::client::Client;
 use crate::error::Error;
 use crate::history::{self, Story};
@@ -55,7 +56,10 @@ pub struct Row {
 /// Prints it.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let client = Client::connect(session).await?;
-    let story = history::fetch(&client, &args.campaign).await?;
+    let mut story = history::fetch(&client, &args.campaign).await?;
+    if args.format == Some(Format::Tsv) {
+        branches::name(&client, &mut story).await?;
+    }
     match args.format {
         // The file's own bytes, but for a terminal.
         Some(Format::Tsv) if session.is_live() => session.print(&neutral_block(&results_tsv::render(&story))),

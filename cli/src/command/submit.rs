@@ -3,6 +3,7 @@
 use super::dry_run::{self, Plan};
 use super::propose::{self, Proposed, Voice};
 use crate::blobs::Blobs;
+use crate::branches;
 use crate::campaign_file;
 use crate::client::Client;
 use crate::error::Error;
@@ -90,6 +91,7 @@ pub async fn submit(args: &Args, session: &Session, voice: Voice) -> Result<Subm
     let file = campaign_file::read(&args.dir)?;
     let workspace = workspace::read(&args.dir, &file.bindings, &[&session.data_dir])
         .map_err(|problem| campaign_file::place(&args.dir, problem))?;
+    let begun = branches::begin(&args.dir, campaign_file::NAME, &file.bindings, &workspace.manifest)?;
     let lever_files = args.levers.as_deref().map(lever_file::list).transpose()?.unwrap_or_default();
     let name = args.name.clone().or_else(|| file.bindings.windlass.name.clone());
     let name = name.unwrap_or_else(|| folder_name(&args.dir));
@@ -117,6 +119,11 @@ pub async fn submit(args: &Args, session: &Session, voice: Voice) -> Result<Subm
     };
     let mut blobs = workspace.blobs.clone();
     blobs.extend(file.blobs.clone());
+    if let Some(begun) = &begun {
+        blobs.hold(begun.listing.clone());
+        let tag = file.bindings.run_tag.as_deref().unwrap_or_default();
+        session.say(&format!("branch autoresearch/{tag} grows from {}", begun.root.head));
+    }
     if args.dry_run {
         check_levers(session, &lever_files, &mut submission.levers, &mut blobs);
         let plan = dry_run::plan(args, session, &file, &workspace, &submission.name, &blobs).await?;
@@ -132,6 +139,7 @@ pub async fn submit(args: &Args, session: &Session, voice: Voice) -> Result<Subm
         name: submission.name.clone(),
         bindings_document: document::write(&file.bindings),
         tree: submission.tree.clone(),
+        git_document: begun.map(|begun| document::write(&begun.root)).unwrap_or_default(),
     };
     let created = client.campaigns().create(request).await?.into_inner();
     if !secrets.is_empty() {

@@ -1,5 +1,6 @@
 //! `windlass sync C [DIR]`: the user's copy, made from the ledger (P30).
 
+use crate::branches::{self, GitError, Kept};
 use crate::client::Client;
 use crate::error::Error;
 use crate::history;
@@ -7,7 +8,7 @@ use crate::layout;
 use crate::render::units;
 use crate::session::Session;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which campaign, and where to.
 #[derive(Debug, clap::Args)]
@@ -18,6 +19,9 @@ pub struct Args {
     /// The folder [default: the campaign's sandbox_root, from here]
     #[arg(value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Check out the campaign's branch in the repository here, with `iter_strategy: branches`
+    #[arg(long)]
+    pub checkout: bool,
 }
 
 #[derive(Serialize)]
@@ -28,28 +32,46 @@ struct Synced {
     files: usize,
     written: usize,
     removed: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<Kept>,
 }
 
 /// Lays it out.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let client = Client::connect(session).await?;
-    let story = history::fetch(&client, &args.campaign).await?;
+    let mut story = history::fetch(&client, &args.campaign).await?;
+    let commits = branches::commits(&client, &story).await?;
+    let campaign = story.campaign.to_string();
+    match &commits {
+        Some(commits) => story.commits = commits.names(),
+        None if args.checkout => return Err(GitError::NoBranch { campaign }.into()),
+        None => {}
+    }
     let dir = args.dir.unwrap_or_else(|| PathBuf::from(&story.bindings.sandbox_root));
     let done = layout::lay_out(&client, &story, &dir).await?;
+    // The copy is there whatever becomes of the branch.
+    let here = Path::new(".");
+    let branch =
+        commits.map(|commits| branches::keep(here, &campaign, &commits, args.checkout)).transpose()?;
     let folder = dir.display().to_string();
     let removed = story.rows().map(|(iteration, _)| iteration.removed.len()).sum();
     if session.is_json() {
         let synced = Synced {
-            campaign: story.campaign.to_string(),
+            campaign,
             folder,
             iterations: story.decided.len(),
             files: done.files,
             written: done.written,
             removed,
+            branch,
         };
         return session.json("windlass.sync/1", &synced);
     }
-    session.say(&format!("{folder}: {} files, {} of them new or changed", done.files, done.written));
+    let files = units::count(done.files as u64, "file");
+    session.say(&format!("{folder}: {files}, {} of them new or changed", done.written));
+    if let Some(branch) = &branch {
+        tell(session, branch);
+    }
     if removed > 0 {
         let parts = units::count(removed as u64, "part");
         session.say(&format!(
@@ -57,4 +79,21 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+fn tell(session: &Session, kept: &Kept) {
+    let Kept { branch, tip, commits, written, checked_out, left } = kept;
+    let Some(tip) = tip else {
+        return session.say(&format!("{branch}: nothing is kept yet"));
+    };
+    let (commits, written) =
+        (units::count(*commits as u64, "commit"), units::count(*written as u64, "object"));
+    let out = if *checked_out { ", checked out" } else { "" };
+    session.say(&format!("{branch} is at {tip}{out}: {commits}, {written} written"));
+    if let Some(place) = left {
+        session.say(&format!(
+            "it is checked out in {} and was left as it is; `windlass sync C --checkout` there moves it",
+            place.display()
+        ));
+    }
 }

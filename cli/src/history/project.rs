@@ -22,8 +22,13 @@ impl Story {
     }
 
     fn begin(record: &Record) -> Option<Self> {
+        let (mut submitted, mut root) = (None, None);
         let (name, bindings, tree, imported) = match &record.body {
-            Body::CampaignCreated { name, bindings, tree, .. } => (name, bindings, *tree, None),
+            Body::CampaignCreated { name, bindings, tree, cap, git, .. } => {
+                submitted = cap.as_ref().map(|cap| cap.submitted);
+                root.clone_from(git);
+                (name, bindings, *tree, None)
+            }
             Body::LedgerImported { name, bindings, columns, source, .. } => {
                 let imported = Imported { columns: columns.clone(), source: source.clone() };
                 (name, bindings, Foreign::tree(), Some(imported))
@@ -38,6 +43,9 @@ impl Story {
             head_wall_ms: record.wall_ms,
             bindings: (**bindings).clone(),
             tree,
+            submitted: submitted.unwrap_or(tree),
+            git: root.map(|git| *git),
+            commits: BTreeMap::new(),
             imported,
             levers: BTreeMap::new(),
             findings: BTreeMap::new(),

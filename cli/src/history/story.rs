@@ -7,6 +7,7 @@ use windlass_shared::attempt::{Kind, Order, Outcome};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::{Conclusion, Status};
 use windlass_shared::digest::Digest;
+use windlass_shared::git::GitRoot;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
 use windlass_shared::lever::{Change, Lever, Pin};
 use windlass_shared::path::TreePath;
@@ -32,6 +33,12 @@ pub struct Story {
     pub bindings: Bindings,
     /// The workspace.
     pub tree: Digest,
+    /// The workspace as it was submitted: under the epoch gate before its cap was set (P17).
+    pub submitted: Digest,
+    /// What its commits grow from, with `iter_strategy: branches`.
+    pub git: Option<GitRoot>,
+    /// What its decided iterations are called, where commits name them (P29).
+    pub commits: BTreeMap<IterationNumber, String>,
     /// Where it came from, if its decisions were made elsewhere.
     pub imported: Option<Imported>,
     /// Every lever that was queued.

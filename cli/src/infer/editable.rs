@@ -183,7 +183,7 @@ pub fn patterns(sides: &[Guess<Side>]) -> Vec<Guess<String>> {
             let (folder, ending) = &group;
             let slash = if folder.is_empty() { "" } else { "/" };
             let pattern = format!("{folder}{slash}*.{ending}");
-            found.push(guess(pattern, format!("{} files", files.len())));
+            found.push(guess(pattern, crate::render::units::count(files.len() as u64, "file")));
             continue;
         }
         for file in files {

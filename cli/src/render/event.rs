@@ -4,11 +4,10 @@ use super::style;
 use super::text::{cut, neutral, wrap};
 use super::units;
 use crate::history::Story;
+use windlass_shared::access::Shared;
 use windlass_shared::attempt::{Kind, Outcome, Reading};
 use windlass_shared::id::{IterationNumber, LeverNumber};
-use windlass_shared::record::{
-    Body, Clash, HoldReason, PauseReason, Record, RetireReason, Shared, StopReason,
-};
+use windlass_shared::record::{Body, Clash, HoldReason, PauseReason, Record, RetireReason, StopReason};
 
 /// What happened, in a line; none for what only a machine wants to know. `story` knows the record
 /// already.

@@ -4,11 +4,12 @@
 use super::store::STORE;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use windlass_shared::id::FindingNumber;
+use windlass_shared::id::{FindingNumber, IterationNumber};
+use windlass_shared::path::TreePath;
 use windlass_shared::record::{Body, Record, StopReason};
 use windlass_shared::view::{
-    CampaignState, CampaignView, Counts, FindingCounts, LeverView, LiteratureView, MovesView, OpenIteration,
-    WaitFor, WaitView, WorkerView,
+    CampaignState, CampaignView, Counts, FindingCounts, FollowUpView, IterationSummary, Late, LeverView,
+    LiteratureView, MovesView, OpenIteration, WaitFor, WaitView, WorkerView,
 };
 
 /// What terminals and people are attacked with: a window title, a CSI of one byte, a reversed direction,
@@ -182,6 +183,20 @@ fn waiting(view: CampaignView) -> CampaignView {
         counts: FindingCounts { pending: 1, helped: 1, rejected: 1, ..FindingCounts::default() },
         last_review_kept: Some(1),
     };
+    let path = |text: &str| TreePath::parse(text).unwrap();
+    let follow_up = FollowUpView {
+        iteration: IterationNumber(2),
+        output: path("again.tsv"),
+        stage: "given up".to_owned(),
+        problem: Some("look.py ended with exit code 1".to_owned()),
+    };
+    let late = |output: &str| Late {
+        output: path(output),
+        dimension: "slope".to_owned(),
+        first_line: "it is flat".to_owned(),
+    };
+    let best = view.best.clone().map(|best| IterationSummary { late: vec![late("late.tsv")], ..best });
+    let follow_ups = vec![follow_up];
     let (lanes, moves, literature) = (open.iter().cloned().collect(), Some(moves), Some(literature));
-    CampaignView { lanes, open, moves, literature, ..view }
+    CampaignView { lanes, open, moves, literature, follow_ups, best, ..view }
 }

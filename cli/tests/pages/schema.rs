@@ -135,6 +135,7 @@ fn kept_up() -> Vec<Value> {
     }
     let mut all = known(&desk);
     all.extend(printed(&desk, &["gc", "--dry-run"]));
+    all.extend(with_branch(&desk));
     all.extend(printed(&desk, &["ledger", "export"]));
     let elsewhere = Desk::unattended();
     let copy = elsewhere.dir.path().join("copy");
@@ -150,6 +151,35 @@ fn kept_up() -> Vec<Value> {
     std::fs::write(snapshot::file_in(Path::new(&restored)), "no snapshot").unwrap();
     all.extend(printed(&desk, &["ledger", "verify", "--data-dir", &restored]));
     all.extend(printed(&desk, &["ledger", "verify", "--data-dir", copy]));
+    all
+}
+
+/// A campaign that keeps a branch, in a repository of its own.
+fn with_branch(desk: &Desk) -> Vec<Value> {
+    let dir = desk.dir.path().join("repository/inner");
+    std::fs::create_dir_all(&dir).unwrap();
+    let campaign = "metric: val_acc\nmetric_direction: maximize\nentrypoint: python3 train.py\n\
+                    editable_files: [train.py]\ngate: time\nbudget: 0.2\niter_strategy: branches\nrun_tag: one\n";
+    std::fs::write(dir.join("loop.run.yaml"), campaign).unwrap();
+    std::fs::write(dir.join("train.py"), "rate = 0.1\n").unwrap();
+    let repository = desk.dir.path().join("repository");
+    let user = ["-c", "user.name=A", "-c", "user.email=a@example.org"];
+    for args in [&["init", "--quiet"][..], &["add", "."], &["commit", "--quiet", "-m", "begin"]] {
+        let mut git = std::process::Command::new("git");
+        let done = git.arg("-C").arg(&repository).args(user).args(args).status().unwrap();
+        assert!(done.success(), "git {args:?}");
+    }
+    let said = |args: &[&str]| {
+        let mut command = desk.command(&[&["--output", "json"], args].concat());
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let output = command.current_dir(&dir).env("PATH", path).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        let documents = text.lines().filter(|line| line.starts_with("{\"schema\""));
+        documents.map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let mut all = said(&["submit", "."]);
+    let campaign = all[0]["campaign"].as_str().unwrap_or_else(|| panic!("{all:?}")).to_owned();
+    all.extend(said(&["sync", &campaign]));
     all
 }
 

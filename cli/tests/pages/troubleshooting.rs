@@ -11,11 +11,13 @@ const PRINT: &str = include_str!("../../src/error/print.rs");
 const ATTEMPT: &str = include_str!("../../../shared/src/attempt.rs");
 
 /// Sources whose messages reach people.
-const MESSAGES: [(&str, &str); 5] = [
+const MESSAGES: [(&str, &str); 7] = [
     ("shared/src/refusal.rs", REFUSAL),
     ("cli/src/error.rs", ERROR),
+    ("cli/src/branches/repository.rs", include_str!("../../src/branches/repository.rs")),
     ("coordinator/src/upkeep/error.rs", include_str!("../../../coordinator/src/upkeep/error.rs")),
     ("coordinator/src/ledger/error.rs", include_str!("../../../coordinator/src/ledger/error.rs")),
+    ("worker/src/error.rs", include_str!("../../../worker/src/error.rs")),
     ("coordinator/src/grpc/listen.rs", include_str!("../../../coordinator/src/grpc/listen.rs")),
 ];
 

@@ -31,10 +31,14 @@ impl Driver {
         let access = call.access.clone();
         let resolve = |name: &str| self.core.resolve_campaign_for(&access, name);
         let ask = match asked {
-            Asked::Create { tree, bindings, .. } => {
+            Asked::Create { tree, bindings, git, .. } => {
                 // What cannot be is said before anything is looked for in its files.
-                match bindings.validate() {
-                    Ok(()) => self.gather_call(call, move |stores| gather::tree(stores, tree, *bindings)),
+                let checked =
+                    bindings.validate().and_then(|()| git.as_ref().map_or(Ok(()), |git| git.check()));
+                let listing = git.as_ref().map(|git| git.listing);
+                let gather = move |stores| gather::tree(stores, tree, listing, *bindings);
+                match checked {
+                    Ok(()) => self.gather_call(call, gather),
                     Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
                 }
                 return Ok(());
@@ -127,11 +131,12 @@ impl Driver {
         let owner = access.viewer.owner();
         let resolve = |name: &str| self.core.resolve_campaign_for(&access, name);
         let ask = match (call.asked.clone(), finding) {
-            (Asked::Create { name, bindings, tree }, Finding::Tree(checked)) => {
+            (Asked::Create { name, bindings, tree, git }, Finding::Tree(checked)) => {
                 checked.map(|found| match found {
-                    None => Ask::Create { name, bindings, tree, cap: None, owner },
+                    None => Ask::Create { name, bindings, tree, cap: None, git, owner },
                     Some(facts) => {
-                        Ask::Create { name, bindings, tree: facts.tree, cap: Some(facts.cap), owner }
+                        let (tree, cap) = (facts.tree, Some(facts.cap));
+                        Ask::Create { name, bindings, tree, cap, git, owner }
                     }
                 })
             }

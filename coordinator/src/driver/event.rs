@@ -11,6 +11,7 @@ use windlass_shared::bindings::Bindings;
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::Digest;
 use windlass_shared::foreign::Foreign;
+use windlass_shared::git::GitRoot;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, SessionId, WorkerId};
 use windlass_shared::lever::{Change, Lever};
 use windlass_shared::literature::{Review, Scope};
@@ -80,7 +81,7 @@ pub(crate) enum Intent {
 #[derive(Clone)]
 pub(crate) enum Asked {
     /// A campaign.
-    Create { name: String, bindings: Box<Bindings>, tree: Digest },
+    Create { name: String, bindings: Box<Bindings>, tree: Digest, git: Option<Box<GitRoot>> },
     /// A ledger that was made elsewhere.
     Import { ledger: Box<Foreign> },
     /// A lever.
@@ -138,10 +139,12 @@ impl Asked {
                 .collect()
         };
         match self {
-            Self::Create { bindings, tree, .. } => {
+            Self::Create { bindings, tree, git, .. } => {
                 let w = &bindings.windlass;
-                let plans = [&w.baseline, &w.always, &w.diagnostics];
-                std::iter::once(*tree).chain(plans.into_iter().flat_map(|plan| scripts(plan))).collect()
+                let plans =
+                    [&w.baseline, &w.always, &w.diagnostics].into_iter().flat_map(|plan| scripts(plan));
+                let listing = git.iter().map(|git| git.listing);
+                std::iter::once(*tree).chain(listing).chain(plans).collect()
             }
             Self::Propose { lever, .. } => {
                 let fixes = lever.fixes.iter().map(|fix| fix.patch);

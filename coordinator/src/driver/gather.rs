@@ -220,9 +220,14 @@ pub(super) async fn retry(stores: Stores, wanted: PullWanted) -> Gathered {
 }
 
 /// Checks a workspace's tree: every path stays inside (P3), some file is editable (P2), and every blob is
-/// there (I16). Under the epoch gate its cap is found and set (P17).
-pub(super) async fn tree(stores: Stores, digest: Digest, bindings: Bindings) -> Gathered {
-    if let Err(refusal) = check_tree(&stores, digest, bindings.editable_files.clone()).await {
+/// there (I16), the listing of a repository's HEAD too. Under the epoch gate its cap is found and set (P17).
+pub(super) async fn tree(
+    stores: Stores,
+    digest: Digest,
+    listing: Option<Digest>,
+    bindings: Bindings,
+) -> Gathered {
+    if let Err(refusal) = check_tree(&stores, digest, listing, bindings.editable_files.clone()).await {
         return Gathered { finding: Finding::Tree(Err(refusal)), blobs: Vec::new() };
     }
     if bindings.gate != GateKind::Epochs {
@@ -240,7 +245,12 @@ pub(super) async fn tree(stores: Stores, digest: Digest, bindings: Bindings) -> 
     }
 }
 
-async fn check_tree(stores: &Stores, digest: Digest, editable: Vec<String>) -> Result<(), Refusal> {
+async fn check_tree(
+    stores: &Stores,
+    digest: Digest,
+    listing: Option<Digest>,
+    editable: Vec<String>,
+) -> Result<(), Refusal> {
     let failed = |error: blobs::Error| refusal(error.into());
     let editable = Editable::new(&editable)?;
     let bytes = stores.blobs.read(digest).await.map_err(failed)?;
@@ -259,7 +269,7 @@ async fn check_tree(stores: &Stores, digest: Digest, editable: Vec<String>) -> R
             let problem = "matches no file of the workspace; no lever could change anything".to_owned();
             return Err(Refusal::Binding { key: "editable_files", problem });
         }
-        Ok(manifest.blobs().collect::<Vec<_>>())
+        Ok(manifest.blobs().chain(listing).collect::<Vec<_>>())
     })
     .await?;
     let missing = stores.blobs.missing(needed).await.map_err(failed)?;

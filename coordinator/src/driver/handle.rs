@@ -2,10 +2,12 @@
 
 use super::event::Event;
 use super::frozen::Frozen;
+use super::query::Query;
 use super::stores::Stores;
 use super::tasks::Tasks;
 use crate::ledger::Durable;
 use tokio::sync::{mpsc, oneshot, watch};
+use windlass_shared::access::Access;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::space::Space;
 
@@ -41,6 +43,20 @@ impl Handle {
         let (reply, answer) = oneshot::channel();
         self.events.send(event(reply)).await.map_err(|_| Gone)?;
         answer.await.map_err(|_| Gone)
+    }
+
+    /// The dimensions that a campaign has measured (P13), where they are asked for: they grow with it.
+    pub async fn dimensions(
+        &self,
+        access: &Access,
+        name: &str,
+        is_asked: bool,
+    ) -> Result<Result<Vec<String>, Refusal>, Gone> {
+        if !is_asked {
+            return Ok(Ok(Vec::new()));
+        }
+        let (access, name) = (access.clone(), name.to_owned());
+        self.ask(|reply| Event::Query(Query::Dimensions { access, name, reply })).await
     }
 
     /// Refuses every change while the ledger cannot be written.

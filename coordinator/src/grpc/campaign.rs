@@ -74,6 +74,13 @@ impl CampaignService for Campaigns {
             name: name("name", message.name)?,
             bindings: Box::new(bindings),
             tree: digest("tree", &message.tree)?,
+            git: match message.git_document.is_empty() {
+                true => None,
+                false => {
+                    let read = document::read("git_document", &message.git_document);
+                    Some(Box::new(read.map_err(|refusal| to_status(&refusal))?))
+                }
+            },
         };
         match self.change(access, key, asked).await? {
             Answer::Campaign { id, levers_taken } => {
@@ -118,17 +125,9 @@ impl CampaignService for Campaigns {
         let access = permitted(&request)?;
         let message = request.into_inner();
         let name = name("campaign", message.campaign)?;
-        let (who, asked) = (access.clone(), name.clone());
-        let found =
-            self.handle.ask(|reply| Event::Query(Query::Campaign { access: who, name: asked, reply })).await;
+        let dimensions = answered(self.handle.dimensions(&access, &name, message.dimensions).await)?;
+        let found = self.handle.ask(|reply| Event::Query(Query::Campaign { access, name, reply })).await;
         let (view, bindings) = answered(found)?;
-        let dimensions = match message.dimensions {
-            true => {
-                let event = |reply| Event::Query(Query::Dimensions { access, name, reply });
-                answered(self.handle.ask(event).await)?
-            }
-            false => Vec::new(),
-        };
         Ok(Response::new(v1::GetResponse {
             view_document: document::write(&view),
             bindings_document: document::write(&bindings),

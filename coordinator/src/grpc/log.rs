@@ -301,14 +301,11 @@ impl Reader {
     async fn log(&self, standing: &Standing) -> Result<Option<Arc<Log>>, Failure> {
         let stores = &self.place.handle.stores;
         let failed = |error| self.fail(log_failure(&error));
-        match (stores.logs.readable(&standing.key).await.map_err(failed)?, standing.blob) {
-            (None, Some(digest)) => {
-                let bytes =
-                    stores.blobs.read(digest).await.map_err(|error| self.fail(blob_failure(error)))?;
-                stores.logs.of_blob(&standing.key, bytes).map(Some).map_err(failed)
-            }
-            (log, _) => Ok(log),
-        }
+        let Some(digest) = standing.blob else {
+            return stores.logs.readable(&standing.key).await.map_err(failed);
+        };
+        let bytes = stores.blobs.read(digest).await.map_err(|error| self.fail(blob_failure(error)))?;
+        stores.logs.of_blob(&standing.key, bytes).map(Some).map_err(failed)
     }
 
     /// False: the caller has gone, or has all that it gets.

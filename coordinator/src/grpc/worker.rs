@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 use windlass_proto::v1::worker_service_server::WorkerService;
 use windlass_proto::{PARCEL_MAX_BYTES, PARCELS_MAX_BYTES, refusal::to_status, v1};
 use windlass_shared::access::{Access, Viewer};
-use windlass_shared::attempt::{AttemptKey, Phase};
+use windlass_shared::attempt::{AttemptKey, Order, Phase};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{SessionId, WorkerId};
 use windlass_shared::record::Body;
@@ -79,6 +79,12 @@ impl Drop for HangUp {
     }
 }
 
+/// Whether a report ends an attempt that is leased to its worker now, at this very number.
+fn brings_end_of(orders: &[Order], report: &Report) -> bool {
+    let mut ended = report.attempts.iter().filter(|attempt| matches!(attempt.phase, Phase::Ended(_)));
+    ended.any(|attempt| orders.iter().any(|order| order.key == attempt.key))
+}
+
 /// The blobs beside a report, each checked (I16). One that is damaged is left out, so that the worker's other
 /// attempts go on: the end that names it is not recorded before it comes whole.
 fn parcels(sent: Vec<v1::Parcel>) -> Result<Vec<Blob>, Status> {
@@ -112,9 +118,9 @@ impl WorkerService for Workers {
         let report = self.of(&access, report).await?;
         if !parcels.is_empty()
             && let Viewer::Worker(id, _) = &access.viewer
-            && orders_of(&self.handle, id).await?.is_empty()
+            && !brings_end_of(&orders_of(&self.handle, id).await?, &report)
         {
-            // A worker without an attempt has nothing to bring.
+            // Parcels belong to the end of an attempt that is this worker's now; nothing else has any.
             parcels.clear();
         }
         let mut hang_up = HangUp {

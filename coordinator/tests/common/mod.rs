@@ -234,6 +234,7 @@ impl Client {
             name: name.to_owned(),
             bindings_document: bindings.to_string().into(),
             tree: manifest.digest().to_string(),
+            git_document: Default::default(),
         })
     }
 }
@@ -243,6 +244,8 @@ pub struct FakeWorker {
     client: WorkerServiceClient<Channel>,
     artifacts: ArtifactServiceClient<Channel>,
     pub report: Report,
+    /// What travels with each report.
+    pub parcels: Vec<v1::Parcel>,
     pub has_decided: bool,
 }
 
@@ -267,8 +270,13 @@ impl FakeWorker {
             attempts: Vec::new(),
         };
         let artifacts = ArtifactServiceClient::new(channel.clone());
-        let mut worker =
-            Self { client: WorkerServiceClient::new(channel), artifacts, report, has_decided: false };
+        let mut worker = Self {
+            client: WorkerServiceClient::new(channel),
+            artifacts,
+            report,
+            parcels: Vec::new(),
+            has_decided: false,
+        };
         let answer = worker.sync().await.ok()?;
         assert_eq!(answer.standing, Standing::Closed, "a session belongs to one life");
         worker.report.incarnation = Some(Incarnation(answer.incarnation.0));
@@ -280,7 +288,8 @@ impl FakeWorker {
     /// Says all that it has; may hang.
     pub async fn sync(&mut self) -> Result<Answer, Status> {
         self.report.number += 1;
-        let message = self.client.sync(v1::SyncRequest::from(&self.report)).await?.into_inner();
+        let message = v1::SyncRequest { parcels: self.parcels.clone(), ..(&self.report).into() };
+        let message = self.client.sync(message).await?.into_inner();
         let answer = Answer::try_from(message).expect("a readable answer");
         assert_eq!((&answer.session, answer.number), (&self.report.session, self.report.number));
         self.report.seen = answer.number;

@@ -7,6 +7,7 @@ use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX, 
 use super::step::SUPERSEDED;
 use crate::share::{self, Moment};
 use std::collections::{BTreeMap, BTreeSet};
+use windlass_shared::access::Shared;
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
 use windlass_shared::bindings::Dial;
 use windlass_shared::conclusion::Status;
@@ -14,7 +15,7 @@ use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, WorkerId};
 use windlass_shared::plan::Deliverable;
-use windlass_shared::record::{Arithmetic, Body, Record, Shared};
+use windlass_shared::record::{Arithmetic, Body, Record};
 use windlass_shared::view::{CampaignState, IterationSummary, LeverState};
 
 /// Earlier iterations whose results an analysis sees (`WINDLASS_HISTORY`): the baseline and the latest. Every

@@ -100,7 +100,8 @@ fn finish(
             };
             let tail =
                 if *gain > zero && status == Status::Keep { String::new() } else { format!(" ({reason})") };
-            format!("{} {relation} {record}{by}, {lines:+} lines: {verdict}{tail}", case.metric)
+            let noun = if lines.abs() == 1 { "line" } else { "lines" };
+            format!("{} {relation} {record}{by}, {lines:+} {noun}: {verdict}{tail}", case.metric)
         }
     };
     let arithmetic = Arithmetic {

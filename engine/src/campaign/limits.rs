@@ -13,7 +13,8 @@ impl Campaign {
         if let Some(most) = stop.iterations
             && decided + self.open.len() as u32 >= most
         {
-            return Some(format!("{decided} iterations are decided; stop.iterations is {most}"));
+            let are = if decided == 1 { "iteration is" } else { "iterations are" };
+            return Some(format!("{decided} {are} decided; stop.iterations is {most}"));
         }
         if let Some(most) = &stop.gpu_hours {
             let spent = Decimal::from_value(self.gpu_ms.into());

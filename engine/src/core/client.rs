@@ -6,10 +6,11 @@ use crate::gate::facts::{Look, ProposalFacts, Rejected};
 use crate::gate::plan;
 use crate::literature;
 use crate::session::Fleet;
-use windlass_shared::bindings::{Bindings, Dial, EpochCap, GateKind};
+use windlass_shared::bindings::{Bindings, Dial, EpochCap, GateKind, Strategy};
 use windlass_shared::conclusion::Status;
 use windlass_shared::device::DeviceState;
 use windlass_shared::digest::{Digest, Hash};
+use windlass_shared::git::GitRoot;
 use windlass_shared::id::{CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::{Kind, Lever};
 use windlass_shared::record::{Answer, Body, PauseReason, RetireReason, StopReason};
@@ -29,8 +30,8 @@ pub(super) fn decide(
     ask: Ask,
 ) -> Result<Decided, Refusal> {
     match ask {
-        Ask::Create { name, bindings, tree, cap, owner } => {
-            create(durable, request, (name, owner), bindings, (tree, cap))
+        Ask::Create { name, bindings, tree, cap, git, owner } => {
+            create(durable, request, (name, owner), bindings, Ground { tree, cap, git })
         }
         Ask::Import { ledger, owner } => import::import(durable, request, *ledger, owner),
         Ask::Share { campaign, with, share } => steer::share(find(durable, &campaign)?, with, share),
@@ -74,13 +75,20 @@ fn find<'a>(durable: &'a Durable, campaign: &CampaignId) -> Result<&'a Campaign,
     durable.campaigns.get(campaign).ok_or_else(missing)
 }
 
+/// What a campaign begins on.
+struct Ground {
+    tree: Digest,
+    cap: Option<EpochCap>,
+    git: Option<Box<GitRoot>>,
+}
+
 /// P1: a submission of the same name takes along the queue of a campaign whose baseline crashed.
 fn create(
     durable: &Durable,
     request: &RequestKey,
     (name, owner): (String, Option<String>),
     bindings: Box<Bindings>,
-    (tree, cap): (Digest, Option<EpochCap>),
+    Ground { tree, cap, git }: Ground,
 ) -> Result<Decided, Refusal> {
     refuse_too_many(durable, owner.as_deref())?;
     bindings.validate()?;
@@ -88,6 +96,11 @@ fn create(
         let problem = "its epoch cap was not looked for".to_owned();
         return Err(Refusal::Malformed { field: "tree", problem });
     }
+    if (bindings.iter_strategy == Strategy::Branches) != git.is_some() {
+        let problem = "the commit that its branch grows from comes with `iter_strategy: branches`".to_owned();
+        return Err(Refusal::Malformed { field: "git", problem });
+    }
+    git.as_ref().map_or(Ok(()), |git| git.check())?;
     let rows = bindings
         .windlass
         .baseline
@@ -104,7 +117,7 @@ fn create(
     }
     let id = campaign_id(durable, &name, request);
     let takes_findings = bindings.literature == Dial::On;
-    let body = Body::CampaignCreated { name: name.clone(), bindings, tree, cap, owner: owner.clone() };
+    let body = Body::CampaignCreated { name: name.clone(), bindings, tree, cap, git, owner: owner.clone() };
     let mut records = vec![(Some(id.clone()), body)];
     let replaced = durable
         .campaigns

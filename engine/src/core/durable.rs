@@ -110,7 +110,7 @@ impl Durable {
             _ => {}
         }
         let Some(id) = &record.campaign else { return };
-        if let Body::CampaignCreated { name, bindings, tree, cap, owner } = &record.body {
+        if let Body::CampaignCreated { name, bindings, tree, cap, owner, .. } = &record.body {
             let campaign = Campaign::new(id.clone(), name.clone(), bindings.clone(), *tree, record.wall_ms);
             self.campaigns
                 .insert(id.clone(), Campaign { cap: cap.clone(), owner: owner.clone(), ..campaign });

@@ -7,6 +7,7 @@ use windlass_shared::bindings::{Bindings, EpochCap};
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::foreign::Foreign;
+use windlass_shared::git::GitRoot;
 use windlass_shared::id::{
     CampaignId, DeviceId, Incarnation, IterationNumber, LeverNumber, RequestId, WorkerId,
 };
@@ -90,6 +91,8 @@ pub enum Ask {
         tree: Digest,
         /// Under the epoch gate: what was found and set.
         cap: Option<EpochCap>,
+        /// With `iter_strategy: branches`: what its commits grow from; the listing is in the store.
+        git: Option<Box<GitRoot>>,
         /// Whose it will be.
         owner: Option<String>,
     },

@@ -5,10 +5,10 @@ use super::client::{self, Decided, QUEUE_MAX, refuse_stopped};
 use super::input::Place;
 use crate::campaign::{Campaign, LeverEntry, Past, Reason};
 use crate::gate::facts::{Merged, PullFacts, PullWanted};
-use windlass_shared::access::Grant;
+use windlass_shared::access::{Grant, Shared};
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::{IterationNumber, LeverNumber};
-use windlass_shared::record::{Answer, Body, Shared};
+use windlass_shared::record::{Answer, Body};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::view::LeverState;
 

@@ -108,7 +108,8 @@ impl Candidates {
             MetricLine::Last => self.last,
         };
         let Some(Candidate { line, value }) = picked else {
-            return Err(format!("no line `{name}: <number>` in {lines} lines"));
+            let noun = if lines == 1 { "line" } else { "lines" };
+            return Err(format!("no line `{name}: <number>` in {lines} {noun}"));
         };
         let value = value.map_err(|text| {
             format!("line {line} is `{name}:{text}`, which is not `{name}: ` and one finite decimal number")

@@ -28,6 +28,7 @@ fn create(bindings: Bindings, cap: Option<EpochCap>) -> Ask {
         bindings: Box::new(bindings),
         tree: workspace(),
         cap,
+        git: None,
         owner: None,
     }
 }

@@ -90,7 +90,7 @@ fn p39_a_sibling_that_beats_its_own_parent_is_superseded_and_runs_again_first() 
     assert_eq!(world.decisions()[2], (3, Status::Discard, "superseded".to_owned()));
     assert_eq!(
         sentence(&world, 3),
-        "0.55 > 0.5 by 0.05, +1 lines, but iteration 2 was kept meanwhile: discard (superseded)"
+        "0.55 > 0.5 by 0.05, +1 line, but iteration 2 was kept meanwhile: discard (superseded)"
     );
     // At the front, and at once in the lane that is free, on the new best.
     assert_eq!(open(&world), [(4, 3), (5, 2)]);
@@ -139,7 +139,7 @@ fn p39_in_conflict_the_better_metric_is_kept_and_the_other_lever_goes_to_the_fro
     assert_eq!(world.decisions()[2], (3, Status::Keep, "better".to_owned()));
     assert_eq!(
         sentence(&world, 3),
-        "0.8 > 0.5 by 0.3, +1 lines, better than iteration 2 and in conflict with it in train.py: keep"
+        "0.8 > 0.5 by 0.3, +1 line, better than iteration 2 and in conflict with it in train.py: keep"
     );
     assert_eq!((best(&world), world.state().parent_tree()), (3, tree));
     // The first lever runs again on the new best though its diff was decided (P10).

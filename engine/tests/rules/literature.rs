@@ -47,7 +47,14 @@ fn reading(windlass: &Value) -> World {
 fn submit(world: &mut World, windlass: &Value) -> Result<Answer, Refusal> {
     let mut bindings = Box::new(bindings(windlass));
     bindings.literature = Dial::On;
-    world.ask(Ask::Create { name: "digits".to_owned(), bindings, tree: workspace(), cap: None, owner: None })
+    world.ask(Ask::Create {
+        name: "digits".to_owned(),
+        bindings,
+        tree: workspace(),
+        cap: None,
+        git: None,
+        owner: None,
+    })
 }
 
 fn add_scoped(world: &mut World, findings: &[(Value, &str)]) -> Result<Answer, Refusal> {
@@ -82,6 +89,22 @@ fn marked(world: &World) -> Vec<(u32, Effect, Option<u32>)> {
         _ => None,
     });
     marked.collect()
+}
+
+/// A review of one finding, kept or rejected.
+pub fn some_review(world: &mut World, which: u8) -> Result<Answer, Refusal> {
+    let change = format!("change {}", which % 16);
+    let strength = if which.is_multiple_of(5) { "weak" } else { "strong" };
+    let scope = if which.is_multiple_of(3) { "mlp" } else { "agnostic" };
+    add_scoped(world, &[(with(&change, "evidence", json!({"strength": strength})), scope)])
+}
+
+/// What a lever may rest on here, with literature.
+pub fn some_basis(world: &World, which: u8) -> Option<String> {
+    let state = world.state();
+    let kept: Vec<_> = state.literature.kept.keys().collect();
+    let basis = kept.get(usize::from(which) % kept.len().max(1));
+    (state.bindings.literature == Dial::On).then(|| basis.map_or("none".to_owned(), ToString::to_string))
 }
 
 fn citing(name: &str, basis: &str) -> Lever {

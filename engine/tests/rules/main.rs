@@ -12,6 +12,7 @@ mod harness;
 mod help;
 mod lanes;
 mod literature;
+mod machinery;
 mod memory;
 mod moves;
 mod noise;

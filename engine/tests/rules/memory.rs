@@ -135,6 +135,7 @@ fn every_setting_of_a_campaign_outlives_a_snapshot() {
             bindings: Box::new(bindings),
             tree: Digest::of(b"workspace"),
             cap: None,
+            git: None,
             owner: None,
         },
     });

@@ -14,7 +14,7 @@ use windlass_shared::time::Time;
 fn create(world: &mut World, name: &str, owner: Option<&str>) -> CampaignId {
     let bindings = Box::new(bindings(&json!({})));
     let owner = owner.map(str::to_owned);
-    let ask = Ask::Create { name: name.to_owned(), bindings, tree: workspace(), cap: None, owner };
+    let ask = Ask::Create { name: name.to_owned(), bindings, tree: workspace(), cap: None, git: None, owner };
     world.ask(ask).expect("created");
     world.id()
 }

@@ -106,6 +106,7 @@ fn replay(direction: Direction, seed: u64, levers: usize) {
         bindings: Box::new(bindings),
         tree: workspace(),
         cap: None,
+        git: None,
         owner: None,
     };
     world.ask(create).expect("a campaign");

@@ -87,6 +87,7 @@ fn i4_the_same_request_has_the_same_answer_and_no_second_record() {
         bindings: Box::new(crate::harness::bindings(&json!({"priority": -1}))),
         tree: crate::harness::workspace(),
         cap: None,
+        git: None,
         owner: None,
     };
     let first = world.ask_as(&key, create()).expect("created");

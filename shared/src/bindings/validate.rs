@@ -80,8 +80,7 @@ impl Bindings {
         }
         self.check_literature()?;
         self.check_rules()?;
-        self.check_machine()?;
-        self.refuse_what_comes_later()
+        self.check_machine()
     }
 
     /// The metric's name.
@@ -102,6 +101,9 @@ impl Bindings {
             let problem =
                 format!("{:?} is no folder of its own; write one like ./sandbox", self.sandbox_root);
             return wrong("sandbox_root", problem);
+        }
+        if self.iter_strategy == Strategy::Branches && self.run_tag.is_none() {
+            return wrong("run_tag", "is missing; it names the branch autoresearch/<run_tag>".to_owned());
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         if let Some(tag) = &self.run_tag
@@ -231,15 +233,6 @@ impl Bindings {
         }
         Ok(())
     }
-
-    fn refuse_what_comes_later(&self) -> Result<(), Refusal> {
-        let given: [(&'static str, bool); 1] =
-            [("iter_strategy: branches", self.iter_strategy == Strategy::Branches)];
-        match given.iter().find(|(_, given)| *given) {
-            Some((key, _)) => Err(Refusal::Unsupported { key }),
-            None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -301,13 +294,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_run_yet_is_refused_by_name_never_ignored() {
-        let mut bindings = minimal();
-        bindings.iter_strategy = Strategy::Branches;
-        assert_eq!(bindings.validate(), Err(Refusal::Unsupported { key: "iter_strategy: branches" }));
-    }
-
-    #[test]
     fn impossible_values_are_refused_by_key() {
         let check = |change: fn(&mut Bindings), want: &str| {
             let mut bindings = minimal();
@@ -338,6 +324,7 @@ mod tests {
         check(|b| b.editable_files.push("a[".into()), "editable_files");
         check(|b| b.sandbox_root = "./".into(), "sandbox_root");
         check(|b| b.sandbox_root = "../sandbox".into(), "sandbox_root");
+        check(|b| b.iter_strategy = Strategy::Branches, "run_tag");
         check(|b| b.run_tag = Some("a b".into()), "run_tag");
         check(|b| b.run_tag = Some("x.lock".into()), "run_tag");
         check(|b| (b.gate, b.budget) = (GateKind::Epochs, decimal("2.5")), "budget");

@@ -83,6 +83,9 @@ fn lever_remedy(rule: &str) -> Option<&'static str> {
         "P12" => "fill every column of each row of `analysis`; outputs are distinct paths under results/",
         "P17" => "leave the line as the campaign has it: its budget says how many epochs a run has",
         "P19" => "answer an ending such as `on: out_of_memory`, or a `pattern` in the log",
+        "P34" | "P36" | "P37" => {
+            "name in `literature` a finding that can be cited (`windlass findings list C` shows them), or add one"
+        }
         "P23" => "write `finding`, `examined`, 3 to 8 `bullets` and a verdict for each deliverable",
         _ => return None,
     })

@@ -324,7 +324,7 @@ impl World {
                 Ask::Propose { campaign, lever, facts: Err(Box::new(Refusal::FactsMoved.into())) }
             }
             What::Create { name, bindings, tree } => {
-                Ask::Create { name, bindings, tree, cap: None, owner: None }
+                Ask::Create { name, bindings, tree, cap: None, git: None, owner: None }
             }
             What::Retire { campaign, lever } => Ask::Retire { campaign, lever },
             What::Move { campaign, lever, place } => Ask::Move { campaign, lever, place },

@@ -58,6 +58,32 @@ fn crates_use_each_other_only_as_the_table_says() {
     assert!(wrong.is_empty(), "edges that DESIGN.md's table does not have:\n{}", wrong.join("\n"));
 }
 
+/// The workspace of its own that ordinary builds never see falls behind unseen: its lock must name what the
+/// crates use, or nothing is fuzzed any more.
+#[test]
+fn the_fuzz_targets_lock_knows_what_the_crates_use() {
+    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/Cargo.lock");
+    let lock = std::fs::read_to_string(lock).expect("fuzz/Cargo.lock");
+    let metadata = metadata();
+    let mut seen = 0;
+    for block in lock.split("[[package]]") {
+        let named = |package: &&Package| block.starts_with(&format!("\nname = \"{}\"\n", package.name));
+        let Some(package) = metadata.packages.iter().find(named) else { continue };
+        seen += 1;
+        for used in uses(package) {
+            let is_there =
+                block.contains(&format!("\n \"{used}\"")) || block.contains(&format!("\n \"{used} "));
+            assert!(
+                is_there,
+                "{} uses {used}, which fuzz/Cargo.lock does not say: run `cargo metadata --manifest-path \
+                 fuzz/Cargo.toml` and commit the lock",
+                package.name
+            );
+        }
+    }
+    assert!(seen >= 5, "{seen} of our crates stand in the lock");
+}
+
 #[test]
 fn every_crate_of_the_product_stands_in_the_table() {
     for package in metadata().packages {

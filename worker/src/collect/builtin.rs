@@ -78,8 +78,8 @@ fn log_facts(exit: &ExitRecord, outcome: &Outcome, log: &LogReading) -> String {
         None => "none asked for".to_owned(),
     };
     let seconds = seconds(exit.duration_ms);
-    writeln!(text, "{} after {seconds} s, {} lines of log, metric {metric}", outcome.ending, log.lines)
-        .expect(TAKES);
+    let lines = if log.lines == 1 { "1 line".to_owned() } else { format!("{} lines", log.lines) };
+    writeln!(text, "{} after {seconds} s, {lines} of log, metric {metric}", outcome.ending).expect(TAKES);
     for (name, value) in [
         ("ending", outcome.ending.as_str().to_owned()),
         ("seconds", seconds.clone()),

@@ -146,7 +146,7 @@ fn pack(
 async fn send_log(shop: &Shop, order: &Order, hash: Option<Hash>) -> Option<Hash> {
     let dir = shop.work.attempt(&order.key).ok()?;
     let (_whole, is_whole) = tokio::sync::watch::channel(true);
-    let turn = Turn::default();
+    let turn = Turn::of(Beginning::Fresh);
     match logs::ship(&shop.client, &order.key, &dir.log(), Beginning::Fresh, &turn, is_whole).await {
         Ok(_) => hash,
         Err(error) => {
@@ -341,7 +341,7 @@ pub async fn failed_setup(shop: &Shop, order: &Order, failure: &Failure) -> Outc
         Ok((log, path)) => {
             (outcome.log_bytes, outcome.log_tail) = (log.bytes, log.tail());
             let (_whole, is_whole) = tokio::sync::watch::channel(true);
-            let turn = Turn::default();
+            let turn = Turn::of(Beginning::Resumed);
             let shipped =
                 logs::ship(&shop.client, &order.key, &path, Beginning::Resumed, &turn, is_whole).await;
             shipped.map(|_| outcome.log_hash = Some(log.hash))

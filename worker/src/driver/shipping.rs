@@ -24,7 +24,7 @@ impl Driver {
         }
         let (whole, is_whole) = signal::channel(false);
         let (finish, done) = signal::channel(None);
-        let (client, turn) = (self.shop.client.clone(), Turn::default());
+        let (client, turn) = (self.shop.client.clone(), Turn::of(beginning));
         self.shipments.insert(key.clone(), Shipment { whole, done, turn: turn.clone() });
         self.tasks.spawn(async move {
             let shipped = logs::ship(&client, &key, &dir.log(), beginning, &turn, is_whole).await;

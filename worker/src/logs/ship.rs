@@ -29,7 +29,7 @@ const AHEAD: usize = 4;
 
 /// Who sends a log: it goes out by itself as it grows, or whole with its attempt's outcome. Whoever comes first
 /// decides it, once.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Turn(Arc<OnceLock<Way>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,15 @@ enum Way {
 }
 
 impl Turn {
+    /// Of a log that begins so: one of which an earlier daemon may have sent a part goes on by itself.
+    pub fn of(beginning: Beginning) -> Self {
+        let decided = match beginning {
+            Beginning::Fresh => OnceLock::new(),
+            Beginning::Resumed => OnceLock::from(Way::ByItself),
+        };
+        Self(Arc::new(decided))
+    }
+
     /// From now on it goes with the outcome. False when some of it may have gone already.
     pub fn hold(&self) -> bool {
         *self.0.get_or_init(|| Way::WithOutcome) == Way::WithOutcome
@@ -85,9 +94,6 @@ pub async fn ship(
     let ask = || persist(Patience::Endless, || send(client, key, path, 0, 0));
     let mut acknowledged = 0;
     if beginning == Beginning::Resumed {
-        if !turn.go() {
-            return Ok(Shipped::Held);
-        }
         acknowledged = ask().await?;
     } else {
         // A run that is over by then needs no watch over its log.
@@ -200,5 +206,21 @@ fn size(path: &Path) -> Result<u64, Error> {
         Ok(metadata) => Ok(metadata.len()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(Error::file("look at", path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i10_a_log_of_which_some_may_have_gone_never_goes_with_the_outcome_too() {
+        let fresh = Turn::of(Beginning::Fresh);
+        assert!(fresh.clone().hold() && fresh.hold(), "the first to come decides, once");
+        assert!(!fresh.go() && fresh.is_held());
+        let begun = Turn::of(Beginning::Fresh);
+        assert!(begun.go() && !begun.hold() && !begun.is_held());
+        let resumed = Turn::of(Beginning::Resumed);
+        assert!(!resumed.hold() && resumed.go(), "whoever asks first");
     }
 }

@@ -146,10 +146,13 @@ fn readable(hidden: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// A root's run keeps what its files need and nothing that reaches the machine.
+/// A root's run keeps what its files need and nothing that reaches the machine. It reads whatever root reads (a
+/// data set in a closed home), and writes as everybody does: frozen files are laid read-only, which holds for
+/// root as well without the right to override modes. Landlock has no word for that: who may write a new file
+/// into a folder may write to every file in it.
 fn drop_capabilities() -> Result<(), Error> {
     let kept = CapabilitySet::CHOWN
-        | CapabilitySet::DAC_OVERRIDE
+        | CapabilitySet::DAC_READ_SEARCH
         | CapabilitySet::FOWNER
         | CapabilitySet::FSETID
         | CapabilitySet::IPC_LOCK

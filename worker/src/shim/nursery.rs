@@ -54,7 +54,7 @@ pub struct Launched {
 /// Why no shim came of asking.
 enum Failed {
     /// None was forked.
-    Refused(Errno),
+    Refused(Error),
     /// The nursery is gone: one may have been.
     Gone(Errno),
 }
@@ -89,7 +89,7 @@ impl Nursery {
                 Ok((pid, pidfd)) => {
                     return Ok(Launched { pid, pidfd: Some(pidfd), voice: File::from(heard) });
                 }
-                Err(Failed::Refused(errno)) => return Err(Error::system("fork a shim")(errno)),
+                Err(Failed::Refused(error)) => return Err(error),
                 Err(Failed::Gone(errno)) => {
                     tracing::warn!(problem = %errno, "the nursery of shims is gone; another is started");
                     problem = errno;
@@ -111,7 +111,7 @@ impl Nursery {
         voice: OwnedFd,
     ) -> Result<(i32, OwnedFd), Failed> {
         let pipe = if spec.secrets.is_empty() { None } else { Some(pipe_with(PipeFlags::CLOEXEC)) };
-        let pipe = pipe.transpose().map_err(Failed::Refused)?;
+        let pipe = pipe.transpose().map_err(|errno| Failed::Refused(Error::system("make a pipe")(errno)))?;
         let (input, values) = pipe.unzip();
         let mut living = self.living.lock().unwrap_or_else(PoisonError::into_inner);
         let cradle = match living.take() {
@@ -122,7 +122,7 @@ impl Nursery {
         fds.extend(input.as_ref().map(AsFd::as_fd));
         let asked = letter::ask(cradle.socket.as_fd(), &spec.nonce, dir, &fds);
         let born = match asked.and_then(|()| letter::answered(cradle.socket.as_fd())) {
-            Ok(born) => born.map_err(Failed::Refused),
+            Ok(born) => born.map_err(|errno| Failed::Refused(Error::system("fork a shim")(errno))),
             Err(errno) => {
                 cradle.end();
                 return Err(Failed::Gone(errno));
@@ -159,10 +159,11 @@ impl Living {
     }
 }
 
-fn start(exe: &Path) -> Result<Living, Errno> {
-    let (socket, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(ANSWER_MAX))?;
+fn start(exe: &Path) -> Result<Living, Error> {
+    let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(Error::system("make a socket"))?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(ANSWER_MAX))
+        .map_err(Error::system("bound a wait"))?;
     let process = Command::new(exe)
         .args([super::NURSERY, &title::line_room()])
         .env(Identity::VARIABLE, title::nonce_room())
@@ -170,7 +171,7 @@ fn start(exe: &Path) -> Result<Living, Errno> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        .map_err(Error::file("start a nursery of shims from", exe))?;
     Ok(Living { process, socket })
 }
 

@@ -94,7 +94,9 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     mounts::enter(&spec.mounts)?;
     let container = start::contain(spec, devices)?;
     let started_wall_ms = wall_ms();
-    let oom_kills = procfs::oom_kills();
+    // A cgroup counts its own; the machine's count takes long to make.
+    let counts = container.cgroup.is_none();
+    let oom_kills = if counts { procfs::oom_kills() } else { 0 };
     let mut life = Life::start(spec, control, log, container, Redactor::new(&secrets))?;
     // The daemon may be gone: then nobody needs to be told.
     let mut stdout = std::io::stdout();
@@ -102,7 +104,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     life.live();
     // The guardian has these locks too, and is a moment longer at its work.
     life.container.locks.iter().for_each(control::unlock);
-    Ok(life.record(spec, started_wall_ms, procfs::oom_kills() > oom_kills))
+    Ok(life.record(spec, started_wall_ms, counts && procfs::oom_kills() > oom_kills))
 }
 
 fn identity(dir: &Path, spec: &Spec, cgroup: Option<PathBuf>) -> Identity {
@@ -148,6 +150,8 @@ struct Life {
     exceeded: Option<Exceeded>,
     disk_use: Option<DiskUse>,
     killing: bool,
+    /// How often it was struck at.
+    blows: u32,
     /// When what is printed no longer counts; until it is noted in the log.
     mark_at: Option<Duration>,
 }
@@ -192,6 +196,7 @@ impl Life {
             exceeded: None,
             disk_use: None,
             killing: false,
+            blows: 0,
             mark_at: spec.measure_until_ms.map(Duration::from_millis),
         })
     }
@@ -332,7 +337,8 @@ impl Life {
 
     /// One blow: the cgroup whole; the group, in which the first process of a namespace is; and then, by
     /// walking, what has left both.
-    fn kill(&self) {
+    fn kill(&mut self) {
+        self.blows += 1;
         if let Some(cgroup) = &self.container.cgroup {
             // The walk below does what this may fail to.
             let _ = cgroup.kill();
@@ -340,7 +346,10 @@ impl Life {
         if !self.reaped {
             let _ = process::kill_process_group(self.command.child, Signal::KILL);
         }
-        tree::kill(process::getpid(), self.container.spared());
+        // The first process of a namespace takes all of it along: most often there is nobody left to look for.
+        if self.command.generations == 0 || self.blows > 1 {
+            tree::kill(process::getpid(), self.container.spared());
+        }
     }
 
     /// Waits for output, a cancellation, the command's end, or the time.

@@ -2,8 +2,8 @@
 
 use crate::Test;
 use crate::environment::{FILES, again, mounts, scenes, setup};
+use crate::scene::Scene;
 use crate::support::wait_for;
-use crate::worker::Scene;
 use std::fs;
 use std::path::{Path, PathBuf};
 use windlass_shared::attempt::{Ending, Phase};

@@ -2,8 +2,8 @@
 
 use crate::Test;
 use crate::coordinator::Coordinator;
+use crate::scene;
 use crate::support::{lives, wait_for};
-use crate::worker;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome};
@@ -101,7 +101,7 @@ impl Machine {
     /// An order for a run on these devices.
     pub fn order(&self, name: &str, devices: &[&str], command: &str) -> Order {
         let mut order =
-            worker::order(&self.coordinator, self.folder.path(), name, command, &[("train.py", "", false)]);
+            scene::order(&self.coordinator, self.folder.path(), name, command, &[("train.py", "", false)]);
         order.devices = devices.iter().map(|&id| id.into()).collect();
         order.env.insert("NAME".to_owned(), name.to_owned());
         order

@@ -2,8 +2,8 @@
 //! blobs that are not their digest. Each has its typed ending and a sentence that helps.
 
 use crate::Test;
+use crate::scene::{FILES, Scene};
 use crate::support::wait_for;
-use crate::worker::{FILES, Scene};
 use std::collections::BTreeMap;
 use windlass_shared::attempt::{Ending, Order, Outcome};
 use windlass_shared::digest::Digest;

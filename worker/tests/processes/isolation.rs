@@ -2,8 +2,8 @@
 //! thing works, so that it is denied for the right reason.
 
 use crate::Test;
+use crate::scene::{Scene, command};
 use crate::support::{Attempt, has, machine, wait_for};
-use crate::worker::{Scene, command};
 use std::fmt::Write as _;
 use std::process::{Child, Command, Stdio};
 use windlass_shared::attempt::{Ending, Outcome};
@@ -182,13 +182,22 @@ fn edited(scene: &Scene, level: Isolation, number: u32, edit: &str) -> (Outcome,
     (outcome, scene.coordinator.log(&order.key).contains("edited"))
 }
 
+/// Changed in place and put back: where workspaces are copies nothing would be seen of it afterwards.
+const REVERTED: &str =
+    "cp lib/data.txt $TMPDIR/kept && echo better > lib/data.txt && cat $TMPDIR/kept > lib/data.txt";
+
 fn frozen_files_stand() {
+    if has(Isolation::Guarded) {
+        let (outcome, edited) = edited(&Scene::copying(), Isolation::Guarded, 1, REVERTED);
+        assert!(!edited && outcome.frozen_changed.is_none(), "guarded, copied: {outcome:?}");
+    }
     let scene = Scene::new();
     for (number, (name, edit)) in (1..).zip(EDITS) {
         if has(Isolation::Guarded) {
             let (outcome, edited) = edited(&scene, Isolation::Guarded, number, edit);
             let changed = outcome.frozen_changed.as_ref().map(TreePath::as_str);
             assert_eq!(changed, edited.then_some("lib/data.txt"), "{name}: denied, or named");
+            assert!(!edited || name != "in place", "read-only files are so to everybody, root too");
         }
         if has(Isolation::Sealed) {
             let (outcome, edited) = edited(&scene, Isolation::Sealed, number + 100, edit);
@@ -203,7 +212,7 @@ fn a_sealed_run_cannot_edit_and_revert() {
     }
     let scene = Scene::new();
     for (number, edit) in (1..).zip([
-        "cp lib/data.txt $TMPDIR/kept && echo better > lib/data.txt && cat $TMPDIR/kept > lib/data.txt",
+        REVERTED,
         "mv lib away && mv away lib",
         "mv lib/data.txt lib/away && mv lib/away lib/data.txt",
     ]) {

@@ -1,8 +1,8 @@
 //! Kill -9 of the daemon, a hundred times at random instants, while eight runs are under way.
 
 use crate::Test;
+use crate::scene::{Scene, command};
 use crate::support::{key, wait_for};
-use crate::worker::{Scene, command};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs;

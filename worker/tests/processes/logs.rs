@@ -2,8 +2,8 @@
 
 use crate::Test;
 use crate::gpu::{Machine, UNTIL_TOLD};
+use crate::scene::{FILES, Scene};
 use crate::support::wait_for;
-use crate::worker::{FILES, Scene};
 use rustix::process::Signal;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -13,6 +13,7 @@ mod logs;
 mod neighbours;
 mod nursery;
 mod outage;
+mod scene;
 mod shim;
 mod spool;
 mod support;
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|role| role == "worker") {
         let mut path = || arguments.next().map(std::path::PathBuf::from).expect("worker <work_dir> <socket>");
-        return worker::main(path(), path());
+        return scene::main(path(), path());
     }
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();

@@ -3,8 +3,8 @@
 
 use crate::Test;
 use crate::coordinator::Coordinator;
+use crate::scene::{FILES, Scene, command};
 use crate::support::{lives, machine, wait_for};
-use crate::worker::{FILES, Scene, command};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
 use std::process::{Command, Stdio};

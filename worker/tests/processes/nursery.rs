@@ -2,8 +2,8 @@
 //! asked of it is started once.
 
 use crate::Test;
+use crate::scene::Scene;
 use crate::support::{Attempt, kill, lives, wait_for, wait_for_end, wait_for_start};
-use crate::worker::Scene;
 use rustix::process::{Pid, Signal, kill_process};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -114,21 +114,25 @@ fn nurseries_of(daemon: u32) -> Vec<Pid> {
 fn each_in_turn() {
     let mut scene = Scene::new();
     let names = ["turn-first", "turn-second", "turn-third"];
-    let orders: Vec<_> = (0..)
-        .zip(names)
-        .map(|(n, name)| {
-            let command = format!(
-                "echo begun >> $MARKS/begun-{name}; while ! [ -e $MARKS/go-{name} ]; do sleep 0.01; done; \
-                 echo val_acc: 0.5"
-            );
-            let mut order = scene.order(name, &command, &[("train.py", "train\n", false)]);
-            order.devices = vec![DeviceId(format!("cpu-{n}"))];
-            order
-        })
-        .collect();
+    let orders = names.map(|name| {
+        let command = format!(
+            "echo begun >> $MARKS/begun-{name}; while ! [ -e $MARKS/go-{name} ]; do sleep 0.01; done; \
+             echo val_acc: 0.5"
+        );
+        let mut order = scene.order(name, &command, &[("train.py", "train\n", false)]);
+        order.devices = vec![DeviceId(format!("cpu-{}", usize::from(name == "turn-second")))];
+        order
+    });
     let lease = |scene: &Scene, n: usize| {
         scene.lease(&orders[n]);
         scene.wait_until_running(&orders[n].key);
+    };
+    let finish = |scene: &Scene, n: usize| {
+        std::fs::write(scene.mark(&format!("go-{}", names[n])), "").expect("a mark");
+        assert_eq!(scene.outcome(&orders[n].key).ending, Ending::Finished, "{}", names[n]);
+        let begun = std::fs::read_to_string(scene.mark(&format!("begun-{}", names[n]))).expect("a mark");
+        assert_eq!(begun, "begun\n", "{} was started once", names[n]);
+        scene.acknowledge(&orders[n].key);
     };
     lease(&scene, 0);
     let daemon = scene.worker.as_ref().expect("it runs").id();
@@ -140,25 +144,23 @@ fn each_in_turn() {
     scene.start();
     scene.wait_until_running(&orders[0].key);
     scene.wait_until_running(&orders[1].key);
+    finish(&scene, 0);
+    // The shim of another is killed: its run is lost, and said to be; its neighbour knows nothing of it.
     lease(&scene, 2);
-    // The third shim is killed: its run is lost, and said to be; the others know nothing of it.
-    let folder = scene.spool("attempts").into_iter().find(|name| name.starts_with("turn-third"));
+    let folder = scene.spool("attempts").into_iter().find(|name| name.starts_with(names[2]));
     let path = scene.work().join("attempts").join(folder.expect("its folder")).join(shim::Identity::FILE);
     let bytes = std::fs::read(&path).expect("an identity");
     let identity: shim::Identity = windlass_worker::spool::decode(&path, &bytes).expect("whole");
     kill_process(Pid::from_raw(identity.pid).expect("a pid"), Signal::KILL).expect("ours");
     assert_eq!(scene.outcome(&orders[2].key).ending, Ending::Lost);
-    for (order, name) in orders.iter().zip(&names[..2]) {
-        std::fs::write(scene.mark(&format!("go-{name}")), "").expect("a mark");
-        assert_eq!(scene.outcome(&order.key).ending, Ending::Finished, "{name}");
-        let begun = std::fs::read_to_string(scene.mark(&format!("begun-{name}"))).expect("a mark");
-        assert_eq!(begun, "begun\n", "{name} was started once");
-    }
+    finish(&scene, 1);
 }
 
 fn its_own_name() {
     let attempt = Attempt::new("named", "while :; do sleep 1; done");
-    let mut launched = attempt.launch();
+    // One that nobody has killed: after that a start has another nonce.
+    let nursery = nursery();
+    let mut launched = attempt.launch_from(&nursery);
     wait_for_start(&mut launched);
     let line = std::fs::read(format!("/proc/{}/cmdline", launched.pid)).expect("it lives");
     let words: Vec<&[u8]> = line.split(|&byte| byte == 0).take(3).collect();

@@ -2,8 +2,8 @@
 //! and what waits in the spool is told once. Also on a disk that they have filled.
 
 use crate::Test;
+use crate::scene::{FILES, Scene, command};
 use crate::support::wait_for;
-use crate::worker::{FILES, Scene, command};
 use rustix::process::Signal;
 use std::fs;
 use std::path::PathBuf;

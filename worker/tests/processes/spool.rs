@@ -3,8 +3,8 @@
 //! result, and no stranger's process is touched.
 
 use crate::Test;
+use crate::scene::Scene;
 use crate::support::{lives, wait_for};
-use crate::worker::Scene;
 use rustix::process::Signal;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use crate::Test;
 use crate::environment::{FILES, scenes, setup};
-use crate::worker::Scene;
+use crate::scene::Scene;
 use rustix::process::Signal;
 use std::fs;
 use windlass_shared::attempt::Ending;

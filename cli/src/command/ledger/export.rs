@@ -3,6 +3,7 @@
 use super::absent;
 use crate::error::Error;
 use crate::layout;
+use crate::render::units;
 use crate::session::Session;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -20,7 +21,8 @@ pub fn run(campaign: Option<&str>, out: Option<&Path>, session: &Session) -> Res
         Some(place) => beside(&place, campaign, session)?,
         None => into(path, campaign, session)?,
     };
-    session.say(&format!("{} records are in {}", exported.records, path.display()));
+    let records = units::count(exported.records, "record");
+    session.say(&format!("wrote {records} to {}", path.display()));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use super::{absent, failed};
 use crate::error::Error;
+use crate::render::units;
 use crate::session::Session;
 use serde::Serialize;
 use windlass_coordinator::ledger::{Found, VerifyError};
@@ -62,7 +63,8 @@ pub fn run(session: &Session) -> Result<(), Error> {
         return session.json("windlass.ledger_verification/1", &verified);
     }
     if let Some(backup) = &verified.backup {
-        session.say(&format!("a whole backup: its records need {} blobs, and each is there", backup.blobs));
+        let blobs = units::count(backup.blobs, "blob");
+        session.say(&format!("a whole backup: its records need {blobs}, and each is there"));
     }
     match &verified.snapshot {
         Snapshot::None => {}
@@ -73,6 +75,8 @@ pub fn run(session: &Session) -> Result<(), Error> {
             session.say(&format!("the snapshot is not used, the next start replays every record: {why}"));
         }
     }
-    session.say(&format!("{} records and {} blobs are whole; the head is", found.records, found.blobs));
+    let records = units::count(found.records, "record");
+    let blobs = units::count(found.blobs, "blob");
+    session.say(&format!("whole: {records} and {blobs}; the head is"));
     session.print(&format!("{}\n", verified.head))
 }

@@ -18,12 +18,16 @@ pub const GIB: u64 = 1 << 30;
 /// Bindings with this `windlass:` block. Nobody is there to help (`fix_wait: 0`), unless it says otherwise.
 pub fn bindings(windlass: &Value) -> Bindings {
     let mut windlass = windlass.clone();
+    let mut literature = None;
     if let Some(block) = windlass.as_object_mut() {
         block.entry("fix_wait").or_insert_with(|| json!(0));
+        // It stands beside the block.
+        literature = block.remove("literature");
     }
     serde_json::from_value(json!({
         "metric": "val_acc", "metric_direction": "maximize", "entrypoint": "python3 train.py",
         "editable_files": ["train.py"], "gate": "time", "budget": 0.2, "windlass": windlass,
+        "literature": literature.unwrap_or(json!("off")),
     }))
     .expect("test bindings")
 }

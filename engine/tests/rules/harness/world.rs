@@ -229,7 +229,14 @@ impl World {
 
     pub fn submit(&mut self, name: &str, windlass: &Value) -> Result<Answer, Refusal> {
         let bindings = Box::new(bindings(windlass));
-        self.ask(Ask::Create { name: name.to_owned(), bindings, tree: workspace(), cap: None, owner: None })
+        self.ask(Ask::Create {
+            name: name.to_owned(),
+            bindings,
+            tree: workspace(),
+            cap: None,
+            git: None,
+            owner: None,
+        })
     }
 
     pub fn propose(&mut self, lever: Lever) -> Result<LeverNumber, Refusal> {
