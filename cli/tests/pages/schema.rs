@@ -126,7 +126,7 @@ fn known(desk: &Desk) -> Vec<Value> {
 /// The upkeep of a ledger that a coordinator really made.
 fn kept_up() -> Vec<Value> {
     let desk = Desk::unattended();
-    let tls = ["coordinator", "--listen", "127.0.0.2:0", "--tls", "always"];
+    let tls = ["coordinator", "--listen", "127.0.0.2:0", "--tls", "always", "--share-half-life", "2 h"];
     let mut coordinator = desk.command(&tls).spawn().unwrap();
     let begun = Instant::now();
     while printed(&desk, &["campaigns"]).iter().any(|answer| answer["schema"] == "windlass.error/1") {

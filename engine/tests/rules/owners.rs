@@ -69,8 +69,8 @@ fn a_share_goes_as_far_as_it_says_until_it_ends_also_after_a_restart() {
 #[test]
 fn an_explanation_gives_no_name_of_anothers_campaign_away() {
     let mut world = World::empty();
-    let first = create(&mut world, "first", Some("ada"));
-    let second = create(&mut world, "second", Some("eve"));
+    let first = create(&mut world, "digits", Some("ada"));
+    let second = create(&mut world, "letters", Some("eve"));
     let now = Time { wall_ms: 0, mono_ms: 0 };
     let told = |who: &Access| {
         let own = world.records.iter().filter(|record| record.campaign.as_ref() == Some(&second)).cloned();
@@ -79,5 +79,5 @@ fn an_explanation_gives_no_name_of_anothers_campaign_away() {
         told.sentences.iter().map(|sentence| sentence.text.clone()).collect::<Vec<_>>().join("\n")
     };
     assert!(told(&Access::ADMIN).contains(first.as_str()), "it waits behind it: {}", told(&Access::ADMIN));
-    assert!(!told(&access("eve", Grant::Read)).contains("first"), "{}", told(&access("eve", Grant::Read)));
+    assert!(!told(&access("eve", Grant::Read)).contains("digits"), "{}", told(&access("eve", Grant::Read)));
 }
