@@ -2,6 +2,7 @@
 
 mod identity;
 mod print;
+mod system;
 mod upkeep;
 
 pub use identity::Trouble;
@@ -11,8 +12,8 @@ use crate::branches::GitError;
 use crate::yaml::Problem;
 use serde::Serialize;
 use std::error::Error as _;
-use std::io::ErrorKind;
 use std::path::PathBuf;
+use system::{is_disk_full, is_folder_trouble};
 use windlass_proto::refusal::Received;
 use windlass_shared::refusal::{self, ExitCode as Code, Refusal};
 
@@ -449,29 +450,6 @@ impl Error {
         };
         Report { code: self.code(), rule: self.rule(), message, remedy: self.remedy(), problems }
     }
-}
-
-/// Whether the system refused a folder or file, somewhere down the chain of an error.
-fn is_folder_trouble(error: &(dyn std::error::Error + 'static)) -> bool {
-    use ErrorKind::{AlreadyExists, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
-    is_of(error, &[PermissionDenied, NotFound, NotADirectory, AlreadyExists, ReadOnlyFilesystem])
-}
-
-fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
-    is_of(error, &[ErrorKind::StorageFull, ErrorKind::QuotaExceeded])
-}
-
-/// Whether a link of the chain is an error of the system of one of these kinds.
-fn is_of(error: &(dyn std::error::Error + 'static), kinds: &[ErrorKind]) -> bool {
-    let mut link = Some(error);
-    while let Some(error) = link {
-        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        if kind.is_some_and(|kind| kinds.contains(&kind)) {
-            return true;
-        }
-        link = error.source();
-    }
-    false
 }
 
 /// A path as a shell reads it back.
