@@ -14,11 +14,13 @@ use windlass_coordinator::grpc::access::{Row, TABLE, Verdict};
 use windlass_proto::refusal::from_status;
 use windlass_proto::v1;
 use windlass_shared::access::Grant;
-use windlass_shared::attempt::Order;
+use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
 use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
-use windlass_shared::id::{Incarnation, SessionId, WorkerId};
+use windlass_shared::digest::Digest;
+use windlass_shared::id::{SessionId, WorkerId};
 use windlass_shared::join::JoinToken;
-use windlass_shared::session::Report;
+use windlass_shared::session::{Answer, AttemptReport, Report};
+use windlass_shared::tree::Manifest;
 use windlass_worker::identity::{self, Wanted};
 
 /// Messages as the bytes that they are.
@@ -157,7 +159,7 @@ fn message(row: &Row, subject: &Subject) -> Vec<u8> {
         "FindMissing" => v1::FindMissingRequest { digests: vec![subject.blob.clone()] }.encode_to_vec(),
         "Read" => v1::ReadRequest { digests: vec![subject.blob.clone()] }.encode_to_vec(),
         "Write" => {
-            let digest = windlass_shared::digest::Digest::of(b"a blob").to_string();
+            let digest = Digest::of(b"a blob").to_string();
             v1::WriteRequest { digest, data: Bytes::from_static(b"a blob") }.encode_to_vec()
         }
         "CollectGarbage" => v1::CollectGarbageRequest { dry_run: true, ..Default::default() }.encode_to_vec(),
@@ -208,9 +210,23 @@ async fn join(fleet: &Fleet, role: &str, name: &str) -> (Channel, WorkerId) {
     (identity::channel(&identity, |endpoint| endpoint).expect("TLS"), worker)
 }
 
-/// Speaks as a worker until it is given an attempt.
-async fn lease(channel: &Channel, id: &WorkerId, name: &str) -> (Report, Order) {
+/// Says all that a worker has, with blobs beside it.
+async fn sync(channel: &Channel, report: &mut Report, parcels: &[&[u8]]) -> Answer {
+    report.number += 1;
+    let parcel = |bytes: &&[u8]| {
+        let data = Bytes::copy_from_slice(bytes);
+        v1::Parcel { digest: Digest::of(bytes).to_string(), data }
+    };
+    let parcels = parcels.iter().map(parcel).collect();
+    let message = v1::SyncRequest { parcels, ..v1::SyncRequest::from(&*report) };
     let mut client = v1::worker_service_client::WorkerServiceClient::new(channel.clone());
+    let answer = client.sync(message).await.expect("an answer").into_inner();
+    report.seen = answer.number;
+    Answer::try_from(answer).expect("a readable answer")
+}
+
+/// Begins a session.
+async fn hello(channel: &Channel, id: &WorkerId, name: &str) -> Report {
     let info = WorkerInfo::named(id.clone(), name.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     let mut report = Report {
         worker: info,
@@ -221,18 +237,17 @@ async fn lease(channel: &Channel, id: &WorkerId, name: &str) -> (Report, Order) 
         devices: vec![Device::plain("cpu-0".into(), DeviceKind::Cpu, "cpu".to_owned())],
         attempts: Vec::new(),
     };
+    let answer = sync(channel, &mut report, &[]).await;
+    let (incarnation, session) = (Some(answer.incarnation), SessionId::from("session-1"));
+    Report { incarnation, session, number: 0, seen: 0, ..report }
+}
+
+/// Speaks as a worker until it is given an attempt.
+async fn lease(channel: &Channel, id: &WorkerId, name: &str) -> (Report, Order) {
+    let mut report = hello(channel, id, name).await;
     loop {
-        report.number += 1;
-        let answer = client.sync(v1::SyncRequest::from(&report)).await.expect("an answer").into_inner();
-        if let Some(order) = answer.order_documents.first() {
-            return (report, serde_json::from_slice(order).expect("an order"));
-        }
-        if report.incarnation.is_none() {
-            report.incarnation = Some(Incarnation(answer.incarnation));
-            report.session = SessionId::from("session-1");
-            report.number = 0;
-        } else {
-            report.seen = answer.number;
+        if let Some(order) = sync(channel, &mut report, &[]).await.orders.pop() {
+            return (report, order);
         }
     }
 }
@@ -339,4 +354,55 @@ async fn a_campaign_is_shared_as_far_as_its_owner_says_and_no_further() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Which of some blobs the coordinator has.
+async fn kept(admin: &Channel, blobs: &[&[u8]]) -> Vec<bool> {
+    let digests: Vec<String> = blobs.iter().map(|bytes| Digest::of(bytes).to_string()).collect();
+    let mut client = v1::artifact_service_client::ArtifactServiceClient::new(admin.clone());
+    let asked = v1::FindMissingRequest { digests: digests.clone() };
+    let missing = client.find_missing(asked).await.expect("an answer").into_inner().digests;
+    digests.iter().map(|digest| !missing.contains(digest)).collect()
+}
+
+fn ended(key: &AttemptKey, results: &Manifest, log: &[u8]) -> AttemptReport {
+    let mut outcome = Outcome::bare(Ending::Crashed { code: Some(1), signal: None });
+    (outcome.results, outcome.log) = (Some(results.digest()), Some(Digest::of(log)));
+    (outcome.log_bytes, outcome.log_hash) = (log.len() as u64, Some(Digest::of(log).hash));
+    AttemptReport { key: key.clone(), phase: Phase::Ended(Box::new(outcome)) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workers_blobs_are_taken_with_the_end_of_its_own_live_attempt_alone() {
+    let fleet = Fleet::new();
+    let flags = [&TLS[..], &["--worker-lost-after", "20 min"]].concat();
+    let _coordinator = fleet.coordinator_with(&flags);
+    join(&fleet, "client", "ada").await;
+    let (admin, _) = join(&fleet, "admin", "root").await;
+    let (own, own_id) = join(&fleet, "worker", "gpu-1").await;
+    let (other, other_id) = join(&fleet, "worker", "gpu-2").await;
+    let project = crate::project::Project::default().write(&fleet.path("project"));
+    submit(&fleet, "client-ada", &project);
+    let (mut report, order) = lease(&own, &own_id, "gpu-1").await;
+    let (results, log) = (Manifest::default(), b"one\ntwo\n".as_slice());
+    let manifest = results.to_bytes();
+    let blobs = [manifest.as_slice(), log];
+    let end = ended(&order.key, &results, log);
+
+    let mut foreign = hello(&other, &other_id, "gpu-2").await;
+    foreign.attempts = vec![end.clone()];
+    report.attempts = vec![AttemptReport { key: order.key.clone(), phase: Phase::Running { elapsed_ms: 1 } }];
+    // Both calls hang for as long as there is nothing to say to their workers.
+    let (answer, _) = tokio::join!(sync(&other, &mut foreign, &blobs), sync(&own, &mut report, &blobs));
+    assert_eq!(answer.acknowledged, [], "the attempt of another is not there for it");
+    assert_eq!(kept(&admin, &blobs).await, [false, false], "nor is what it brings, and nothing has ended");
+
+    report.attempts = vec![end];
+    while !sync(&own, &mut report, &blobs).await.acknowledged.contains(&order.key) {}
+    assert_eq!(kept(&admin, &blobs).await, [true, true], "its own end brings them");
+
+    let late = b"three\n".as_slice();
+    report.attempts = vec![ended(&order.key, &results, late)];
+    sync(&own, &mut report, &[late]).await;
+    assert_eq!(kept(&admin, &[late]).await, [false], "it is over");
 }
