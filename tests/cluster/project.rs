@@ -16,7 +16,7 @@ impl Default for Project {
             run: "echo \"val: $VALUE\"".to_owned(),
             budget_minutes: "1".to_owned(),
             extra: String::new(),
-            literature: "off",
+            literature: "",
         }
     }
 }
@@ -36,7 +36,7 @@ impl Project {
 
     /// Its levers rest on findings.
     pub fn literature(mut self) -> Self {
-        self.literature = "on";
+        self.literature = "literature: on\n";
         self
     }
 
@@ -63,7 +63,7 @@ impl Project {
         write("params.sh", "# the one number\nVALUE=0.5\n");
         let campaign = format!(
             "metric: val\nmetric_direction: maximize\nentrypoint: sh run.sh\neditable_files: [params.sh]\n\
-             gate: time\nbudget: {}\nliterature: {}\nwindlass:\n  name: tiny\n  fix_wait: 0\n{}",
+             gate: time\nbudget: {}\n{}windlass:\n  name: tiny\n  fix_wait: 0\n{}",
             self.budget_minutes, self.literature, self.extra
         );
         write("loop.run.yaml", &campaign);

@@ -179,9 +179,14 @@ impl CampaignLife {
             // P23: one that comes after the decision replaces the text, and nothing else.
             return Ok(());
         }
-        let open = self.open_idle(iteration, "a conclusion is written")?;
+        hold(!self.is_stopped(), "I13", || "a conclusion is written after the end".to_owned())?;
+        let Some(open) = self.open.get_mut(&iteration) else {
+            return broken("I13", format!("a conclusion is written and {iteration} is not open"));
+        };
         open.concluded = true;
-        Ok(())
+        // A follow-up changes nothing of what is concluded (P22); the decision waits for its end.
+        let is_at_rest = open.live.as_ref().is_none_or(|live| live.adds_only);
+        hold(is_at_rest, "I13", || format!("a conclusion is written while {:?} runs", open.live))
     }
 
     /// I1, I2, I12: once, with its own metric, on the best of its start.
