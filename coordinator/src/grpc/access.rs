@@ -112,7 +112,6 @@ pub const TABLE: &[Row] = &[
     admin("IdentityService/ListCertificates"),
     admin("IdentityService/RevokeCertificates"),
     row("grpc.health.v1.Health/Check", [N, Y, Y, Y, Y, Y], Grant::Read),
-    row("grpc.health.v1.Health/List", [N, Y, Y, Y, Y, Y], Grant::Read),
     row("grpc.health.v1.Health/Watch", [N, Y, Y, Y, Y, Y], Grant::Read),
     row("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", [N, Y, Y, Y, Y, Y], Grant::Read),
     row("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", [N, Y, Y, Y, Y, Y], Grant::Read),
