@@ -16,6 +16,9 @@ const INSTEAD: [(&str, &str); 3] = [
     ("cargo install --path cli", "command -v windlass > which.txt"),
 ];
 
+/// How long a page may take, seconds: the slowest takes half a minute.
+const PAGE_MAX_S: &str = "600";
+
 /// A person types slower than a coordinator and a worker come up.
 const UNTIL_READY: &str =
     "for i in $(seq 600); do windlass --quiet workers 2> up.err | grep -q ready && break; sleep 0.1; done\n";
@@ -78,8 +81,9 @@ fn check(page: &str) {
     let up = format!("windlass --quiet up 2> up.log &\n{UNTIL_READY}");
     let up = if body.contains("windlass up ") { String::new() } else { up };
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default());
-    let output = Command::new("bash")
-        .arg("-c")
+    // One that waits for ever fails, instead of all tests waiting with it.
+    let output = Command::new("timeout")
+        .args([PAGE_MAX_S, "bash", "-c"])
         .arg(format!("{start}{up}{body}"))
         .current_dir(&place)
         .env("PATH", path)
@@ -90,7 +94,7 @@ fn check(page: &str) {
         .env_remove("WINDLASS_OUTPUT")
         .stdin(Stdio::null())
         .output()
-        .expect("bash runs");
+        .expect("timeout and bash run");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{page}: {said}");
     let all = squeezed(&[output.stdout.as_slice(), b"\n", &output.stderr].concat());
