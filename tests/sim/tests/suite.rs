@@ -56,7 +56,8 @@ fn every_invariant_holds_in_every_history() {
     }
     for sight in SIGHTS {
         eprintln!("{sight}: {}", coverage.sights(sight));
-        assert!(seeds < SEEDS / 20 || coverage.sights(sight) > 0, "never seen: {sight}");
+        // The rarest are met once in some thousand histories.
+        assert!(seeds < SEEDS || coverage.sights(sight) > 0, "never seen: {sight}");
     }
     if seeds >= SEEDS {
         for times in [3, 6] {
