@@ -16,6 +16,8 @@ use windlass_shared::id::IterationNumber;
 
 /// The largest file that is read, bytes; it is held in memory.
 const FILE_MAX_BYTES: u64 = 16 << 20;
+/// The rule of what a row is.
+const RULE: &str = "P29";
 /// Malformed lines that are kept: a file with more of them is no ledger, and a million would fill the memory.
 const MALFORMED_MAX: usize = 1000;
 /// Malformed lines that are told one by one.
@@ -67,7 +69,7 @@ pub fn read(path: &Path, given: &Given) -> Result<(Foreign, Vec<Malformed>), Err
 
 fn too_much(path: &Path, message: String) -> Error {
     let remedy = "split the file, each part with the header, and import the parts one by one";
-    Problem::whole(path, message).with_remedy(remedy).into()
+    Problem::whole(path, message).with_remedy(remedy).with_rule(RULE).into()
 }
 
 /// The same of bytes at hand.
@@ -80,8 +82,8 @@ pub fn parse(path: &Path, bytes: &[u8], given: &Given) -> Result<(Foreign, Vec<M
     let header = Header::read(first, given).map_err(|message| {
         let text = String::from_utf8_lossy(first).replace('\t', " ");
         let remedy = "the first line names the columns, with tabs between: at least the metric, status and \
-                      description";
-        Error::from(Problem::at(path, number, 1, &text, message).with_remedy(remedy))
+                      description; `--metric` names the metric's";
+        Error::from(Problem::at(path, number, 1, &text, message).with_remedy(remedy).with_rule(RULE))
     })?;
     let (mut rows, mut malformed, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (line, bytes) in lines {
@@ -93,11 +95,16 @@ pub fn parse(path: &Path, bytes: &[u8], given: &Given) -> Result<(Foreign, Vec<M
             let message =
                 format!("more than {MALFORMED_MAX} of its lines are no rows; {}", told(&malformed[0]));
             let remedy = "is it a results.tsv? its first line names the columns, with tabs between";
-            return Err(Problem::whole(path, message).with_remedy(remedy).into());
+            return Err(Problem::whole(path, message).with_remedy(remedy).with_rule(RULE).into());
         }
         if rows.len() > ROWS_MAX {
             return Err(too_much(path, format!("it has more than {ROWS_MAX} rows")));
         }
+    }
+    if rows.is_empty() && malformed.is_empty() {
+        let remedy = "import it when its campaign has decided an iteration";
+        let message = "it has a header and no rows: there is nothing to import".to_owned();
+        return Err(Problem::whole(path, message).with_remedy(remedy).with_rule(RULE).into());
     }
     let direction = given.direction.or_else(|| trend(&rows)).or_else(|| usual_direction(&header.metric));
     let unknown = Infer::Unknown { what: "which way is better", option: "--direction" };
@@ -122,7 +129,10 @@ pub fn refuse(path: &Path, malformed: &[Malformed]) -> Error {
         [only] => only.clone(),
         lines => format!("{} lines are no rows\n  {}", malformed.len(), lines.join("\n  ")),
     };
-    Problem::whole(path, message).with_remedy("repair them, or leave them out with --lenient").into()
+    Problem::whole(path, message)
+        .with_remedy("repair them, or leave them out with --lenient")
+        .with_rule(RULE)
+        .into()
 }
 
 fn told(one: &Malformed) -> String {
@@ -199,6 +209,10 @@ impl Header {
         for (at, (name, text)) in self.columns.iter().zip(&fields).enumerate() {
             match name.as_str() {
                 _ if at == self.metric_at || at == self.status_at => {}
+                // The branch strategy names the commit there (P29); rows stand in the order of decision.
+                "iter" if is_commit(text.trim()) => {
+                    row.notes.insert(name.clone(), text.trim().to_owned());
+                }
                 "iter" | "iteration" => {
                     let read = text.trim().parse::<u32>().ok().filter(|number| *number > 0);
                     number = read.ok_or_else(|| format!("{} is no iteration's number", quoted(text)))?;
@@ -214,6 +228,11 @@ impl Header {
         row.iteration = IterationNumber(number);
         Ok(row)
     }
+}
+
+/// The first seven digits of a commit; no ledger that is taken has an iteration of seven digits.
+fn is_commit(text: &str) -> bool {
+    text.len() == 7 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 fn quoted(text: &str) -> String {

@@ -26,7 +26,7 @@ fn foreign(story: &Story, columns: &[String]) -> String {
         let number = iteration.number.to_string();
         let cells = columns.iter().map(|column| match column.as_str() {
             name if name == story.bindings.metric => metric(decision),
-            "iter" | "iteration" => &number,
+            "iter" | "iteration" => decision.notes.get(column).unwrap_or(&number),
             "status" => decision.status.as_str(),
             "analysis_summary" => &decision.summary,
             "description" => &decision.description,

@@ -186,9 +186,36 @@ fn p29_import_after_export_is_the_identity() {
         include_str!("../../../tests/data/showcase-ml-autoresearch.results.tsv").to_owned(),
         include_str!("../../../tests/data/showcase-tournament.results.tsv").replace(',', ";"),
         "commit\tval_bpb\tmemory_gb\tstatus\tdescription\na1\t0.9\t44.0\tkeep\tbaseline\n".to_owned(),
+        // The branch strategy's, one commit all of digits.
+        "iter\tval_acc\tstatus\tanalysis_summary\tdescription\n81a14f5\t0.5\tkeep\ts\tbaseline\n\
+         1234567\t0.6\tkeep\ts\tmore\nabcdef0\t0.000000\tcrash\ts\tless\n"
+            .to_owned(),
         results_tsv::render(&crate::history::test_story()),
     ] {
         assert_eq!(results_tsv::render(&story(good(&text))), text);
+    }
+}
+
+#[test]
+fn p29_a_ledger_without_rows_and_one_without_a_metric_say_what_to_do() {
+    let head = "iter\tval_acc\tstatus\tanalysis_summary\tdescription\n";
+    for (text, wants) in [
+        (head.to_owned(), ["old.tsv: it has a header and no rows", "decided an iteration"]),
+        (
+            "iter\tmemory_gb\tstatus\tdescription\n1\t2\tkeep\td\n".to_owned(),
+            ["holds the metric", "--metric"],
+        ),
+        (format!("{head}81a14f\t0.5\tkeep\ts\td\n"), ["", ""]),
+    ] {
+        match parse(Path::new("old.tsv"), text.as_bytes(), &Given::default()) {
+            Err(Error::Document(problem)) => {
+                let said = format!("{problem} {:?}", problem.remedy());
+                assert!(wants.iter().all(|want| said.contains(want)), "{said}");
+                assert_eq!(problem.rule(), Some("P29"), "{said}");
+            }
+            Err(other) => panic!("{other}"),
+            Ok((_, malformed)) => assert_eq!(malformed.len(), 1, "six digits are no commit: {text}"),
+        }
     }
 }
 
