@@ -122,7 +122,7 @@ fn verb(status: Status) -> &'static str {
 }
 
 /// The rule behind a decision's reason.
-fn rule_of(reason: &str) -> &'static str {
+pub(super) fn rule_of(reason: &str) -> &'static str {
     match reason {
         "baseline" => "P1",
         "simpler" | "instrumentation" | "not worth its lines" => "P26",

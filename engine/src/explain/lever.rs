@@ -74,8 +74,10 @@ fn tell_past(campaign: &Campaign, past: Past, answer: &mut Answer) {
 }
 
 fn tell_tested(campaign: &Campaign, iteration: IterationNumber, status: Status, answer: &mut Answer) {
-    let reason = campaign.reason_of(iteration).map_or_else(String::new, |reason| format!(" ({reason})"));
-    answer.rule("P25", format!("iteration {iteration} tested it: {}{reason}", status.as_str()));
+    let reason = campaign.reason_of(iteration).map(|reason| reason.to_string());
+    let rule = reason.as_deref().map_or("P25", super::decided::rule_of);
+    let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    answer.rule(rule, format!("iteration {iteration} tested it: {}{reason}", status.as_str()));
     answer.say(format!("`windlass explain C {iteration}` tells why"));
 }
 

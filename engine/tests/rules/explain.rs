@@ -1,6 +1,6 @@
 //! `explain` names the rule and the figures of what the core really does.
 
-use crate::harness::{GIB, World, cpus, crash, good, gpu, infra, lever, path};
+use crate::harness::{GIB, World, cpus, crash, diff_of, digest, good, gpu, infra, lever, path};
 use serde_json::json;
 use windlass_engine::core::Ask;
 use windlass_engine::explain::{Subject, explain};
@@ -131,6 +131,17 @@ fn a_decided_iteration_says_rule_and_sum() {
     check(&told(4), None, "attempt 1, a run, ended crashed with exit code 1", &[]);
     let none = ask(&world, "digits", &iteration(&world, 5));
     assert!(matches!(none, Err(Refusal::NotFound { what: "iteration", .. })));
+}
+
+#[test]
+fn p26_a_lever_that_was_tested_names_the_rule_that_decided_it() {
+    let mut world = World::based(&json!({}));
+    let tree = digest("a long change");
+    world.merges.insert(LeverNumber(1), Merged::Clean { tree, net_lines: 20, diff: diff_of(tree) });
+    world.propose(lever("a")).expect("queued");
+    world.finish("0.5005");
+    let told = ask(&world, "digits", &Subject::Lever(LeverNumber(1))).expect("known");
+    check(&told, Some("P26"), "iteration 2 tested it: discard (not worth its lines)", &[]);
 }
 
 #[test]
