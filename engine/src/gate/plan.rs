@@ -32,9 +32,12 @@ pub fn problems(plan: &[Deliverable]) -> Vec<Refusal> {
     }
     let mut problems = Vec::new();
     let mut outputs = Outputs::default();
+    let scripts: BTreeSet<String> = plan.iter().filter_map(script_path).collect();
     for (index, row) in plan.iter().enumerate() {
         if let Err((column, problem)) = check_row(row) {
             problems.push(refuse(format!("analysis[{index}].{column}"), problem));
+        } else if scripts.contains(&row.output.folded()) {
+            problems.push(refuse(format!("analysis[{index}].output"), "is a script of the plan"));
         } else if !outputs.take(&row.output) {
             problems.push(refuse(format!("analysis[{index}].output"), "is the output of another row too"));
         }
@@ -137,11 +140,6 @@ fn check_row(row: &Deliverable) -> Result<(), (&'static str, &'static str)> {
     if row.output.folded() == RUN_LOG {
         return Err(("output", "is the run's own log"));
     }
-    if let Script::Blob { name, .. } = &row.script
-        && TreePath::parse(name).is_ok_and(|script| script.folded() == row.output.folded())
-    {
-        return Err(("output", "is the script itself"));
-    }
     if !is_slug(&row.dimension) {
         return Err(("dimension", "is no slug: write letters a-z, digits, `_` and `-`"));
     }
@@ -154,6 +152,14 @@ fn check_row(row: &Deliverable) -> Result<(), (&'static str, &'static str)> {
         }
     }
     Ok(())
+}
+
+/// Where a script that was sent along lies, as the file system may fold it.
+fn script_path(row: &Deliverable) -> Option<String> {
+    match &row.script {
+        Script::Blob { name, .. } => TreePath::parse(name).ok().map(|path| path.folded()),
+        Script::Named(_) => None,
+    }
 }
 
 /// The outputs taken so far, folded, and the folders that they need.

@@ -63,6 +63,7 @@ fn p12_an_empty_column_or_a_taken_output_is_refused_by_key() {
                 row.compares = Some(Compares { iteration: IterationNumber(1), reason: String::new() });
             }),
         ),
+        ("analysis[1].output", vec![row("a.tsv", "x"), row("A.py", "y")]),
         ("analysis[1].output", vec![row("a.tsv", "x"), row("A.tsv", "y")]),
         ("analysis[1].output", vec![row("a/b", "x"), row("a", "y")]),
         ("analysis[1].output", vec![row("a", "x"), row("a/b", "y")]),
