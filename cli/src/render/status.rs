@@ -105,20 +105,25 @@ fn best(view: &CampaignView) -> String {
     format!("{color}{metric}{color:#} in iteration {}: {}{record}", best.iteration, neutral(&best.title))
 }
 
-/// The floor, and which kept gains stand above it (P27).
+/// The floor, and which kept gains stand far enough above it (P27).
 fn noise(floor: &Decimal, decided: &[Record]) -> String {
     let gains = decided.iter().filter_map(|record| match &record.body {
         Body::IterationDecided { iteration, status: Status::Keep, arithmetic, .. } => {
-            Some((*iteration, arithmetic.noise.as_ref()?.is_above?))
+            let noise = arithmetic.noise.as_ref()?;
+            Some((*iteration, noise.threshold.as_ref()?, noise.is_above?))
         }
         _ => None,
     });
-    let (mut above, mut below) = (Vec::new(), Vec::new());
-    for (iteration, is_above) in gains {
+    let (mut above, mut below, mut counts_from) = (Vec::new(), Vec::new(), None);
+    for (iteration, threshold, is_above) in gains {
         if is_above { &mut above } else { &mut below }.push(iteration.to_string());
+        counts_from = Some(threshold);
     }
     let mut text = format!("the floor is {floor}");
-    for (words, iterations) in [("above it", above), ("below it", below)] {
+    if let Some(threshold) = counts_from {
+        text.push_str(&format!(", a gain stands above the noise from {threshold} on"));
+    }
+    for (words, iterations) in [("that do", above), ("that do not", below)] {
         if !iterations.is_empty() {
             text.push_str(&format!("; kept gains {words}: {}", iterations.join(", ")));
         }

@@ -99,3 +99,35 @@ fn a_name_is_told_where_the_id_does_not_tell_it() {
     assert_eq!(told("digits"), (false, None));
     assert_eq!(told("late digits"), (true, Some("late digits".to_owned())));
 }
+
+#[test]
+fn p27_status_says_of_each_kept_gain_whether_it_stands_above_the_noise() {
+    let decided = |iteration: u32, status: &str, is_above: Option<bool>| -> Record {
+        let mut record = serde_json::json!({
+            "seq": iteration, "wall_ms": 1_767_225_600_000_i64, "campaign": "digits-0a1b2c",
+            "body": {
+                "kind": "iteration_decided", "iteration": iteration, "status": status, "reason": "better",
+                "arithmetic": {
+                    "metric": "0.9", "record": "0.8", "gain": "0.1", "net_lines": 1, "sentence": "a sum",
+                    "noise": { "replicates": ["0.9"], "floor": "0.01", "threshold": "0.02" },
+                },
+                "best": iteration, "summary": "s", "description": "d",
+            },
+        });
+        if let Some(is_above) = is_above {
+            record["body"]["arithmetic"]["noise"]["is_above"] = is_above.into();
+        }
+        serde_json::from_value(record).expect("a record")
+    };
+    let floor = Decimal::parse("0.01").expect("a number");
+    assert_eq!(noise(&floor, &[]), "the floor is 0.01");
+    let all = [
+        decided(1, "keep", None),
+        decided(2, "keep", Some(false)),
+        decided(3, "keep", Some(true)),
+        decided(4, "discard", Some(false)),
+    ];
+    let want = "the floor is 0.01, a gain stands above the noise from 0.02 on; kept gains that do: 3; kept gains \
+                that do not: 2";
+    assert_eq!(noise(&floor, &all), want);
+}
