@@ -121,10 +121,10 @@ mod tests {
     fn a_request_arrives_with_its_descriptors_and_an_end_is_an_end() {
         let (here, there) = pair();
         let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
-        ask(here.as_fd(), "a nonce", Path::new("/work/a folder"), &[writer.as_fd()]).expect("sent");
+        ask(here.as_fd(), "a nonce", Path::new("/scratch/a folder"), &[writer.as_fd()]).expect("sent");
         drop(writer);
         let mut got = asked(there.as_fd()).expect("read").expect("a request");
-        assert_eq!((got.nonce.as_str(), got.dir.as_path()), ("a nonce", Path::new("/work/a folder")));
+        assert_eq!((got.nonce.as_str(), got.dir.as_path()), ("a nonce", Path::new("/scratch/a folder")));
         let voice = got.fds.pop().expect("a descriptor");
         File::from(voice).write_all(b"started\n").expect("a word");
         let mut said = String::new();
