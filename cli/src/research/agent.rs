@@ -6,11 +6,11 @@ use crate::error::Error;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{AttemptId, CampaignId, FencingNumber, Incarnation, IterationNumber};
 use windlass_shared::machine::{Containment, Isolation, Limits};
 use windlass_shared::secret::{SECRETS_MAX, Secret, Secrets, is_name};
+use windlass_worker::driver::readable_when;
 use windlass_worker::sandbox::{Machine, Walls};
 use windlass_worker::shim::{self, ATTEMPT_VARIABLE, Exit, Identity, LogLimits, Mounts, Nursery, Spec};
 use windlass_worker::spool::{self, AttemptDir};
@@ -129,7 +129,7 @@ impl Agent {
         };
         let launched = self.nursery.launch(start.shim, &spec, &secrets).map_err(failed)?;
         // It says a word when the command runs and closes its end when it never will.
-        let voice = AsyncFd::register(launched.voice).map_err(watching)?;
+        let voice = readable_when(launched.voice.into()).map_err(watching)?;
         voice.readable().await.map(drop).map_err(watching)
     }
 
@@ -166,7 +166,7 @@ pub async fn ended(shim: &Path, campaign: &str, number: u64, nonce: u64) -> Resu
             spool::State::Unstarted => return Ok(Standing::Unstarted),
             spool::State::Exited(exit) => return Ok(Standing::Ended(exit)),
             spool::State::Running(pidfd, _) => {
-                let watched = AsyncFd::register(pidfd).map_err(watching)?;
+                let watched = readable_when(pidfd).map_err(watching)?;
                 watched.readable().await.map(drop).map_err(watching)?;
             }
             spool::State::Gone | spool::State::Ended(_) => break,
