@@ -14,6 +14,8 @@ mod crash;
 mod demo;
 mod device;
 mod docs;
+mod driven;
+mod driven_kills;
 mod environment;
 mod epochs;
 mod follow_up;

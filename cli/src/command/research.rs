@@ -60,7 +60,9 @@ fn parse_span(text: &str) -> Result<Span, String> {
 
 fn parse_isolation(text: &str) -> Result<Isolation, String> {
     let all = [Isolation::None, Isolation::Guarded, Isolation::Sealed];
-    all.into_iter().find(|level| level.to_string() == text).ok_or_else(|| "write none, guarded or sealed".to_owned())
+    all.into_iter()
+        .find(|level| level.to_string() == text)
+        .ok_or_else(|| "write none, guarded or sealed".to_owned())
 }
 
 /// What would be asked: `windlass.research_prompt/1`.

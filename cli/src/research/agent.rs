@@ -196,7 +196,8 @@ fn key(campaign: &str, number: u64, nonce: u64) -> AttemptKey {
 
 /// The environment of this process, without what tells a shim's processes apart.
 fn inherited() -> impl Iterator<Item = (String, String)> {
-    let all = std::env::vars_os().filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())));
+    let all = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned())));
     all.filter(|(name, _)| name != ATTEMPT_VARIABLE && name != Identity::VARIABLE && !name.contains('='))
 }
 
@@ -255,7 +256,10 @@ fn quote(word: &str) -> String {
 }
 
 fn failed(problem: windlass_worker::error::Error) -> Error {
-    Error::System { operation: "start the researcher's command", source: std::io::Error::other(problem.chain()) }
+    Error::System {
+        operation: "start the researcher's command",
+        source: std::io::Error::other(problem.chain()),
+    }
 }
 
 fn watching(source: std::io::Error) -> Error {
@@ -302,7 +306,8 @@ mod tests {
     #[test]
     fn words_reach_the_command_as_they_were_given() {
         let words = ["a b", "it's", "$HOME", "`x`", ""].map(quote).join(" ");
-        let printed = std::process::Command::new("sh").arg("-c").arg(format!("printf '[%s]' {words}")).output();
+        let printed =
+            std::process::Command::new("sh").arg("-c").arg(format!("printf '[%s]' {words}")).output();
         assert_eq!(printed.expect("sh runs").stdout, b"[a b][it's][$HOME][`x`][]");
     }
 }

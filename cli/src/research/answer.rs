@@ -232,12 +232,18 @@ mod tests {
         let elsewhere = tempfile::NamedTempFile::new().expect("a file");
         std::os::unix::fs::symlink(elsewhere.path(), dir.path().join(LEVER)).expect("a link");
         let answer = read(Ask::Propose, dir.path(), edited());
-        assert!(matches!(&answer, Answer::Unusable(report) if report.rule.as_deref() == Some("P3")), "{answer:?}");
+        assert!(
+            matches!(&answer, Answer::Unusable(report) if report.rule.as_deref() == Some("P3")),
+            "{answer:?}"
+        );
         std::fs::remove_file(dir.path().join(LEVER)).expect("removed");
         std::os::unix::fs::symlink(elsewhere.path(), dir.path().join("x.patch")).expect("a link");
         std::fs::write(dir.path().join(LEVER), format!("{GOOD}patch: x.patch\n")).expect("written");
         let answer = read(Ask::Propose, dir.path(), edited());
-        assert!(matches!(&answer, Answer::Unusable(report) if report.rule.as_deref() == Some("P3")), "{answer:?}");
+        assert!(
+            matches!(&answer, Answer::Unusable(report) if report.rule.as_deref() == Some("P3")),
+            "{answer:?}"
+        );
     }
 
     #[test]
@@ -247,7 +253,8 @@ mod tests {
         assert!(matches!(read(Ask::Fix, dir.path(), Edits::default()), Answer::Nothing));
         assert!(matches!(read(Ask::Fix, dir.path(), frozen()), Answer::Unusable(_)));
         assert!(matches!(read(Ask::Conclude, dir.path(), Edits::default()), Answer::Nothing));
-        std::fs::write(dir.path().join(CONCLUSION), "examined: x\nfinding: y\nbullets: [a, b, c]\n").expect("ok");
+        std::fs::write(dir.path().join(CONCLUSION), "examined: x\nfinding: y\nbullets: [a, b, c]\n")
+            .expect("ok");
         assert!(matches!(read(Ask::Conclude, dir.path(), Edits::default()), Answer::Conclusion(_)));
         std::fs::write(dir.path().join(CONCLUSION), "examined: x\n").expect("ok");
         assert!(matches!(read(Ask::Conclude, dir.path(), Edits::default()), Answer::Unusable(_)));

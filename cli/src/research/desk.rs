@@ -24,7 +24,10 @@ pub struct Desk {
 /// Whether a text can name a researcher: it becomes a folder.
 pub fn parse_name(text: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    match !text.is_empty() && text.len() <= NAME_MAX_BYTES && !text.starts_with('.') && text.chars().all(plain)
+    match !text.is_empty()
+        && text.len() <= NAME_MAX_BYTES
+        && !text.starts_with('.')
+        && text.chars().all(plain)
     {
         true => Ok(text.to_owned()),
         false => Err(format!("a name has letters, digits, `-`, `_` and `.`, {NAME_MAX_BYTES} at most")),
@@ -43,8 +46,13 @@ impl Desk {
         make(&root)?;
         let path = root.join("lock");
         let failed = |source| Error::File { operation: "open", path: path.clone(), source };
-        let lock =
-            File::options().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(failed)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Self { root, _lock: lock }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Input {

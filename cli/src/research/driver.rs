@@ -224,7 +224,8 @@ impl<'a> Driver<'a> {
     fn nothing(&mut self, turn: &Turn) -> Result<(), Error> {
         if turn.ask.is_for_a_lever() {
             self.state.dry += 1;
-            let sentence = format!("nothing was proposed, {} in a row", units::count(u64::from(self.state.dry), "turn"));
+            let sentence =
+                format!("nothing was proposed, {} in a row", units::count(u64::from(self.state.dry), "turn"));
             let event = Event { turn: Some(turn.number), ..Event::new("dry", &sentence) };
             event.tell(self.table.session)?;
             if self.state.dry > DRY_FREE {
@@ -265,7 +266,11 @@ impl<'a> Driver<'a> {
         let log = self.table.desk.turn(turn.number).join("output.log");
         Err(Error::ChildEnded {
             role: "researcher's command",
-            status: format!("{}, the last of {} in a row", over.sentence, units::count(u64::from(self.state.failures), "failure")),
+            status: format!(
+                "{}, the last of {} in a row",
+                over.sentence,
+                units::count(u64::from(self.state.failures), "failure")
+            ),
             said: format!("\nwhat it printed is in {}", log.display()),
         })
     }
@@ -321,7 +326,8 @@ impl<'a> Driver<'a> {
         if !is_active || turn.repairs >= self.settings.repairs_max {
             if turn.repairs >= self.settings.repairs_max {
                 let told = format!("given up after {}", units::count(u64::from(turn.repairs), "repair"));
-                Event { turn: Some(turn.number), ..Event::new("given_up", &told) }.tell(self.table.session)?;
+                Event { turn: Some(turn.number), ..Event::new("given_up", &told) }
+                    .tell(self.table.session)?;
                 return self.nothing(turn);
             }
             self.state.phase = Phase::Rest;

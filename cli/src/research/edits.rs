@@ -96,8 +96,7 @@ fn added(base: &Manifest, work: &Path, editable: &Editable, found: &mut Manifest
             continue;
         }
         let bytes = read(entry.path(), &path)?;
-        let executable =
-            entry.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o100 != 0);
+        let executable = entry.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o100 != 0);
         found.entries.insert(path, Node::File { digest: Digest::of(&bytes), executable });
     }
     Ok(())

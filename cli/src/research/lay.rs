@@ -121,9 +121,8 @@ async fn work(client: &Client, facts: &Facts, turn: &Turn, folder: &Path) -> Res
 fn before(old: &Path, new: &Path, base: Digest) -> Result<(), Error> {
     let to = new.join(PREVIOUS);
     desk::make(&to)?;
-    let ours = |entry: &ignore::DirEntry| {
-        entry.depth() != 1 || !OURS.iter().any(|name| entry.file_name() == *name)
-    };
+    let ours =
+        |entry: &ignore::DirEntry| entry.depth() != 1 || !OURS.iter().any(|name| entry.file_name() == *name);
     let walk = ignore::WalkBuilder::new(old).standard_filters(false).filter_entry(ours).build();
     let files = walk.flatten().filter(|entry| entry.file_type().is_some_and(|kind| kind.is_file()));
     for entry in files.take(PARTS_MAX) {
@@ -151,7 +150,9 @@ fn before(old: &Path, new: &Path, base: Digest) -> Result<(), Error> {
 
 fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     desk::make(to.parent().unwrap_or(Path::new(".")))?;
-    std::fs::copy(from, to)
-        .map(drop)
-        .map_err(|source| Error::File { operation: "copy", path: from.to_owned(), source })
+    std::fs::copy(from, to).map(drop).map_err(|source| Error::File {
+        operation: "copy",
+        path: from.to_owned(),
+        source,
+    })
 }

@@ -91,11 +91,19 @@ mod tests {
         let none = Limits { max_failures: 20, ..Limits::default() };
         assert_eq!(none.met(&spent, 99), None, "P32: without a limit it never ends by itself");
         let cases: [(Limits, Limits, &str); 6] = [
-            (Limits { max_iterations: Some(3), ..none }, Limits { max_iterations: Some(4), ..none }, "3 iter"),
+            (
+                Limits { max_iterations: Some(3), ..none },
+                Limits { max_iterations: Some(4), ..none },
+                "3 iter",
+            ),
             (Limits { max_hours: Some(2.0), ..none }, Limits { max_hours: Some(2.1), ..none }, "run for 2"),
             (Limits { max_tokens: Some(100), ..none }, Limits { max_tokens: Some(101), ..none }, "100 tok"),
             (Limits { max_cost: Some(2.5), ..none }, Limits { max_cost: Some(2.6), ..none }, "$2.50"),
-            (Limits { max_gpu_hours: Some(0.5), ..none }, Limits { max_gpu_hours: Some(0.6), ..none }, "0.50"),
+            (
+                Limits { max_gpu_hours: Some(0.5), ..none },
+                Limits { max_gpu_hours: Some(0.6), ..none },
+                "0.50",
+            ),
             (Limits { max_dry: Some(2), ..none }, Limits { max_dry: Some(3), ..none }, "2 turns"),
         ];
         for (met, unmet, want) in cases {

@@ -122,7 +122,10 @@ mod tests {
 
     #[test]
     fn a_limit_of_the_service_is_told_from_a_failure() {
-        let limited = format!("{}\n{{\"type\":\"error\",\"message\":\"You've hit your usage limit\"}}", "é".repeat(20_000));
+        let limited = format!(
+            "{}\n{{\"type\":\"error\",\"message\":\"You've hit your usage limit\"}}",
+            "é".repeat(20_000)
+        );
         assert!(Preset::Codex.is_limited(&limited));
         assert!(!Preset::Claude.is_limited("panic: index out of range"));
     }

@@ -143,7 +143,9 @@ fn dry(situation: &Situation<'_>) -> String {
         "be more radical: another family of models, another objective, anchored in where the present one has its ceiling",
     ];
     if situation.story.bindings.literature == Dial::On {
-        ways.push("mine the corpus for findings that were kept and never tried, and follow their citations further");
+        ways.push(
+            "mine the corpus for findings that were kept and never tried, and follow their citations further",
+        );
     }
     let ways: Vec<String> = ways.into_iter().map(|way| format!("- {way}")).collect();
     let turns = if situation.dry == 1 { "The last turn" } else { "The last turns" };

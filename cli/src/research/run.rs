@@ -69,7 +69,8 @@ pub async fn run(settings: Settings, session: &Session) -> Result<(), Error> {
     let mut signals = Signals::listen()?;
     let client = Client::connect(session).await?;
     let campaign = status::get(&client, &settings.campaign).await?.campaign.0;
-    let root = settings.dir.clone().unwrap_or_else(|| Desk::place(&session.data_dir, &campaign, &settings.name));
+    let root =
+        settings.dir.clone().unwrap_or_else(|| Desk::place(&session.data_dir, &campaign, &settings.name));
     let confinement = Confinement {
         isolation: settings.isolation,
         writable: settings.writable.clone(),
@@ -78,7 +79,8 @@ pub async fn run(settings: Settings, session: &Session) -> Result<(), Error> {
     let agent = Agent::new(&settings.words, settings.turn_timeout, confinement)?;
     let desk = Desk::open(&root)?;
     let state = desk.begin(&campaign)?;
-    let table = Table { session, desk: &desk, agent: &agent, preset: settings.preset, researcher: &settings.name };
+    let table =
+        Table { session, desk: &desk, agent: &agent, preset: settings.preset, researcher: &settings.name };
     let mut watcher = Watcher::new(session, &campaign);
     let editable = Editable::new(&watcher.look(&client).await?.1.bindings.editable_files)?;
     let mut driver = Driver::new(table, &settings, client, watcher, editable, state);

@@ -32,7 +32,9 @@ pub async fn prepare(client: &Client, turn: &Turn, answer: &Answer) -> Result<Op
     let (document, title, blobs) = match answer {
         Answer::Lever(file) => (text(&file.lever)?, file.lever.title.clone(), &file.blobs),
         Answer::Conclusion(conclusion) => (text(conclusion)?, conclusion.finding.clone(), &nothing),
-        Answer::Fix(change, blobs) => (text(change)?, format!("a fix of iteration {}", turn.iteration), blobs),
+        Answer::Fix(change, blobs) => {
+            (text(change)?, format!("a fix of iteration {}", turn.iteration), blobs)
+        }
         Answer::Nothing | Answer::Unusable(_) => return Ok(None),
     };
     upload::missing(client, blobs).await?;

@@ -217,13 +217,17 @@ impl Table<'_> {
         ending: Ending,
         edits: Edits,
     ) -> Result<(Vec<String>, Vec<String>, Answer), Error> {
-        let names = |paths: &[windlass_shared::path::TreePath]| paths.iter().map(ToString::to_string).collect();
+        let names =
+            |paths: &[windlass_shared::path::TreePath]| paths.iter().map(ToString::to_string).collect();
         let (files, frozen) = (names(&edits.files), names(&edits.frozen));
         Edited { base: Some(turn.base), files: edits.files.clone() }.keep(folder)?;
         if !edits.patch.is_empty() {
             let path = folder.join("change.patch");
-            std::fs::write(&path, &edits.patch)
-                .map_err(|source| Error::File { operation: "write", path, source })?;
+            std::fs::write(&path, &edits.patch).map_err(|source| Error::File {
+                operation: "write",
+                path,
+                source,
+            })?;
         }
         let answer = match ending {
             Ending::Done => answer::read(turn.ask, folder, edits),
@@ -249,7 +253,11 @@ impl Table<'_> {
 fn keep(path: &Path, kept: &Kept<'_>) -> Result<(), Error> {
     let bytes = serde_json::to_vec_pretty(kept)
         .map_err(|source| Error::Encode { what: "windlass.turn/1", source })?;
-    std::fs::write(path, bytes).map_err(|source| Error::File { operation: "write", path: path.to_owned(), source })
+    std::fs::write(path, bytes).map_err(|source| Error::File {
+        operation: "write",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn word(answer: &Answer) -> &'static str {
