@@ -365,6 +365,16 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The trees that it names, by the digests of their manifests.
+    pub fn trees(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.results.into_iter().chain(self.artifacts).chain(self.score_artifact)
+    }
+
+    /// Every blob that it names, its trees' manifests among them.
+    pub fn blobs(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.trees().chain(self.log).chain(self.outputs.iter().filter_map(|output| output.digest))
+    }
+
     /// An outcome that says nothing but how the attempt ended.
     pub fn bare(ending: Ending) -> Self {
         Self {

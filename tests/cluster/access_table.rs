@@ -66,7 +66,7 @@ struct Subject {
 }
 
 /// Makes one call with one message, and takes the first that comes of it.
-async fn call(channel: &Channel, row: &Row, message: Vec<u8>) -> Result<Bytes, Status> {
+pub async fn call(channel: &Channel, row: &Row, message: Vec<u8>) -> Result<Bytes, Status> {
     let service = if row.call.starts_with("grpc.") { "" } else { "windlass.v1." };
     let path = format!("/{service}{}", row.call).parse().expect("a path");
     let mut grpc = tonic::client::Grpc::new(channel.clone());
@@ -200,7 +200,7 @@ fn verdict(row: &Row, subject: &Subject, answer: &Result<Bytes, Status>) -> Verd
     }
 }
 
-async fn join(fleet: &Fleet, role: &str, name: &str) -> (Channel, WorkerId) {
+pub async fn join(fleet: &Fleet, role: &str, name: &str) -> (Channel, WorkerId) {
     let worker = WorkerId(uuid::Uuid::new_v4().to_string());
     let token = JoinToken::parse(&token(fleet, role, Some(name))).expect("a token");
     let id = (role == "worker").then(|| worker.clone());
@@ -211,7 +211,7 @@ async fn join(fleet: &Fleet, role: &str, name: &str) -> (Channel, WorkerId) {
 }
 
 /// Says all that a worker has, with blobs beside it.
-async fn sync(channel: &Channel, report: &mut Report, parcels: &[&[u8]]) -> Answer {
+pub async fn sync(channel: &Channel, report: &mut Report, parcels: &[&[u8]]) -> Answer {
     report.number += 1;
     let parcel = |bytes: &&[u8]| {
         let data = Bytes::copy_from_slice(bytes);
@@ -243,7 +243,7 @@ async fn hello(channel: &Channel, id: &WorkerId, name: &str) -> Report {
 }
 
 /// Speaks as a worker until it is given an attempt.
-async fn lease(channel: &Channel, id: &WorkerId, name: &str) -> (Report, Order) {
+pub async fn lease(channel: &Channel, id: &WorkerId, name: &str) -> (Report, Order) {
     let mut report = hello(channel, id, name).await;
     loop {
         if let Some(order) = sync(channel, &mut report, &[]).await.orders.pop() {
@@ -252,7 +252,7 @@ async fn lease(channel: &Channel, id: &WorkerId, name: &str) -> (Report, Order) 
     }
 }
 
-fn submit(fleet: &Fleet, who: &str, project: &Path) -> String {
+pub fn submit(fleet: &Fleet, who: &str, project: &Path) -> String {
     let project = project.to_str().expect("a UTF-8 path");
     let (code, printed, said) = fleet.run_as(who, &["--output", "json", "submit", project]);
     assert_eq!(code, 0, "{said}");

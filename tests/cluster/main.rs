@@ -30,6 +30,7 @@ mod lost;
 mod mcp;
 mod moves;
 mod outage;
+mod reach;
 mod replay;
 mod research;
 mod restore;

@@ -173,6 +173,22 @@ async fn send(shop: &Shop, order: &Order, outcome: &mut Outcome, left: Left) {
     }
 }
 
+/// Sends what an outcome names once more, as far as the coordinator asks for it: a new life of it does not know who
+/// sent what, and takes no blob by its name alone.
+pub async fn send_again(shop: &Shop, outcome: &Outcome) -> Result<(), Error> {
+    let (cache, outcome) = (Arc::clone(&shop.cache), outcome.clone());
+    let named = blocking(move || {
+        let mut named: BTreeSet<Digest> = outcome.blobs().collect();
+        for tree in outcome.trees() {
+            named.extend(manifest(&cache, tree)?.blobs());
+        }
+        Ok(named.into_iter().collect::<Vec<_>>())
+    })
+    .await?;
+    let _held = shop.cache.pin(&named);
+    persist(Patience::Endless, || blobs::upload(&shop.client, &shop.cache, &named)).await
+}
+
 /// What an attempt leaves, all of it in the cache.
 #[derive(Debug, Default)]
 struct Left {
