@@ -193,8 +193,12 @@ def walk(machines):
     refused = it.ada.output("windlass campaigns 2>&1 || true")
     expect("another coordinator" in refused or "join" in refused, f"ada has to join the new CA: {refused}")
 
-    # What the page's service is confined to, and that no worker's run is ended with its service.
-    it.head.output("systemd-analyze --no-pager security --threshold=25 windlass-coordinator")
+    # The units as systemd reads them, and how far each service is confined.
+    for machine in [it.head, it.gpu]:
+        said = machine.output("systemd-analyze --man=no verify /usr/local/lib/systemd/system/windlass-* 2>&1")
+        expect(said == "", f"systemd-analyze verify: {said}")
+    it.head.output("systemd-analyze --no-pager security --threshold=20 windlass-coordinator")
+    it.gpu.output("systemd-analyze --no-pager security --threshold=65 windlass-worker")
     it.gpu.output("systemctl stop windlass-worker && ! systemctl is-active -q windlass-worker")
     it.head.output("deploy/install.sh --uninstall && test -e /etc/windlass/windlass.toml && test -d /var/lib/windlass")
     expect(it.typed == len(blocks(PAGE.read_text())), "every block of the page was typed")
