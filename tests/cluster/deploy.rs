@@ -203,7 +203,11 @@ fn every_unit_starts_a_command_line_that_the_program_takes() {
     };
     let laid = read(repository().join("deploy/windlass.toml"));
     assert!(doctor(laid.clone()).contains("0.0.0.0:7070"));
-    assert!(doctor(laid.replace("\n# ", "\n")).contains("head.lab:7070"));
+    let is_key =
+        |line: &&str| line.strip_prefix("# ").is_some_and(|rest| rest.split(' ').nth(1) == Some("="));
+    assert_eq!(laid.lines().filter(is_key).count(), 6, "what can be uncommented");
+    let whole: Vec<&str> = laid.lines().map(|line| if is_key(&line) { &line[2..] } else { line }).collect();
+    assert!(doctor(whole.join("\n")).contains("head.lab:7070"));
 }
 
 #[test]
@@ -274,7 +278,8 @@ fn the_container_file_builds_both_roles_from_what_is_here_and_runs_neither_as_ro
     assert!(stages[""].contains(&format!("ARG RUST={}", rust.trim_matches('"')).as_str()), "{rust}");
     for role in ["coordinator", "worker"] {
         let stage = &stages[role];
-        let of = |word: &str| stage.iter().filter_map(|line| line.strip_prefix(word)).last().map(str::trim);
+        let of =
+            |word: &str| stage.iter().filter_map(|line| line.strip_prefix(word)).next_back().map(str::trim);
         let user = of("USER ").expect("a user");
         assert!(user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)), "{role}: {user}");
         let copied: Vec<&&str> = stage.iter().filter(|line| line.starts_with("COPY")).collect();

@@ -190,6 +190,35 @@ fn a_machine_that_was_set_up_anew_under_its_name_is_another_worker_and_the_one_b
     fleet.verify();
 }
 
+#[test]
+fn a_worker_that_was_revoked_is_let_in_by_a_new_token_and_an_old_one_in_its_unit_file_does_no_harm() {
+    let fleet = Fleet::new();
+    let _coordinator = fleet.coordinator_with(&TLS);
+    let work_dir = fleet.path("work");
+    let start = |token: &str| {
+        let args = ["worker", "--join", token, "--work-dir", text(&work_dir), "--cpu-slots", "1"];
+        fleet.daemon_of("elsewhere", &args, "gpu-1.log")
+    };
+    let first = token(&fleet, "worker", Some("gpu-1"));
+    let daemon = start(&first);
+    fleet.wait_until("the worker is ready", || fleet.worker_is_ready("gpu-1"));
+    let id = listed(&fleet, "gpu-1")[0]["info"]["id"].clone();
+    fleet.ok(&["certs", "revoke", "worker/gpu-1"]);
+    daemon.kill();
+    fleet.wait_until("it is away", || !fleet.worker_is_ready("gpu-1"));
+    let second = token(&fleet, "worker", Some("gpu-1"));
+    // The new one, the same again, and one that lets nobody in: each start finds its worker let in.
+    for given in [&second, &second, &first] {
+        let daemon = start(given);
+        fleet.wait_until("it is let in", || fleet.worker_is_ready("gpu-1"));
+        assert_eq!(listed(&fleet, "gpu-1")[0]["info"]["id"], id, "it is the worker that it was");
+        daemon.kill();
+        fleet.wait_until("it is away", || !fleet.worker_is_ready("gpu-1"));
+    }
+    let said = std::fs::read_to_string(fleet.path("gpu-1.log")).expect("a log");
+    assert!(said.contains("was used before"), "the last one was tried, and told of: {said}");
+}
+
 /// Says a version and a role with every call.
 #[derive(Clone)]
 struct Announcing(&'static str, String);
