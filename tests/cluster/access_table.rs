@@ -15,7 +15,7 @@ use windlass_proto::refusal::from_status;
 use windlass_proto::v1;
 use windlass_shared::access::Grant;
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
-use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
+use windlass_shared::device::{Device, DeviceKind, Load, WorkerInfo};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{SessionId, WorkerId};
 use windlass_shared::join::JoinToken;
@@ -236,6 +236,7 @@ async fn hello(channel: &Channel, id: &WorkerId, name: &str) -> Report {
         seen: 0,
         devices: vec![Device::plain("cpu-0".into(), DeviceKind::Cpu, "cpu".to_owned())],
         attempts: Vec::new(),
+        load: Load::default(),
     };
     let answer = sync(channel, &mut report, &[]).await;
     let (incarnation, session) = (Some(answer.incarnation), SessionId::from("session-1"));
@@ -330,6 +331,7 @@ async fn a_campaign_is_shared_as_far_as_its_owner_says_and_no_further() {
         seen: 0,
         devices: Vec::new(),
         attempts: Vec::new(),
+        load: Load::default(),
     };
     let (own, own_id) = join(&fleet, "worker", "gpu-1").await;
     let (_, order) = lease(&own, &own_id, "gpu-1").await;

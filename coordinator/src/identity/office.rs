@@ -178,11 +178,23 @@ impl Office {
         let Joiner { secret, role, name, worker, signing_request } = joiner;
         let key = asked_key(&signing_request)?;
         let holder = Holder { role, name, worker };
+        let mut namesakes = 0;
         let issued = self.issue(&key, holder.clone(), |registry, now_ms| {
-            registry.redeem(&secret, key.hash(), &holder, now_ms)
+            registry.redeem(&secret, key.hash(), &holder, now_ms)?;
+            namesakes = registry.end_namesakes(&holder, now_ms);
+            Ok(())
         });
         match &issued {
-            Ok(_) => tracing::info!(role = %holder.role, name = holder.name, "joined"),
+            Ok(_) => {
+                tracing::info!(role = %holder.role, name = holder.name, "joined");
+                if namesakes > 0 {
+                    tracing::warn!(
+                        name = holder.name,
+                        "another machine has this name now; the one before is cut off"
+                    );
+                    self.cut_over();
+                }
+            }
             Err(Failure::Refused(refusal)) => note_refused(&holder, refusal),
             Err(Failure::Failed(_)) => {}
         }

@@ -3,7 +3,7 @@
 use super::answer::Told;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::attempt::{AttemptKey, Order, Phase};
-use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
+use windlass_shared::device::{Device, DeviceKind, DeviceState, Load, WorkerInfo};
 use windlass_shared::id::{AttemptId, DeviceId, FencingNumber, SessionId, WorkerId};
 use windlass_shared::session::Report;
 
@@ -54,6 +54,8 @@ pub struct Member {
     pub last_word_ms: u64,
     /// Whether it is there.
     pub presence: Presence,
+    /// How busy its machine is, by its own word: for people, placement does not look at it.
+    pub load: Load,
     /// Its devices, by its own word.
     pub devices: Vec<Device>,
     /// Its attempts, by its own word.
@@ -328,6 +330,7 @@ impl Fleet {
             seen: report.seen,
             last_word_ms: now_ms,
             presence: Presence::Ready,
+            load: report.load,
             devices: report.devices,
             attempts,
             is_open: true,
