@@ -16,7 +16,8 @@ mod watch;
 
 pub(crate) use blocking::blocking;
 pub use end_runs::end_runs;
-pub(crate) use watch::{readable_when, shim as shim_ended};
+pub use watch::readable_when;
+pub(crate) use watch::shim as shim_ended;
 
 use crate::client::Client;
 use crate::collect;

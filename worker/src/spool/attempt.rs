@@ -56,7 +56,8 @@ impl AttemptDir {
     /// What the exit record leaves of it to the outcome.
     pub const RESERVE_LEFT_BYTES: u64 = RESERVE_BYTES - (16 << 10);
 
-    pub(crate) fn at(path: PathBuf) -> Self {
+    /// The one that is, or will be, at `path`. One with an order has the name that its key gives it.
+    pub fn at(path: PathBuf) -> Self {
         Self { path }
     }
 

@@ -306,7 +306,7 @@ impl WorkDir {
 
 /// Removes a folder of a run, which may have made parts of it read-only. One that another sweep removed
 /// meanwhile is no error.
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+pub fn remove_tree(path: &Path) -> io::Result<()> {
     let gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
