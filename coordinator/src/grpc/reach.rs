@@ -259,7 +259,9 @@ fn references(order: &Order) -> impl Iterator<Item = Reference> + '_ {
         .chain(order.results)
         .chain(order.run_artifacts)
         .chain(order.history.iter().map(|(_, tree)| *tree));
-    trees.map(Reference::Tree).chain(scripts)
+    // Of those it may know what stood where, and nothing of what is in their files.
+    let near = order.near.iter().map(|tree| Reference::Blob(*tree));
+    near.chain(trees.map(Reference::Tree)).chain(scripts)
 }
 
 impl std::fmt::Debug for Reach {
