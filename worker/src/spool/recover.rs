@@ -258,6 +258,7 @@ mod tests {
             begin(&work, 3, Some(procfs::boot_id()));
         }
         std::fs::write(&boot, "windlass-spool 1 00").expect("a torn note");
+        std::fs::write(folder.path().join("attempts/stray"), "").expect("a file of somebody's");
         let work = WorkDir::open(folder.path()).expect("it is ours");
         let mut marked: Vec<_> = recover(&work).expect("readable").into_iter().map(|it| it.dir).collect();
         marked.sort_by_key(|dir| dir.path().to_owned());

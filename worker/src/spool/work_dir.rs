@@ -82,7 +82,8 @@ impl WorkDir {
         };
         // Without one the folder is new, or a version's that synced everything.
         if last.is_some() {
-            for dir in self.attempts()?.into_iter().chain(self.setups()?) {
+            let attempts = self.attempts()?.into_iter().filter(|dir| dir.path().is_dir());
+            for dir in attempts.chain(self.setups()?) {
                 // Where the note was torn and not the machine's end, runs of this very boot may live.
                 let is_of = |identity: &Identity| identity.boot_id == here.id;
                 if !dir.identity().ok().flatten().as_ref().is_some_and(is_of) {
