@@ -157,7 +157,9 @@ fn message(row: &Row, subject: &Subject) -> Vec<u8> {
         }
         "ReadLog" => v1::ReadLogRequest { campaign, iteration: 1, ..Default::default() }.encode_to_vec(),
         "FindMissing" => v1::FindMissingRequest { digests: vec![subject.blob.clone()] }.encode_to_vec(),
-        "Read" => v1::ReadRequest { digests: vec![subject.blob.clone()] }.encode_to_vec(),
+        "Read" => {
+            v1::ReadRequest { digests: vec![subject.blob.clone()], at_hand: Vec::new() }.encode_to_vec()
+        }
         "Write" => {
             let digest = Digest::of(b"a blob").to_string();
             v1::WriteRequest { digest, data: Bytes::from_static(b"a blob") }.encode_to_vec()
