@@ -236,7 +236,7 @@ mod tests {
     fn what_changes_a_campaign_or_the_fleet_can_be_asked_about_first() {
         let changes: BTreeSet<String> =
             info().commands.into_iter().filter(|it| it.changes).map(|it| it.command).collect();
-        let want = "analyze cancel conclude drain fix gc pause resume stop submit undrain update";
+        let want = "analyze cancel conclude drain fix gc pause research resume stop submit undrain update";
         let mut want: BTreeSet<String> = want.split(' ').map(str::to_owned).collect();
         for two in [
             "device release",
