@@ -108,6 +108,7 @@ impl Story {
             diff: Hash::of(name.as_bytes()),
             merged: Some(merged(wanted.parent, changed)),
             look: evidence.map_or(Look::NotLooked, holds),
+            cited: Vec::new(),
         };
         self.ask(Ask::Propose { campaign: campaign.clone(), lever, facts: Ok(Box::new(facts)) });
     }
@@ -257,6 +258,7 @@ fn lever(name: &str) -> Lever {
         instrumentation: None,
         parents: Vec::new(),
         axes: Vec::new(),
+        cites: Vec::new(),
         changed_assumption: None,
         analysis: vec![Deliverable {
             script,

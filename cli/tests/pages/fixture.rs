@@ -17,7 +17,7 @@ use windlass_shared::view::{
 pub const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\r\u{8}|`<b>";
 
 /// Keys whose values are text that somebody else wrote.
-const TEXTS: [&str; 26] = [
+const TEXTS: [&str; 28] = [
     "title",
     "why",
     "worker_name",
@@ -44,6 +44,8 @@ const TEXTS: [&str; 26] = [
     "pattern",
     "name",
     "phase",
+    "message",
+    "anchor",
 ];
 
 /// What is recited.
@@ -92,6 +94,7 @@ impl Scene {
                 decided: Counts::default(),
                 queued: 0,
                 open: None,
+                refused: None,
                 lanes: Vec::new(),
                 waits_for: Some("a worker: none is connected".to_owned()),
                 recent: Vec::new(),
@@ -131,6 +134,15 @@ impl Scene {
             workers.iter_mut().for_each(|worker| worker.info.secrets = vec!["HF_TOKEN".to_owned()]);
         }
         workers
+    }
+
+    /// The refused proposals among the records of every kind.
+    pub fn refused(self) -> Vec<Record> {
+        if self == Self::Fresh {
+            return Vec::new();
+        }
+        let records: Vec<Record> = self.read(include_str!("../kinds.json"));
+        records.into_iter().filter(|record| matches!(record.body, Body::LeverRefused { .. })).collect()
     }
 
     /// The decisions among the records.

@@ -14,12 +14,13 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 50] = [
+const COMMANDS: [&[&str]; 51] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
     &["wait", "digits", "3"],
     &["lever", "list", "digits"],
+    &["lever", "list", "digits", "--refused"],
     &["lever", "show", "digits", "L1"],
     &["lever", "retire", "digits", "L1"],
     &["lever", "add", "digits", "lever.yaml"],

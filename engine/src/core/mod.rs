@@ -20,6 +20,7 @@ mod steer;
 mod view;
 mod waiting;
 
+pub(crate) use client::evidence_for;
 pub use command::Command;
 pub use durable::Durable;
 pub use input::{Ask, Input, Place, Removal, RequestKey};

@@ -55,6 +55,7 @@ pub fn gather_proposal(
                 diff: made.diff,
                 merged: made.merged,
                 look,
+                cited: Vec::new(),
             };
             Ok((facts, new))
         }
