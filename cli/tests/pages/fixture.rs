@@ -4,6 +4,7 @@
 use super::store::STORE;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use windlass_shared::decimal::Decimal;
 use windlass_shared::id::{FindingNumber, IterationNumber};
 use windlass_shared::path::TreePath;
 use windlass_shared::record::{Body, Record, StopReason};
@@ -86,7 +87,8 @@ impl Scene {
         let view: CampaignView = self.read(include_str!("../view.json"));
         let view = CampaignView { lanes: view.open.iter().cloned().collect(), ..view };
         match self {
-            Self::Plain | Self::Hostile | Self::Every => view,
+            Self::Plain | Self::Hostile => view,
+            Self::Every => CampaignView { floor: Decimal::parse("0.007"), ..view },
             Self::Fresh => CampaignView {
                 state: CampaignState::Active,
                 best: None,
