@@ -148,6 +148,7 @@ impl Body {
             | Self::LeverRequeued { .. }
             | Self::IterationCancelled { .. }
             | Self::DeviceReleased { .. }
+            | Self::QuotaSet { .. }
             | Self::LeverPassed { .. }
             | Self::LeverHeld { .. }
             | Self::LeverRetired { .. }

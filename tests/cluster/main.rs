@@ -34,5 +34,6 @@ mod replay;
 mod research;
 mod restore;
 mod seat;
+mod seen;
 mod steer;
 mod worker;

@@ -246,6 +246,8 @@ mod tests {
             "lever move",
             "lever retire",
             "lever retry",
+            "quota lift",
+            "quota set",
         ] {
             want.insert(two.to_owned());
         }

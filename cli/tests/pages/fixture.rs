@@ -6,7 +6,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use windlass_shared::id::{FindingNumber, IterationNumber};
 use windlass_shared::path::TreePath;
+use windlass_shared::quota::QuotaView;
 use windlass_shared::record::{Body, Record, StopReason};
+use windlass_shared::usage::UsageView;
 use windlass_shared::view::{
     CampaignState, CampaignView, Counts, FindingCounts, FollowUpView, IterationSummary, Late, LeverView,
     LiteratureView, MovesView, OpenIteration, WaitFor, WaitView, WorkerView,
@@ -131,6 +133,16 @@ impl Scene {
             workers.iter_mut().for_each(|worker| worker.info.secrets = vec!["HF_TOKEN".to_owned()]);
         }
         workers
+    }
+
+    /// Who had what of the fleet.
+    pub fn usage(self) -> UsageView {
+        self.read(include_str!("../usage.json"))
+    }
+
+    /// Who may have what of it.
+    pub fn quotas(self) -> Vec<QuotaView> {
+        self.read(include_str!("../quotas.json"))
     }
 
     /// The decisions among the records.

@@ -236,7 +236,7 @@ impl Core {
             return None;
         }
         match self.due(&campaign.id)? {
-            Due::Device(wait) | Due::Nothing(wait) => Some(wait),
+            Due::Device(wait) | Due::Quota(wait) | Due::Nothing(wait) => Some(wait),
             Due::Records(_) if self.soft().step_rests(&campaign.id) => {
                 Some("a step that names a blob which is not in the store; it is tried again every 5 s".to_owned())
             }

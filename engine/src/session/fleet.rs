@@ -1,6 +1,7 @@
 //! The fleet as its own reports describe it.
 
 use super::answer::Told;
+use super::offer::Offer;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::attempt::{AttemptKey, Order, Phase};
 use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
@@ -142,6 +143,12 @@ pub struct Fleet {
     deadlines: BTreeSet<(u64, WorkerId)>,
     /// Why nothing new is leased anywhere, if nothing is.
     closed: Option<String>,
+    /// What it offered since the start.
+    offer: Offer,
+    /// Workers that take nothing new, by the ledger.
+    drained: BTreeSet<WorkerId>,
+    /// The latest moment that is known, monotonic: leases are recorded right after a look.
+    now_ms: u64,
 }
 
 impl Default for Fleet {
@@ -162,6 +169,9 @@ impl Fleet {
             with_gpus: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             closed: None,
+            offer: Offer::default(),
+            drained: BTreeSet::new(),
+            now_ms: 0,
         }
     }
 
@@ -175,6 +185,25 @@ impl Fleet {
     /// Why nothing new is leased anywhere.
     pub fn closed(&self) -> Option<&str> {
         self.closed.as_deref()
+    }
+
+    /// What it offered since the start, and what of that was leased.
+    pub fn offer(&self) -> &Offer {
+        &self.offer
+    }
+
+    /// A worker takes nothing new, or work again.
+    pub(crate) fn note_drained(&mut self, worker: &WorkerId, is_drained: bool) {
+        match is_drained {
+            true => _ = self.drained.insert(worker.clone()),
+            false => _ = self.drained.remove(worker),
+        }
+        self.note_offer(worker);
+    }
+
+    fn note_offer(&mut self, worker: &WorkerId) {
+        let member = self.members.get(worker);
+        self.offer.note(worker, member, self.drained.contains(worker), self.now_ms);
     }
 
     /// How long a silent worker keeps its leases, milliseconds.
@@ -299,6 +328,8 @@ impl Fleet {
         };
         self.members.insert(id.clone(), member);
         self.count(&id);
+        self.now_ms = self.now_ms.max(now_ms);
+        self.note_offer(&id);
         !is_same || self.counted.get(&id).copied() != counted
     }
 
@@ -316,6 +347,7 @@ impl Fleet {
     /// Closes the sessions that have been silent too long, and names their workers.
     pub fn expire(&mut self, now_ms: u64) -> Vec<WorkerId> {
         let mut lost = Vec::new();
+        self.now_ms = self.now_ms.max(now_ms);
         while let Some((deadline_ms, _)) = self.deadlines.first() {
             if *deadline_ms > now_ms {
                 break;
@@ -327,6 +359,7 @@ impl Fleet {
                 close(&mut member.closed, member.session.clone());
             }
             self.count(&worker);
+            self.note_offer(&worker);
             lost.push(worker);
         }
         lost
@@ -355,6 +388,7 @@ impl Fleet {
             claims.insert(attempt.clone(), Claim { memory_bytes: order.memory_bytes, cpus });
         }
         self.count(worker);
+        self.note_offer(worker);
     }
 
     /// A lease is over. The devices are free once the host's own word says so.

@@ -55,7 +55,10 @@ pub fn main(dir: &Path, nonce: &str) -> i32 {
     }
     let mut record = match run(dir, &spec) {
         Ok(record) => record,
-        Err(error) => Exit::unstarted(spec.key.clone(), error.chain(), &spec.walls),
+        Err(error) => {
+            let exit = Exit::unstarted(spec.key.clone(), error.chain(), &spec.walls);
+            Exit { request: spec.request.clone(), ..exit }
+        }
     };
     // A shorter run is repeated sooner than its disk would answer.
     record.is_synced = Duration::from_millis(record.record.duration_ms) >= SYNC_AFTER;
@@ -453,6 +456,7 @@ impl Life {
             log_hash: Some(log_hash),
             isolation,
             containment,
+            request: spec.request.clone(),
             is_synced: false,
         }
     }

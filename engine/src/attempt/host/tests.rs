@@ -46,6 +46,7 @@ pub(crate) fn order(number: u32, device: &str) -> Order {
         secrets: Vec::new(),
         artifacts: Vec::new(),
         score_artifact: None,
+        request: None,
         run_artifacts: None,
     }
 }
