@@ -7,7 +7,7 @@ use crate::{session, share};
 use std::collections::BTreeSet;
 use windlass_shared::attempt::{Ending, Outcome};
 use windlass_shared::id::{CampaignId, IterationNumber, WorkerId};
-use windlass_shared::record::{Answer, Body, Record, Request};
+use windlass_shared::record::{Body, Record, Request};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session as wire;
 use windlass_shared::time::Time;
@@ -486,12 +486,6 @@ impl Core {
             first.request = Some(Request { id: request.id, body: request.body, answer });
         }
         Ok(records)
-    }
-
-    /// What a request was answered, once its records are applied. A request that changed nothing is
-    /// [`Answer::Done`].
-    pub fn answered(&self, request: &RequestKey) -> Answer {
-        self.durable.requests.get(&request.id).map_or(Answer::Done, |answered| answered.answer())
     }
 
     fn number(&self, now: Time, bodies: impl IntoIterator<Item = (Option<CampaignId>, Body)>) -> Vec<Record> {

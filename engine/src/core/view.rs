@@ -1,5 +1,6 @@
 //! What clients and the driver may ask about the present state.
 
+use super::RequestKey;
 use super::client::evidence_for;
 use super::machine::Core;
 use super::{help, steer};
@@ -11,6 +12,7 @@ use windlass_shared::attempt::{Kind, Order, Phase};
 use windlass_shared::device::DeviceState;
 use windlass_shared::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::{Change, Lever};
+use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
 use windlass_shared::view::{
@@ -40,6 +42,12 @@ impl Listed {
 }
 
 impl Core {
+    /// What a request was answered, once its records are applied. A request that changed nothing is
+    /// [`Answer::Done`].
+    pub fn answered(&self, request: &RequestKey) -> Answer {
+        self.durable.requests.get(&request.id).map_or(Answer::Done, |answered| answered.answer())
+    }
+
     /// A campaign by its id, its name, or a unique prefix of either.
     pub fn resolve_campaign(&self, text: &str) -> Result<CampaignId, Refusal> {
         self.resolve_campaign_for(&Access::ADMIN, text)
