@@ -179,7 +179,7 @@ fn verdict(row: &Row, subject: &Subject, answer: &Result<Bytes, Status>) -> Verd
         Ok(bytes) => {
             let text = String::from_utf8_lossy(bytes);
             let is_without = match row.call {
-                "CampaignService/List" => !text.contains(&subject.campaign),
+                "CampaignService/List" | "FleetService/GetUsage" => !text.contains(&subject.campaign),
                 // It is asked to send what is there.
                 "ArtifactService/FindMissing" => text.contains(&subject.blob),
                 _ => false,

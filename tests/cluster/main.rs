@@ -43,5 +43,6 @@ mod researcher;
 mod restore;
 mod score;
 mod seat;
+mod seen;
 mod steer;
 mod worker;

@@ -390,6 +390,8 @@ impl Driver {
     }
 
     fn prepare(&mut self, order: Order) {
+        let request = order.request.as_ref().map(|request| request.0.clone());
+        tracing::debug!(attempt = %order.key, request, "an order came");
         self.orders.insert(order.key.clone(), order.clone());
         let stop = CancellationToken::new();
         self.preparing.insert(order.key.clone(), stop.clone());
@@ -403,7 +405,7 @@ impl Driver {
                     attempt::Event::Collected(order.key, Box::new(outcome))
                 }
                 Err(error) => {
-                    tracing::warn!(attempt = %order.key, problem = error.chain(), "failed to prepare");
+                    tracing::warn!(attempt = %order.key, request, problem = error.chain(), "failed to prepare");
                     attempt::Event::PrepareFailed(order.key, error.ending())
                 }
             };

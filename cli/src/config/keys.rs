@@ -50,7 +50,7 @@ const ALONE: &[&str] = &["coordinator"];
 const WORKER: &[&str] = &["worker", "up"];
 
 /// All of them, as `doctor` lists them.
-pub const KEYS: [Key; 25] = [
+pub const KEYS: [Key; 32] = [
     key("client", "coordinator", "WINDLASS_COORDINATOR", Form::Text, &[], "the socket in data_dir"),
     key(
         "client",
@@ -88,6 +88,25 @@ pub const KEYS: [Key; 25] = [
     key("coordinator", "keep_logs", "WINDLASS_KEEP_LOGS", Form::Span, ALONE, "for ever"),
     key("coordinator", "keep_outputs", "WINDLASS_KEEP_OUTPUTS", Form::Span, ALONE, "for ever"),
     key("coordinator", "keep_unnamed", "WINDLASS_KEEP_UNNAMED", Form::Span, ALONE, "48 h"),
+    key("coordinator", "metrics", "WINDLASS_METRICS", Form::Address, ALONE, "off"),
+    key("coordinator", "hook", "WINDLASS_HOOK", Form::Text, ALONE, "none"),
+    key("coordinator", "hook_after", "WINDLASS_HOOK_AFTER", Form::Span, ALONE, "1 min"),
+    key(
+        "coordinator",
+        "log",
+        "WINDLASS_LOG",
+        Form::Text,
+        COORDINATOR,
+        "its own lines from info, others from warn",
+    ),
+    key(
+        "coordinator",
+        "log_format",
+        "WINDLASS_LOG_FORMAT",
+        Form::Word(&["human", "json"]),
+        COORDINATOR,
+        "human",
+    ),
     key("worker", "coordinator", "WINDLASS_COORDINATOR", Form::Text, &[], "client.coordinator"),
     key("worker", "data_dir", "WINDLASS_DATA_DIR", Form::Folder, &[], "client.data_dir"),
     key("worker", "work_dir", "WINDLASS_WORK_DIR", Form::Folder, WORKER, "worker in data_dir"),
@@ -118,6 +137,8 @@ pub const KEYS: [Key; 25] = [
         "secrets.env in work_dir",
     ),
     key("worker", "cache_max", "WINDLASS_CACHE_MAX", Form::Size, &["worker"], "20 GiB, or a tenth"),
+    key("worker", "log", "WINDLASS_LOG", Form::Text, WORKER, "its own lines from info, others from warn"),
+    key("worker", "log_format", "WINDLASS_LOG_FORMAT", Form::Word(&["human", "json"]), WORKER, "human"),
 ];
 
 const fn key(

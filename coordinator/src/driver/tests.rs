@@ -5,6 +5,7 @@ use super::*;
 use crate::blobs::Blobs;
 use crate::ledger::Batch;
 use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::space;
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +21,7 @@ fn stores(folder: &Path, writer: &Writer) -> Stores {
     let readers = ledger::open(folder, |_| {}).expect("open").readers;
     let blobs = Blobs::open(&folder.join("blobs"), readers.clone(), writer.blob_writer()).expect("open");
     let secrets = crate::secrets::Store::open(folder).expect("open");
-    Stores { readers, blobs, logs: Logs::new(folder.join("logs")), secrets }
+    Stores { readers, blobs, logs: Logs::new(folder.join("logs")), secrets, metrics: Metrics::new() }
 }
 
 #[tokio::test]
@@ -131,7 +132,8 @@ async fn p6_an_anchor_in_evidence_that_was_removed_is_refused_with_the_day_and_t
                 log: None,
             }),
         };
-        let Finding::Proposal(Err(rejected)) = gather::proposal(stores, wanted, Vec::new()).await.finding else {
+        let Finding::Proposal(Err(rejected)) = gather::proposal(stores, wanted, Vec::new()).await.finding
+        else {
             panic!("not refused")
         };
         let reasons: Vec<&str> = rejected.problems.iter().map(Refusal::reason).collect();

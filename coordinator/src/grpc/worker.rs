@@ -5,6 +5,7 @@ use super::convert::{answered, digest, ledger_failure};
 use super::reach::{Reach, orders_of};
 use crate::driver::{Event, Handle, blocking};
 use crate::ledger::Blob;
+use std::time::Instant;
 use tonic::{Request, Response, Status};
 use windlass_proto::v1::worker_service_server::WorkerService;
 use windlass_proto::{PARCEL_MAX_BYTES, PARCELS_MAX_BYTES, refusal::to_status, v1};
@@ -131,6 +132,7 @@ fn parcels(sent: Vec<v1::Parcel>) -> Result<Vec<Blob>, Status> {
 #[tonic::async_trait]
 impl WorkerService for Workers {
     async fn sync(&self, request: Request<v1::SyncRequest>) -> Result<Response<v1::SyncResponse>, Status> {
+        let came = Instant::now();
         let access = permitted(&request)?;
         let mut message = request.into_inner();
         let mut parcels = parcels(std::mem::take(&mut message.parcels))?;
@@ -144,7 +146,7 @@ impl WorkerService for Workers {
             is_answered: false,
         };
         let report = Box::new(report);
-        let answer = self.handle.ask(|reply| Event::Report { report, parcels, reply }).await;
+        let answer = self.handle.ask(|reply| Event::Report { report, parcels, came, reply }).await;
         hang_up.is_answered = true;
         let answer = answered(answer)?;
         let secrets = self.handle.stores.secrets.beside(&answer);

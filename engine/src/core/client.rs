@@ -64,6 +64,7 @@ pub(super) fn decide(
         Ask::Resume(campaign) => resume(find(durable, &campaign)?),
         Ask::Stop(campaign) => Ok(stop(find(durable, &campaign)?)),
         Ask::Remove { campaign, removals, why } => remove(find(durable, &campaign)?, &removals, &why),
+        Ask::SetQuota { owner, quota } => steer::set_quota(durable, owner, quota),
         Ask::Drain(worker) => Ok(drain(durable, worker)),
         Ask::Undrain(worker) => Ok(undrain(durable, worker)),
         Ask::ReleaseDevice(worker, device) => release_device(fleet, worker, device),
