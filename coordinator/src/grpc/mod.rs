@@ -2,6 +2,7 @@
 
 pub mod access;
 mod artifact;
+mod at_a_time;
 mod campaign;
 mod convert;
 mod delivered;
@@ -18,7 +19,6 @@ mod reach;
 mod secrets;
 pub(crate) mod serve;
 mod upkeep;
-mod uploads;
 mod version;
 mod watch;
 mod worker;
