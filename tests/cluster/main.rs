@@ -7,15 +7,18 @@ mod reading;
 
 mod access;
 mod access_table;
+mod bad_address;
 mod bad_input;
 mod branches;
 mod campaign;
+mod clocks;
 mod crash;
 mod demo;
 mod device;
 mod docs;
 mod environment;
 mod epochs;
+mod flood;
 mod follow_up;
 mod garbage;
 mod gate;
