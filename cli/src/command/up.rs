@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, env = "WINDLASS_WORKER_LOST_AFTER", value_name = "SPAN")]
     pub worker_lost_after: Option<String>,
     #[command(flatten)]
-    coordinator: passed::Args,
+    coordinator: passed::Passed,
     /// The worker's own folder [default: worker in the data folder]
     #[arg(long, env = "WINDLASS_WORK_DIR", value_name = "DIR")]
     pub work_dir: Option<PathBuf>,

@@ -7,7 +7,7 @@ use windlass_shared::time::Span;
 
 /// Each is an option of `windlass coordinator` of the same name, and has its default.
 #[derive(Debug, Default, clap::Args)]
-pub struct Args {
+pub struct Passed {
     /// Where TLS is spoken: `auto` is everywhere but on loopback [default: auto]
     #[arg(long, env = "WINDLASS_TLS", value_name = "WHERE")]
     tls: Option<Tls>,
@@ -37,7 +37,7 @@ pub struct Args {
     keep_unnamed: Option<Span>,
 }
 
-impl Args {
+impl Passed {
     /// Its words on the coordinator's command line.
     pub fn words(&self) -> Vec<OsString> {
         let tls = self.tls.map(|tls| match tls {
@@ -97,8 +97,8 @@ mod tests {
         let long = |arg: &&str| [format!("--{}", arg.replace('_', "-")), given(arg).to_owned()];
         let line = || std::iter::once("up".to_owned()).chain(options.iter().flat_map(long));
         let up =
-            Args::augment_args(Command::new("up")).try_get_matches_from(line()).expect("each is an option");
-        let words = Args::from_arg_matches(&up).expect("read").words();
+            Passed::augment_args(Command::new("up")).try_get_matches_from(line()).expect("each is an option");
+        let words = Passed::from_arg_matches(&up).expect("read").words();
         let coordinator = |line: Vec<OsString>| {
             let command = crate::command::coordinator::Args::augment_args(Command::new("coordinator"));
             let matches = command.try_get_matches_from(line).expect("taken");
@@ -106,6 +106,6 @@ mod tests {
         };
         let handed = std::iter::once("coordinator".into()).chain(words).collect();
         assert_eq!(coordinator(handed), coordinator(line().map(OsString::from).collect()));
-        assert!(Args::default().words().is_empty(), "what was not given has the coordinator's own default");
+        assert!(Passed::default().words().is_empty(), "what was not given has the coordinator's own default");
     }
 }
