@@ -5,7 +5,7 @@ use crate::device::{containment, isolation, present};
 use crate::{document, v1};
 use std::collections::BTreeSet;
 use windlass_shared::attempt::AttemptKey;
-use windlass_shared::device::{Device, WorkerInfo};
+use windlass_shared::device::{Device, Load, WorkerInfo};
 use windlass_shared::id::{DeviceId, FencingNumber, Incarnation, SessionId, WorkerId};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::{Answer, AttemptReport, Release, Report, Standing, Stop, StopReason};
@@ -43,6 +43,10 @@ impl From<&Report> for v1::SyncRequest {
             parcels: Vec::new(),
             // And its clock, at the moment of sending.
             wall_ms: 0,
+            load: Some(v1::Load {
+                average_hundredths: report.load.average_hundredths,
+                memory_available_bytes: report.load.memory_available_bytes,
+            }),
         }
     }
 }
@@ -119,6 +123,7 @@ impl TryFrom<v1::SyncRequest> for Report {
 
     fn try_from(message: v1::SyncRequest) -> Result<Self, Refusal> {
         check_size(&message)?;
+        let load = message.load.unwrap_or_default();
         let containment = containment(message.containment());
         let isolation = message.isolation().filter_map(isolation).collect();
         let attempts =
@@ -150,6 +155,10 @@ impl TryFrom<v1::SyncRequest> for Report {
             seen: message.seen,
             devices: message.devices.into_iter().map(Device::try_from).collect::<Result<_, _>>()?,
             attempts,
+            load: Load {
+                average_hundredths: load.average_hundredths,
+                memory_available_bytes: load.memory_available_bytes,
+            },
         })
     }
 }

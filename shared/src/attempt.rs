@@ -67,6 +67,9 @@ pub struct Order {
     pub kind: Kind,
     /// The tree to lay out: the digest of its manifest.
     pub tree: Digest,
+    /// Trees that differ little from it. A worker that has the manifest of one is sent what differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub near: Vec<Digest>,
     /// The devices leased, on this worker.
     pub devices: Vec<DeviceId>,
     /// Logical CPUs to bind it to beside its GPUs; none: its devices' share of the machine.

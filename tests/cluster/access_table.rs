@@ -15,7 +15,7 @@ use windlass_proto::refusal::from_status;
 use windlass_proto::v1;
 use windlass_shared::access::Grant;
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
-use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
+use windlass_shared::device::{Device, DeviceKind, Load, WorkerInfo};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{SessionId, WorkerId};
 use windlass_shared::join::JoinToken;
@@ -102,8 +102,10 @@ fn message(row: &Row, subject: &Subject) -> Vec<u8> {
         }
         "ListIterations" => v1::ListIterationsRequest { campaign, page_token: String::new() }.encode_to_vec(),
         "ProposeLever" => {
-            v1::ProposeLeverRequest { request_id: id, campaign, lever_document: bytes(lever) }.encode_to_vec()
+            let (lever_document, researcher) = (bytes(lever), String::new());
+            v1::ProposeLeverRequest { request_id: id, campaign, lever_document, researcher }.encode_to_vec()
         }
+        "Claim" => v1::ClaimRequest { campaign, ..Default::default() }.encode_to_vec(),
         "RetryLever" => v1::RetryLeverRequest { request_id: id, campaign, lever: 1 }.encode_to_vec(),
         "RetireLever" => v1::RetireLeverRequest { request_id: id, campaign, lever: 1 }.encode_to_vec(),
         "MoveLever" => {
@@ -157,7 +159,9 @@ fn message(row: &Row, subject: &Subject) -> Vec<u8> {
         }
         "ReadLog" => v1::ReadLogRequest { campaign, iteration: 1, ..Default::default() }.encode_to_vec(),
         "FindMissing" => v1::FindMissingRequest { digests: vec![subject.blob.clone()] }.encode_to_vec(),
-        "Read" => v1::ReadRequest { digests: vec![subject.blob.clone()] }.encode_to_vec(),
+        "Read" => {
+            v1::ReadRequest { digests: vec![subject.blob.clone()], at_hand: Vec::new() }.encode_to_vec()
+        }
         "Write" => {
             let digest = Digest::of(b"a blob").to_string();
             v1::WriteRequest { digest, data: Bytes::from_static(b"a blob") }.encode_to_vec()
@@ -236,6 +240,7 @@ pub async fn hello(channel: &Channel, id: &WorkerId, name: &str) -> Report {
         seen: 0,
         devices: vec![Device::plain("cpu-0".into(), DeviceKind::Cpu, "cpu".to_owned())],
         attempts: Vec::new(),
+        load: Load::default(),
     };
     let answer = sync(channel, &mut report, &[]).await;
     let (incarnation, session) = (Some(answer.incarnation), SessionId::from("session-1"));
@@ -330,6 +335,7 @@ async fn a_campaign_is_shared_as_far_as_its_owner_says_and_no_further() {
         seen: 0,
         devices: Vec::new(),
         attempts: Vec::new(),
+        load: Load::default(),
     };
     let (own, own_id) = join(&fleet, "worker", "gpu-1").await;
     let (_, order) = lease(&own, &own_id, "gpu-1").await;

@@ -5,8 +5,9 @@ use super::at_a_time::{AtATime, caller};
 use super::convert::{blob_failure, digest};
 use super::reach::{Reach, orders_of};
 use super::version::is_worker;
-use crate::blobs::Incoming;
-use crate::driver::Handle;
+use crate::blobs::{self, Incoming};
+use crate::driver::{Handle, blocking};
+use bytes::Bytes;
 use std::collections::HashSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -15,7 +16,14 @@ use windlass_proto::{refusal::to_status, v1};
 use windlass_shared::access::{Access, Viewer};
 use windlass_shared::digest::Digest;
 use windlass_shared::refusal::Refusal;
+use windlass_shared::tree::{Manifest, TreeChange};
 
+/// Trees at hand that are looked at: the parent's and the campaign's own.
+const AT_HAND_MAX: usize = 4;
+/// The largest change that is sent: of some thousand files. What differs more is sent whole, in pieces.
+const CHANGE_MAX_BYTES: usize = 1 << 20;
+/// The largest manifest: 200,000 paths of average length.
+const MANIFEST_MAX_BYTES: u64 = 64 << 20;
 /// Pieces that wait for a slow reader: 2 MiB.
 const STREAM_LENGTH: usize = 8;
 
@@ -44,6 +52,45 @@ impl Artifacts {
             return Err(to_status(&Refusal::NotFound { what: "attempt", name: format!("of worker {name}") }));
         }
         Ok(())
+    }
+}
+
+impl Artifacts {
+    /// What makes a tree of one that the caller has, where that is less than the tree itself. What it may not
+    /// touch is taken for not at hand, so that nobody learns what is in it.
+    async fn change(
+        &self,
+        access: &Access,
+        tree: Digest,
+        at_hand: Vec<Digest>,
+    ) -> Result<Option<v1::ReadResponse>, Status> {
+        let at_hand: Vec<Digest> = at_hand.into_iter().take(AT_HAND_MAX).collect();
+        if at_hand.is_empty() {
+            return Ok(None);
+        }
+        let beyond = self.reach.beyond(&self.handle, access, &at_hand).await?;
+        for from in at_hand.into_iter().filter(|digest| !beyond.contains(digest)) {
+            let (Ok(was), Ok(is)) = tokio::join!(self.manifest(from), self.manifest(tree)) else { continue };
+            let change = blocking(move || {
+                let was = Manifest::from_bytes(&was).ok()?;
+                let is = Manifest::from_bytes(&is).ok()?;
+                Some(TreeChange::between(&was, &is).to_bytes())
+            });
+            let Some(change) = change.await else { continue };
+            if change.len() <= CHANGE_MAX_BYTES && (change.len() as u64) < tree.size_bytes {
+                let (digest, made_of) = (tree.to_string(), from.to_string());
+                return Ok(Some(v1::ReadResponse { digest, data: change.into(), made_of }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A tree's manifest, unless that is larger than any.
+    async fn manifest(&self, tree: Digest) -> Result<Bytes, blobs::Error> {
+        if tree.size_bytes > MANIFEST_MAX_BYTES {
+            return Err(blobs::Error::Absent { digest: tree });
+        }
+        self.handle.stores.blobs.read(tree).await
     }
 }
 
@@ -102,8 +149,17 @@ impl ArtifactService for Artifacts {
 
     async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
         let access = permitted(&request)?;
-        let asked = digests(&request.into_inner().digests)?;
+        let v1::ReadRequest { digests: asked, at_hand } = request.into_inner();
+        let (asked, at_hand) = (digests(&asked)?, digests(&at_hand)?);
         self.reach.refuse(&self.handle, &access, &asked).await?;
+        if let [tree] = asked[..]
+            && let Some(change) = self.change(&access, tree, at_hand).await?
+        {
+            return Ok(Response::new(self.handle.tasks.stream(STREAM_LENGTH, move |sender| async move {
+                // The caller may be gone: then nobody needs it.
+                drop(sender.send(Ok(change)).await);
+            })));
+        }
         let blobs = self.handle.stores.blobs.clone();
         let stream = self.handle.tasks.stream(STREAM_LENGTH, move |sender| async move {
             for digest in asked {
@@ -112,7 +168,11 @@ impl ArtifactService for Artifacts {
                 loop {
                     let message = match pieces.next().await {
                         Ok(None) => break,
-                        Ok(Some(data)) => Ok(v1::ReadResponse { digest: std::mem::take(&mut begins), data }),
+                        Ok(Some(data)) => Ok(v1::ReadResponse {
+                            digest: std::mem::take(&mut begins),
+                            data,
+                            made_of: String::new(),
+                        }),
                         Err(error) => Err(blob_failure(error)),
                     };
                     let is_over = message.is_err();

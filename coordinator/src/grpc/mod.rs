@@ -4,6 +4,7 @@ pub mod access;
 mod artifact;
 mod at_a_time;
 mod campaign;
+mod claims;
 mod convert;
 mod delivered;
 mod dry;

@@ -334,8 +334,10 @@ fn references(order: &Order) -> impl Iterator<Item = Reference> + '_ {
         .chain(order.results)
         .chain(order.run_artifacts)
         .chain(order.history.iter().map(|(_, tree)| *tree));
-    let scripts = order.scripts.iter().filter_map(|row| row.script.digest());
-    trees.map(Reference::Tree).chain(scripts.map(Reference::Blob))
+    let scripts = order.scripts.iter().filter_map(|row| row.script.digest()).map(Reference::Blob);
+    // Of those it may know what stood where, and nothing of what is in their files.
+    let near = order.near.iter().map(|tree| Reference::Blob(*tree));
+    near.chain(trees.map(Reference::Tree)).chain(scripts)
 }
 
 impl std::fmt::Debug for Reach {

@@ -177,6 +177,15 @@ impl Registry {
         Ok(())
     }
 
+    /// Ends the certificates of a machine whose name another machine has now: it was set up anew. How many counted.
+    pub fn end_namesakes(&mut self, holder: &Holder, now_ms: i64) -> usize {
+        let is_namesake =
+            |it: &Holder| it.role == holder.role && it.name == holder.name && it.worker != holder.worker;
+        let namesakes =
+            self.certificates.values_mut().filter(|it| is_namesake(&it.holder) && it.is_valid(now_ms));
+        namesakes.map(|it| it.revoked_ms = Some(now_ms)).count()
+    }
+
     /// Whose certificate this is, if it counts. Its time is the caller's to judge.
     pub fn holder(&self, serial: &str) -> Result<&Holder, Void> {
         let found = self.certificates.get(serial).ok_or(Void::Unknown)?;
@@ -330,6 +339,25 @@ mod tests {
             let taken = registry.redeem("secret", one, &asks, MINUTE);
             assert_eq!(taken.is_ok(), want, "{known:?} {asks:?} {named:?} {taken:?}");
         }
+    }
+
+    #[test]
+    fn a_machine_that_was_set_up_anew_ends_the_certificates_of_the_one_before() {
+        let (before, now) = (holder("gpu", Some("w-1")), holder("gpu", Some("w-2")));
+        let mut registry = with_token(Role::Worker, Some("gpu"));
+        let others =
+            [("aa", before.clone()), ("bb", holder("gpu-2", Some("w-3"))), ("cc", holder("gpu", None))];
+        for (serial, holder) in &others {
+            registry.add_certificate(serial, holder.clone(), (0, 24 * MINUTE)).expect("room");
+        }
+        registry.redeem("secret", Hash::of(b"key"), &now, MINUTE).expect("a token of its name");
+        assert_eq!(registry.end_namesakes(&now, MINUTE), 1);
+        registry.add_certificate("dd", now.clone(), (MINUTE, 25 * MINUTE)).expect("room");
+        assert_eq!(registry.holder("aa"), Err(Void::Revoked));
+        for (serial, holder) in others.iter().skip(1).chain([&("dd", now.clone())]) {
+            assert_eq!(registry.holder(serial), Ok(holder), "nobody else's");
+        }
+        assert_eq!(registry.end_namesakes(&now, 2 * MINUTE), 0, "its own counts on");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use super::ending::ExitRecord;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
-use windlass_shared::device::{Device, DeviceState, WorkerInfo};
+use windlass_shared::device::{Device, DeviceState, Load, WorkerInfo};
 use windlass_shared::id::{DeviceId, Incarnation, SessionId};
 use windlass_shared::session::{Answer, AttemptReport, Release, Report, Standing, StopReason};
 use windlass_shared::time::Time;
@@ -153,7 +153,7 @@ impl Host {
         &self.keep
     }
 
-    /// Everything this worker has; counts up the report's number.
+    /// Everything this worker has; counts up the report's number. How busy the machine is is for the caller to add.
     pub fn report(&mut self, now: Time) -> Report {
         self.number += 1;
         let attempts = self.slots.iter().map(|(key, slot)| {
@@ -176,6 +176,7 @@ impl Host {
             seen: self.seen,
             attempts: attempts.collect(),
             devices: self.devices.iter().map(|device| self.with_holder(device)).collect(),
+            load: Load::default(),
         }
     }
 

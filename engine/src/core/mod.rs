@@ -5,6 +5,7 @@
 
 mod bounds;
 pub(crate) mod canonical;
+mod claims;
 mod client;
 mod command;
 mod durable;
@@ -21,6 +22,7 @@ mod steer;
 mod view;
 mod waiting;
 
+pub use claims::{CLAIM_MAX_MS, Proposed};
 pub use command::Command;
 pub use durable::Durable;
 pub use input::{Ask, Input, Place, Removal, RequestKey};

@@ -113,13 +113,18 @@ impl Core {
             |member: &Member| member.info.id.as_str().starts_with(text) || member.info.name.starts_with(text);
         let found: Vec<(&WorkerId, &Member)> =
             self.soft().fleet().members().filter(|(_, member)| !text.is_empty() && fits(member)).collect();
+        let is_named = |member: &Member| member.info.name == text;
         let named: Vec<&WorkerId> =
-            found.iter().filter(|(_, member)| member.info.name == text).map(|(id, _)| *id).collect();
-        match (named.as_slice(), found.as_slice()) {
-            ([one], _) => Ok((*one).clone()),
-            (_, [(one, _)]) => Ok((*one).clone()),
-            (_, []) => Err(Refusal::NotFound { what: "worker", name: text.to_owned() }),
-            (_, many) => {
+            found.iter().filter(|(_, member)| is_named(member)).map(|(id, _)| *id).collect();
+        // A machine that was set up anew has its name from one that is lost: it is the one that is meant.
+        let is_there = |member: &Member| is_named(member) && member.presence != Presence::Lost;
+        let there: Vec<&WorkerId> =
+            found.iter().filter(|(_, member)| is_there(member)).map(|(id, _)| *id).collect();
+        match (named.as_slice(), there.as_slice(), found.as_slice()) {
+            ([one], ..) | (_, [one], _) => Ok((*one).clone()),
+            (_, _, [(one, _)]) => Ok((*one).clone()),
+            (_, _, []) => Err(Refusal::NotFound { what: "worker", name: text.to_owned() }),
+            (_, _, many) => {
                 let names: Vec<&str> = many.iter().take(CANDIDATES_MAX).map(|(id, _)| id.as_str()).collect();
                 Err(Refusal::Ambiguous {
                     what: "worker",
@@ -354,6 +359,7 @@ impl Core {
                 info: member.info.clone(),
                 state: state.to_owned(),
                 silent_ms: now.mono_ms.saturating_sub(member.last_word_ms),
+                load: member.load,
                 devices: member.devices.clone(),
                 attempts: self.live_on(id),
             }
