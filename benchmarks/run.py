@@ -327,7 +327,7 @@ def table(ours, queue, spooler, base, seconds):
         ("`logs --tail 20` of 256 MiB, compressed *", "tail_ms", " ms", "100 ms", "", None),
         ("5-file edit of 5,000 files to one warm worker, median *", "edit_ms", " ms", "", "", None),
         ("the slowest of 20 *", "edit_most_ms", " ms", "500 ms", "300 ms", None),
-        ("blob bytes moved for each edited byte *", "edit_moved", "", "", "2", None),
+        ("bytes sent to the worker for each edited byte, orders and all *", "edit_moved", "", "", "2", None),
         ("placement, 10,000 × 8 GPUs, 100,000 queued, a full pass *", "pass_ms", " ms", "50 ms", "10 ms", None),
         ("placement, one change *", "change_us", " µs", "", "100 µs", None),
         ("restart with 100,000 decided iterations *", "restart_ms", " ms", "1000 ms", "300 ms", None),

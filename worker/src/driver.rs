@@ -16,7 +16,8 @@ mod watch;
 
 pub(crate) use blocking::blocking;
 pub use end_runs::end_runs;
-pub(crate) use watch::{readable_when, shim as shim_ended};
+pub use watch::readable_when;
+pub(crate) use watch::shim as shim_ended;
 
 use crate::client::Client;
 use crate::collect;
@@ -44,7 +45,7 @@ use windlass_engine::attempt::{
 };
 use windlass_shared::attempt::{AttemptKey, Order};
 use windlass_shared::device::{Device, DeviceKind, Load, WorkerInfo};
-use windlass_shared::id::SessionId;
+use windlass_shared::id::{Incarnation, SessionId};
 use windlass_shared::session::Answer;
 use windlass_shared::time::Time;
 
@@ -62,6 +63,8 @@ enum Event {
     Host(attempt::Event),
     /// The hanging call of this number was answered.
     Answered(Answer),
+    /// What an ended attempt names was sent once more.
+    SentAgain,
     /// It failed, and the wait after it is over.
     SyncFailed(Box<Error>),
     /// An attempt's shim has ended.
@@ -126,6 +129,10 @@ struct Driver {
     early: Vec<AttemptKey>,
     sync: Option<AbortHandle>,
     backoff: Backoff,
+    /// The life of the coordinator that answered last.
+    life: Option<Incarnation>,
+    /// In which life the results of an attempt that is being collected began to be sent.
+    sent_in: BTreeMap<AttemptKey, Option<Incarnation>>,
     /// The last failure to reach the coordinator, empty after an answer.
     trouble: String,
     report_due: bool,
@@ -169,6 +176,8 @@ impl Driver {
             early: Vec::new(),
             sync: None,
             backoff: Backoff::default(),
+            life: None,
+            sent_in: BTreeMap::new(),
             trouble: String::new(),
             report_due: false,
             report_soon: false,
@@ -223,8 +232,14 @@ impl Driver {
                 self.backoff = Backoff::default();
                 self.shop.reach.note(true);
                 self.trouble.clear();
+                let life = answer.incarnation;
                 self.tell(attempt::Event::Answer(answer));
+                if self.life.replace(life) != Some(life) {
+                    let ended: Vec<_> = self.host.unacknowledged().collect();
+                    ended.into_iter().for_each(|(key, outcome)| self.send_again(key, outcome));
+                }
             }
+            Event::SentAgain => self.report_due = true,
             Event::SyncFailed(error) => {
                 self.shop.reach.note(false);
                 // Said once, not at every try.
@@ -250,7 +265,12 @@ impl Driver {
         match &event {
             attempt::Event::Started(key) => self.ship(key.clone(), Beginning::Fresh),
             attempt::Event::Devices(devices) => self.note_devices(devices),
-            attempt::Event::Collected(..) => self.hint(),
+            attempt::Event::Collected(key, outcome) => {
+                self.hint();
+                if self.sent_in.remove(key).is_some_and(|life| life != self.life) {
+                    self.send_again(key.clone(), outcome.clone());
+                }
+            }
             attempt::Event::PrepareFailed(key, _) => self.cpus.take_back(key),
             _ => {}
         }

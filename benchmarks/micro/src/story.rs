@@ -107,6 +107,7 @@ impl Story {
             changed,
             diff: Hash::of(name.as_bytes()),
             merged: Some(merged(wanted.parent, changed)),
+            sketch: Default::default(),
             look: evidence.map_or(Look::NotLooked, holds),
         };
         self.ask(Ask::Propose { campaign: campaign.clone(), lever, facts: Ok(Box::new(facts)) });

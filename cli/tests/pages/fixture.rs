@@ -4,6 +4,7 @@
 use super::store::STORE;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use windlass_shared::claim::ClaimView;
 use windlass_shared::id::{FindingNumber, IterationNumber};
 use windlass_shared::path::TreePath;
 use windlass_shared::record::{Body, Record, StopReason};
@@ -17,7 +18,7 @@ use windlass_shared::view::{
 pub const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\r\u{8}|`<b>";
 
 /// Keys whose values are text that somebody else wrote.
-const TEXTS: [&str; 26] = [
+const TEXTS: [&str; 28] = [
     "title",
     "why",
     "worker_name",
@@ -44,6 +45,8 @@ const TEXTS: [&str; 26] = [
     "pattern",
     "name",
     "phase",
+    "researcher",
+    "about",
 ];
 
 /// What is recited.
@@ -66,6 +69,16 @@ impl Scene {
             poison(&mut value, None);
         }
         serde_json::from_value(value).expect("the current form")
+    }
+
+    /// What researchers work on, where more than a story is told.
+    pub fn claims(self) -> Vec<ClaimView> {
+        const CLAIM: &str = r#"[{"researcher": "ada", "about": "tune the rate", "dimensions": ["curve"],
+            "files": ["train.py"], "left_ms": 720000}]"#;
+        match self {
+            Self::Plain | Self::Fresh => Vec::new(),
+            Self::Hostile | Self::Every => self.read(CLAIM),
+        }
     }
 
     /// The campaign's records.

@@ -87,14 +87,32 @@ impl Registry {
     /// Uses a token, or says why it cannot be. The same key may use it again while it lives: an answer can be
     /// lost.
     pub fn redeem(&mut self, secret: &str, key: Hash, holder: &Holder, now_ms: i64) -> Result<(), Refusal> {
+        self.look_at(secret, Some(key), holder, now_ms)?;
+        if let Some(token) = self.tokens.get_mut(&hash(secret)) {
+            token.used = Some((key, holder.clone()));
+        }
+        Ok(())
+    }
+
+    /// Whether a token would let somebody in, with this key or with one that was not looked at yet: whoever has none
+    /// costs a look-up and nothing more.
+    pub fn look_at(
+        &self,
+        secret: &str,
+        key: Option<Hash>,
+        holder: &Holder,
+        now_ms: i64,
+    ) -> Result<(), Refusal> {
         let refuse = |problem: String| Err(Refusal::Token { problem });
-        let hash = hash(secret);
-        let Some(token) = self.tokens.get(&hash) else {
+        let Some(token) = self.tokens.get(&hash(secret)) else {
             return refuse(
                 "is none of this coordinator's: another one made it, or it expired long ago".to_owned(),
             );
         };
-        if token.used.as_ref().is_some_and(|used| *used != (key, holder.clone())) {
+        let is_another = |(used_key, used_by): &(Hash, Holder)| {
+            used_by != holder || key.is_some_and(|key| key != *used_key)
+        };
+        if token.used.as_ref().is_some_and(is_another) {
             return refuse("was used before; each lets one machine in, once".to_owned());
         }
         if token.expires_ms <= now_ms {
@@ -126,9 +144,6 @@ impl Registry {
                 "is for {} and the work folder is another worker's; use a fresh --work-dir",
                 holder.name
             ));
-        }
-        if let Some(token) = self.tokens.get_mut(&hash) {
-            token.used = Some((key, holder.clone()));
         }
         Ok(())
     }

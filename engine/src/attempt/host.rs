@@ -185,6 +185,14 @@ impl Host {
         self.slots.iter().filter(|(_, slot)| !matches!(slot.stage, Stage::Ended(_))).map(|(key, _)| key)
     }
 
+    /// The attempts that are over and not acknowledged, with what came of them.
+    pub fn unacknowledged(&self) -> impl Iterator<Item = (AttemptKey, Box<Outcome>)> + '_ {
+        self.slots.iter().filter_map(|(key, slot)| match &slot.stage {
+            Stage::Ended(outcome) => Some((key.clone(), outcome.clone())),
+            _ => None,
+        })
+    }
+
     /// Whether the coordinator asked for an attempt's end.
     pub fn is_stopped(&self, key: &AttemptKey) -> bool {
         self.slots.get(key).is_some_and(|slot| slot.stop.is_some())
