@@ -159,6 +159,8 @@ pub enum Command {
     Context(command::context::Args),
     /// Why something is, or is not, running: the rule and the figures
     Explain(command::explain::Args),
+    /// Ask a command for one lever after the other, and do everything around it
+    Research(Box<command::research::Args>),
     /// Researchers without a language model, to be started by a research loop
     #[command(subcommand)]
     Researcher(command::researcher::Command),

@@ -76,6 +76,7 @@ pub const ENTRIES: &[Entry] = &[
     entry("claim", "windlass claim line --researcher ada --about 'the rate' --for '5 min'", &[3, 4, 5]),
     entry("context", "windlass context line --max-bytes '8 KiB'", &[4, 5]),
     entry("explain", "windlass explain later", &[4, 5]),
+    unrun("research", "windlass research line --agent claude --max-hours 12", &[3, 4, 5, 130]),
     unrun("researcher levers", "windlass researcher levers line/levers", &[4, 5]),
     unrun("researcher search", "windlass researcher search space.yaml", &[4, 5]),
     entry("mcp", "windlass mcp --print-config claude", &[5]),
