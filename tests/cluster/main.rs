@@ -15,6 +15,8 @@ mod demo;
 mod deploy;
 mod device;
 mod docs;
+mod driven;
+mod driven_kills;
 mod environment;
 mod epochs;
 mod fleet;

@@ -38,7 +38,7 @@ fn crash() -> Outcome {
 
 async fn reads(channel: &Channel, digest: Digest) -> bool {
     let row = TABLE.iter().find(|row| row.call == "ArtifactService/Read").expect("its row");
-    let asked = v1::ReadRequest { digests: vec![digest.to_string()] }.encode_to_vec();
+    let asked = v1::ReadRequest { digests: vec![digest.to_string()], ..Default::default() }.encode_to_vec();
     match call(channel, row, asked).await {
         Ok(_) => true,
         Err(status) if status.code() == Code::NotFound => false,

@@ -40,6 +40,7 @@ const COMMANDS: [&[&str]; 51] = [
     &["context", "digits", "--max-bytes", "2000"],
     &["agent-info"],
     &["agent-info", "--schema", "windlass.context/1"],
+    &["research", "digits", "--dry-run", "--", "true"],
     &["mcp", "--print-config", "codex"],
     &["pause", "digits", "--dry-run"],
     &["doctor"],
@@ -105,7 +106,10 @@ fn known(desk: &Desk) -> Vec<Value> {
     let mut all = printed(desk, &["token", "create", "--role", "client", "--name", "ada"]);
     let token = all[0]["token"].as_str().unwrap().to_owned();
     all.extend(printed(&elsewhere, &["join", &token]));
-    all.extend(printed(&elsewhere, &["ledger", "import", "old.tsv", "--lenient"]));
+    let imported = printed(&elsewhere, &["ledger", "import", "old.tsv", "--lenient"]);
+    let over = imported[0]["campaign"].as_str().unwrap().to_owned();
+    all.extend(imported);
+    all.extend(printed(&elsewhere, &["research", &over, "--", "/bin/true"]));
     all.extend(printed(&elsewhere, &["submit", "project", "--name", "hers"]));
     all.extend(printed(&elsewhere, &["share", "hers", "bob", "--as", "read"]));
     all.extend(printed(&elsewhere, &["share", "hers", "bob", "--end"]));
