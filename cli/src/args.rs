@@ -154,6 +154,8 @@ pub enum Command {
     Context(command::context::Args),
     /// Why something is, or is not, running: the rule and the figures
     Explain(command::explain::Args),
+    /// Ask a command for one lever after the other, and do everything around it
+    Research(Box<command::research::Args>),
     /// Serve the Model Context Protocol on standard input and output, for agents' hosts
     Mcp(command::mcp::Args),
     /// Lay out the user's copy: results.tsv and a folder per iteration

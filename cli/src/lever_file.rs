@@ -76,10 +76,21 @@ pub fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// Reads one lever file.
 pub fn read(path: &Path) -> Result<LeverFile, Error> {
+    read_with(path, None)
+}
+
+/// Reads one whose change may also be what was edited elsewhere: that is taken where the file names none.
+pub fn read_with(path: &Path, edited: Option<(Change, Blobs)>) -> Result<LeverFile, Error> {
     let text = yaml::read_text(path)?;
     let mut written: Written = yaml::parse(path, &text).map_err(|problem| Box::new(of_form(*problem)))?;
     let mut blobs = Blobs::default();
-    let change = change(path, &text, &written, &mut blobs)?;
+    let change = match (edited, written.patch.is_none() && written.tree.is_none()) {
+        (Some((change, parts)), true) => {
+            blobs.extend(parts);
+            change
+        }
+        _ => change(path, &text, &written, &mut blobs)?,
+    };
     let fixes = written
         .fixes
         .iter()

@@ -28,6 +28,7 @@ mod notice;
 mod process;
 mod reference;
 mod render;
+mod research;
 mod resolved;
 mod results_tsv;
 mod secrets;

@@ -75,6 +75,7 @@ pub const ENTRIES: &[Entry] = &[
     entry("update", "windlass update spare --priority 3 --name later", &[3, 4, 5]),
     entry("context", "windlass context line --max-bytes '8 KiB'", &[4, 5]),
     entry("explain", "windlass explain later", &[4, 5]),
+    unrun("research", "windlass research line --agent claude --max-hours 12", &[3, 4, 5, 130]),
     entry("mcp", "windlass mcp --print-config claude", &[5]),
     entry("sync", "windlass sync line copy", &[4, 5]),
     entry("workers", "windlass workers", &[5]),

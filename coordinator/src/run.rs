@@ -7,6 +7,7 @@ use crate::grpc::serve::{self, ReflectionError};
 use crate::identity::{self, Office, Terms, Token, tls};
 use crate::ledger::{self, Ledger, Opening};
 use crate::logs::{Logs, keep_sealing};
+use crate::open_files;
 use crate::secrets;
 use crate::snapshot::{self, EVERY_RECORDS};
 use crate::space;
@@ -116,6 +117,7 @@ pub async fn run(
     ready: impl FnOnce(&Endpoint),
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    open_files::raise();
     let mut ready = Some(ready);
     loop {
         let on_ready = |endpoint: &Endpoint| {

@@ -5,7 +5,7 @@ use crate::decimal::Decimal;
 use crate::digest::Digest;
 use crate::id::{CampaignId, IterationNumber};
 use crate::path::TreePath;
-use crate::plan::Deliverable;
+use crate::plan::{self, Deliverable};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -342,4 +342,33 @@ pub struct Lever {
     /// The analysis plan (P12).
     #[serde(default)]
     pub analysis: Vec<Deliverable>,
+}
+
+impl Lever {
+    /// The blobs that it names: its change, what it brings along, its scripts. Every field is looked at by name, so
+    /// that one which is added later is not left out here: a caller may touch these, and `gc` keeps them.
+    pub fn blobs(&self) -> Vec<Digest> {
+        let Self {
+            title: _,
+            kind: _,
+            files: _,
+            change,
+            anchor: _,
+            prediction: _,
+            instrumentation,
+            fixes,
+            literature: _,
+            architecture: _,
+            cites: _,
+            parents: _,
+            axes: _,
+            changed_assumption: _,
+            analysis,
+        } = self;
+        let mut blobs = change.blobs();
+        blobs.extend(*instrumentation);
+        blobs.extend(fixes.iter().map(|CarriedFix { trigger: _, patch }| *patch));
+        blobs.extend(plan::blobs(analysis));
+        blobs
+    }
 }

@@ -5,7 +5,7 @@ use crate::attempt::Kind as AttemptKind;
 use crate::bindings::Direction;
 use crate::conclusion::Status;
 use crate::decimal::Decimal;
-use crate::device::{Device, WorkerInfo};
+use crate::device::{Device, Load, WorkerInfo};
 use crate::digest::Digest;
 use crate::id::{AttemptId, CampaignId, DeviceId, FindingNumber, IterationNumber, LeverNumber, WorkerId};
 use crate::path::TreePath;
@@ -404,6 +404,9 @@ pub struct WorkerView {
     pub state: String,
     /// Since its last word, milliseconds.
     pub silent_ms: u64,
+    /// How busy its machine was at its last word.
+    #[serde(default)]
+    pub load: Load,
     /// Its devices.
     pub devices: Vec<Device>,
     /// Live attempts on it.

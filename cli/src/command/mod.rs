@@ -32,6 +32,7 @@ pub mod mcp;
 pub mod plot;
 pub mod propose;
 pub mod report;
+pub mod research;
 pub mod results;
 mod role_log;
 pub mod share;
@@ -95,6 +96,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Update(args) => update::run(args, session).await,
         Command::Explain(args) => explain::run(args, session).await,
         Command::Sync(args) => sync::run(args, session).await,
+        Command::Research(args) => Box::pin(research::run(*args, session)).await,
         Command::Mcp(args) => Box::pin(mcp::run(args, session)).await,
         Command::Workers(args) => workers::run(args, session).await,
         Command::Drain(args) => drain::run(args, drain::Verb::Drain, session).await,

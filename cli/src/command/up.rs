@@ -1,6 +1,7 @@
 //! `windlass up`: a coordinator and a worker on this machine, supervised as child processes.
 
 use crate::error::{Error, quote};
+use crate::process::notify;
 use crate::process::pair::Pair;
 use crate::process::role::Plan;
 use crate::process::signals::{Request, Signals};
@@ -51,6 +52,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         Some(request) => request,
         None => {
             let dir = quote(&session.data_dir);
+            notify::ready();
             session.say(&format!("ready: windlass --data-dir {dir} submit DIR (Ctrl-C ends it)"));
             tokio::select! {
                 problem = pair.supervise() => {

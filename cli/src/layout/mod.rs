@@ -17,6 +17,7 @@ use crate::results_tsv;
 use files::Folder;
 use std::path::Path;
 use windlass_shared::bindings::Dial;
+use windlass_shared::id::IterationNumber;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,24 @@ pub struct Done {
     pub files: usize,
     /// Of them, those that were new or had changed.
     pub written: usize,
+}
+
+/// Lays out some iterations, open ones too, beside the rows: what a researcher needs at hand.
+pub async fn lay_out_some(
+    client: &Client,
+    story: &Story,
+    iterations: &[IterationNumber],
+    dir: &Path,
+) -> Result<(), Error> {
+    let mut folder = Folder::new(dir);
+    let bindings = documents::yaml(&story.bindings)?;
+    for iteration in iterations.iter().filter_map(|number| story.iterations.get(number)) {
+        iteration::lay_out(client, story, iteration, &bindings, &mut folder).await?;
+    }
+    if story.bindings.literature == Dial::On {
+        folder.put("corpus.tsv", corpus_tsv::render(&story.findings).as_bytes())?;
+    }
+    folder.put("results.tsv", results_tsv::render(story).as_bytes())
 }
 
 /// Lays out every decided iteration, and the rows.

@@ -295,7 +295,7 @@ impl ArtifactService for Fake {
         let piece = |digest: String| {
             let data = Digest::parse(&digest).and_then(|key| STORE.blobs.get(&key)).cloned();
             match data {
-                Some(data) => Ok(ReadResponse { digest, data: data.into() }),
+                Some(data) => Ok(ReadResponse { digest, data: data.into(), made_of: String::new() }),
                 None => Err(refusal::to_status(&Refusal::NotFound { what: "blob", name: digest })),
             }
         };

@@ -16,7 +16,7 @@ use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, SessionId, W
 use windlass_shared::lever::{Change, Lever};
 use windlass_shared::literature::{Review, Scope};
 use windlass_shared::path::TreePath;
-use windlass_shared::plan::{Deliverable, Script};
+use windlass_shared::plan::{self, Deliverable};
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::{self, Report};
@@ -130,35 +130,16 @@ pub(crate) enum Asked {
 impl Asked {
     /// The blobs that it names: nobody brings one in that it may not see.
     pub fn named_blobs(&self) -> Vec<Digest> {
-        let scripts = |plan: &[Deliverable]| -> Vec<Digest> {
-            plan.iter()
-                .filter_map(|row| match &row.script {
-                    Script::Blob { digest, .. } => Some(*digest),
-                    Script::Named(_) => None,
-                })
-                .collect()
-        };
         match self {
             Self::Create { bindings, tree, git, .. } => {
-                let w = &bindings.windlass;
-                let plans =
-                    [&w.baseline, &w.always, &w.diagnostics].into_iter().flat_map(|plan| scripts(plan));
                 let listing = git.iter().map(|git| git.listing);
-                std::iter::once(*tree).chain(listing).chain(plans).collect()
+                std::iter::once(*tree).chain(listing).chain(bindings.blobs()).collect()
             }
-            Self::Propose { lever, .. } => {
-                let fixes = lever.fixes.iter().map(|fix| fix.patch);
-                lever
-                    .change
-                    .blobs()
-                    .into_iter()
-                    .chain(lever.instrumentation)
-                    .chain(fixes)
-                    .chain(scripts(&lever.analysis))
-                    .collect()
-            }
+            Self::Propose { lever, .. } => lever.blobs(),
             Self::Fix { change, .. } => change.blobs(),
-            Self::AddDeliverable { deliverable, .. } => scripts(std::slice::from_ref(deliverable)),
+            Self::AddDeliverable { deliverable, .. } => {
+                plan::blobs(std::slice::from_ref(&**deliverable)).collect()
+            }
             _ => Vec::new(),
         }
     }

@@ -135,7 +135,7 @@ fn campaign(
     name: &str,
 ) -> Result<(CampaignView, Bindings), Refusal> {
     let id = core.resolve_campaign_for(access, name)?;
-    Ok((core.campaign_view_for(now, access, &id)?, (*core.campaign(&id)?.bindings).clone()))
+    Ok((core.campaign_view(now, &id)?, (*core.campaign(&id)?.bindings).clone()))
 }
 
 fn dimensions(core: &Core, access: &Access, name: &str) -> Result<Vec<String>, Refusal> {
@@ -158,11 +158,11 @@ fn views(
     let mut views = match campaign {
         Some(campaign) => {
             let id = core.resolve_campaign_for(access, campaign.as_str())?;
-            vec![core.campaign_view_for(now, access, &id)?]
+            vec![core.campaign_view(now, &id)?]
         }
         None => visible(core, access)
             .iter()
-            .map(|id| core.campaign_view_for(now, access, id))
+            .map(|id| core.campaign_view(now, id))
             .collect::<Result<Vec<_>, _>>()?,
     };
     views.sort_by(|a, b| b.created_wall_ms.cmp(&a.created_wall_ms).then_with(|| b.campaign.cmp(&a.campaign)));

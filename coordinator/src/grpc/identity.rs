@@ -75,6 +75,7 @@ impl IdentityService for Identities {
             worker: worker.map(WorkerId),
             signing_request: message.signing_request.to_vec(),
         };
+        self.office.look_at(&joiner).map_err(|refusal| to_status(&refusal))?;
         self.refuse_known(joiner.worker.as_ref(), &joiner.name).await?;
         let office = self.office.clone();
         let issued = blocking(move || office.join(joiner)).await.map_err(failed)?;

@@ -152,27 +152,50 @@ impl Office {
         Ok((JoinToken { role, name, address, fingerprint, secret }, expires_ms))
     }
 
-    /// A token and a signing request become a certificate. Blocks for the disk.
-    pub fn join(&self, joiner: Joiner) -> Result<Issued, Failure> {
-        let Joiner { secret, role, name, worker, signing_request } = joiner;
-        if !is_name(&name) {
+    /// Whether a token lets somebody in at all, before anything is done for them: no fleet is asked, no key is read
+    /// and nothing is signed for whoever has none.
+    pub fn look_at(&self, joiner: &Joiner) -> Result<(), Refusal> {
+        let Joiner { secret, role, name, worker, .. } = joiner;
+        if !is_name(name) {
             let problem = format!("{name:?} is no name: {NAME_FORM}");
-            return Err(Failure::Refused(Refusal::Malformed { field: "name", problem }));
+            return Err(Refusal::Malformed { field: "name", problem });
         }
-        if worker.is_some() != (role == Role::Worker) {
+        if worker.is_some() != (*role == Role::Worker) {
             let problem = "a worker, and nobody else, has an id".to_owned();
-            return Err(Failure::Refused(Refusal::Malformed { field: "worker", problem }));
+            return Err(Refusal::Malformed { field: "worker", problem });
         }
+        let holder = Holder { role: *role, name: name.clone(), worker: worker.clone() };
+        let registry = self.0.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry
+            .look_at(secret, None, &holder, now_ms())
+            .inspect_err(|refusal| note_refused(&holder, refusal))
+    }
+
+    /// A token and a signing request become a certificate, once [`Office::look_at`] found nothing. Blocks for the
+    /// disk.
+    pub fn join(&self, joiner: Joiner) -> Result<Issued, Failure> {
+        self.look_at(&joiner).map_err(Failure::Refused)?;
+        let Joiner { secret, role, name, worker, signing_request } = joiner;
         let key = asked_key(&signing_request)?;
         let holder = Holder { role, name, worker };
+        let mut namesakes = 0;
         let issued = self.issue(&key, holder.clone(), |registry, now_ms| {
-            registry.redeem(&secret, key.hash(), &holder, now_ms)
+            registry.redeem(&secret, key.hash(), &holder, now_ms)?;
+            namesakes = registry.end_namesakes(&holder, now_ms);
+            Ok(())
         });
         match &issued {
-            Ok(_) => tracing::info!(role = %holder.role, name = holder.name, "joined"),
-            Err(Failure::Refused(refusal)) => {
-                tracing::warn!(role = %holder.role, name = holder.name, %refusal, "refused to let somebody join");
+            Ok(_) => {
+                tracing::info!(role = %holder.role, name = holder.name, "joined");
+                if namesakes > 0 {
+                    tracing::warn!(
+                        name = holder.name,
+                        "another machine has this name now; the one before is cut off"
+                    );
+                    self.cut_over();
+                }
             }
+            Err(Failure::Refused(refusal)) => note_refused(&holder, refusal),
             Err(Failure::Failed(_)) => {}
         }
         issued
@@ -282,6 +305,10 @@ impl Office {
     }
 }
 
+fn note_refused(holder: &Holder, refusal: &Refusal) {
+    tracing::warn!(role = %holder.role, name = holder.name, %refusal, "refused to let somebody join");
+}
+
 /// What a name may be, for people.
 const NAME_FORM: &str = "letters, digits, `.`, `_`, `-` and `@`, at most 64";
 
@@ -305,5 +332,33 @@ fn wall_ms(at: SystemTime) -> i64 {
 impl std::fmt::Debug for Office {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Office(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_no_token_is_refused_before_anything_of_the_request_is_looked_at() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let terms = Terms { life: Duration::from_secs(3600), address: Some("head:7070".to_owned()) };
+        let office = Office::open(folder.path(), terms).expect("open");
+        let joiner = |secret: &str| Joiner {
+            secret: secret.to_owned(),
+            role: Role::Client,
+            name: "ada".to_owned(),
+            worker: None,
+            signing_request: b"no request".to_vec(),
+        };
+        let refused = |secret: &str| match office.join(joiner(secret)) {
+            Err(Failure::Refused(refusal)) => refusal,
+            Err(Failure::Failed(error)) => panic!("{error:?}"),
+            Ok(_) => panic!("let in"),
+        };
+        assert!(matches!(refused("guessed"), Refusal::Token { .. }), "the token comes first");
+        let (token, _) = office.create_token(Role::Client, None, 0, None).expect("a token");
+        let refused = refused(&token.secret);
+        assert!(matches!(refused, Refusal::Malformed { field: "signing_request", .. }), "{refused}");
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, RequestId};
+use windlass_shared::id::{AttemptId, CampaignId, IterationNumber, LeverNumber, RequestId};
 use windlass_shared::record::Record;
 
 /// Idle connections that are kept: as many as reads run at once on a small machine.
@@ -61,6 +61,15 @@ impl Readers {
     /// Every record of one iteration, in order. For look-ups; what is sent to a client goes page by page.
     pub fn iteration(&self, campaign: &CampaignId, iteration: IterationNumber) -> Result<Vec<Record>, Error> {
         self.select("campaign = ?1 AND iteration = ?2 ORDER BY seq", params![campaign.0, iteration.0])
+    }
+
+    /// The record that leased an attempt. One row by its index: every end that a worker reports asks for it.
+    pub fn lease(&self, attempt: &AttemptId) -> Result<Option<Record>, Error> {
+        let found = self.select(
+            "campaign = ?1 AND iteration = ?2 AND attempt = ?3 AND kind = 'attempt_leased'",
+            params![attempt.campaign.0, attempt.iteration.0, attempt.number],
+        )?;
+        Ok(found.into_iter().next())
     }
 
     /// A page of the records of one iteration after `after_seq`, in order.

@@ -35,6 +35,7 @@ impl Campaign {
             Body::CampaignStopped { reason } => {
                 self.state = CampaignState::Stopped { reason: reason.clone() };
                 self.let_go_settled();
+                self.literature.let_go();
             }
             Body::CampaignUpdated { priority, weight, name, shared } => {
                 self.bindings.windlass.priority = priority.unwrap_or(self.bindings.windlass.priority);

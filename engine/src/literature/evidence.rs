@@ -78,6 +78,8 @@ impl Literature {
             Some(Over::Hurt) => "hurt",
             Some(Over::Stale) => "stale",
             Some(Over::Rejected) => "rejected",
+            Some(Over::Helped) => "helped",
+            Some(Over::Pending) => "pending",
             None if self.kept.get(&finding).is_some_and(|kept| kept.has_helped) => "helped",
             None => "pending",
         }

@@ -12,6 +12,7 @@ mod harness;
 mod help;
 mod lanes;
 mod literature;
+mod literature_bounds;
 mod machinery;
 mod memory;
 mod moves;

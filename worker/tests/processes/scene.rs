@@ -209,6 +209,7 @@ pub fn order(
         seed: None,
         score_artifact: None,
         tree: coordinator.tree(files),
+        near: Vec::new(),
         devices: vec![DeviceId::from("cpu-0")],
         cpus: None,
         memory_bytes: 0,
