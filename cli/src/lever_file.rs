@@ -121,6 +121,24 @@ pub fn read_with(path: &Path, edited: Option<(Change, Blobs)>) -> Result<LeverFi
     Ok(LeverFile { lever, blobs })
 }
 
+/// The files that a lever file names, each as it is named, with the key that names it.
+pub fn parts(path: &Path, text: &str) -> Result<Vec<(&'static str, String)>, Error> {
+    let written: Written = yaml::parse(path, text).map_err(|problem| Box::new(of_form(*problem)))?;
+    let one = |key, name: Option<String>| name.map(|name| (key, name));
+    let mut parts: Vec<_> = one("patch", written.patch).into_iter().collect();
+    if let Some(tree) = &written.tree {
+        let Change::Files(files) = edited_files(path, text, tree, &mut Blobs::default())? else {
+            return Ok(parts);
+        };
+        parts.extend(files.keys().map(|file| ("tree", format!("{}/{file}", tree.trim_end_matches('/')))));
+    }
+    parts.extend(one("instrumentation", written.instrumentation));
+    parts.extend(written.fixes.into_iter().map(|fix| ("fixes", fix.patch)));
+    let scripts = written.analysis.into_iter().filter(|row| !row.script.is_builtin());
+    parts.extend(scripts.map(|row| ("analysis", row.script.label().to_owned())));
+    Ok(parts)
+}
+
 /// A key that is missing belongs to the rule that asks for it; whatever else is wrong, to a lever's form.
 fn of_form(problem: Problem) -> Problem {
     let rule = match problem.missing() {

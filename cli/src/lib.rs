@@ -29,6 +29,7 @@ mod process;
 mod reference;
 mod render;
 mod research;
+mod researcher;
 mod resolved;
 mod results_tsv;
 mod secrets;

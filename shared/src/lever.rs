@@ -358,6 +358,7 @@ impl Lever {
             instrumentation,
             fixes,
             literature: _,
+            cites: _,
             architecture: _,
             cites: _,
             parents: _,

@@ -102,8 +102,10 @@ fn message(row: &Row, subject: &Subject) -> Vec<u8> {
         }
         "ListIterations" => v1::ListIterationsRequest { campaign, page_token: String::new() }.encode_to_vec(),
         "ProposeLever" => {
-            v1::ProposeLeverRequest { request_id: id, campaign, lever_document: bytes(lever) }.encode_to_vec()
+            let (lever_document, researcher) = (bytes(lever), String::new());
+            v1::ProposeLeverRequest { request_id: id, campaign, lever_document, researcher }.encode_to_vec()
         }
+        "Claim" => v1::ClaimRequest { campaign, ..Default::default() }.encode_to_vec(),
         "RetryLever" => v1::RetryLeverRequest { request_id: id, campaign, lever: 1 }.encode_to_vec(),
         "RetireLever" => v1::RetireLeverRequest { request_id: id, campaign, lever: 1 }.encode_to_vec(),
         "MoveLever" => {

@@ -107,6 +107,7 @@ impl Story {
             changed,
             diff: Hash::of(name.as_bytes()),
             merged: Some(merged(wanted.parent, changed)),
+            sketch: Default::default(),
             look: evidence.map_or(Look::NotLooked, holds),
             cited: Vec::new(),
         };

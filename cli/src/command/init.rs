@@ -1,5 +1,6 @@
 //! `windlass init`: a project's bindings, inferred, shown with what they rest on, asked about, written.
 
+use crate::args::Dry;
 use crate::campaign_file::NAME;
 use crate::error::Error;
 use crate::infer::{Guess, Inferred, Limit, Metric, Problem, Project, Side, guess, usual_direction};
@@ -40,6 +41,8 @@ pub struct Args {
     /// Minutes that a run may take
     #[arg(long, value_name = "MINUTES")]
     pub budget: Option<String>,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 /// See [`Direction`].
@@ -95,19 +98,20 @@ const BUDGET_MINUTES: &str = "10";
 
 /// Infers, asks, writes.
 pub fn run(args: &Args, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
     let path = args.dir.join(NAME);
     if path.symlink_metadata().is_ok() && !args.force {
         return Err(Error::Exists { path });
     }
     let project = Project::read(&args.dir)?;
     let inferred = Inferred::of(&project);
-    let asks = !args.yes && !session.is_json() && std::io::stdin().is_terminal();
+    let asks = !args.yes && !session.is_dry && !session.is_json() && std::io::stdin().is_terminal();
     let mut voice = Voice { asks, session, dir: &args.dir };
     let taken = take(args, &inferred, &mut voice)?;
     let text = compose(&taken, &inferred);
     check(args, session, &path, &text)?;
     let choices = choices(&taken, &inferred);
-    let is_written = args.yes || asks;
+    let is_written = (args.yes || asks) && !session.is_dry;
     if is_written {
         layout::write_file(&path, text.as_bytes())?;
     }
@@ -116,6 +120,10 @@ pub fn run(args: &Args, session: &Session) -> Result<(), Error> {
         session.json("windlass.bindings/1", &Written { file, written: is_written, choices, text })?;
     } else {
         session.print(&text)?;
+    }
+    if session.is_dry {
+        session.say(&format!("{} would hold this", path.display()));
+        return Ok(());
     }
     if !is_written {
         return Err(Problem::NobodyAsked.of(&args.dir));

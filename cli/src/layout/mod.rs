@@ -7,7 +7,7 @@ mod files;
 mod iteration;
 
 pub use documents::yaml;
-pub use files::{place, write_file};
+pub use files::{Writes, place, write_file};
 
 use crate::client::Client;
 use crate::corpus_tsv;
@@ -35,7 +35,7 @@ pub async fn lay_out_some(
     iterations: &[IterationNumber],
     dir: &Path,
 ) -> Result<(), Error> {
-    let mut folder = Folder::new(dir);
+    let mut folder = Folder::new(dir, Writes::Done);
     let bindings = documents::yaml(&story.bindings)?;
     for iteration in iterations.iter().filter_map(|number| story.iterations.get(number)) {
         iteration::lay_out(client, story, iteration, &bindings, &mut folder).await?;
@@ -47,8 +47,8 @@ pub async fn lay_out_some(
 }
 
 /// Lays out every decided iteration, and the rows.
-pub async fn lay_out(client: &Client, story: &Story, dir: &Path) -> Result<Done, Error> {
-    let mut folder = Folder::new(dir);
+pub async fn lay_out(client: &Client, story: &Story, dir: &Path, writes: Writes) -> Result<Done, Error> {
+    let mut folder = Folder::new(dir, writes);
     let bindings = documents::yaml(&story.bindings)?;
     folder.put("loop.run.yaml", bindings.as_bytes())?;
     for (iteration, _) in story.rows() {

@@ -88,7 +88,19 @@ impl CampaignService for Fake {
         known(&request.get_ref().campaign)?;
         let view_document = document::write(&self.0.view());
         let dimensions = vec!["errors".to_owned()];
-        Ok(Response::new(GetResponse { view_document, dimensions, ..GetResponse::default() }))
+        let claim_documents = self.0.claims().iter().map(document::write).collect();
+        Ok(Response::new(GetResponse {
+            view_document,
+            dimensions,
+            claim_documents,
+            ..GetResponse::default()
+        }))
+    }
+
+    async fn claim(&self, request: Request<ClaimRequest>) -> Answer<ClaimResponse> {
+        known(&request.get_ref().campaign)?;
+        let claim_documents = self.0.claims().iter().map(document::write).collect();
+        Ok(Response::new(ClaimResponse { claim_documents }))
     }
 
     async fn list(&self, _: Request<ListRequest>) -> Answer<ListResponse> {

@@ -4,6 +4,7 @@
 use super::store::STORE;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use windlass_shared::claim::ClaimView;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::id::{FindingNumber, IterationNumber};
 use windlass_shared::path::TreePath;
@@ -18,7 +19,7 @@ use windlass_shared::view::{
 pub const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\r\u{8}|`<b>";
 
 /// Keys whose values are text that somebody else wrote.
-const TEXTS: [&str; 28] = [
+const TEXTS: [&str; 30] = [
     "title",
     "why",
     "worker_name",
@@ -45,6 +46,8 @@ const TEXTS: [&str; 28] = [
     "pattern",
     "name",
     "phase",
+    "researcher",
+    "about",
     "message",
     "anchor",
 ];
@@ -69,6 +72,16 @@ impl Scene {
             poison(&mut value, None);
         }
         serde_json::from_value(value).expect("the current form")
+    }
+
+    /// What researchers work on, where more than a story is told.
+    pub fn claims(self) -> Vec<ClaimView> {
+        const CLAIM: &str = r#"[{"researcher": "ada", "about": "tune the rate", "dimensions": ["curve"],
+            "files": ["train.py"], "left_ms": 720000}]"#;
+        match self {
+            Self::Plain | Self::Fresh => Vec::new(),
+            Self::Hostile | Self::Every => self.read(CLAIM),
+        }
     }
 
     /// The campaign's records.

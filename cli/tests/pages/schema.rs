@@ -14,7 +14,7 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 52] = [
+const COMMANDS: [&[&str]; 54] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -36,10 +36,12 @@ const COMMANDS: [&[&str]; 52] = [
     &["findings", "list", "digits"],
     &["update", "digits", "--priority", "3"],
     &["explain", "digits", "6"],
+    &["claim", "digits"],
     &["context", "digits", "--max-bytes", "64 KiB"],
     &["context", "digits", "--max-bytes", "2000"],
     &["agent-info"],
     &["agent-info", "--schema", "windlass.context/1"],
+    &["research", "digits", "--dry-run", "--", "true"],
     &["mcp", "--print-config", "codex"],
     &["pause", "digits", "--dry-run"],
     &["doctor"],
@@ -110,7 +112,10 @@ fn known(desk: &Desk) -> Vec<Value> {
     let mut all = printed(desk, &["token", "create", "--role", "client", "--name", "ada"]);
     let token = all[0]["token"].as_str().unwrap().to_owned();
     all.extend(printed(&elsewhere, &["join", &token]));
-    all.extend(printed(&elsewhere, &["ledger", "import", "old.tsv", "--lenient"]));
+    let imported = printed(&elsewhere, &["ledger", "import", "old.tsv", "--lenient"]);
+    let over = imported[0]["campaign"].as_str().unwrap().to_owned();
+    all.extend(imported);
+    all.extend(printed(&elsewhere, &["research", &over, "--", "/bin/true"]));
     all.extend(printed(&elsewhere, &["submit", "project", "--name", "hers"]));
     all.extend(printed(&elsewhere, &["share", "hers", "bob", "--as", "read"]));
     all.extend(printed(&elsewhere, &["share", "hers", "bob", "--end"]));
@@ -189,6 +194,22 @@ fn with_branch(desk: &Desk) -> Vec<Value> {
     all
 }
 
+/// A turn of a scripted researcher that finds two levers: one cannot be read, the other is refused.
+fn researched(desk: &Desk) -> Vec<Value> {
+    let folder = desk.dir.path().join("levers");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("broken.yaml"), "title: [\n").unwrap();
+    for name in ["lever.yaml", "x.patch"] {
+        std::fs::copy(desk.dir.path().join(name), folder.join(name)).unwrap();
+    }
+    let args = ["--output", "json", "researcher", "levers", folder.to_str().unwrap()];
+    let mut command = desk.command(&args);
+    command.env("WINDLASS_TURN", "propose").env("WINDLASS_TURN_DIR", desk.dir.path().join("turn"));
+    let output = command.env("WINDLASS_CAMPAIGN", "digits").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 fn everything_printed() -> Vec<Value> {
     let desk = Desk::in_scene(Scene::Every);
     write_project(desk.dir.path());
@@ -202,6 +223,7 @@ fn everything_printed() -> Vec<Value> {
     {
         all.extend(printed(&fresh, args));
     }
+    all.extend(researched(&fresh));
     all.extend(printed(&desk, &["status", "nothing"]));
     all.extend(kept_up());
     all

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use windlass_engine::core::{Place, Removal, RequestKey};
 use windlass_shared::access::{Access, Grant};
 use windlass_shared::bindings::Bindings;
+use windlass_shared::claim::{Claim, ClaimView};
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::Digest;
 use windlass_shared::foreign::Foreign;
@@ -32,6 +33,15 @@ pub(crate) enum Event {
     CallGathered { call: Call, gathered: Gathered },
     /// A campaign's submitter has given values for these secrets.
     SecretsGiven { campaign: CampaignId, names: BTreeSet<String>, reply: Reply<()> },
+    /// A researcher says what it works on; without a claim it asks what all do.
+    Claim {
+        access: Access,
+        name: String,
+        claim: Option<Claim>,
+        span_ms: u64,
+        intent: Intent,
+        reply: Reply<Vec<ClaimView>>,
+    },
     /// A client asks what is.
     Query(Query),
     /// A worker says all that it has, with small blobs that its outcomes name; the answer may hang.
@@ -85,7 +95,7 @@ pub(crate) enum Asked {
     /// A ledger that was made elsewhere.
     Import { ledger: Box<Foreign> },
     /// A lever.
-    Propose { campaign: String, lever: Box<Lever> },
+    Propose { campaign: String, lever: Box<Lever>, researcher: Option<String> },
     /// Take a lever out of the queue.
     Retire { campaign: String, lever: LeverNumber },
     /// Put a lever elsewhere in line.

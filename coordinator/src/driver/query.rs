@@ -10,6 +10,7 @@ use windlass_engine::session::{Known, known};
 use windlass_shared::access::Access;
 use windlass_shared::attempt::{AttemptKey, Order};
 use windlass_shared::bindings::Bindings;
+use windlass_shared::claim::ClaimView;
 use windlass_shared::id::{CampaignId, Incarnation, LeverNumber, WorkerId};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
@@ -21,6 +22,8 @@ pub(crate) enum Query {
     Campaign { access: Access, name: String, reply: Reply<(CampaignView, Bindings)> },
     /// The dimensions that a campaign has measured (P13), sorted.
     Dimensions { access: Access, name: String, reply: Reply<Vec<String>> },
+    /// What the researchers of a campaign work on.
+    Claims { access: Access, name: String, reply: Reply<Vec<ClaimView>> },
     /// Every campaign, newest first.
     Campaigns { access: Access, reply: Reply<Vec<CampaignView>> },
     /// A campaign's id and the name of its metric.
@@ -91,6 +94,10 @@ impl Query {
             }
             Self::Dimensions { access, name, reply } => {
                 outbox.push(seq, reply, dimensions(core, &access, &name));
+            }
+            Self::Claims { access, name, reply } => {
+                let id = core.resolve_campaign_for(&access, &name);
+                outbox.push(seq, reply, id.map(|id| core.claims(now, &id)));
             }
             Self::Campaigns { access, reply } => outbox.push(seq, reply, views(core, now, &access, None)),
             Self::Resolve { access, name, reply } => outbox.push(seq, reply, resolve(core, &access, &name)),

@@ -80,6 +80,7 @@ pub const TABLE: &[Row] = &[
     campaign("CampaignService/ListFindings", Grant::Read),
     campaign("CampaignService/AddFindings", Grant::Propose),
     campaign("CampaignService/ProposeLever", Grant::Propose),
+    campaign("CampaignService/Claim", Grant::Propose),
     campaign("CampaignService/RetryLever", Grant::Propose),
     campaign("CampaignService/SubmitFix", Grant::Propose),
     campaign("CampaignService/AddDeliverable", Grant::Propose),

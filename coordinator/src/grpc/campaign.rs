@@ -5,7 +5,7 @@ use super::convert::{
     answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key, shared,
 };
 use super::reach::Reach;
-use super::{delivered, dry, findings, levers, secrets, watch};
+use super::{claims, delivered, dry, findings, levers, secrets, watch};
 use crate::driver::{Asked, Call, Event, Handle, Intent, Query, blocking};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -126,12 +126,14 @@ impl CampaignService for Campaigns {
         let message = request.into_inner();
         let name = name("campaign", message.campaign)?;
         let dimensions = answered(self.handle.dimensions(&access, &name, message.dimensions).await)?;
+        let claim_documents = claims::asked(&self.handle, &access, &name, message.dimensions).await?;
         let found = self.handle.ask(|reply| Event::Query(Query::Campaign { access, name, reply })).await;
         let (view, bindings) = answered(found)?;
         Ok(Response::new(v1::GetResponse {
             view_document: document::write(&view),
             bindings_document: document::write(&bindings),
             dimensions,
+            claim_documents,
         }))
     }
 
@@ -216,12 +218,22 @@ impl CampaignService for Campaigns {
         let lever: Lever = document::read("lever_document", &message.lever_document)
             .map_err(|refusal| to_status(&refusal))?;
         let campaign = name("campaign", message.campaign)?;
-        match self.change(access, key, Asked::Propose { campaign, lever: Box::new(lever) }).await? {
+        let researcher = Some(message.researcher).filter(|name| !name.is_empty());
+        match self
+            .change(access, key, Asked::Propose { campaign, lever: Box::new(lever), researcher })
+            .await?
+        {
             Answer::Lever { number, warnings } => {
                 Ok(Response::new(v1::ProposeLeverResponse { lever: number.0, warnings }))
             }
             other => Err(unexpected(&other)),
         }
+    }
+
+    async fn claim(&self, request: Request<v1::ClaimRequest>) -> Result<Response<v1::ClaimResponse>, Status> {
+        let access = permitted(&request)?;
+        let message = request.into_inner();
+        Ok(Response::new(claims::claim(&self.handle, access, message).await?))
     }
 
     async fn list_levers(

@@ -6,6 +6,7 @@ use super::authority::{AskedKey, Authority, Subject, draw_serial, folder_in, wri
 use super::connections::{Connections, Peer, PeerCertificate};
 use super::registry::{Holder, Registry, Token, Void};
 use super::tls;
+use crate::driver::Intent;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use std::fs;
@@ -114,13 +115,15 @@ impl Office {
         &self.0.connections
     }
 
-    /// Makes a token; with the moment when it ends. Blocks for the disk.
+    /// Makes a token; with the moment when it ends. One that is only asked about lets nobody join. Blocks for the
+    /// disk.
     pub fn create_token(
         &self,
         role: Role,
         name: Option<String>,
         ttl_ms: u64,
         address: Option<String>,
+        intent: Intent,
     ) -> Result<(JoinToken, i64), Failure> {
         let malformed = |field, problem: String| Failure::Refused(Refusal::Malformed { field, problem });
         if let Some(name) = name.as_deref().filter(|name| !is_name(name)) {
@@ -146,8 +149,10 @@ impl Office {
         let expires_ms = now_ms.saturating_add_unsigned(ttl_ms);
         let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let token = Token { role, name: name.clone(), expires_ms, used: None };
-        self.change(|registry| registry.add_token(&secret, token, now_ms))?;
-        tracing::info!(%role, ?name, "a join token was made");
+        self.change(intent, |registry| registry.add_token(&secret, token, now_ms))?;
+        if intent == Intent::Do {
+            tracing::info!(%role, ?name, "a join token was made");
+        }
         let fingerprint = self.0.authority.fingerprint();
         Ok((JoinToken { role, name, address, fingerprint, secret }, expires_ms))
     }
@@ -219,7 +224,7 @@ impl Office {
         let subject = Subject { role: holder.role.as_str(), name: &holder.name, serial, expires };
         let certificate = self.0.authority.sign(key, &subject).map_err(Failure::Failed)?;
         let expires_ms = wall_ms(expires);
-        self.change(|registry| {
+        self.change(Intent::Do, |registry| {
             may(registry, issued_ms)?;
             registry.add_certificate(&tls::hex(serial.iter()), holder.clone(), (issued_ms, expires_ms))
         })?;
@@ -232,9 +237,13 @@ impl Office {
         self.0.registry.read().unwrap_or_else(PoisonError::into_inner).views(now_ms())
     }
 
-    /// Ends certificates, and every connection that stood on them. Blocks for the disk.
-    pub fn revoke(&self, which: &str) -> Result<Vec<CertificateView>, Failure> {
-        let ended = self.change(|registry| registry.revoke(which, now_ms()))?;
+    /// Ends certificates, and every connection that stood on them; or says which those would be. Blocks for the
+    /// disk.
+    pub fn revoke(&self, which: &str, intent: Intent) -> Result<Vec<CertificateView>, Failure> {
+        let ended = self.change(intent, |registry| registry.revoke(which, now_ms()))?;
+        if intent == Intent::Ask {
+            return Ok(ended);
+        }
         for view in &ended {
             tracing::warn!(role = %view.role, name = view.name, serial = view.serial, "revoked a certificate");
         }
@@ -293,11 +302,19 @@ impl Office {
         });
     }
 
-    /// Changes the list: on disk first, in memory then. Nothing is changed where either fails.
-    fn change<T>(&self, change: impl FnOnce(&mut Registry) -> Result<T, Refusal>) -> Result<T, Failure> {
+    /// Changes the list: on disk first, in memory then. Nothing is changed where either fails, or where it is only
+    /// asked about.
+    fn change<T>(
+        &self,
+        intent: Intent,
+        change: impl FnOnce(&mut Registry) -> Result<T, Refusal>,
+    ) -> Result<T, Failure> {
         let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = self.0.registry.read().unwrap_or_else(PoisonError::into_inner).clone();
         let answer = change(&mut next).map_err(Failure::Refused)?;
+        if intent == Intent::Ask {
+            return Ok(answer);
+        }
         let bytes = serde_json::to_vec(&next).expect("a list of certificates is always representable");
         write_whole(&self.0.path, &bytes).map_err(Failure::Failed)?;
         *self.0.registry.write().unwrap_or_else(PoisonError::into_inner) = next;
@@ -357,7 +374,7 @@ mod tests {
             Ok(_) => panic!("let in"),
         };
         assert!(matches!(refused("guessed"), Refusal::Token { .. }), "the token comes first");
-        let (token, _) = office.create_token(Role::Client, None, 0, None).expect("a token");
+        let (token, _) = office.create_token(Role::Client, None, 0, None, Intent::Do).expect("a token");
         let refused = refused(&token.secret);
         assert!(matches!(refused, Refusal::Malformed { field: "signing_request", .. }), "{refused}");
     }

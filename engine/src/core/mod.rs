@@ -4,6 +4,7 @@
 //! here reads a clock: time is an argument.
 
 pub(crate) mod canonical;
+mod claims;
 mod client;
 mod command;
 mod durable;
@@ -20,6 +21,7 @@ mod steer;
 mod view;
 mod waiting;
 
+pub use claims::{CLAIM_MAX_MS, Proposed};
 pub(crate) use client::evidence_for;
 pub use command::Command;
 pub use durable::Durable;

@@ -1,6 +1,7 @@
 //! The soft state: sessions, facts, backoffs, and what has changed since the core was last asked what it
 //! wants. Rebuilt from observations; never in a record.
 
+use super::claims::Claims;
 use super::waiting::{Rank, Waiting, rank};
 use crate::campaign::{Campaign, Wait};
 use crate::gate::facts::{FixFacts, FixWanted, PullFacts, PullWanted, WantedKey};
@@ -57,6 +58,8 @@ pub struct Soft {
     pub(super) closed: BTreeMap<WorkerId, Answer>,
     /// Workers whose live attempts are to be recorded as lost.
     pub(super) silent: BTreeSet<WorkerId>,
+    /// What researchers work on, and what they proposed.
+    pub(super) claims: Claims,
     has_started: bool,
     /// Until then the workers that have not spoken in this life keep their leases.
     fresh_until_ms: Option<u64>,

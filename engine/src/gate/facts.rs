@@ -13,7 +13,7 @@ use super::guard;
 use super::merge::{self, Merge};
 use super::numstat;
 use super::patch::Applied;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
@@ -132,6 +132,8 @@ pub struct ProposalFacts {
     pub diff: Hash,
     /// The tree it would give on the parent, unless it conflicts (P10).
     pub merged: Option<Digest>,
+    /// The lines that it removes and adds, hashed: what nearly equal changes have in common.
+    pub sketch: BTreeSet<u64>,
     /// What the anchor's look-up found.
     pub look: Look,
     /// What the rows that it cites say (P24).

@@ -197,6 +197,7 @@ fn proposal(seed: u64, wanted: &ProposalWanted) -> ProposalFacts {
         changed: some_tree(&mut random),
         diff: some_diff(&mut random),
         merged: random.chance(800).then(|| some_tree(&mut random)),
+        sketch: Default::default(),
         look: look(seed, &mut random, wanted.lever.anchor.as_ref(), wanted.evidence.as_ref()),
         cited: Vec::new(),
     }

@@ -262,6 +262,7 @@ impl World {
             changed,
             diff: diff_of(changed),
             merged: Some(merged_tree(wanted.parent, changed)),
+            sketch: Default::default(),
             look,
             cited: Vec::new(),
         };
