@@ -360,7 +360,6 @@ impl Lever {
             literature: _,
             cites: _,
             architecture: _,
-            cites: _,
             parents: _,
             axes: _,
             changed_assumption: _,
