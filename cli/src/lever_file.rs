@@ -9,7 +9,9 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use windlass_shared::id::IterationNumber;
-use windlass_shared::lever::{Anchor, CarriedFix, Change, Edit, FixTrigger, ITEMS_MAX, Kind, Lever};
+use windlass_shared::lever::{
+    Anchor, CarriedFix, Change, Citation, Edit, FixTrigger, ITEMS_MAX, Kind, Lever,
+};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
 
@@ -38,6 +40,8 @@ struct Written {
     fixes: Vec<WrittenFix>,
     literature: Option<String>,
     architecture: Option<String>,
+    #[serde(default)]
+    cites: Vec<Citation>,
     #[serde(default)]
     parents: Vec<IterationNumber>,
     #[serde(default)]
@@ -108,6 +112,7 @@ pub fn read_with(path: &Path, edited: Option<(Change, Blobs)>) -> Result<LeverFi
         fixes,
         literature: written.literature,
         architecture: written.architecture,
+        cites: written.cites,
         parents: written.parents,
         axes: written.axes,
         changed_assumption: written.changed_assumption,

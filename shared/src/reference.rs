@@ -127,6 +127,7 @@ impl Body {
             | Self::LeverRequeued { .. }
             | Self::IterationCancelled { .. }
             | Self::DeviceReleased { .. }
+            | Self::LeverRefused { .. }
             | Self::LeverPassed { .. }
             | Self::LeverHeld { .. }
             | Self::LeverRetired { .. }
@@ -197,6 +198,7 @@ mod tests {
             changed: Digest::of(b"changed"),
             pin: None,
             diff: Digest::of(b"diff").hash,
+            cited: Vec::new(),
         };
         let durable: BTreeSet<Digest> = queued.blobs().into_iter().collect();
         assert!(named.is_subset(&durable), "{durable:?}");

@@ -109,6 +109,7 @@ impl Story {
             merged: Some(merged(wanted.parent, changed)),
             sketch: Default::default(),
             look: evidence.map_or(Look::NotLooked, holds),
+            cited: Vec::new(),
         };
         self.ask(Ask::Propose { campaign: campaign.clone(), lever, facts: Ok(Box::new(facts)) });
     }
@@ -258,6 +259,7 @@ fn lever(name: &str) -> Lever {
         instrumentation: None,
         parents: Vec::new(),
         axes: Vec::new(),
+        cites: Vec::new(),
         changed_assumption: None,
         analysis: vec![Deliverable {
             script,

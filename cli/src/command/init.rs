@@ -13,7 +13,6 @@ use serde::Serialize;
 use std::io::{BufRead, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use windlass_shared::bindings::{Bindings, Direction};
-use windlass_shared::refusal::Refusal;
 
 /// Which project, and what is known of it already.
 #[derive(Debug, clap::Args)]
@@ -251,7 +250,7 @@ fn word(direction: Direction) -> &'static str {
     }
 }
 
-/// The gate: the project's own limits where this version runs them, else minutes.
+/// The gate: the project's own limits, else minutes.
 fn limit(
     args: &Args,
     inferred: &Inferred,
@@ -266,9 +265,7 @@ fn limit(
         Limit::Epochs(count) => Some(guess(count.to_string(), limit.reason.clone())),
         Limit::Minutes(_) => None,
     });
-    if let (Some(epochs), None, []) = (&epochs, &args.budget, minutes.as_slice())
-        && runs_epochs()
-    {
+    if let (Some(epochs), None, []) = (&epochs, &args.budget, minutes.as_slice()) {
         let what = ("budget", "the number of epochs of a run");
         return Ok(("epochs", voice.pick(what, None, "--budget", std::slice::from_ref(epochs))?));
     }
@@ -279,13 +276,6 @@ fn limit(
     minutes.push(guess(BUDGET_MINUTES.to_owned(), reason));
     let what = ("budget", "the number of minutes that a run may take");
     Ok(("time", voice.pick(what, args.budget.as_ref(), "--budget", &minutes)?))
-}
-
-/// Whether this version runs the epoch gate (P17).
-fn runs_epochs() -> bool {
-    let probe = "metric: m\nmetric_direction: minimize\nentrypoint: e\neditable_files: [f]\ngate: epochs\nbudget: 1\n";
-    let bindings: Result<Bindings, _> = yaml::parse(Path::new(NAME), probe);
-    bindings.is_ok_and(|bindings| !matches!(bindings.validate(), Err(Refusal::Unsupported { .. })))
 }
 
 fn frozen(inferred: &Inferred) -> impl Iterator<Item = (&String, &String)> {
@@ -355,7 +345,8 @@ fn scalar(value: &str) -> String {
 fn check(args: &Args, session: &Session, path: &Path, text: &str) -> Result<(), Error> {
     let bindings: Bindings = yaml::parse(path, text)?;
     bindings.validate().map_err(|refusal| yaml::Problem::refused(path, text, &refusal))?;
-    workspace::read(&args.dir, &bindings, &[&session.data_dir]).map(drop)
+    let workspace = workspace::read(&args.dir, &bindings, &[&session.data_dir])?;
+    workspace::cap::find(&workspace, &bindings).map(drop)
 }
 
 fn choices(taken: &Taken, inferred: &Inferred) -> Vec<Choice> {

@@ -116,6 +116,12 @@ fn standings(facts: &Facts) -> Vec<Told> {
     if told.is_empty() {
         told.push(("next".to_owned(), "about to pull a lever".to_owned(), None));
     }
+    if let Some(refused) = &facts.view.refused {
+        let rule = refused.rule.as_ref().map_or(String::new(), |rule| format!("[{rule}] "));
+        let all = format!("windlass lever list {} --refused", facts.view.campaign);
+        let text = format!("{}: {rule}{} (all {}: {all})", refused.title, refused.message, refused.recorded);
+        told.push(("last refused proposal".to_owned(), text, None));
+    }
     told
 }
 

@@ -35,7 +35,7 @@ pub async fn lay_out_some(
     iterations: &[IterationNumber],
     dir: &Path,
 ) -> Result<(), Error> {
-    let mut folder = Folder::new(dir);
+    let mut folder = Folder::new(dir, Writes::Done);
     let bindings = documents::yaml(&story.bindings)?;
     for iteration in iterations.iter().filter_map(|number| story.iterations.get(number)) {
         iteration::lay_out(client, story, iteration, &bindings, &mut folder).await?;

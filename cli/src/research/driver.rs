@@ -286,7 +286,7 @@ impl<'a> Driver<'a> {
 
     async fn deliver(&mut self, sending: &Sending) -> Result<(), Error> {
         let turn = &sending.turn;
-        match send::send(&self.client, &self.state.campaign, sending).await {
+        match send::send(&self.client, &self.state.campaign, &self.settings.name, sending).await {
             Ok(Sent::Queued { lever, warnings }) => {
                 self.state.flight = Some(Flight { lever, title: sending.title.clone() });
                 self.state.dry = 0;
@@ -350,7 +350,7 @@ impl<'a> Driver<'a> {
         let (_, story) = self.watcher.look(&self.client).await?;
         let gpu_ms = iteration.and_then(|number| story.iterations.get(&number)).map_or(0, cost::gpu_ms);
         let synced = match &self.settings.sync {
-            Some(dir) => layout::lay_out(&self.client, story, dir).await.map(drop),
+            Some(dir) => layout::lay_out(&self.client, story, dir, layout::Writes::Done).await.map(drop),
             None => Ok(()),
         };
         let lever = self.state.flight.take().map(|flight| flight.lever);

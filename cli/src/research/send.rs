@@ -46,14 +46,24 @@ fn text<T: Serialize>(value: &T) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|source| Error::Encode { what: "an answer", source })
 }
 
-/// Sends it.
-pub async fn send(client: &Client, campaign: &str, sending: &Sending) -> Result<Sent, Error> {
+/// Sends it, as a researcher's: what another researcher has claimed is refused.
+pub async fn send(
+    client: &Client,
+    campaign: &str,
+    researcher: &str,
+    sending: &Sending,
+) -> Result<Sent, Error> {
     let (request_id, campaign) = (sending.request_id.clone(), campaign.to_owned());
     let (document, iteration) = (sending.document.clone().into_bytes().into(), sending.turn.iteration);
     let mut service = client.campaigns();
     match sending.turn.ask {
         Ask::Propose | Ask::Repair => {
-            let request = ProposeLeverRequest { request_id, campaign, lever_document: document };
+            let request = ProposeLeverRequest {
+                request_id,
+                campaign,
+                lever_document: document,
+                researcher: researcher.to_owned(),
+            };
             let answer = service.propose_lever(request).await?.into_inner();
             Ok(Sent::Queued { lever: answer.lever, warnings: answer.warnings })
         }

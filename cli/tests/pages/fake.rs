@@ -216,7 +216,9 @@ impl CampaignService for Fake {
 
     async fn list_levers(&self, _: Request<ListLeversRequest>) -> Answer<ListLeversResponse> {
         let view_documents = self.0.levers().iter().map(document::write).collect();
-        Ok(Response::new(ListLeversResponse { view_documents, next_page_token: String::new() }))
+        let refused_documents = self.0.refused().iter().map(document::write).collect();
+        let next_page_token = String::new();
+        Ok(Response::new(ListLeversResponse { view_documents, next_page_token, refused_documents }))
     }
 
     async fn get_lever(&self, request: Request<GetLeverRequest>) -> Answer<GetLeverResponse> {

@@ -5,6 +5,7 @@ use super::store::STORE;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use windlass_shared::claim::ClaimView;
+use windlass_shared::decimal::Decimal;
 use windlass_shared::id::{FindingNumber, IterationNumber};
 use windlass_shared::path::TreePath;
 use windlass_shared::record::{Body, Record, StopReason};
@@ -18,7 +19,7 @@ use windlass_shared::view::{
 pub const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\r\u{8}|`<b>";
 
 /// Keys whose values are text that somebody else wrote.
-const TEXTS: [&str; 28] = [
+const TEXTS: [&str; 30] = [
     "title",
     "why",
     "worker_name",
@@ -47,6 +48,8 @@ const TEXTS: [&str; 28] = [
     "phase",
     "researcher",
     "about",
+    "message",
+    "anchor",
 ];
 
 /// What is recited.
@@ -97,7 +100,8 @@ impl Scene {
         let view: CampaignView = self.read(include_str!("../view.json"));
         let view = CampaignView { lanes: view.open.iter().cloned().collect(), ..view };
         match self {
-            Self::Plain | Self::Hostile | Self::Every => view,
+            Self::Plain | Self::Hostile => view,
+            Self::Every => CampaignView { floor: Decimal::parse("0.007"), ..view },
             Self::Fresh => CampaignView {
                 state: CampaignState::Active,
                 best: None,
@@ -105,6 +109,7 @@ impl Scene {
                 decided: Counts::default(),
                 queued: 0,
                 open: None,
+                refused: None,
                 lanes: Vec::new(),
                 waits_for: Some("a worker: none is connected".to_owned()),
                 recent: Vec::new(),
@@ -144,6 +149,15 @@ impl Scene {
             workers.iter_mut().for_each(|worker| worker.info.secrets = vec!["HF_TOKEN".to_owned()]);
         }
         workers
+    }
+
+    /// The refused proposals among the records of every kind.
+    pub fn refused(self) -> Vec<Record> {
+        if self == Self::Fresh {
+            return Vec::new();
+        }
+        let records: Vec<Record> = self.read(include_str!("../kinds.json"));
+        records.into_iter().filter(|record| matches!(record.body, Body::LeverRefused { .. })).collect()
     }
 
     /// The decisions among the records.

@@ -14,12 +14,13 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 51] = [
+const COMMANDS: [&[&str]; 54] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
     &["wait", "digits", "3"],
     &["lever", "list", "digits"],
+    &["lever", "list", "digits", "--refused"],
     &["lever", "show", "digits", "L1"],
     &["lever", "retire", "digits", "L1"],
     &["lever", "add", "digits", "lever.yaml"],
@@ -65,6 +66,7 @@ const COMMANDS: [&[&str]; 51] = [
     &["drain", "node"],
     &["device", "release", "gpu-1", "GPU-1"],
     &["submit", "project", "--dry-run"],
+    &["submit", "capped", "--dry-run"],
     &["init", "bare", "--yes"],
     &["ledger", "import", "old.tsv", "--lenient"],
 ];
@@ -85,6 +87,10 @@ fn write_project(dir: &Path) {
                     editable_files: [train.py]\ngate: time\nbudget: 0.2\n";
     std::fs::write(dir.join("project/loop.run.yaml"), campaign).unwrap();
     std::fs::write(dir.join("project/train.py"), "rate = 0.1\n").unwrap();
+    std::fs::create_dir(dir.join("capped")).unwrap();
+    let capped = campaign.replace("gate: time\nbudget: 0.2", "gate: epochs\nbudget: 5");
+    std::fs::write(dir.join("capped/loop.run.yaml"), capped).unwrap();
+    std::fs::write(dir.join("capped/train.py"), "epochs = 50\n").unwrap();
     std::fs::create_dir(dir.join("bare")).unwrap();
     std::fs::write(dir.join("bare/train.py"), "print(f'val_acc: {x}')\n").unwrap();
     let ledger = "iter\tval\tstatus\tdescription\n1\t1\tkeep\tbaseline\n2\t2\tkeep\tmore\n3\n";

@@ -50,10 +50,20 @@ impl Driver {
             }
             Asked::Import { ledger } => Ok(Ask::Import { ledger, owner: access.viewer.owner() }),
             Asked::Propose { campaign, lever, .. } => {
-                let wanted = resolve(&campaign).and_then(|id| self.core.proposal_wanted(&id, lever));
+                let id = resolve(&campaign);
+                let proposed = id.as_ref().ok().map(|id| (id.clone(), lever.clone()));
+                let wanted = id.and_then(|id| {
+                    let cited = self.core.cited_places(&access.viewer, &lever)?;
+                    Ok((self.core.proposal_wanted(&id, lever)?, cited))
+                });
                 match wanted {
-                    Ok(wanted) => self.gather_call(call, move |stores| gather::proposal(stores, wanted)),
-                    Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
+                    Ok((wanted, cited)) => {
+                        self.gather_call(call, move |stores| gather::proposal(stores, wanted, cited));
+                    }
+                    Err(refusal) => {
+                        self.note_refused(now, proposed.filter(|_| call.intent == Intent::Do), &refusal)?;
+                        self.outbox.push(self.core.durable().seq, call.reply, Err(refusal));
+                    }
                 }
                 return Ok(());
             }
@@ -180,7 +190,10 @@ impl Driver {
             self.core.in_the_way(now, campaign, &proposed.researcher, &lever, &proposed.sketch)
         });
         let ask = match in_the_way {
-            Some(refusal) => Err(refusal),
+            Some(refusal) => {
+                self.note_refused(now, (intent == Intent::Do).then_some((id.clone(), lever)), &refusal)?;
+                Err(refusal)
+            }
             None => campaign.map(|campaign| Ask::Propose { campaign, lever, facts }),
         };
         self.decide_call(now, call, ask)?;
@@ -214,13 +227,22 @@ impl Driver {
 
     fn decide_call(&mut self, now: Time, call: Call, ask: Result<Ask, Refusal>) -> Result<(), Error> {
         let request = call.request.clone();
+        let proposed = match &ask {
+            Ok(Ask::Propose { campaign, lever, .. }) if call.intent == Intent::Do => {
+                Some((campaign.clone(), lever.clone()))
+            }
+            _ => None,
+        };
         let decided = ask.and_then(|ask| self.core.decide(now, Input::Client { request, ask }));
         let answer = match decided {
             // The best has moved while the facts were gathered.
             Err(Refusal::FactsMoved) if call.gathered_times < GATHER_TIMES_MAX => {
                 return self.call(now, call);
             }
-            Err(refusal) => Err(refusal),
+            Err(refusal) => {
+                self.note_refused(now, proposed, &refusal)?;
+                Err(refusal)
+            }
             Ok(records) => match self.absent_blob(&records)? {
                 Some(digest) => Err(Refusal::AbsentBlob { digest }),
                 // What it would be answered, by the very records that are not applied.
@@ -232,6 +254,21 @@ impl Driver {
             },
         };
         self.outbox.push(self.core.durable().seq, call.reply, answer);
+        Ok(())
+    }
+}
+
+impl Driver {
+    /// Records what the ledger keeps of a refused proposal: its answer leaves after that is durable.
+    fn note_refused(
+        &mut self,
+        now: Time,
+        proposed: Option<(CampaignId, Box<Lever>)>,
+        refusal: &Refusal,
+    ) -> Result<(), Error> {
+        if let Some((campaign, lever)) = proposed {
+            self.feed_back(now, Input::Refused { campaign, lever, refusal: refusal.clone() })?;
+        }
         Ok(())
     }
 }

@@ -241,23 +241,7 @@ impl CampaignService for Campaigns {
         request: Request<v1::ListLeversRequest>,
     ) -> Result<Response<v1::ListLeversResponse>, Status> {
         let access = permitted(&request)?;
-        let message = request.into_inner();
-        let name = name("campaign", message.campaign)?;
-        let skip = page_token(&message.page_token)? as usize;
-        let limit = match message.page_size as usize {
-            0 => levers::PAGE_MAX,
-            wanted => wanted.min(levers::PAGE_MAX),
-        };
-        let found =
-            self.handle.ask(|reply| Event::Query(Query::Levers { access, name, skip, limit, reply })).await;
-        let (campaign, page) = answered(found)?;
-        let next = (page.len() == limit).then_some((skip + limit) as u64);
-        let readers = self.handle.stores.readers.clone();
-        let views = blocking(move || levers::views(&readers, &campaign, page))
-            .await
-            .map_err(|error| ledger_failure(&error))?;
-        let view_documents = views.iter().map(document::write).collect();
-        Ok(Response::new(v1::ListLeversResponse { view_documents, next_page_token: next_page_token(next) }))
+        levers::page(&self.handle, access, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_lever(

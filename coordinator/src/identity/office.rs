@@ -374,7 +374,7 @@ mod tests {
             Ok(_) => panic!("let in"),
         };
         assert!(matches!(refused("guessed"), Refusal::Token { .. }), "the token comes first");
-        let (token, _) = office.create_token(Role::Client, None, 0, None).expect("a token");
+        let (token, _) = office.create_token(Role::Client, None, 0, None, Intent::Do).expect("a token");
         let refused = refused(&token.secret);
         assert!(matches!(refused, Refusal::Malformed { field: "signing_request", .. }), "{refused}");
     }

@@ -52,7 +52,11 @@ impl Campaign {
                     None => {}
                 }
             }
-            Body::LeverQueued { .. } => self.lever_queued(record),
+            Body::LeverQueued { .. } => {
+                self.lever_queued(record);
+                self.refusals.moved_on();
+            }
+            Body::LeverRefused { proposal } => self.refusals.note(proposal, record.wall_ms),
             Body::LeverPassed { lever, passes, missing } => {
                 let after = self.last_opened;
                 if let Some(entry) = self.levers.get_mut(lever) {
@@ -173,6 +177,7 @@ impl Campaign {
             }
         }
         self.last_opened = Some(*iteration);
+        self.refusals.moved_on();
         let open = Iteration {
             number: *iteration,
             lever: *lever,

@@ -10,7 +10,9 @@ use windlass_shared::view::LeverState;
 
 impl Campaign {
     pub(super) fn lever_queued(&mut self, record: &Record) {
-        let Body::LeverQueued { lever, document, base, changed, pin, diff } = &record.body else { return };
+        let Body::LeverQueued { lever, document, base, changed, pin, diff, cited } = &record.body else {
+            return;
+        };
         let entry = LeverEntry {
             number: *lever,
             document: document.clone(),
@@ -24,6 +26,7 @@ impl Campaign {
             passed_after: None,
             missing: None,
             queued_wall_ms: record.wall_ms,
+            cited: cited.clone(),
             superseded_by: None,
         };
         self.levers.insert(*lever, entry);

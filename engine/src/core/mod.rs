@@ -22,6 +22,7 @@ mod view;
 mod waiting;
 
 pub use claims::{CLAIM_MAX_MS, Proposed};
+pub(crate) use client::evidence_for;
 pub use command::Command;
 pub use durable::Durable;
 pub use input::{Ask, Input, Place, Removal, RequestKey};

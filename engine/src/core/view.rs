@@ -4,13 +4,13 @@ use super::client::evidence_for;
 use super::machine::Core;
 use super::{help, steer};
 use crate::campaign::{Campaign, Due, Iteration, LeverEntry, Need, Past, Say};
-use crate::gate::facts::{FixWanted, ProposalWanted, PullWanted};
+use crate::gate::facts::{CitedPlace, FixWanted, ProposalWanted, PullWanted};
 use crate::session::{Member, Presence};
 use windlass_shared::access::{Access, Grant, Viewer};
 use windlass_shared::attempt::{Kind, Order, Phase};
 use windlass_shared::device::DeviceState;
 use windlass_shared::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
-use windlass_shared::lever::{Change, Lever};
+use windlass_shared::lever::{CITES_MAX, Change, Citation, Lever};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
 use windlass_shared::view::{
@@ -184,6 +184,25 @@ impl Core {
         })
     }
 
+    /// The rows that a lever cites, as far as its proposer may see their campaigns (P24).
+    pub fn cited_places(&self, viewer: &Viewer, lever: &Lever) -> Result<Vec<CitedPlace>, Refusal> {
+        let access = Access { viewer: viewer.clone(), need: Grant::Read };
+        let place = |(index, cited): (usize, &Citation)| {
+            let refuse =
+                |problem: String| Refusal::Lever { rule: "P24", field: format!("cites[{index}]"), problem };
+            let id = self.resolve_campaign_for(&access, &cited.campaign);
+            let campaign =
+                id.and_then(|id| self.campaign(&id)).map_err(|refusal| refuse(refusal.to_string()))?;
+            if !campaign.decided.contains_key(&cited.iteration) {
+                let problem = format!("iteration {} of {} is not decided", cited.iteration, campaign.id);
+                return Err(refuse(problem));
+            }
+            let metric_name = campaign.bindings.metric.clone();
+            Ok(CitedPlace { campaign: campaign.id.clone(), metric_name, iteration: cited.iteration })
+        };
+        lever.cites.iter().take(CITES_MAX).enumerate().map(place).collect()
+    }
+
     /// What must be known before a lever can be put back in line.
     pub fn retry_wanted(&self, id: &CampaignId, lever: LeverNumber) -> Result<PullWanted, Refusal> {
         steer::retry_wanted(self.campaign(id)?, lever)
@@ -228,6 +247,7 @@ impl Core {
             lanes,
             floor: campaign.floor.clone(),
             moves: campaign.moves_view(),
+            refused: campaign.refusals.latest.as_deref().cloned(),
             literature: campaign.literature_view(),
             waits_for: self.waits_for(campaign),
             recent: campaign.recent.iter().rev().cloned().collect(),

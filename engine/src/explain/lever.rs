@@ -195,6 +195,9 @@ fn tell_anchor(core: &Core, campaign: &Campaign, entry: &LeverEntry, answer: &mu
             format!("in the present best it holds: line {} says {}", pin.line, pin.value)
         }
         Some(Look::Contradicted { line, value }) => format!("in the present best line {line} says {value}"),
+        Some(Look::Several { line, value, other_line, other }) => {
+            format!("in the present best line {line} says {value} and line {other_line} says {other}")
+        }
         Some(Look::NoMatch) => "in the present best no line matches it".to_owned(),
         Some(Look::FileMissing) => "in the present best's evidence there is no such file".to_owned(),
         Some(Look::TooCostly) => "the present best's evidence is too large for its pattern".to_owned(),

@@ -57,6 +57,7 @@ pub fn gather_proposal(
                 merged: made.merged,
                 sketch: made.sketch,
                 look,
+                cited: Vec::new(),
             };
             Ok((facts, new))
         }

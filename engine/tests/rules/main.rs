@@ -19,6 +19,7 @@ mod moves;
 mod noise;
 mod owners;
 mod queue;
+mod refusals;
 mod replay;
 mod runs;
 mod score;
