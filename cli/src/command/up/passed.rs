@@ -2,6 +2,7 @@
 
 use crate::command::coordinator::Tls;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use windlass_shared::size::Size;
 use windlass_shared::time::Span;
 
@@ -35,6 +36,15 @@ pub struct Passed {
     /// How long `gc` leaves a blob that nothing names alone after it was last asked for [default: 48 h]
     #[arg(long, env = "WINDLASS_KEEP_UNNAMED", value_name = "SPAN", value_parser = Span::parse)]
     keep_unnamed: Option<Span>,
+    /// Serve figures for Prometheus at http://ADDR/metrics, on a loopback address; port 0 takes a free one
+    #[arg(long, env = "WINDLASS_METRICS", value_name = "ADDR")]
+    metrics: Option<SocketAddr>,
+    /// Run this by `sh -c` when a campaign pauses, waits for a person or finds a new best; a line of JSON tells which
+    #[arg(long, env = "WINDLASS_HOOK", value_name = "CMD")]
+    hook: Option<String>,
+    /// How long a campaign must have waited before the hook is told [default: 1 min]
+    #[arg(long, env = "WINDLASS_HOOK_AFTER", value_name = "SPAN", value_parser = Span::parse)]
+    hook_after: Option<Span>,
 }
 
 impl Passed {
@@ -57,6 +67,9 @@ impl Passed {
             ("--keep-logs", span(self.keep_logs)),
             ("--keep-outputs", span(self.keep_outputs)),
             ("--keep-unnamed", span(self.keep_unnamed)),
+            ("--metrics", self.metrics.map(|address| address.to_string())),
+            ("--hook", self.hook.clone()),
+            ("--hook-after", span(self.hook_after)),
         ]
         .into_iter()
         .filter_map(|(option, value)| value.map(|value| [OsString::from(option), OsString::from(value)]))
@@ -79,13 +92,16 @@ mod tests {
             "disk_warn_below" => "1234567 KiB",
             "disk_stop_below" => "0.7 GiB",
             "keep_logs" => "1.5 d",
+            "metrics" => "127.0.0.1:9464",
+            "hook" => "cat >> told.jsonl",
             _ => "90061 s",
         }
     }
 
     #[test]
     fn every_setting_of_a_coordinator_reaches_the_one_that_up_starts_as_it_was_given() {
-        let own = ["data_dir", "listen", "worker_lost_after"];
+        // These have options of their own on `up`.
+        let own = ["data_dir", "listen", "worker_lost_after", "log", "log_format"];
         let keys = KEYS.iter().filter(|key| key.section == "coordinator" && !own.contains(&key.arg));
         let options: Vec<&str> = keys.map(|key| key.arg).collect();
         assert!(
