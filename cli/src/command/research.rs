@@ -77,7 +77,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let dry = args.dry;
     let settings = settings(args, &std::env::args().collect::<Vec<_>>());
     if !dry.dry_run {
-        return research::run(settings, session).await;
+        return Box::pin(research::run(settings, session)).await;
     }
     let session = &session.asking(dry);
     let prompt = research::show(&settings, session).await?;

@@ -121,3 +121,7 @@ fn waits(view: &CampaignView, otherwise: &str) -> String {
         None => otherwise.to_owned(),
     }
 }
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -44,23 +44,24 @@ impl Limits {
     /// What is spent, as a sentence; none while there is something left.
     pub fn met(&self, cost: &Cost, dry: u32) -> Option<String> {
         let hours = |ms: u64| ms as f64 / HOUR_MS;
+        let met = |figure: String| Some(format!("its limit is met, {figure}"));
         if self.max_iterations.is_some_and(|most| cost.iterations >= most) {
-            return Some(format!("{} of its own are decided", units::count(cost.iterations, "iteration")));
+            return met(units::count(cost.iterations, "iteration"));
         }
         if self.max_hours.is_some_and(|most| hours(cost.loop_ms) >= most) {
-            return Some(format!("it has run for {}", units::duration(cost.loop_ms)));
+            return met(format!("it has run for {}", units::duration(cost.loop_ms)));
         }
         if self.max_tokens.is_some_and(|most| cost.tokens() >= most) {
-            return Some(format!("{} are spent", units::count(cost.tokens(), "token")));
+            return met(units::count(cost.tokens(), "token"));
         }
         if self.max_cost.is_some_and(|most| cost.cost_usd >= most) {
-            return Some(format!("${:.2} are spent", cost.cost_usd));
+            return met(format!("${:.2}", cost.cost_usd));
         }
         if self.max_gpu_hours.is_some_and(|most| hours(cost.gpu_ms) >= most) {
-            return Some(format!("{:.2} GPU-hours are spent", hours(cost.gpu_ms)));
+            return met(format!("{:.2} GPU-hours", hours(cost.gpu_ms)));
         }
         if self.max_dry.is_some_and(|most| dry >= most) {
-            return Some(format!("{} in a row proposed nothing", units::count(u64::from(dry), "turn")));
+            return met(format!("{} in a row without a lever", units::count(u64::from(dry), "turn")));
         }
         None
     }

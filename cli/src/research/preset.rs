@@ -65,7 +65,7 @@ impl Preset {
         let number = |value: &Value| value.as_u64().unwrap_or(0);
         match self {
             Self::Claude => {
-                let said = documents.filter(|document| document["type"] == "result").last()?;
+                let said = documents.rev().find(|document| document["type"] == "result")?;
                 let usage = &said["usage"];
                 let read = ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];
                 Some(Usage {
