@@ -93,9 +93,9 @@ pub const KEYS: [Key; 32] = [
     key("coordinator", "keep_logs", "WINDLASS_KEEP_LOGS", Form::Span, COORDINATOR, "for ever"),
     key("coordinator", "keep_outputs", "WINDLASS_KEEP_OUTPUTS", Form::Span, COORDINATOR, "for ever"),
     key("coordinator", "keep_unnamed", "WINDLASS_KEEP_UNNAMED", Form::Span, COORDINATOR, "48 h"),
-    key("coordinator", "metrics", "WINDLASS_METRICS", Form::Address, ALONE, "off"),
-    key("coordinator", "hook", "WINDLASS_HOOK", Form::Text, ALONE, "none"),
-    key("coordinator", "hook_after", "WINDLASS_HOOK_AFTER", Form::Span, ALONE, "1 min"),
+    key("coordinator", "metrics", "WINDLASS_METRICS", Form::Address, COORDINATOR, "off"),
+    key("coordinator", "hook", "WINDLASS_HOOK", Form::Text, COORDINATOR, "none"),
+    key("coordinator", "hook_after", "WINDLASS_HOOK_AFTER", Form::Span, COORDINATOR, "1 min"),
     key(
         "coordinator",
         "log",
