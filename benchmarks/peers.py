@@ -56,7 +56,7 @@ class HyperQueue:
         journal = os.path.join(place, "journal")
         self.server = subprocess.Popen([binary, "server", "start", "--journal", journal], **quiet)
         wait_for(lambda: self.run("server", "info", check=False).returncode == 0, "HyperQueue's server")
-        self.worker = subprocess.Popen([binary, "worker", "start", "--cpus", "8", "--no-detect-resources"], **quiet)
+        self.worker = subprocess.Popen([binary, "worker", "start", "--cpus", "8", "--detect-resources", "none"], **quiet)
         wait_for(lambda: "RUNNING" in self.run("worker", "list", check=False).stdout, "HyperQueue's worker")
 
     def run(self, *arguments, check=True):

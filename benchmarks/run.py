@@ -52,10 +52,11 @@ class Windlass:
             raise RuntimeError("%s: %s" % (arguments, done.stderr))
         return done.stdout
 
-    def project(self, name, entrypoint, budget="10"):
+    def project(self, name, entrypoint, budget="10", **scripts):
         folder = os.path.join(self.place, name)
         os.makedirs(folder, exist_ok=True)
-        for file, text in (("loop.run.yaml", CAMPAIGN % (entrypoint, budget)), ("a.txt", "x\n")):
+        files = [(script + ".sh", text) for script, text in scripts.items()]
+        for file, text in [("loop.run.yaml", CAMPAIGN % (entrypoint, budget)), ("a.txt", "x\n")] + files:
             with open(os.path.join(folder, file), "w") as out:
                 out.write(text)
         return folder
@@ -103,17 +104,14 @@ def load(options, *arguments):
 
 def gate(options, place):
     """A run that ignores SIGTERM, with a budget of 1 s: when SIGTERM came, and when the tree was gone."""
-    script = os.path.join(place, "stubborn.sh")
-    with open(script, "w") as out:
-        out.write("echo started_ns $(date +%%s%%N)\ntrap 'echo term_ns $(date +%%s%%N)' TERM\necho $$ > %s/pid\n"
-                  "while :; do sleep 0.01; done\n" % place)
+    script = "echo started_ns $(date +%s%N)\ntrap 'echo term_ns $(date +%s%N)' TERM\nwhile :; do sleep 0.01; done\n"
     service = Windlass(options.windlass, place)
     try:
-        folder = service.project("gate", "sh " + script, budget="%.6f" % (1 / 60))
+        folder = service.project("gate", "sh stubborn.sh", budget="%.6f" % (1 / 60), stubborn=script)
         campaign = service.submit(folder, "gate")
-        wait_for(lambda: os.path.exists(os.path.join(place, "pid")), "the run")
-        time.sleep(0.2)
-        pid = int(open(os.path.join(place, "pid")).read())
+        found = []
+        wait_for(lambda: found or found.extend(running("sh", "stubborn.sh")), "the run")
+        pid = found[0]
         wait_for(lambda: not os.path.exists("/proc/%d" % pid), "the end of the run")
         gone_ns = time.time_ns()
         service.ask("wait", campaign, "1")
@@ -123,6 +121,19 @@ def gate(options, place):
         return {"term_ms": (term_ns - started_ns(text)) / 1e6 - 1000, "gone_ms": (gone_ns - started_ns(text)) / 1e6 - 2000}
     finally:
         service.close()
+
+
+def running(*words):
+    """The processes of this machine that were started by these words."""
+    pids = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as file:
+                if file.read().split(b"\0")[:-1] == [word.encode() for word in words]:
+                    pids.append(int(pid))
+        except OSError:  # it ended meanwhile
+            pass
+    return pids
 
 
 def suspicion(options, place):
@@ -213,8 +224,8 @@ def placement(options, place):
     return found
 
 
-def attempt_once(measure, options, problems):
-    """What is measured once; what it could not is said under the table."""
+def attempt(measure, options, problems):
+    """One measurement; what it could not is said under the table."""
     try:
         return in_folder(measure, options)
     except Exception as problem:  # one that fails must not cost the others
@@ -259,18 +270,18 @@ def main():
         if options.base:
             base.append(throughput(options, options.base))
         one.update({"log_" + key: value for key, value in load(options, "log", str(LOG_BYTES)).items()})
-        one.update(in_folder(gate, options))
+        one.update(attempt(gate, options, problems))
         ours.append(one)
         if has_hq:
-            queue.append(in_folder(hyperqueue, options))
+            queue.append(attempt(hyperqueue, options, problems))
         if has_tsp:
-            spooler.append(in_folder(task_spooler, options))
+            spooler.append(attempt(task_spooler, options, problems))
     once = [suspicion, beside_a_run, logs, edit]
     once += [restart] if options.micro else []
     once += [placement] if options.placement else []
     for measure in once:
         print(measure.__name__, file=sys.stderr)
-        ours[0].update(attempt_once(measure, options, problems))
+        ours[0].update(attempt(measure, options, problems))
     missing = [name for name, there in (("HyperQueue (HQ=)", has_hq), ("task-spooler (tsp)", has_tsp)) if not there]
     text = table(ours, queue, spooler, base, time.monotonic() - began)
     text += "".join("\nNot at hand, so not measured: %s.\n" % name for name in missing)
@@ -316,7 +327,7 @@ def table(ours, queue, spooler, base, seconds):
         ("`logs --tail 20` of 256 MiB, compressed *", "tail_ms", " ms", "100 ms", "", None),
         ("5-file edit of 5,000 files to one warm worker, median *", "edit_ms", " ms", "", "", None),
         ("the slowest of 20 *", "edit_most_ms", " ms", "500 ms", "300 ms", None),
-        ("blob bytes moved for each edited byte *", "edit_moved", "", "", "2", None),
+        ("bytes sent to the worker for each edited byte, orders and all *", "edit_moved", "", "", "2", None),
         ("placement, 10,000 × 8 GPUs, 100,000 queued, a full pass *", "pass_ms", " ms", "50 ms", "10 ms", None),
         ("placement, one change *", "change_us", " µs", "", "100 µs", None),
         ("restart with 100,000 decided iterations *", "restart_ms", " ms", "1000 ms", "300 ms", None),

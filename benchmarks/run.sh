@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds the release binary and measures what DESIGN's speed table asks for, beside the peers that are at
-# hand, interleaved in one run: `bash benchmarks/run.sh [ROUNDS]`. Measuring takes about eight minutes, the first build
-# longer. HQ=/path/to/hq names HyperQueue's binary (its Python package carries none: build it from its public
-# source elsewhere), BASE=/path/to/windlass an earlier binary to compare with. The table goes to standard output
-# and into benchmarks/results.md. Work folders lie on the disk of BENCH_DIR (/var/tmp).
+# hand, interleaved in one run: `bash benchmarks/run.sh [ROUNDS]`. Measuring takes about six minutes, the first
+# build longer. HQ=/path/to/hq names HyperQueue's binary (its Python package carries none: build it from its
+# public source elsewhere), BASE=/path/to/windlass an earlier binary to compare with. The table goes to standard
+# output and into benchmarks/results.md. Work folders lie on the disk of BENCH_DIR (/var/tmp).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,9 @@ cargo build --quiet --release -p windlass-load -p windlass-micro
 placement="$(cargo bench --no-run --message-format=json -p windlass-micro --bench placement 2>/dev/null |
     python3 -c 'import json, sys
 for line in sys.stdin:
-    print(json.loads(line).get("executable") or "", end="")')"
+    built = json.loads(line)
+    if built.get("target", {}).get("name") == "placement":
+        print(built.get("executable") or "", end="")')"
 # Its own folder, with nothing beside it: what lies beside a work folder is looked at for each guarded run.
 folder="$(mktemp -d -p "${BENCH_DIR:-/var/tmp}")"
 trap 'rm -rf "$folder"' EXIT

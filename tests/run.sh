@@ -48,6 +48,10 @@ need python3 python3 "the example trains in Python 3.9 or newer" || true
 need strace strace "holds the sync against the answer" || true
 need bwrap bubblewrap "runs are sealed with it" || true
 need setpriv util-linux "shows root a file that it cannot read" || true
+need systemd-analyze systemd "the commands of docs/operate.md are typed on machines with services" || true
+need pgrep procps "there it is looked at what outlives a service" || true
+need ssh openssh-client "a fleet is set up by hand" || true
+need sshd openssh-server "the machines of that fleet" || true
 need git git "the mutants are planted in a copy of the tracked files" || true
 
 command -v cargo >/dev/null 2>&1 || { echo "cargo is not installed: see https://rustup.rs" >&2; exit 1; }
@@ -69,6 +73,12 @@ part "build" cargo build --quiet --bin windlass
 part "unit, rules, simulator, tidy, command line, cluster" cargo test --workspace --quiet --no-fail-fast
 part "mutants" bash tests/mutants/run.sh
 part "a mutant for each rule" bash tests/mutants/rules.sh
+if [ "$(id -u)" = 0 ] && command -v systemd-analyze >/dev/null 2>&1; then
+    part "operation" python3 tests/deploy/operate.py "${CARGO_TARGET_DIR:-target}/debug/windlass"
+    part "a fleet by hand" python3 tests/deploy/ssh_fleet.py "${CARGO_TARGET_DIR:-target}/debug/windlass"
+else
+    missing+=("root, for namespaces: the commands of docs/operate.md are typed on machines of their own, and a fleet is set up by ssh")
+fi
 # The long mode fuzzes every target for a minute; the short one has replayed the committed seeds already.
 if [ "${WINDLASS_TESTS_LONG:-0}" = 1 ]; then
     if command -v c++ >/dev/null 2>&1; then

@@ -56,6 +56,9 @@ pub struct Global {
     /// The idempotency key of a change: whatever is sent twice under the same key happens once
     #[arg(long, global = true, value_name = "UUIDv7")]
     pub request_id: Option<String>,
+    /// Whose proposals and claims these are, where several researchers are at one campaign
+    #[arg(long, global = true, env = "WINDLASS_RESEARCHER", value_name = "NAME")]
+    pub researcher: Option<String>,
 }
 
 /// An option of every command that changes something.
@@ -150,10 +153,17 @@ pub enum Command {
     Cancel(command::cancel::Args),
     /// Change a campaign's priority, weight or name
     Update(command::update::Args),
+    /// Say what you work on, so that other researchers take something else; list what they work on
+    Claim(command::claim::Args),
     /// All that a researcher needs next, in so many bytes
     Context(command::context::Args),
     /// Why something is, or is not, running: the rule and the figures
     Explain(command::explain::Args),
+    /// Ask a command for one lever after the other, and do everything around it
+    Research(Box<command::research::Args>),
+    /// Researchers without a language model, to be started by a research loop
+    #[command(subcommand)]
+    Researcher(command::researcher::Command),
     /// Serve the Model Context Protocol on standard input and output, for agents' hosts
     Mcp(command::mcp::Args),
     /// Lay out the user's copy: results.tsv and a folder per iteration

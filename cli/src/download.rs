@@ -18,7 +18,8 @@ pub async fn blobs(client: &Client, digests: impl IntoIterator<Item = Digest>) -
     let wanted: Vec<Digest> = digests.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
     let mut contents = Contents::new();
     for page in wanted.chunks(PAGE) {
-        let request = ReadRequest { digests: page.iter().map(ToString::to_string).collect() };
+        let request =
+            ReadRequest { digests: page.iter().map(ToString::to_string).collect(), at_hand: Vec::new() };
         let mut stream = client.artifacts().read(request).await?.into_inner();
         let mut current: Option<(Digest, Vec<u8>)> = None;
         while let Some(piece) = stream.message().await? {
@@ -53,7 +54,7 @@ pub async fn pieces(
     let damaged = || Error::Blob { digest: digest.to_string() };
     let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
     if digest.size_bytes > 0 {
-        let request = ReadRequest { digests: vec![digest.to_string()] };
+        let request = ReadRequest { digests: vec![digest.to_string()], at_hand: Vec::new() };
         let mut stream = client.artifacts().read(request).await?.into_inner();
         while let Some(piece) = stream.message().await? {
             bytes += piece.data.len() as u64;

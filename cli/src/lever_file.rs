@@ -9,7 +9,9 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use windlass_shared::id::IterationNumber;
-use windlass_shared::lever::{Anchor, CarriedFix, Change, Edit, FixTrigger, ITEMS_MAX, Kind, Lever};
+use windlass_shared::lever::{
+    Anchor, CarriedFix, Change, Citation, Edit, FixTrigger, ITEMS_MAX, Kind, Lever,
+};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
 
@@ -38,6 +40,8 @@ struct Written {
     fixes: Vec<WrittenFix>,
     literature: Option<String>,
     architecture: Option<String>,
+    #[serde(default)]
+    cites: Vec<Citation>,
     #[serde(default)]
     parents: Vec<IterationNumber>,
     #[serde(default)]
@@ -72,10 +76,21 @@ pub fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// Reads one lever file.
 pub fn read(path: &Path) -> Result<LeverFile, Error> {
+    read_with(path, None)
+}
+
+/// Reads one whose change may also be what was edited elsewhere: that is taken where the file names none.
+pub fn read_with(path: &Path, edited: Option<(Change, Blobs)>) -> Result<LeverFile, Error> {
     let text = yaml::read_text(path)?;
     let mut written: Written = yaml::parse(path, &text).map_err(|problem| Box::new(of_form(*problem)))?;
     let mut blobs = Blobs::default();
-    let change = change(path, &text, &written, &mut blobs)?;
+    let change = match (edited, written.patch.is_none() && written.tree.is_none()) {
+        (Some((change, parts)), true) => {
+            blobs.extend(parts);
+            change
+        }
+        _ => change(path, &text, &written, &mut blobs)?,
+    };
     let fixes = written
         .fixes
         .iter()
@@ -97,12 +112,31 @@ pub fn read(path: &Path) -> Result<LeverFile, Error> {
         fixes,
         literature: written.literature,
         architecture: written.architecture,
+        cites: written.cites,
         parents: written.parents,
         axes: written.axes,
         changed_assumption: written.changed_assumption,
         analysis: written.analysis,
     };
     Ok(LeverFile { lever, blobs })
+}
+
+/// The files that a lever file names, each as it is named, with the key that names it.
+pub fn parts(path: &Path, text: &str) -> Result<Vec<(&'static str, String)>, Error> {
+    let written: Written = yaml::parse(path, text).map_err(|problem| Box::new(of_form(*problem)))?;
+    let one = |key, name: Option<String>| name.map(|name| (key, name));
+    let mut parts: Vec<_> = one("patch", written.patch).into_iter().collect();
+    if let Some(tree) = &written.tree {
+        let Change::Files(files) = edited_files(path, text, tree, &mut Blobs::default())? else {
+            return Ok(parts);
+        };
+        parts.extend(files.keys().map(|file| ("tree", format!("{}/{file}", tree.trim_end_matches('/')))));
+    }
+    parts.extend(one("instrumentation", written.instrumentation));
+    parts.extend(written.fixes.into_iter().map(|fix| ("fixes", fix.patch)));
+    let scripts = written.analysis.into_iter().filter(|row| !row.script.is_builtin());
+    parts.extend(scripts.map(|row| ("analysis", row.script.label().to_owned())));
+    Ok(parts)
 }
 
 /// A key that is missing belongs to the rule that asks for it; whatever else is wrong, to a lever's form.

@@ -28,6 +28,8 @@ mod notice;
 mod process;
 mod reference;
 mod render;
+mod research;
+mod researcher;
 mod resolved;
 mod results_tsv;
 mod secrets;

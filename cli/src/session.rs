@@ -27,6 +27,8 @@ pub struct Session {
     pub quiet: bool,
     /// Without TLS beyond this machine too.
     pub plaintext: bool,
+    /// Whose proposals and claims these are among several researchers.
+    pub researcher: Option<String>,
     color: ColorChoice,
     request_id: Option<String>,
     requests: AtomicU32,
@@ -65,6 +67,7 @@ impl Session {
             form: global.output,
             quiet: global.quiet,
             plaintext: global.plaintext,
+            researcher: global.researcher.clone().filter(|name| !name.is_empty()),
             color,
             request_id: global.request_id.clone(),
             requests: AtomicU32::new(0),
@@ -92,6 +95,7 @@ impl Session {
             form: self.form,
             quiet: self.quiet,
             plaintext: self.plaintext,
+            researcher: self.researcher.clone(),
             color: self.color,
             request_id,
             requests: AtomicU32::new(0),

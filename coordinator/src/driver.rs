@@ -243,6 +243,10 @@ impl Driver {
             Event::Call(call) => self.call(now, call)?,
             Event::CallGathered { call, gathered } => self.call_gathered(now, call, gathered)?,
             Event::Query(query) => query.answer(&self.core, now, &mut self.outbox),
+            Event::Claim { access, name, claim, span_ms, intent, reply } => {
+                let answer = self.claim(now, &access, &name, claim, span_ms, intent);
+                self.outbox.push(self.core.durable().seq, reply, answer);
+            }
             Event::SecretsGiven { campaign, names, reply } => {
                 self.observe(now, Observation::Secrets(campaign, names));
                 self.outbox.push(self.core.durable().seq, reply, Ok(()));

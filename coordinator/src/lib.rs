@@ -1,6 +1,7 @@
 //! The coordinator: carries out what the engine decides, keeps the ledger, and answers on the wire. It
 //! decides nothing itself.
 
+mod open_files;
 mod run;
 
 pub mod doctor;

@@ -10,6 +10,7 @@ use crate::ledger::{self, Ledger, Opening};
 use crate::logs::{Logs, keep_sealing};
 use crate::metrics::serve::Page;
 use crate::metrics::{self, Metrics};
+use crate::open_files;
 use crate::secrets;
 use crate::snapshot::{self, EVERY_RECORDS};
 use crate::space;
@@ -128,6 +129,7 @@ pub async fn run(
     ready: impl FnOnce(&Endpoint),
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    open_files::raise();
     let mut ready = Some(ready);
     loop {
         let on_ready = |endpoint: &Endpoint| {

@@ -73,6 +73,7 @@ fn messages(campaign: &str) -> Vec<(&'static str, Vec<u8>)> {
         request_id: request_id.clone(),
         campaign: campaign.clone(),
         lever_document: Bytes::from_static(b"{\"title\":7}"),
+        researcher: String::new(),
     };
     let key =
         v1::AttemptKey { campaign: "../../etc".to_owned(), iteration: 1, number: 1, ..Default::default() };

@@ -10,9 +10,10 @@ use windlass_proto::v1::watch_response::Event;
 use windlass_proto::{document, refusal::from_status, v1};
 use windlass_shared::attempt::{Ending, Order, Outcome, Phase};
 use windlass_shared::digest::Digest;
+use windlass_shared::path::TreePath;
 use windlass_shared::record::{Body, Record};
 use windlass_shared::session::AttemptReport;
-use windlass_shared::tree::Manifest;
+use windlass_shared::tree::{Manifest, Node, TreeChange};
 use windlass_shared::view::CampaignView;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -249,7 +250,7 @@ async fn blobs_travel_in_streams_and_lies_are_refused() {
     assert_eq!(coordinator.send_blobs(&contents).await, 4);
     let missing = coordinator.artifacts().await.find_missing(ask).await.expect("ask").into_inner();
     assert_eq!(missing.digests, Vec::<String>::new());
-    let read = v1::ReadRequest { digests: digests.clone() };
+    let read = v1::ReadRequest { digests: digests.clone(), at_hand: Vec::new() };
     let mut stream = coordinator.artifacts().await.read(read).await.expect("read").into_inner();
     let mut found: Vec<(String, Vec<u8>)> = Vec::new();
     while let Some(message) = stream.next().await {
@@ -268,6 +269,49 @@ async fn blobs_travel_in_streams_and_lies_are_refused() {
     let status =
         coordinator.artifacts().await.write(tokio_stream::iter(headless)).await.expect_err("headless");
     assert_eq!(from_status(&status).reason, "MALFORMED");
+    coordinator.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_is_told_as_what_makes_it_of_one_at_hand_and_whole_where_there_is_none() {
+    let coordinator = Coordinator::start(None).await;
+    let tree = |edited: usize| {
+        let entries = (0..200).map(|n| {
+            let text = if n < edited { "edited".to_owned() } else { n.to_string() };
+            let digest = Digest::of(text.as_bytes());
+            let path = TreePath::parse(&format!("src/f{n}.py")).expect("a path");
+            (path, Node::File { digest, executable: false })
+        });
+        Manifest { entries: entries.collect() }
+    };
+    let (base, small, large) = (tree(0), tree(3), tree(200));
+    let blobs: Vec<Vec<u8>> = [&base, &small, &large].iter().map(|it| it.to_bytes()).collect();
+    coordinator.send_blobs(&[&blobs[..], &[b"no tree".to_vec()]].concat()).await;
+    let read = async |tree: &Manifest, at_hand: &[Digest]| {
+        let digests = vec![tree.digest().to_string()];
+        let at_hand = at_hand.iter().map(ToString::to_string).collect();
+        let asked = v1::ReadRequest { digests, at_hand };
+        let mut stream = coordinator.artifacts().await.read(asked).await.expect("read").into_inner();
+        let (mut made_of, mut bytes) = (String::new(), Vec::new());
+        while let Some(message) = stream.next().await {
+            let message = message.expect("a piece");
+            made_of.push_str(&message.made_of);
+            bytes.extend(message.data);
+        }
+        (made_of, bytes)
+    };
+    let (made_of, change) = read(&small, &[base.digest()]).await;
+    assert_eq!(made_of, base.digest().to_string());
+    assert!(change.len() < 600, "{} bytes", change.len());
+    let change = TreeChange::from_bytes(&change).expect("a change");
+    assert_eq!(change.make_of(base.clone()), small);
+    let nowhere = Digest::of(b"nowhere");
+    let (made_of, _) = read(&small, &[nowhere, Digest::of(b"no tree"), base.digest()]).await;
+    assert_eq!(made_of, base.digest().to_string(), "the first that serves");
+    for (tree, at_hand) in [(&small, vec![nowhere]), (&small, vec![]), (&large, vec![base.digest()])] {
+        let (made_of, bytes) = read(tree, &at_hand).await;
+        assert_eq!((made_of.as_str(), bytes), ("", tree.to_bytes()), "{at_hand:?}");
+    }
     coordinator.stop().await;
 }
 

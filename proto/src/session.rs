@@ -5,7 +5,7 @@ use crate::device::{containment, isolation, present};
 use crate::{document, v1};
 use std::collections::BTreeSet;
 use windlass_shared::attempt::AttemptKey;
-use windlass_shared::device::{Device, WorkerInfo};
+use windlass_shared::device::{Device, Load, WorkerInfo};
 use windlass_shared::id::{DeviceId, FencingNumber, Incarnation, SessionId, WorkerId};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::{Answer, AttemptReport, Release, Report, Standing, Stop, StopReason};
@@ -41,6 +41,10 @@ impl From<&Report> for v1::SyncRequest {
             secrets: report.worker.secrets.clone(),
             // The worker puts them beside the outcomes, from where it keeps them.
             parcels: Vec::new(),
+            load: Some(v1::Load {
+                average_hundredths: report.load.average_hundredths,
+                memory_available_bytes: report.load.memory_available_bytes,
+            }),
         }
     }
 }
@@ -117,6 +121,7 @@ impl TryFrom<v1::SyncRequest> for Report {
 
     fn try_from(message: v1::SyncRequest) -> Result<Self, Refusal> {
         check_size(&message)?;
+        let load = message.load.unwrap_or_default();
         let containment = containment(message.containment());
         let isolation = message.isolation().filter_map(isolation).collect();
         let attempts =
@@ -146,6 +151,10 @@ impl TryFrom<v1::SyncRequest> for Report {
             seen: message.seen,
             devices: message.devices.into_iter().map(Device::try_from).collect::<Result<_, _>>()?,
             attempts,
+            load: Load {
+                average_hundredths: load.average_hundredths,
+                memory_available_bytes: load.memory_available_bytes,
+            },
         })
     }
 }

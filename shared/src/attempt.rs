@@ -67,6 +67,9 @@ pub struct Order {
     pub kind: Kind,
     /// The tree to lay out: the digest of its manifest.
     pub tree: Digest,
+    /// Trees that differ little from it. A worker that has the manifest of one is sent what differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub near: Vec<Digest>,
     /// The devices leased, on this worker.
     pub devices: Vec<DeviceId>,
     /// Logical CPUs to bind it to beside its GPUs; none: its devices' share of the machine.
@@ -369,6 +372,16 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The trees that it names, by the digests of their manifests.
+    pub fn trees(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.results.into_iter().chain(self.artifacts).chain(self.score_artifact)
+    }
+
+    /// Every blob that it names, its trees' manifests among them.
+    pub fn blobs(&self) -> impl Iterator<Item = Digest> + '_ {
+        self.trees().chain(self.log).chain(self.outputs.iter().filter_map(|output| output.digest))
+    }
+
     /// An outcome that says nothing but how the attempt ended.
     pub fn bare(ending: Ending) -> Self {
         Self {

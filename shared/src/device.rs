@@ -97,6 +97,18 @@ pub struct WorkerInfo {
     pub unwilling: Option<String>,
 }
 
+/// How busy a worker's machine is, by its own reading. It is shown to people, and decides nothing: what cannot be
+/// read is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// Processes that ran or waited for a CPU over the last minute, hundredths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_hundredths: Option<u32>,
+    /// Host memory that a new process could have, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_available_bytes: Option<u64>,
+}
+
 impl WorkerInfo {
     /// A worker that says nothing of itself but who it is.
     pub fn named(id: WorkerId, name: String, version: String) -> Self {

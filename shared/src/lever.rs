@@ -1,10 +1,11 @@
 //! A lever: one vetted change with its evidence, its prediction and its analysis plan.
 
+use crate::conclusion::Status;
 use crate::decimal::Decimal;
 use crate::digest::Digest;
-use crate::id::IterationNumber;
+use crate::id::{CampaignId, IterationNumber};
 use crate::path::TreePath;
-use crate::plan::Deliverable;
+use crate::plan::{self, Deliverable};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -254,6 +255,48 @@ impl Change {
     }
 }
 
+/// The most rows of other ledgers that one lever may cite.
+pub const CITES_MAX: usize = 8;
+
+/// A row of another campaign's ledger, imported or run here, that a lever cites beside its anchor (P24).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Citation {
+    /// The campaign: id, name, or a unique prefix of either.
+    pub campaign: String,
+    /// The row.
+    pub iteration: IterationNumber,
+}
+
+/// What a cited row said when the lever was proposed: what the ledger keeps of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CitedRow {
+    /// The campaign's id.
+    pub campaign: CampaignId,
+    /// The row.
+    pub iteration: IterationNumber,
+    /// How it was decided.
+    pub status: Status,
+    /// What its metric is called.
+    pub metric_name: String,
+    /// Its metric; none for a crash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Decimal>,
+    /// What was tried, cut at 200 characters.
+    pub description: String,
+}
+
+impl fmt::Display for CitedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { campaign, iteration, status, metric_name, metric, description } = self;
+        write!(f, "{campaign} iteration {iteration}: {} {description}", status.as_str())?;
+        match metric {
+            Some(metric) => write!(f, " ({metric_name} {metric})"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A lever as proposed, its patches and scripts sent as blobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -284,6 +327,9 @@ pub struct Lever {
     /// The architecture's tag after this change (P36).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
+    /// Rows of other campaigns' ledgers that speak for it, beside the anchor and never instead of it (P24).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cites: Vec<Citation>,
     /// The iterations that a merge joins (P11).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<IterationNumber>,
@@ -296,4 +342,33 @@ pub struct Lever {
     /// The analysis plan (P12).
     #[serde(default)]
     pub analysis: Vec<Deliverable>,
+}
+
+impl Lever {
+    /// The blobs that it names: its change, what it brings along, its scripts. Every field is looked at by name, so
+    /// that one which is added later is not left out here: a caller may touch these, and `gc` keeps them.
+    pub fn blobs(&self) -> Vec<Digest> {
+        let Self {
+            title: _,
+            kind: _,
+            files: _,
+            change,
+            anchor: _,
+            prediction: _,
+            instrumentation,
+            fixes,
+            literature: _,
+            cites: _,
+            architecture: _,
+            parents: _,
+            axes: _,
+            changed_assumption: _,
+            analysis,
+        } = self;
+        let mut blobs = change.blobs();
+        blobs.extend(*instrumentation);
+        blobs.extend(fixes.iter().map(|CarriedFix { trigger: _, patch }| *patch));
+        blobs.extend(plan::blobs(analysis));
+        blobs
+    }
 }

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod attempt;
 pub mod bindings;
+pub mod claim;
 pub mod conclusion;
 pub mod decimal;
 pub mod device;

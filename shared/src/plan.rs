@@ -31,6 +31,14 @@ impl Script {
         matches!(self, Self::Named(name) if name == Self::BUILTIN_LOG || name == Self::BUILTIN_TELEMETRY)
     }
 
+    /// The blob that it is, if it is one.
+    pub fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Blob { digest, .. } => Some(*digest),
+            Self::Named(_) => None,
+        }
+    }
+
     /// What a plan table shows.
     pub fn label(&self) -> &str {
         match self {
@@ -38,6 +46,11 @@ impl Script {
             Self::Named(name) => name,
         }
     }
+}
+
+/// The scripts that a plan names as blobs.
+pub fn blobs(plan: &[Deliverable]) -> impl Iterator<Item = Digest> + '_ {
+    plan.iter().filter_map(|row| row.script.digest())
 }
 
 /// A stated reason for measuring a dimension again (P13).

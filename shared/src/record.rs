@@ -1,9 +1,12 @@
 //! The ledger's records: what happened, in the past tense. Everything else is projected from them.
 
+mod kinds;
 mod reason;
+mod refused;
 mod request;
 
 pub use reason::{Arithmetic, Clash, HoldReason, Noise, PauseReason, RetireReason, StopReason};
+pub use refused::RefusedLever;
 pub use request::{Answer, Request};
 
 use crate::access::Shared;
@@ -16,7 +19,7 @@ use crate::id::{
     AttemptId, CampaignId, DeviceId, FencingNumber, FindingNumber, Incarnation, IterationNumber, LeverNumber,
     WorkerId,
 };
-use crate::lever::{Change, Lever, Pin};
+use crate::lever::{Change, CitedRow, Lever, Pin};
 use crate::literature::{Effect, Finding, Scope, Verdict};
 use crate::path::TreePath;
 use crate::plan::Deliverable;
@@ -130,6 +133,14 @@ pub enum Body {
         pin: Option<Pin>,
         /// The hash of its normalised diff (P10).
         diff: Hash,
+        /// What the rows that it cites said (P24).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        cited: Vec<CitedRow>,
+    },
+    /// A proposal was refused by rules; nothing else changed. Bounded: see [`RefusedLever::BETWEEN_MAX`].
+    LeverRefused {
+        /// What was proposed, and what spoke against it.
+        proposal: Box<RefusedLever>,
     },
     /// A lever's turn came and its evidence was missing (P9).
     LeverPassed {
@@ -387,80 +398,4 @@ pub enum Body {
     },
     /// A request asked for what was so already: nothing happened but that its key is used (I4).
     RequestAnswered {},
-}
-
-impl Body {
-    /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
-    pub const KINDS: [&'static str; 32] = [
-        "incarnation_started",
-        "campaign_created",
-        "ledger_imported",
-        "campaign_paused",
-        "campaign_resumed",
-        "campaign_stopped",
-        "campaign_updated",
-        "lever_queued",
-        "lever_passed",
-        "lever_held",
-        "lever_retired",
-        "lever_moved",
-        "lever_requeued",
-        "iteration_opened",
-        "iteration_cancelled",
-        "attempt_leased",
-        "attempt_ended",
-        "report_superseded",
-        "fix_applied",
-        "deliverable_added",
-        "deliverable_accepted",
-        "conclusion_written",
-        "iteration_decided",
-        "review_recorded",
-        "finding_recorded",
-        "finding_marked",
-        "worker_drained",
-        "worker_undrained",
-        "evidence_removed",
-        "device_released",
-        "quota_set",
-        "request_answered",
-    ];
-
-    /// The kind's name, as the ledger's `kind` column has it.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::IncarnationStarted { .. } => "incarnation_started",
-            Self::CampaignCreated { .. } => "campaign_created",
-            Self::LedgerImported { .. } => "ledger_imported",
-            Self::CampaignPaused { .. } => "campaign_paused",
-            Self::CampaignResumed {} => "campaign_resumed",
-            Self::CampaignStopped { .. } => "campaign_stopped",
-            Self::CampaignUpdated { .. } => "campaign_updated",
-            Self::LeverQueued { .. } => "lever_queued",
-            Self::LeverPassed { .. } => "lever_passed",
-            Self::LeverHeld { .. } => "lever_held",
-            Self::LeverRetired { .. } => "lever_retired",
-            Self::LeverMoved { .. } => "lever_moved",
-            Self::LeverRequeued { .. } => "lever_requeued",
-            Self::IterationOpened { .. } => "iteration_opened",
-            Self::IterationCancelled { .. } => "iteration_cancelled",
-            Self::AttemptLeased { .. } => "attempt_leased",
-            Self::AttemptEnded { .. } => "attempt_ended",
-            Self::ReportSuperseded { .. } => "report_superseded",
-            Self::FixApplied { .. } => "fix_applied",
-            Self::DeliverableAdded { .. } => "deliverable_added",
-            Self::DeliverableAccepted { .. } => "deliverable_accepted",
-            Self::ConclusionWritten { .. } => "conclusion_written",
-            Self::IterationDecided { .. } => "iteration_decided",
-            Self::ReviewRecorded { .. } => "review_recorded",
-            Self::FindingRecorded { .. } => "finding_recorded",
-            Self::FindingMarked { .. } => "finding_marked",
-            Self::WorkerDrained { .. } => "worker_drained",
-            Self::WorkerUndrained { .. } => "worker_undrained",
-            Self::EvidenceRemoved { .. } => "evidence_removed",
-            Self::DeviceReleased { .. } => "device_released",
-            Self::QuotaSet { .. } => "quota_set",
-            Self::RequestAnswered {} => "request_answered",
-        }
-    }
 }

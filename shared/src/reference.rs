@@ -4,7 +4,7 @@
 use crate::attempt::Outcome;
 use crate::digest::Digest;
 use crate::foreign::Foreign;
-use crate::plan::{Deliverable, Script};
+use crate::plan;
 use crate::record::Body;
 use serde::{Deserialize, Serialize};
 
@@ -54,30 +54,19 @@ impl Body {
     /// scripts, outputs.
     pub fn blobs(&self) -> Vec<Digest> {
         use crate::lever::Change;
-        use crate::plan::Script;
-        fn scripts(plan: &[Deliverable]) -> impl Iterator<Item = Digest> + '_ {
-            plan.iter().filter_map(|row| match &row.script {
-                Script::Blob { digest, .. } => Some(*digest),
-                Script::Named(_) => None,
-            })
-        }
         match self {
             Self::CampaignCreated { bindings, tree, cap, git, .. } => {
-                let w = &bindings.windlass;
-                let plans = [&w.baseline, &w.always, &w.diagnostics];
                 let submitted = cap.as_ref().map(|cap| cap.submitted);
                 std::iter::once(*tree)
                     .chain(submitted)
                     .chain(git.iter().map(|git| git.listing))
-                    .chain(plans.into_iter().flat_map(|plan| scripts(plan)))
+                    .chain(bindings.blobs())
                     .collect()
             }
             Self::LedgerImported { .. } => vec![Foreign::tree()],
             Self::LeverQueued { document, base, changed, .. } => {
                 let mut blobs = vec![*base, *changed];
-                blobs.extend(document.change.blobs());
-                blobs.extend(document.fixes.iter().map(|fix| fix.patch));
-                blobs.extend(scripts(&document.analysis));
+                blobs.extend(document.blobs());
                 blobs
             }
             Self::IterationOpened { tree, .. } => vec![*tree],
@@ -87,16 +76,9 @@ impl Body {
                 blobs
             }
             Self::DeliverableAdded { deliverable, .. } => {
-                scripts(std::slice::from_ref(deliverable)).collect()
+                plan::blobs(std::slice::from_ref(deliverable)).collect()
             }
-            Self::AttemptEnded { outcome, .. } => outcome
-                .results
-                .into_iter()
-                .chain(outcome.log)
-                .chain(outcome.artifacts)
-                .chain(outcome.score_artifact)
-                .chain(outcome.outputs.iter().filter_map(|output| output.digest))
-                .collect(),
+            Self::AttemptEnded { outcome, .. } => outcome.blobs().collect(),
             Self::DeliverableAccepted { digest, .. } => vec![*digest],
             _ => Vec::new(),
         }
@@ -110,10 +92,7 @@ impl Body {
                 found.lasting.extend(git.iter().map(|git| Reference::Blob(git.listing)));
                 found.lasting.push(Reference::Tree(*tree));
                 found.lasting.extend(cap.iter().map(|cap| Reference::Tree(cap.submitted)));
-                let w = &bindings.windlass;
-                for plan in [&w.baseline, &w.always, &w.diagnostics] {
-                    found.lasting.extend(scripts(plan));
-                }
+                found.lasting.extend(bindings.blobs().map(Reference::Blob));
             }
             Self::LedgerImported { .. } => found.lasting.push(Reference::Tree(Foreign::tree())),
             Self::LeverQueued { base, changed, .. } => {
@@ -123,7 +102,7 @@ impl Body {
             }
             Self::IterationOpened { tree, plan, .. } => {
                 found.lasting.push(Reference::Tree(*tree));
-                found.lasting.extend(scripts(plan));
+                found.lasting.extend(plan::blobs(plan).map(Reference::Blob));
             }
             Self::FixApplied { tree, .. } => {
                 found.lasting.push(Reference::Tree(*tree));
@@ -131,7 +110,7 @@ impl Body {
                 found.lasting.extend(self.blobs().into_iter().map(Reference::Blob));
             }
             Self::DeliverableAdded { deliverable, .. } => {
-                found.lasting.extend(scripts(std::slice::from_ref(deliverable)));
+                found.lasting.extend(plan::blobs(std::slice::from_ref(deliverable)).map(Reference::Blob));
             }
             Self::AttemptEnded { outcome, .. } => found.evidence.extend(evidence(outcome)),
             Self::DeliverableAccepted { digest, .. } => {
@@ -149,6 +128,7 @@ impl Body {
             | Self::IterationCancelled { .. }
             | Self::DeviceReleased { .. }
             | Self::QuotaSet { .. }
+            | Self::LeverRefused { .. }
             | Self::LeverPassed { .. }
             | Self::LeverHeld { .. }
             | Self::LeverRetired { .. }
@@ -167,13 +147,6 @@ impl Body {
     }
 }
 
-fn scripts(plan: &[Deliverable]) -> impl Iterator<Item = Reference> + '_ {
-    plan.iter().filter_map(|row| match &row.script {
-        Script::Blob { digest, .. } => Some(Reference::Blob(*digest)),
-        Script::Named(_) => None,
-    })
-}
-
 fn evidence(outcome: &Outcome) -> Vec<(Evidence, Reference)> {
     let results = outcome.results.map(|tree| (Evidence::Outputs, Reference::Tree(tree)));
     // What a scorer reads is kept as long: it may be scored anew elsewhere, after a machine's failure.
@@ -189,7 +162,8 @@ fn evidence(outcome: &Outcome) -> Vec<(Evidence, Reference)> {
 mod tests {
     use super::*;
     use crate::attempt::{AttemptKey, Ending, Kind, Output};
-    use crate::id::{AttemptId, FencingNumber, Incarnation, WorkerId};
+    use crate::id::{AttemptId, FencingNumber, Incarnation, LeverNumber, WorkerId};
+    use crate::lever::Lever;
     use crate::path::TreePath;
     use std::collections::BTreeSet;
 
@@ -201,6 +175,38 @@ mod tests {
             serde_json::Value::Object(all) => all.values().flat_map(digests).collect(),
             _ => BTreeSet::new(),
         }
+    }
+
+    #[test]
+    fn i16_every_blob_that_a_lever_names_must_be_there_before_it_and_is_kept_for_ever() {
+        let digest = |text: &str| Digest::of(text.as_bytes()).to_string();
+        let lever = serde_json::json!({
+            "title": "t", "files": ["a.py"], "prediction": "p",
+            "change": {"files": {"a.py": {"write": digest("a file")}}},
+            "instrumentation": digest("what only logs"),
+            "fixes": [{"trigger": {"on": "out_of_memory"}, "patch": digest("a fix")}],
+            "analysis": [{"script": {"name": "s.py", "digest": digest("a script")}, "output": "o.tsv",
+                "dimension": "d", "question": "q", "if_helped": "h", "if_not": "n"}],
+        });
+        let lever: Lever = serde_json::from_value(lever).expect("a lever");
+        let named = digests(&serde_json::to_value(&lever).expect("a document"));
+        assert_eq!(named.len(), 4, "the fields above, and what has been added since");
+        assert_eq!(lever.blobs().into_iter().collect::<BTreeSet<_>>(), named);
+        let queued = Body::LeverQueued {
+            lever: LeverNumber(1),
+            document: Box::new(lever),
+            base: Digest::of(b"base"),
+            changed: Digest::of(b"changed"),
+            pin: None,
+            diff: Digest::of(b"diff").hash,
+            cited: Vec::new(),
+        };
+        let durable: BTreeSet<Digest> = queued.blobs().into_iter().collect();
+        assert!(named.is_subset(&durable), "{durable:?}");
+        let lasting = queued.references().lasting.into_iter().map(|reference| match reference {
+            Reference::Blob(digest) | Reference::Tree(digest) => digest,
+        });
+        assert!(named.is_subset(&lasting.collect()), "`gc` takes none of them");
     }
 
     #[test]

@@ -343,13 +343,17 @@ impl Refusal {
     /// Each of several problems; empty where the refusal itself says it all.
     pub fn problems(&self) -> Vec<Problem> {
         let Self::Several { problems, .. } = self else { return Vec::new() };
-        let told = problems.iter().map(|problem| Problem {
-            code: problem.reason().to_owned(),
-            rule: problem.rule().map(str::to_owned),
-            message: sentence(problem),
-            remedy: problem.remedy().map(str::to_owned),
-        });
-        told.collect()
+        problems.iter().map(Self::as_problem).collect()
+    }
+
+    /// Itself as one problem, its sentence cut at 300 characters.
+    pub fn as_problem(&self) -> Problem {
+        Problem {
+            code: self.reason().to_owned(),
+            rule: self.rule().map(str::to_owned),
+            message: sentence(self),
+            remedy: self.remedy().map(str::to_owned),
+        }
     }
 
     /// The rule of PROTOCOL.md or invariant of RELIABILITY.md behind it.

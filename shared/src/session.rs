@@ -2,7 +2,7 @@
 //! message costs nothing but time. The worker says all it has; the answer says all it should have.
 
 use crate::attempt::{AttemptKey, Order, Phase};
-use crate::device::{Device, WorkerInfo};
+use crate::device::{Device, Load, WorkerInfo};
 use crate::id::{DeviceId, FencingNumber, Incarnation, SessionId};
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,9 @@ pub struct Report {
     pub devices: Vec<Device>,
     /// All attempts in the spool, ended ones until they are acknowledged.
     pub attempts: Vec<AttemptReport>,
+    /// How busy its machine is at this moment.
+    #[serde(default)]
+    pub load: Load,
 }
 
 /// One attempt as its worker sees it.

@@ -5,7 +5,7 @@ use crate::attempt::Kind as AttemptKind;
 use crate::bindings::Direction;
 use crate::conclusion::Status;
 use crate::decimal::Decimal;
-use crate::device::{Device, WorkerInfo};
+use crate::device::{Device, Load, WorkerInfo};
 use crate::digest::Digest;
 use crate::id::{AttemptId, CampaignId, DeviceId, FindingNumber, IterationNumber, LeverNumber, WorkerId};
 use crate::path::TreePath;
@@ -75,6 +75,9 @@ pub struct CampaignView {
     /// What stands in its corpus, with `literature: on` (P35).
     #[serde(default)]
     pub literature: Option<LiteratureView>,
+    /// The last proposal that rules refused, and how many there were.
+    #[serde(default)]
+    pub refused: Option<RefusedView>,
     /// Why nothing moves, when nothing does (P24).
     pub waits_for: Option<String>,
     /// The latest decisions, newest first, at most ten.
@@ -83,6 +86,21 @@ pub struct CampaignView {
     /// were given up (P22).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow_ups: Vec<FollowUpView>,
+}
+
+/// The last refused proposal of a campaign, and how many the ledger has of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedView {
+    /// Recorded so far; at most 32 from one queued lever or opened iteration to the next.
+    pub recorded: u32,
+    /// When the last was refused.
+    pub wall_ms: i64,
+    /// Its title.
+    pub title: String,
+    /// The rule behind its first problem.
+    pub rule: Option<String>,
+    /// That problem.
+    pub message: String,
 }
 
 /// The counters of the move scheduler (P11).
@@ -386,6 +404,9 @@ pub struct WorkerView {
     pub state: String,
     /// Since its last word, milliseconds.
     pub silent_ms: u64,
+    /// How busy its machine was at its last word.
+    #[serde(default)]
+    pub load: Load,
     /// Its devices.
     pub devices: Vec<Device>,
     /// Live attempts on it.

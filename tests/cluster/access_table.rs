@@ -15,7 +15,7 @@ use windlass_proto::refusal::from_status;
 use windlass_proto::v1;
 use windlass_shared::access::Grant;
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
-use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
+use windlass_shared::device::{Device, DeviceKind, Load, WorkerInfo};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{SessionId, WorkerId};
 use windlass_shared::join::JoinToken;
@@ -66,7 +66,7 @@ struct Subject {
 }
 
 /// Makes one call with one message, and takes the first that comes of it.
-async fn call(channel: &Channel, row: &Row, message: Vec<u8>) -> Result<Bytes, Status> {
+pub async fn call(channel: &Channel, row: &Row, message: Vec<u8>) -> Result<Bytes, Status> {
     let service = if row.call.starts_with("grpc.") { "" } else { "windlass.v1." };
     let path = format!("/{service}{}", row.call).parse().expect("a path");
     let mut grpc = tonic::client::Grpc::new(channel.clone());
@@ -102,8 +102,10 @@ fn message(row: &Row, subject: &Subject) -> Vec<u8> {
         }
         "ListIterations" => v1::ListIterationsRequest { campaign, page_token: String::new() }.encode_to_vec(),
         "ProposeLever" => {
-            v1::ProposeLeverRequest { request_id: id, campaign, lever_document: bytes(lever) }.encode_to_vec()
+            let (lever_document, researcher) = (bytes(lever), String::new());
+            v1::ProposeLeverRequest { request_id: id, campaign, lever_document, researcher }.encode_to_vec()
         }
+        "Claim" => v1::ClaimRequest { campaign, ..Default::default() }.encode_to_vec(),
         "RetryLever" => v1::RetryLeverRequest { request_id: id, campaign, lever: 1 }.encode_to_vec(),
         "RetireLever" => v1::RetireLeverRequest { request_id: id, campaign, lever: 1 }.encode_to_vec(),
         "MoveLever" => {
@@ -157,7 +159,9 @@ fn message(row: &Row, subject: &Subject) -> Vec<u8> {
         }
         "ReadLog" => v1::ReadLogRequest { campaign, iteration: 1, ..Default::default() }.encode_to_vec(),
         "FindMissing" => v1::FindMissingRequest { digests: vec![subject.blob.clone()] }.encode_to_vec(),
-        "Read" => v1::ReadRequest { digests: vec![subject.blob.clone()] }.encode_to_vec(),
+        "Read" => {
+            v1::ReadRequest { digests: vec![subject.blob.clone()], at_hand: Vec::new() }.encode_to_vec()
+        }
         "Write" => {
             let digest = Digest::of(b"a blob").to_string();
             v1::WriteRequest { digest, data: Bytes::from_static(b"a blob") }.encode_to_vec()
@@ -200,7 +204,7 @@ fn verdict(row: &Row, subject: &Subject, answer: &Result<Bytes, Status>) -> Verd
     }
 }
 
-async fn join(fleet: &Fleet, role: &str, name: &str) -> (Channel, WorkerId) {
+pub async fn join(fleet: &Fleet, role: &str, name: &str) -> (Channel, WorkerId) {
     let worker = WorkerId(uuid::Uuid::new_v4().to_string());
     let token = JoinToken::parse(&token(fleet, role, Some(name))).expect("a token");
     let id = (role == "worker").then(|| worker.clone());
@@ -211,7 +215,7 @@ async fn join(fleet: &Fleet, role: &str, name: &str) -> (Channel, WorkerId) {
 }
 
 /// Says all that a worker has, with blobs beside it.
-async fn sync(channel: &Channel, report: &mut Report, parcels: &[&[u8]]) -> Answer {
+pub async fn sync(channel: &Channel, report: &mut Report, parcels: &[&[u8]]) -> Answer {
     report.number += 1;
     let parcel = |bytes: &&[u8]| {
         let data = Bytes::copy_from_slice(bytes);
@@ -236,6 +240,7 @@ async fn hello(channel: &Channel, id: &WorkerId, name: &str) -> Report {
         seen: 0,
         devices: vec![Device::plain("cpu-0".into(), DeviceKind::Cpu, "cpu".to_owned())],
         attempts: Vec::new(),
+        load: Load::default(),
     };
     let answer = sync(channel, &mut report, &[]).await;
     let (incarnation, session) = (Some(answer.incarnation), SessionId::from("session-1"));
@@ -243,7 +248,7 @@ async fn hello(channel: &Channel, id: &WorkerId, name: &str) -> Report {
 }
 
 /// Speaks as a worker until it is given an attempt.
-async fn lease(channel: &Channel, id: &WorkerId, name: &str) -> (Report, Order) {
+pub async fn lease(channel: &Channel, id: &WorkerId, name: &str) -> (Report, Order) {
     let mut report = hello(channel, id, name).await;
     loop {
         if let Some(order) = sync(channel, &mut report, &[]).await.orders.pop() {
@@ -252,7 +257,7 @@ async fn lease(channel: &Channel, id: &WorkerId, name: &str) -> (Report, Order) 
     }
 }
 
-fn submit(fleet: &Fleet, who: &str, project: &Path) -> String {
+pub fn submit(fleet: &Fleet, who: &str, project: &Path) -> String {
     let project = project.to_str().expect("a UTF-8 path");
     let (code, printed, said) = fleet.run_as(who, &["--output", "json", "submit", project]);
     assert_eq!(code, 0, "{said}");
@@ -330,6 +335,7 @@ async fn a_campaign_is_shared_as_far_as_its_owner_says_and_no_further() {
         seen: 0,
         devices: Vec::new(),
         attempts: Vec::new(),
+        load: Load::default(),
     };
     let (own, own_id) = join(&fleet, "worker", "gpu-1").await;
     let (_, order) = lease(&own, &own_id, "gpu-1").await;

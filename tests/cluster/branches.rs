@@ -230,3 +230,51 @@ fn branches_refuse_what_they_could_not_keep_and_send_nothing() {
     ok(&fleet, &project, &["sync", &campaign]);
     refused(&fleet, &fleet.path("unborn"), &["sync", &campaign], "has no commit");
 }
+
+#[test]
+fn branches_grow_in_a_linked_worktree_whose_files_git_converts() {
+    let fleet = Fleet::new();
+    let (repository, _) = project(&fleet, "sha1");
+    // Git keeps these with LF and checks them out with CRLF.
+    std::fs::write(repository.join(".gitattributes"), "*.txt text eol=crlf\n").expect("written");
+    let notes = "experiments/one/more/notes.txt";
+    std::fs::create_dir_all(repository.join("experiments/one/more")).expect("a folder");
+    std::fs::write(repository.join(notes), "one\r\ntwo\r\n").expect("written");
+    git(&repository, &["add", "--all"]);
+    git(&repository, &["commit", "--quiet", "-m", "notes"]);
+    let linked = fleet.path("linked");
+    git(&repository, &["worktree", "add", "--quiet", "-b", "side", &linked.display().to_string()]);
+    let project = linked.join("experiments/one");
+    std::fs::write(project.join("secret.sh"), "# not in git\n").expect("written");
+    assert!(linked.join(".git").is_file(), "a linked working tree has no folder of its own");
+    assert_eq!(std::fs::read(linked.join(notes)).expect("there"), b"one\r\ntwo\r\n");
+    Project::lever(&project, "a", "0.75");
+    std::fs::create_dir_all(project.join("levers/a.tree/more")).expect("a folder");
+    std::fs::write(project.join("levers/a.tree/more/notes.txt"), "one\r\nthree\r\n").expect("written");
+    let file = project.join("levers/a.yaml");
+    let lever = std::fs::read_to_string(&file).expect("there");
+    let lever = lever.replace("files: [params.sh]", "files: [params.sh, more/notes.txt]");
+    std::fs::write(&file, lever).expect("written");
+    let state = |dir: &Path| {
+        ["HEAD", "side", "main"].map(|name| git(dir, &["rev-parse", name])).join(" ")
+            + &git(dir, &["symbolic-ref", "HEAD"])
+            + &git(dir, &["status", "--porcelain"])
+    };
+    let before = [&repository, &linked].map(|dir| state(dir));
+    let _coordinator = fleet.coordinator();
+    let _worker = fleet.worker("one");
+    // As git sees it nothing is changed, though the bytes are not those that it keeps.
+    let dir = project.display().to_string();
+    let submitted = ok(&fleet, &project, &["submit", &dir, "--levers", &format!("{dir}/levers")]);
+    let campaign = submitted["campaign"].as_str().expect("an id").to_owned();
+    fleet.wait_decided(&campaign, 2);
+    let synced = ok(&fleet, &project, &["sync", &campaign]);
+    assert_eq!([&repository, &linked].map(|dir| state(dir)), before, "neither working tree was touched");
+    let tip = synced["branch"]["tip"].as_str().expect("a tip");
+    assert_eq!(git(&repository, &["rev-parse", "autoresearch/one"]), tip, "the repository has the branch");
+    assert_eq!(git(&linked, &["log", "--format=%s", "autoresearch/one"]), "set 0.75\nbaseline\nnotes\nbegin");
+    let blob = |at: &str| git_output(&repository, &["cat-file", "blob", &format!("{at}:{notes}")]).stdout;
+    assert_eq!(blob("autoresearch/one~1"), b"one\ntwo\n", "what no lever touched is as HEAD has it");
+    assert_eq!(blob("autoresearch/one"), b"one\r\nthree\r\n", "what a lever wrote is what was measured");
+    git(&repository, &["fsck", "--strict"]);
+}

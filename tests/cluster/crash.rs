@@ -45,7 +45,9 @@ const LEFT: [(&str, i64); 27] = [
 
 #[test]
 fn i3_kill_9_before_and_after_the_commit_of_every_record_kind() {
-    let elsewhere = ["report_superseded", "device_released", "evidence_removed", "deliverable_added"];
+    // A refusal whose answer was lost is refused again, and recorded again: its count is none to hold here.
+    let elsewhere =
+        ["report_superseded", "device_released", "evidence_removed", "deliverable_added", "lever_refused"];
     let kinds = Body::KINDS.iter().filter(|kind| !elsewhere.contains(kind));
     let points = kinds.flat_map(|kind| [format!("before_commit:{kind}"), format!("after_commit:{kind}")]);
     let points = Mutex::new(points.collect::<Vec<String>>());

@@ -1,6 +1,7 @@
 //! A folder with a coordinator and workers in it, and the client that talks to them.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -218,6 +219,21 @@ impl Fleet {
         }
     }
 
+    /// Two copies of a campaign, made of the same ledger, are the same bytes (P30); the files of one.
+    pub fn same_copies(&self, campaign: &str) -> Vec<String> {
+        let copies = ["copy-one", "copy-two"].map(|name| {
+            let dir = self.path(name);
+            self.ok(&["sync", campaign, dir.to_str().expect("UTF-8")]);
+            files_below(&dir)
+        });
+        let [one, two] = copies;
+        assert_eq!(one.keys().collect::<Vec<_>>(), two.keys().collect::<Vec<_>>());
+        for (name, bytes) in &one {
+            assert!(two[name] == *bytes, "{name} differs between two renders of one ledger");
+        }
+        one.into_keys().collect()
+    }
+
     /// The ledger, verified offline: the number of its records.
     pub fn verify(&self) -> u64 {
         let verified = self.json(&["ledger", "verify"]);
@@ -316,4 +332,21 @@ impl Drop for Daemon {
         let _already_dead = self.child.kill();
         let _already_reaped = self.child.wait();
     }
+}
+
+/// Every file below a folder, by its path.
+fn files_below(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let (mut files, mut folders) = (BTreeMap::new(), vec![root.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(root).expect("below it").display().to_string();
+            files.insert(name, std::fs::read(&path).expect("a file"));
+        }
+    }
+    files
 }

@@ -102,6 +102,8 @@ fn p35_p37_a_lever_that_cites_a_finding_goes_to_keep_and_the_copy_has_the_corpus
         ("3", "discard", "F3 On Small Values; revisited (10.1/small)"),
     ];
     assert_eq!(told, want);
+    let files = fleet.same_copies(&campaign);
+    assert!(files.iter().any(|file| file == "literature/corpus.tsv"), "{files:?}");
     // Such a ledger comes in again, its basis as a note.
     let results = copy.join("results.tsv");
     let imported = fleet.json(&["ledger", "import", results.to_str().expect("UTF-8"), "--name", "earlier"]);

@@ -79,6 +79,10 @@ fn p11_swings_come_first_exploits_stop_at_the_limit_and_the_registry_tells_all()
     assert_eq!(column, ["move_type", "baseline", "swing", "exploit", "exploit", "swing", "merge", "exploit"]);
     let copy = fleet.path("copy");
     fleet.ok(&["sync", &campaign, copy.to_str().expect("UTF-8")]);
+    let files = fleet.same_copies(&campaign);
+    for file in ["approaches.md", "results.tsv", "iter2/change.patch", "iter2/analysis/plan.md"] {
+        assert!(files.iter().any(|known| known == file), "{file}: {files:?}");
+    }
     let registry = std::fs::read_to_string(copy.join("approaches.md")).expect("the registry");
     assert!(
         registry.contains("| iter | name | move | axes changed | val | strengths | weaknesses | ablated |"),

@@ -16,7 +16,8 @@ mod watch;
 
 pub(crate) use blocking::blocking;
 pub use end_runs::end_runs;
-pub(crate) use watch::{readable_when, shim as shim_ended};
+pub use watch::readable_when;
+pub(crate) use watch::shim as shim_ended;
 
 use crate::client::Client;
 use crate::collect;
@@ -43,8 +44,8 @@ use windlass_engine::attempt::{
     self, Action, CpuShares, ExitRecord, Host, REPORT_SOON_MS, Recovered, Recovery,
 };
 use windlass_shared::attempt::{AttemptKey, Order};
-use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
-use windlass_shared::id::SessionId;
+use windlass_shared::device::{Device, DeviceKind, Load, WorkerInfo};
+use windlass_shared::id::{Incarnation, SessionId};
 use windlass_shared::session::Answer;
 use windlass_shared::time::Time;
 
@@ -52,6 +53,8 @@ use windlass_shared::time::Time;
 const EVENTS_MAX: usize = 1024;
 /// How long file work in hand may take at the end: a shim that is being started says so within seconds.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
+/// How old the machine's load may be that a report tells: the kernel works its average out anew every 5 s.
+const LOAD_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// All that can happen to a worker.
 #[derive(Debug)]
@@ -60,6 +63,8 @@ enum Event {
     Host(attempt::Event),
     /// The hanging call of this number was answered.
     Answered(Answer),
+    /// What an ended attempt names was sent once more.
+    SentAgain,
     /// It failed, and the wait after it is over.
     SyncFailed(Box<Error>),
     /// An attempt's shim has ended.
@@ -112,6 +117,8 @@ struct Driver {
     litter: Arc<Notify>,
     devices: Devices,
     telemetry: Telemetry,
+    /// The last reading of how busy the machine is.
+    load: Option<(Instant, Load)>,
     /// What the last look found.
     seen: Vec<Device>,
     /// Which CPUs are whose.
@@ -122,6 +129,10 @@ struct Driver {
     early: Vec<AttemptKey>,
     sync: Option<AbortHandle>,
     backoff: Backoff,
+    /// The life of the coordinator that answered last.
+    life: Option<Incarnation>,
+    /// In which life the results of an attempt that is being collected began to be sent.
+    sent_in: BTreeMap<AttemptKey, Option<Incarnation>>,
     /// The last failure to reach the coordinator, empty after an answer.
     trouble: String,
     report_due: bool,
@@ -149,6 +160,7 @@ impl Driver {
         Self {
             devices: Devices::new(machine, sender.clone()),
             telemetry: Telemetry::new(settings.nvml_library.clone()),
+            load: None,
             seen: Vec::new(),
             cpus: CpuShares::new(topology),
             host: Host::new(info, draw_session()),
@@ -164,6 +176,8 @@ impl Driver {
             early: Vec::new(),
             sync: None,
             backoff: Backoff::default(),
+            life: None,
+            sent_in: BTreeMap::new(),
             trouble: String::new(),
             report_due: false,
             report_soon: false,
@@ -218,8 +232,14 @@ impl Driver {
                 self.backoff = Backoff::default();
                 self.shop.reach.note(true);
                 self.trouble.clear();
+                let life = answer.incarnation;
                 self.tell(attempt::Event::Answer(answer));
+                if self.life.replace(life) != Some(life) {
+                    let ended: Vec<_> = self.host.unacknowledged().collect();
+                    ended.into_iter().for_each(|(key, outcome)| self.send_again(key, outcome));
+                }
             }
+            Event::SentAgain => self.report_due = true,
             Event::SyncFailed(error) => {
                 self.shop.reach.note(false);
                 // Said once, not at every try.
@@ -245,7 +265,12 @@ impl Driver {
         match &event {
             attempt::Event::Started(key) => self.ship(key.clone(), Beginning::Fresh),
             attempt::Event::Devices(devices) => self.note_devices(devices),
-            attempt::Event::Collected(..) => self.hint(),
+            attempt::Event::Collected(key, outcome) => {
+                self.hint();
+                if self.sent_in.remove(key).is_some_and(|life| life != self.life) {
+                    self.send_again(key.clone(), outcome.clone());
+                }
+            }
             attempt::Event::PrepareFailed(key, _) => self.cpus.take_back(key),
             _ => {}
         }
@@ -437,10 +462,24 @@ impl Driver {
     }
 
     /// Sends the state as it is, in place of the call that hangs.
+    /// How busy the machine is: read again when the last reading is old, since reports of short runs come by the
+    /// hundred a second.
+    fn load(&mut self) -> Load {
+        match self.load {
+            Some((read, load)) if read.elapsed() < LOAD_AGE_MAX => load,
+            _ => {
+                let load = device::load();
+                self.load = Some((Instant::now(), load));
+                load
+            }
+        }
+    }
+
     fn report(&mut self) {
         (self.report_due, self.report_soon) = (false, false);
         let now = self.now();
-        let report = self.host.report(now);
+        let mut report = self.host.report(now);
+        report.load = self.load();
         if let Some(hanging) = self.sync.take() {
             hanging.abort();
         }

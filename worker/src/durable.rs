@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The version that is written.
 pub const VERSION: u32 = 1;
@@ -25,6 +25,10 @@ pub const VERSION: u32 = 1;
 const MAGIC: &str = "windlass-spool ";
 /// The longest first line, bytes: a document without one in this much is none.
 const HEAD_MAX_BYTES: usize = 200;
+
+/// Files and folders that are synced one by one: a second on a slow disk. More cost less together with all that
+/// the file system was given, which a neighbour's checkpoint can make tens of gigabytes.
+const FEW_MAX: usize = 64;
 
 /// A document's bytes.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
@@ -128,6 +132,44 @@ pub fn sync_file(path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Makes all that lies in `folders` of one file system outlive a power cut. Nobody writes to them any more.
+pub fn sync_trees(folders: &[PathBuf]) -> Result<(), Error> {
+    let Some(first) = folders.first() else { return Ok(()) };
+    let by_one = |paths: Vec<PathBuf>| {
+        // What can be listed and not opened is synced with everything else.
+        paths.iter().try_for_each(|path| File::open(path).and_then(|file| file.sync_all())).is_ok()
+    };
+    if few(folders).is_some_and(by_one) { Ok(()) } else { sync_file_system(first) }
+}
+
+/// The files and folders that lie in `folders`; nothing where they are many or cannot all be listed.
+fn few(folders: &[PathBuf]) -> Option<Vec<PathBuf>> {
+    let (mut waiting, mut found) = (folders.to_vec(), Vec::new());
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(&folder).ok()? {
+            let entry = entry.ok()?;
+            let kind = entry.file_type().ok()?;
+            if kind.is_dir() {
+                waiting.push(entry.path());
+            } else if kind.is_file() {
+                // A link is its folder's; nothing else that may lie here has bytes of its own.
+                found.push(entry.path());
+            }
+            if found.len() + waiting.len() > FEW_MAX {
+                return None;
+            }
+        }
+        found.push(folder);
+    }
+    Some(found)
+}
+
+/// Makes all outlive a power cut that the file system of `folder` was given.
+pub fn sync_file_system(folder: &Path) -> Result<(), Error> {
+    let opened = File::open(folder).map_err(Error::file("open", folder))?;
+    rustix::fs::syncfs(&opened).map_err(|errno| Error::file("sync the file system of", folder)(errno.into()))
+}
+
 /// Makes a rename in `folder` outlive a power cut.
 pub fn sync_folder(folder: &Path) -> Result<(), Error> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::file("sync folder", folder))
@@ -160,6 +202,30 @@ mod tests {
                 assert!(!problem.contains("newer"), "byte {at} does not make it another version: {problem}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_little_is_synced_one_by_one_and_nothing_is_waited_for_that_has_no_bytes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path().to_owned();
+        fs::create_dir_all(root.join("a/b")).expect("folders");
+        fs::write(root.join("a/b/loss.tsv"), "0.5").expect("a file");
+        std::os::unix::fs::symlink("/nowhere", root.join("link")).expect("a link");
+        // Opening it would wait for somebody who writes.
+        rustix::fs::mkfifoat(rustix::fs::CWD, root.join("pipe"), rustix::fs::Mode::RWXU).expect("a pipe");
+        let listed = |want: &[&str]| {
+            let mut found = few(std::slice::from_ref(&root)).expect("few");
+            found.sort();
+            assert_eq!(found, want.iter().map(|name| root.join(name)).collect::<Vec<_>>());
+            sync_trees(std::slice::from_ref(&root)).expect("synced");
+        };
+        listed(&["", "a", "a/b", "a/b/loss.tsv"]);
+        for number in 0..FEW_MAX {
+            fs::write(root.join(format!("{number}")), "").expect("a file");
+        }
+        assert_eq!(few(std::slice::from_ref(&root)), None, "many");
+        sync_trees(std::slice::from_ref(&root)).expect("synced with everything else");
+        assert_eq!(few(&[root.join("gone")]), None, "what cannot be listed is not taken for nothing");
     }
 
     #[test]

@@ -317,6 +317,9 @@ impl Error {
 
     /// The message with all of its causes, in one line.
     pub fn chain(&self) -> String {
+        if let Self::Call { call, source } = self {
+            return format!("call {call} failed: {}", said(source));
+        }
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
@@ -332,6 +335,20 @@ impl Error {
         let (Self::File { source, .. } | Self::System { source, .. }) = self else { return false };
         matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
+}
+
+/// What a status says, once: its own words hold those of its causes in the words of programs.
+fn said(status: &tonic::Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        cause = error.source();
+        let deepest = error.to_string();
+        if cause.is_none() && !text.contains(&deepest) {
+            text = if text.is_empty() { deepest } else { format!("{text}: {deepest}") };
+        }
+    }
+    if text.is_empty() { status.code().description().to_owned() } else { text }
 }
 
 /// Whether a path cannot be read for what stands at it, rather than for a failing disk.
@@ -352,4 +369,24 @@ pub(crate) fn is_absence(error: &io::Error) -> bool {
         Errno::INVAL,
     ];
     errno.is_some_and(|errno| ours.contains(&errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_failed_says_why_once() {
+        let check = |status: tonic::Status, want: &str| {
+            let said = Error::call("WorkerService.Sync")(status).chain();
+            assert_eq!(said, format!("call WorkerService.Sync failed: {want}"));
+        };
+        let refused = || io::Error::from_raw_os_error(111);
+        check(tonic::Status::unavailable("the disk is full"), "the disk is full");
+        check(tonic::Status::from_error(Box::new(refused())), "Connection refused (os error 111)");
+        let mut behind = tonic::Status::unavailable("transport error");
+        behind.set_source(std::sync::Arc::new(refused()));
+        check(behind, "transport error: Connection refused (os error 111)");
+        check(tonic::Status::unavailable(""), "The service is currently unavailable");
+    }
 }

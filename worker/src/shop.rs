@@ -220,6 +220,7 @@ pub(crate) mod tests {
             },
             kind: Kind::Run,
             tree: Digest::of(b"tree"),
+            near: Vec::new(),
             devices: Vec::new(),
             cpus: None,
             memory_bytes: 0,

@@ -15,6 +15,18 @@ pub fn machine_ms() -> f64 {
     [0, 1, 2, 5, 6].iter().filter_map(|&index| ticks.get(index)).sum::<f64>() * TICK_MS
 }
 
+/// Memory of one process that is not on the disk, bytes.
+pub fn resident_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<u64>().map_or(0, |kib| kib * 1024)
+}
+
+/// Files and connections that one process has open.
+pub fn open_files(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
 /// Processor time of one process and of its children that have ended, milliseconds.
 pub fn process_ms(pid: u32) -> f64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

@@ -1,11 +1,13 @@
 //! `windlass-load WINDLASS NOOP throughput|latency|log [COUNT] [WINDOW] [SLOTS]`: starts a coordinator and a
 //! worker, sends no-op experiments over one open connection, and prints one JSON line with what it measured.
+//! `windlass-load WINDLASS NOOP fleet [WORKERS] [SECONDS]`: workers that are only their reports, over TLS.
 //!
 //! A no-op experiment is a campaign's baseline whose command is NOOP, built from `benchmarks/noop.c`.
 
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
 mod cost;
+mod fleet;
 mod service;
 
 use service::Service;
@@ -23,7 +25,7 @@ type Failure = Box<dyn std::error::Error>;
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let usage = "usage: windlass-load WINDLASS NOOP throughput|latency|log [COUNT] [WINDOW] [SLOTS]";
+    let usage = "usage: windlass-load WINDLASS NOOP throughput|latency|log|fleet [COUNT] [WINDOW] [SLOTS]";
     let [windlass, noop, mode, numbers @ ..] = arguments.as_slice() else { return Err(usage.into()) };
     let number = |index: usize, default: u64| -> Result<u64, Failure> {
         numbers.get(index).map_or(Ok(default), |text| text.parse().map_err(|_| usage.into()))
@@ -35,6 +37,7 @@ async fn main() -> Result<(), Failure> {
             throughput(&windlass, &noop, number(0, 2_000)?, number(1, 64)?, number(2, 8)? as u32).await
         }
         "latency" => latency(&windlass, &noop, number(0, 200)?).await,
+        "fleet" => fleet::measure(&windlass, number(0, 1_000)?, number(1, 60)?).await,
         "log" => log(&windlass, &noop, number(0, 2_000_000_000)?).await,
         _ => Err(usage.into()),
     }
@@ -120,7 +123,7 @@ async fn throughput(
         "coordinator_cpu_ms_each": round((roles_ms(&service)[0] - role_ms[0]) / count),
         "worker_cpu_ms_each": round((roles_ms(&service)[1] - role_ms[1]) / count),
     });
-    println!("{line}");
+    print(&line);
     Ok(())
 }
 
@@ -164,7 +167,7 @@ async fn latency(windlass: &Path, noop: &Path, count: u64) -> Result<(), Failure
         "known_ms_p50": round(percentile(&mut known, 50)),
         "known_ms_p99": round(percentile(&mut known, 99)),
     });
-    println!("{line}");
+    print(&line);
     Ok(())
 }
 
@@ -185,12 +188,16 @@ async fn log(windlass: &Path, noop: &Path, bytes: u64) -> Result<(), Failure> {
         "mb_per_second": round(megabytes / seconds),
         "machine_cpu_ms_per_mb": round((cost::machine_ms() - machine_ms) / megabytes),
     });
-    println!("{line}");
+    print(&line);
     Ok(())
 }
 
 fn roles_ms(service: &Service) -> Vec<f64> {
     service.pids().into_iter().map(cost::process_ms).collect()
+}
+
+fn print(line: &serde_json::Value) {
+    println!("{line}");
 }
 
 fn percentile(values: &mut [f64], percent: usize) -> f64 {

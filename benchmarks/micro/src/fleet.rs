@@ -1,6 +1,6 @@
 //! Workers made of messages.
 
-use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
+use windlass_shared::device::{Device, DeviceKind, Load, WorkerInfo};
 use windlass_shared::id::{Incarnation, SessionId, WorkerId};
 use windlass_shared::session::{AttemptReport, Report};
 
@@ -30,6 +30,7 @@ pub fn report(
         number,
         seen: number.saturating_sub(1),
         devices: devices.clone(),
+        load: Load::default(),
         attempts,
     }
 }

@@ -107,7 +107,9 @@ impl Story {
             changed,
             diff: Hash::of(name.as_bytes()),
             merged: Some(merged(wanted.parent, changed)),
+            sketch: Default::default(),
             look: evidence.map_or(Look::NotLooked, holds),
+            cited: Vec::new(),
         };
         self.ask(Ask::Propose { campaign: campaign.clone(), lever, facts: Ok(Box::new(facts)) });
     }
@@ -257,6 +259,7 @@ fn lever(name: &str) -> Lever {
         instrumentation: None,
         parents: Vec::new(),
         axes: Vec::new(),
+        cites: Vec::new(),
         changed_assumption: None,
         analysis: vec![Deliverable {
             script,

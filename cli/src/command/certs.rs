@@ -1,5 +1,6 @@
 //! `windlass certs list|revoke`: who is known, and an end of that.
 
+use crate::args::Dry;
 use crate::client::Client;
 use crate::error::Error;
 use crate::render::certs;
@@ -28,6 +29,8 @@ pub struct RevokeArgs {
     /// A name, ROLE/NAME, or a serial number or a unique prefix of one
     #[arg(value_name = "WHICH")]
     pub which: String,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 #[derive(Serialize)]
@@ -37,6 +40,10 @@ struct Listing {
 
 /// Does it.
 pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
+    let session = &match &command {
+        Command::List(_) => session.asking(Dry::default()),
+        Command::Revoke(args) => session.asking(args.dry),
+    };
     let client = Client::connect(session).await?;
     match command {
         Command::List(_) => {

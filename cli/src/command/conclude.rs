@@ -7,7 +7,7 @@ use crate::session::Session;
 use crate::yaml;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use windlass_proto::document;
 use windlass_proto::v1::WriteConclusionRequest;
 use windlass_shared::conclusion::{Conclusion, Verdict};
@@ -56,10 +56,20 @@ pub struct Done {
 /// Does it.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let session = &session.asking(args.dry);
-    let text = yaml::read_text(&args.file)?;
-    let written: Written =
-        yaml::parse(&args.file, &text).map_err(|problem| Box::new(problem.of_form("P23")))?;
-    let conclusion = Conclusion {
+    let conclusion = read(&args.file)?;
+    let done = write(session, &args.campaign, args.iteration, &conclusion).await?;
+    if session.is_json() {
+        return session.json("windlass.conclude/1", &done);
+    }
+    session.say(&format!("{}: iteration {} is concluded", done.campaign, done.iteration));
+    Ok(())
+}
+
+/// Reads the file.
+pub fn read(file: &Path) -> Result<Conclusion, Error> {
+    let text = yaml::read_text(file)?;
+    let written: Written = yaml::parse(file, &text).map_err(|problem| Box::new(problem.of_form("P23")))?;
+    Ok(Conclusion {
         finding: written.finding,
         bullets: written.bullets,
         deliverables: written.deliverables.into_iter().collect(),
@@ -67,13 +77,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         examined: written.examined,
         ceiling_near: written.ceiling_near,
         anchor: written.anchor,
-    };
-    let done = write(session, &args.campaign, args.iteration, &conclusion).await?;
-    if session.is_json() {
-        return session.json("windlass.conclude/1", &done);
-    }
-    session.say(&format!("{}: iteration {} is concluded", done.campaign, done.iteration));
-    Ok(())
+    })
 }
 
 /// Writes it down.

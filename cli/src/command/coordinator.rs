@@ -3,6 +3,7 @@
 use super::role_log;
 use crate::error::Error;
 use crate::process::lifeline;
+use crate::process::notify;
 use crate::process::signals::Signals;
 use crate::session::Session;
 use std::net::SocketAddr;
@@ -113,7 +114,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         hook: args.hook.map(|command| Hook { command, after: Duration::from_millis(args.hook_after.ms) }),
     };
     // It says itself where it can be reached, and leaves endpoint.json for clients.
-    let serving = windlass_coordinator::run(settings, |_| {}, shutdown.clone());
+    let serving = windlass_coordinator::run(settings, |_| notify::ready(), shutdown.clone());
     tokio::pin!(serving);
     let served = tokio::select! {
         served = &mut serving => served,

@@ -111,7 +111,7 @@ async fn finish(
     outcome: &Outcome,
 ) -> Result<(), Error> {
     let story = history::fetch(client, campaign).await?;
-    layout::lay_out(client, &story, &folder.sandbox()).await?;
+    layout::lay_out(client, &story, &folder.sandbox(), layout::Writes::Done).await?;
     layout::write_file(&folder.plot(), svg::render(&Chart::of(&story)).as_bytes())?;
     if session.is_json() {
         results::json(session, &story)?;

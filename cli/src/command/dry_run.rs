@@ -3,21 +3,19 @@
 
 use super::submit::Args;
 use crate::blobs::Blobs;
-use crate::campaign_file::CampaignFile;
+use crate::campaign_file::{self, CampaignFile};
 use crate::client::Client;
 use crate::error::Error;
 use crate::render::table::{Column, Table};
 use crate::render::text::neutral;
-use crate::render::{units, views};
+use crate::render::units;
 use crate::resolved::{self, Setting};
 use crate::session::Session;
 use crate::upload;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 use serde::Serialize;
 use windlass_engine::gate::editable::Editable;
-
-/// Files of each kind that are listed for people; the JSON document has them all.
-const LISTED_MAX: usize = 40;
+use windlass_shared::bindings::EpochCap;
 
 /// What a dry run found.
 #[derive(Debug, Serialize)]
@@ -28,8 +26,30 @@ pub struct Plan {
     pub editable: Vec<String>,
     /// Files that keep their bytes (P2).
     pub frozen: Vec<String>,
+    /// Under the epoch gate: the line that caps the epochs (P17).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap: Option<Cap>,
     /// What would travel.
     pub upload: Upload,
+}
+
+/// The line that caps the epochs of every run (P17).
+#[derive(Debug, Serialize)]
+pub struct Cap {
+    /// The editable file it stands in.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u64,
+    /// What it says in the user's own file, which stays as it is.
+    pub given: u64,
+    /// What it says in every tree of the campaign.
+    pub set: u64,
+}
+
+impl From<EpochCap> for Cap {
+    fn from(cap: EpochCap) -> Self {
+        Self { file: cap.file.to_string(), line: cap.line, given: cap.given, set: cap.set }
+    }
 }
 
 /// What would travel: files, scripts, levers' patches and the manifest, each content once.
@@ -67,12 +87,15 @@ pub async fn plan(
         },
         (None, None) => "the folder's name".to_owned(),
     };
+    let cap = workspace::cap::find(workspace, &file.bindings)
+        .map_err(|problem| campaign_file::place(&args.dir, problem))?;
     let (count, bytes) = blobs.total();
     let lacking = lacking(session, blobs).await?;
     Ok(Plan {
         settings: resolved::settings(file, (name, &why)),
         editable: texts(editable),
         frozen: texts(frozen),
+        cap: cap.map(Cap::from),
         upload: Upload {
             blobs: count,
             bytes,
@@ -105,6 +128,12 @@ pub fn page(plan: &Plan, width: u16) -> String {
         table.row([(&setting.key).into(), (&setting.value).into(), (&setting.from).into()]);
     }
     let mut text = table.render();
+    if let Some(Cap { file, line, given, set }) = &plan.cap {
+        text.push_str(&format!(
+            "\nepoch cap [P17]: line {line} of {} says {given}; every run gets {set}\n",
+            neutral(file)
+        ));
+    }
     files(&mut text, "editable", &plan.editable);
     files(&mut text, "frozen", &plan.frozen);
     let upload = &plan.upload;
@@ -121,11 +150,7 @@ pub fn page(plan: &Plan, width: u16) -> String {
 
 fn files(text: &mut String, kind: &str, paths: &[String]) {
     text.push_str(&format!("\n{kind}: {}\n", units::count(paths.len() as u64, "file")));
-    for path in paths.iter().take(LISTED_MAX) {
+    for path in paths {
         text.push_str(&format!("  {}\n", neutral(path)));
-    }
-    if paths.len() > LISTED_MAX {
-        let rest = views::more(paths.len() - LISTED_MAX, "windlass submit --dry-run --output json");
-        text.push_str(&rest);
     }
 }

@@ -1,5 +1,6 @@
 //! `windlass init`: a project's bindings, inferred, shown with what they rest on, asked about, written.
 
+use crate::args::Dry;
 use crate::campaign_file::NAME;
 use crate::error::Error;
 use crate::infer::{Guess, Inferred, Limit, Metric, Problem, Project, Side, guess, usual_direction};
@@ -12,7 +13,6 @@ use serde::Serialize;
 use std::io::{BufRead, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use windlass_shared::bindings::{Bindings, Direction};
-use windlass_shared::refusal::Refusal;
 
 /// Which project, and what is known of it already.
 #[derive(Debug, clap::Args)]
@@ -41,6 +41,8 @@ pub struct Args {
     /// Minutes that a run may take
     #[arg(long, value_name = "MINUTES")]
     pub budget: Option<String>,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 /// See [`Direction`].
@@ -96,19 +98,20 @@ const BUDGET_MINUTES: &str = "10";
 
 /// Infers, asks, writes.
 pub fn run(args: &Args, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
     let path = args.dir.join(NAME);
     if path.symlink_metadata().is_ok() && !args.force {
         return Err(Error::Exists { path });
     }
     let project = Project::read(&args.dir)?;
     let inferred = Inferred::of(&project);
-    let asks = !args.yes && !session.is_json() && std::io::stdin().is_terminal();
+    let asks = !args.yes && !session.is_dry && !session.is_json() && std::io::stdin().is_terminal();
     let mut voice = Voice { asks, session, dir: &args.dir };
     let taken = take(args, &inferred, &mut voice)?;
     let text = compose(&taken, &inferred);
     check(args, session, &path, &text)?;
     let choices = choices(&taken, &inferred);
-    let is_written = args.yes || asks;
+    let is_written = (args.yes || asks) && !session.is_dry;
     if is_written {
         layout::write_file(&path, text.as_bytes())?;
     }
@@ -117,6 +120,10 @@ pub fn run(args: &Args, session: &Session) -> Result<(), Error> {
         session.json("windlass.bindings/1", &Written { file, written: is_written, choices, text })?;
     } else {
         session.print(&text)?;
+    }
+    if session.is_dry {
+        session.say(&format!("{} would hold this", path.display()));
+        return Ok(());
     }
     if !is_written {
         return Err(Problem::NobodyAsked.of(&args.dir));
@@ -243,7 +250,7 @@ fn word(direction: Direction) -> &'static str {
     }
 }
 
-/// The gate: the project's own limits where this version runs them, else minutes.
+/// The gate: the project's own limits, else minutes.
 fn limit(
     args: &Args,
     inferred: &Inferred,
@@ -258,9 +265,7 @@ fn limit(
         Limit::Epochs(count) => Some(guess(count.to_string(), limit.reason.clone())),
         Limit::Minutes(_) => None,
     });
-    if let (Some(epochs), None, []) = (&epochs, &args.budget, minutes.as_slice())
-        && runs_epochs()
-    {
+    if let (Some(epochs), None, []) = (&epochs, &args.budget, minutes.as_slice()) {
         let what = ("budget", "the number of epochs of a run");
         return Ok(("epochs", voice.pick(what, None, "--budget", std::slice::from_ref(epochs))?));
     }
@@ -271,13 +276,6 @@ fn limit(
     minutes.push(guess(BUDGET_MINUTES.to_owned(), reason));
     let what = ("budget", "the number of minutes that a run may take");
     Ok(("time", voice.pick(what, args.budget.as_ref(), "--budget", &minutes)?))
-}
-
-/// Whether this version runs the epoch gate (P17).
-fn runs_epochs() -> bool {
-    let probe = "metric: m\nmetric_direction: minimize\nentrypoint: e\neditable_files: [f]\ngate: epochs\nbudget: 1\n";
-    let bindings: Result<Bindings, _> = yaml::parse(Path::new(NAME), probe);
-    bindings.is_ok_and(|bindings| !matches!(bindings.validate(), Err(Refusal::Unsupported { .. })))
 }
 
 fn frozen(inferred: &Inferred) -> impl Iterator<Item = (&String, &String)> {
@@ -347,7 +345,8 @@ fn scalar(value: &str) -> String {
 fn check(args: &Args, session: &Session, path: &Path, text: &str) -> Result<(), Error> {
     let bindings: Bindings = yaml::parse(path, text)?;
     bindings.validate().map_err(|refusal| yaml::Problem::refused(path, text, &refusal))?;
-    workspace::read(&args.dir, &bindings, &[&session.data_dir]).map(drop)
+    let workspace = workspace::read(&args.dir, &bindings, &[&session.data_dir])?;
+    workspace::cap::find(&workspace, &bindings).map(drop)
 }
 
 fn choices(taken: &Taken, inferred: &Inferred) -> Vec<Choice> {

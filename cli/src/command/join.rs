@@ -1,5 +1,6 @@
 //! `windlass join TOKEN`: makes this machine's commands known to a coordinator elsewhere.
 
+use crate::args::Dry;
 use crate::error::Error;
 use crate::session::Session;
 use serde::Serialize;
@@ -19,6 +20,8 @@ pub struct Args {
     /// Under which name, where the token says none [default: the user's]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 #[derive(Serialize)]
@@ -26,18 +29,28 @@ struct Joined {
     role: &'static str,
     name: String,
     coordinator: String,
-    expires_wall_ms: i64,
+    /// None of one that was only asked about.
+    expires_wall_ms: Option<i64>,
 }
 
 /// Joins.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let token = JoinToken::parse(&text(&args.token)?).map_err(identity::Error::from)?;
+    let session = &session.asking(args.dry);
     let default_name = std::env::var("USER").unwrap_or_default();
+    if session.is_dry {
+        // A token is used by its first use: what it says is all that can be told before.
+        let name = token.name.clone().or(args.name).unwrap_or(default_name);
+        let (role, coordinator) = (token.role.as_str(), token.address);
+        session.say(&format!("would join {coordinator} as {role} {name}"));
+        let joined = Joined { role, name, coordinator, expires_wall_ms: None };
+        return if session.is_json() { session.json("windlass.joined/1", &joined) } else { Ok(()) };
+    }
     let wanted = Wanted { worker: None, name: args.name, default_name };
     let joined = identity::join(&token, wanted, &file_in(&session.data_dir)).await?;
     let (role, name) = (joined.role.as_str(), joined.name);
     if session.is_json() {
-        let (coordinator, expires_wall_ms) = (joined.address, joined.expires_wall_ms);
+        let (coordinator, expires_wall_ms) = (joined.address, Some(joined.expires_wall_ms));
         return session.json("windlass.joined/1", &Joined { role, name, coordinator, expires_wall_ms });
     }
     session.say(&format!("joined {} as {role} {name}", joined.address));

@@ -6,6 +6,7 @@ mod export;
 mod import;
 mod verify;
 
+use crate::args::Dry;
 use crate::error::Error;
 use crate::session::Session;
 use clap::Subcommand;
@@ -26,6 +27,8 @@ pub enum Command {
         /// Leave the logs of runs out
         #[arg(long)]
         no_logs: bool,
+        #[command(flatten)]
+        dry: Dry,
     },
     /// Make a data folder of a backup; start a coordinator on it with --data-dir
     Restore {
@@ -35,6 +38,8 @@ pub enum Command {
         /// A new or empty folder
         #[arg(value_name = "DIR")]
         dir: PathBuf,
+        #[command(flatten)]
+        dry: Dry,
     },
     /// Bring in a results.tsv that was made elsewhere, as a finished campaign
     Import(import::Args),
@@ -53,8 +58,8 @@ pub enum Command {
 pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
     match command {
         Command::Verify {} => verify::run(session),
-        Command::Backup { dest, no_logs } => backup::take(&dest, no_logs, session),
-        Command::Restore { source, dir } => backup::restore(&source, &dir, session),
+        Command::Backup { dest, no_logs, dry } => backup::take(&dest, no_logs, &session.asking(dry)),
+        Command::Restore { source, dir, dry } => backup::restore(&source, &dir, &session.asking(dry)),
         Command::Import(args) => import::run(args, session).await,
         Command::Export { campaign, out } => export::run(campaign.as_deref(), out.as_deref(), session),
     }

@@ -38,6 +38,9 @@ pub enum Command {
         /// Campaign: id, name, or a unique prefix of either
         #[arg(value_name = "C")]
         campaign: String,
+        /// The proposals that were refused instead: each with its rules, reasons and the evidence looked at
+        #[arg(long)]
+        refused: bool,
     },
     /// One lever as proposed, and where it stands
     Show(One),
@@ -124,6 +127,12 @@ struct Listing {
 }
 
 #[derive(Serialize)]
+struct RefusedListing {
+    campaign: String,
+    refused: Vec<Record>,
+}
+
+#[derive(Serialize)]
 struct Shown {
     lever: LeverView,
     record: Record,
@@ -165,7 +174,15 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
             let campaign = resolve(&client, &campaign).await?;
             add(&client, session, &campaign, &files).await
         }
-        Command::List { campaign } => {
+        Command::List { campaign, refused: true } => {
+            let campaign = resolve(&client, &campaign).await?;
+            let refused = refused(&client, &campaign).await?;
+            if session.is_json() {
+                return session.json("windlass.levers_refused/1", &RefusedListing { campaign, refused });
+            }
+            session.print(&views::refused(&refused, units::now_ms(), session.width()))
+        }
+        Command::List { campaign, refused: false } => {
             let campaign = resolve(&client, &campaign).await?;
             let levers = list(&client, &campaign).await?;
             if session.is_json() {
@@ -250,7 +267,7 @@ pub async fn list(client: &Client, campaign: &str) -> Result<Vec<LeverView>, Err
     let mut levers = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = ListLeversRequest { campaign: campaign.to_owned(), page_size: 0, page_token };
+        let request = ListLeversRequest { campaign: campaign.to_owned(), page_token, ..Default::default() };
         let answer = client.campaigns().list_levers(request).await?.into_inner();
         for bytes in &answer.view_documents {
             levers.push(document::read("view_documents", bytes)?);
@@ -258,6 +275,24 @@ pub async fn list(client: &Client, campaign: &str) -> Result<Vec<LeverView>, Err
         page_token = answer.next_page_token;
         if page_token.is_empty() {
             return Ok(levers);
+        }
+    }
+}
+
+/// The refused proposals of a campaign that its ledger has, newest first, page after page.
+async fn refused(client: &Client, campaign: &str) -> Result<Vec<Record>, Error> {
+    let mut records = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let campaign = campaign.to_owned();
+        let request = ListLeversRequest { campaign, page_size: 0, page_token, refused: true };
+        let answer = client.campaigns().list_levers(request).await?.into_inner();
+        for bytes in &answer.refused_documents {
+            records.push(document::read("refused_documents", bytes)?);
+        }
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            return Ok(records);
         }
     }
 }

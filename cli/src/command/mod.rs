@@ -6,6 +6,7 @@ pub mod best;
 pub mod campaigns;
 pub mod cancel;
 pub mod certs;
+pub mod claim;
 pub mod completions;
 pub mod conclude;
 pub mod context;
@@ -33,6 +34,8 @@ pub mod plot;
 pub mod propose;
 pub mod quota;
 pub mod report;
+pub mod research;
+pub mod researcher;
 pub mod results;
 pub mod role_log;
 pub mod share;
@@ -89,13 +92,16 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Stop(args) => control::run(args, control::Verb::Stop, session).await,
         Command::Fix(args) => fix::run(args, session).await,
         Command::Analyze(args) => analyze::run(args, session).await,
+        Command::Claim(args) => claim::run(args, session).await,
         Command::Context(args) => context::run(args, session).await,
         Command::Findings(command) => findings::run(command, session).await,
         Command::Conclude(args) => conclude::run(args, session).await,
         Command::Cancel(args) => cancel::run(args, session).await,
         Command::Update(args) => update::run(args, session).await,
         Command::Explain(args) => explain::run(args, session).await,
+        Command::Researcher(command) => Box::pin(researcher::run(command, session)).await,
         Command::Sync(args) => sync::run(args, session).await,
+        Command::Research(args) => Box::pin(research::run(*args, session)).await,
         Command::Mcp(args) => Box::pin(mcp::run(args, session)).await,
         Command::Workers(args) => workers::run(args, session).await,
         Command::Quota(command) => quota::run(command, session).await,

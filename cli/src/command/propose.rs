@@ -107,6 +107,7 @@ pub async fn one(client: &Client, session: &Session, campaign: &str, file: &Path
         request_id: session.next_request_id(),
         campaign: campaign.to_owned(),
         lever_document: document::write(&read.lever),
+        researcher: session.researcher.clone().unwrap_or_default(),
     };
     let answer = client.campaigns().propose_lever(request).await?.into_inner();
     Ok(Queued {

@@ -1,5 +1,6 @@
 //! `windlass share C NAME`: lets another client see, feed or control a campaign.
 
+use crate::args::Dry;
 use crate::client::Client;
 use crate::error::Error;
 use crate::session::Session;
@@ -21,6 +22,8 @@ pub struct Args {
     /// No longer
     #[arg(long, conflicts_with = "share")]
     pub end: bool,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 /// How far a campaign is shared.
@@ -44,6 +47,7 @@ struct Done {
 
 /// Shares.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
     let share = args.share.map(|how| match how {
         How::Read => "read",
         How::Propose => "propose",

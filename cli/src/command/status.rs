@@ -5,8 +5,10 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::history;
 use crate::notice;
+use crate::render::status::Gain;
 use crate::render::{status, units, usage as render_usage};
 use crate::session::Session;
+use serde::Serialize;
 use windlass_proto::document;
 use windlass_proto::v1::{GetRequest, GetUsageRequest};
 use windlass_shared::usage::UsageView;
@@ -23,6 +25,15 @@ pub struct Args {
     pub usage: bool,
 }
 
+/// The page for machines: with a noise floor, each kept gain beside it (P27).
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    view: &'a CampaignView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gains: Option<Vec<Gain>>,
+}
+
 /// Shows the page.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let client = Client::connect(session).await?;
@@ -32,7 +43,11 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     };
     let view = get(&client, campaign).await?;
     if session.is_json() {
-        return session.json("windlass.campaign/1", &view);
+        let gains = match view.floor {
+            Some(_) => Some(status::gains(&history::decisions(&client, &view.campaign.0).await?)),
+            None => None,
+        };
+        return session.json("windlass.campaign/1", &Told { view: &view, gains });
     }
     notice::show(&client, session).await;
     let levers = lever::list(&client, &view.campaign.0).await?;

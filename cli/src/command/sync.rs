@@ -1,10 +1,11 @@
 //! `windlass sync C [DIR]`: the user's copy, made from the ledger (P30).
 
+use crate::args::Dry;
 use crate::branches::{self, GitError, Kept};
 use crate::client::Client;
 use crate::error::Error;
 use crate::history;
-use crate::layout;
+use crate::layout::{self, Writes};
 use crate::render::units;
 use crate::session::Session;
 use serde::Serialize;
@@ -22,6 +23,8 @@ pub struct Args {
     /// Check out the campaign's branch in the repository here, with `iter_strategy: branches`
     #[arg(long)]
     pub checkout: bool,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 #[derive(Serialize)]
@@ -38,6 +41,7 @@ struct Synced {
 
 /// Lays it out.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
+    let session = &session.asking(args.dry);
     let client = Client::connect(session).await?;
     let mut story = history::fetch(&client, &args.campaign).await?;
     let commits = branches::commits(&client, &story).await?;
@@ -48,11 +52,14 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         None => {}
     }
     let dir = args.dir.unwrap_or_else(|| PathBuf::from(&story.bindings.sandbox_root));
-    let done = layout::lay_out(&client, &story, &dir).await?;
-    // The copy is there whatever becomes of the branch.
+    let writes = if session.is_dry { Writes::Counted } else { Writes::Done };
+    let done = layout::lay_out(&client, &story, &dir, writes).await?;
+    // The copy is there whatever becomes of the branch. Of a dry run the repository hears nothing.
     let here = Path::new(".");
-    let branch =
-        commits.map(|commits| branches::keep(here, &campaign, &commits, args.checkout)).transpose()?;
+    let branch = match commits.filter(|_| !session.is_dry) {
+        Some(commits) => Some(branches::keep(here, &campaign, &commits, args.checkout)?),
+        None => None,
+    };
     let folder = dir.display().to_string();
     let removed = story.rows().map(|(iteration, _)| iteration.removed.len()).sum();
     if session.is_json() {

@@ -1,5 +1,6 @@
 //! `windlass token create`: lets one machine or person join, once.
 
+use crate::args::Dry;
 use crate::client::Client;
 use crate::error::Error;
 use crate::session::Session;
@@ -29,6 +30,8 @@ pub struct Args {
     /// Where the new machine reaches the coordinator, as HOST:PORT [default: what the coordinator knows]
     #[arg(long, value_name = "HOST:PORT")]
     pub address: Option<String>,
+    #[command(flatten)]
+    pub dry: Dry,
 }
 
 /// What an identity is for.
@@ -44,7 +47,8 @@ pub enum Role {
 
 #[derive(Serialize)]
 struct Made {
-    token: String,
+    /// None of one that was only asked about.
+    token: Option<String>,
     role: &'static str,
     name: Option<String>,
     expires_wall_ms: i64,
@@ -53,6 +57,7 @@ struct Made {
 /// Makes one. The token alone is on standard output.
 pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
     let Command::Create(args) = command;
+    let session = &session.asking(args.dry);
     let role = match args.role {
         Role::Worker => "worker",
         Role::Client => "client",
@@ -67,8 +72,9 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
     };
     let client = Client::connect(session).await?;
     let made = client.identities().create_token(request).await?.into_inner();
+    let token = Some(made.token).filter(|token| !token.is_empty());
     if session.is_json() {
-        let (token, expires_wall_ms) = (made.token, made.expires_wall_ms);
+        let expires_wall_ms = made.expires_wall_ms;
         return session.json("windlass.token/1", &Made { token, role, name: args.name, expires_wall_ms });
     }
     let use_it = match args.role {
@@ -76,5 +82,5 @@ pub async fn run(command: Command, session: &Session) -> Result<(), Error> {
         Role::Client | Role::Admin => "windlass join TOKEN",
     };
     session.say(&format!("use it once, within {}: {use_it}", args.ttl));
-    session.print(&format!("{}\n", made.token))
+    token.map_or(Ok(()), |token| session.print(&format!("{token}\n")))
 }

@@ -2,6 +2,7 @@
 
 use super::role_log;
 use crate::error::{Error, quote};
+use crate::process::notify;
 use crate::process::pair::Pair;
 use crate::process::role::Plan;
 use crate::process::signals::{Request, Signals};
@@ -54,6 +55,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         Some(request) => request,
         None => {
             let dir = quote(&session.data_dir);
+            notify::ready();
             session.say(&format!("ready: windlass --data-dir {dir} submit DIR (Ctrl-C ends it)"));
             tokio::select! {
                 problem = pair.supervise() => {

@@ -84,15 +84,18 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     worked.map_err(|problem| Error::Worker(Box::new(problem)))
 }
 
-/// Joins, unless that was done: a unit file keeps its token for ever.
+/// Joins, unless that was done by this very token: a unit file keeps its token for ever. Another one lets a machine in
+/// anew whose certificate was revoked; where it counts no more, a certificate that does is gone on with.
 async fn join(text: &str, name: Option<String>, work_dir: &Path) -> Result<(), Error> {
     let token = JoinToken::parse(&super::join::text(&[text.to_owned()])?).map_err(identity::Error::from)?;
     let file = file_in(work_dir);
-    if let Some(joined) = Identity::read(&file)?
-        && joined.fingerprint() == Some(token.fingerprint)
-        && token.name.as_ref().is_none_or(|name| *name == joined.name)
-        && !joined.is_over()
-    {
+    let counts = |joined: &Identity| {
+        joined.fingerprint() == Some(token.fingerprint)
+            && token.name.as_ref().is_none_or(|name| *name == joined.name)
+            && !joined.is_over()
+    };
+    let joined = Identity::read(&file)?.filter(counts);
+    if joined.as_ref().is_some_and(|joined| joined.is_of(&token)) {
         return Ok(());
     }
     let failed = |problem| Error::Worker(Box::new(problem));
@@ -100,8 +103,14 @@ async fn join(text: &str, name: Option<String>, work_dir: &Path) -> Result<(), E
     let id = WorkDir::open(work_dir).map_err(failed)?.id().clone();
     let default_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let wanted = Wanted { worker: Some(id), name, default_name };
-    let joined = identity::join(&token, wanted, &file).await?;
-    tracing::info!(name = joined.name, coordinator = joined.address, "joined");
+    match (identity::join(&token, wanted, &file).await, joined) {
+        (Ok(joined), _) => tracing::info!(name = joined.name, coordinator = joined.address, "joined"),
+        (Err(problem), Some(_)) => {
+            let problem = &problem as &dyn std::error::Error;
+            tracing::warn!(problem, "this token lets nobody in; going on as who has joined before");
+        }
+        (Err(problem), None) => return Err(problem.into()),
+    }
     Ok(())
 }
 

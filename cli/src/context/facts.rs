@@ -1,13 +1,14 @@
 //! What a context is made of, asked of the coordinator through the calls that the pages use.
 
 use crate::client::Client;
-use crate::command::{lever, status};
+use crate::command::{claim, lever, status};
 use crate::download::{self, Contents};
 use crate::error::Error;
 use crate::history::{self, Iteration, Story};
 use crate::render::text::is_text;
 use std::collections::BTreeMap;
 use windlass_proto::v1::GetRequest;
+use windlass_shared::claim::ClaimView;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::tree::Node;
@@ -45,6 +46,8 @@ pub struct Facts {
     pub story: Story,
     /// Dimensions that were measured (P13).
     pub dimensions: Vec<String>,
+    /// What its researchers work on.
+    pub claims: Vec<ClaimView>,
     /// Evidence of the latest analysed iteration and of the best.
     pub files: Vec<File>,
     /// Evidence that could not be listed, and why.
@@ -63,14 +66,16 @@ impl Facts {
 /// Asks.
 pub async fn gather(client: &Client, campaign: &str) -> Result<Facts, Error> {
     let request = GetRequest { campaign: campaign.to_owned(), dimensions: true };
-    let dimensions = client.campaigns().get(request).await?.into_inner().dimensions;
+    let used = client.campaigns().get(request).await?.into_inner();
+    let claims = claim::read(&used.claim_documents)?;
+    let dimensions = used.dimensions;
     let view = status::get(client, campaign).await?;
     let id = view.campaign.0.clone();
     let levers = lever::list(client, &id).await?;
     let story = history::fetch(client, &id).await?;
     let whole = format!("windlass context {id} --max-bytes {}", super::MAX_BYTES_MAX);
     let (files, trouble) = (Vec::new(), None);
-    let mut facts = Facts { view, levers, story, dimensions, files, trouble, whole };
+    let mut facts = Facts { view, levers, story, dimensions, claims, files, trouble, whole };
     // A context with a gap is better than none: evidence may have been removed meanwhile.
     match files_of(client, &facts).await {
         Ok(files) => facts.files = files,

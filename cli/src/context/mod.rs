@@ -15,7 +15,7 @@ mod standing;
 mod tests;
 
 pub use budget::{MAX_BYTES_DEFAULT, MAX_BYTES_MAX, parse_max_bytes};
-pub use facts::{Facts, gather};
+pub use facts::{Facts, File, gather};
 pub use form::Form;
 
 use section::Section;
@@ -30,7 +30,12 @@ fn sections(facts: &Facts) -> Vec<Section<'_>> {
     let mut sections = vec![standing::now(facts), next::actions(facts)];
     sections.extend([past::best(facts), past::recent(facts), learnt::conclusion(facts)]);
     sections.extend([learnt::analysis(facts), evidence::files(facts), learnt::dimensions(facts)]);
-    sections.extend([standing::queue(facts), past::near_misses(facts), past::crashes(facts)]);
+    sections.extend([
+        standing::queue(facts),
+        standing::claims(facts),
+        past::near_misses(facts),
+        past::crashes(facts),
+    ]);
     sections.extend([learnt::findings(facts), standing::rules(facts), standing::bindings(facts)]);
     sections
 }

@@ -7,6 +7,7 @@ use crate::render::event::{on, pause_reason, stop_reason};
 use crate::render::{units, views};
 use serde::Serialize;
 use windlass_shared::bindings::{Bindings, ConclusionMode, Dial, GateKind};
+use windlass_shared::claim::ClaimView;
 use windlass_shared::view::{CampaignState, LeverState, LeverView, OpenIteration};
 
 #[derive(Serialize)]
@@ -37,6 +38,15 @@ struct Binding {
     value: String,
 }
 
+#[derive(Serialize)]
+struct Claimed {
+    researcher: String,
+    about: String,
+    dimensions: Vec<String>,
+    files: Vec<String>,
+    left_ms: u64,
+}
+
 /// What runs, and what is waited for (P24).
 pub fn now(facts: &Facts) -> Section<'_> {
     let told = standings(facts);
@@ -61,6 +71,35 @@ pub fn now(facts: &Facts) -> Section<'_> {
     }
 }
 
+/// What researchers work on, so that others take something else (P39).
+pub fn claims(facts: &Facts) -> Section<'_> {
+    let entry = |index: usize, pen: &Pen| {
+        let ClaimView { claim, left_ms } = &facts.claims[index];
+        let told = Claimed {
+            researcher: pen.line(&claim.researcher),
+            about: pen.line(&claim.about),
+            dimensions: claim.dimensions.iter().map(|dimension| pen.line(dimension)).collect(),
+            files: claim.files.iter().map(|file| pen.line(file.as_str())).collect(),
+            left_ms: *left_ms,
+        };
+        pen.entry(&told, || {
+            let what: Vec<&str> = told.dimensions.iter().chain(&told.files).map(String::as_str).collect();
+            let what = if what.is_empty() { String::new() } else { format!(" ({})", what.join(", ")) };
+            let left = units::duration(told.left_ms);
+            format!("{}: {}{what}, for {left} more", told.researcher, told.about)
+        })
+    };
+    Section {
+        name: "claims",
+        heading: "What researchers work on",
+        command: format!("windlass claim {}", facts.view.campaign),
+        rank: 5,
+        floor: 3,
+        total: facts.claims.len(),
+        entry: Box::new(entry),
+    }
+}
+
 type Told = (String, String, Option<String>);
 
 fn standings(facts: &Facts) -> Vec<Told> {
@@ -76,6 +115,12 @@ fn standings(facts: &Facts) -> Vec<Told> {
     }
     if told.is_empty() {
         told.push(("next".to_owned(), "about to pull a lever".to_owned(), None));
+    }
+    if let Some(refused) = &facts.view.refused {
+        let rule = refused.rule.as_ref().map_or(String::new(), |rule| format!("[{rule}] "));
+        let all = format!("windlass lever list {} --refused", facts.view.campaign);
+        let text = format!("{}: {rule}{} (all {}: {all})", refused.title, refused.message, refused.recorded);
+        told.push(("last refused proposal".to_owned(), text, None));
     }
     told
 }

@@ -7,6 +7,7 @@ use crate::history::test_story;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use windlass_shared::attempt::Kind;
+use windlass_shared::claim::ClaimView;
 use windlass_shared::id::IterationNumber;
 use windlass_shared::view::{CampaignView, LeverView};
 
@@ -36,6 +37,12 @@ fn lever(number: u32, title: &str, state: Value) -> LeverView {
 }
 
 /// A campaign of so many iterations of each sort, whose texts are so long.
+fn claim(index: u32, text: &str) -> ClaimView {
+    let claim = serde_json::json!({"researcher": text, "about": text, "dimensions": ["one", "two"],
+        "files": ["train.py"], "left_ms": 60_000 * u64::from(index + 1)});
+    serde_json::from_value(claim).expect("a claim")
+}
+
 fn facts(count: u32, length: usize) -> Facts {
     let text: String = ODD.chars().cycle().take(length).collect();
     let mut story = test_story();
@@ -84,6 +91,7 @@ fn facts(count: u32, length: usize) -> Facts {
         levers: levers.collect(),
         story,
         dimensions: (0..count * 10).map(|index| format!("dimension-{index}")).collect(),
+        claims: (0..count).map(|index| claim(index, &text)).collect(),
         files: (0..count).map(file).collect(),
         trouble: None,
         whole: format!("windlass context {campaign} --max-bytes 4194304"),

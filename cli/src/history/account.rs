@@ -8,7 +8,7 @@ use windlass_shared::conclusion::{Conclusion, Verdict};
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{DeviceId, IterationNumber, LeverNumber};
-use windlass_shared::lever::Comparison;
+use windlass_shared::lever::{CitedRow, Comparison};
 use windlass_shared::machine::{Containment, Flag};
 use windlass_shared::path::TreePath;
 
@@ -42,6 +42,7 @@ struct Proposal<'a> {
     prediction: &'a str,
     changed_assumption: Option<&'a str>,
     literature: Option<&'a str>,
+    cites: &'a [CitedRow],
 }
 
 #[derive(Debug, Serialize)]
@@ -146,7 +147,7 @@ impl<'a> Account<'a> {
     }
 }
 
-fn proposal<'a>(story: &'a Story, iteration: &Iteration) -> Option<Proposal<'a>> {
+fn proposal<'a>(story: &'a Story, iteration: &'a Iteration) -> Option<Proposal<'a>> {
     let lever = story.lever_of(iteration)?;
     Some(Proposal {
         lever: iteration.lever?,
@@ -155,6 +156,7 @@ fn proposal<'a>(story: &'a Story, iteration: &Iteration) -> Option<Proposal<'a>>
         prediction: &lever.prediction,
         changed_assumption: lever.changed_assumption.as_deref(),
         literature: lever.literature.as_deref(),
+        cites: story.cited_by(iteration),
     })
 }
 

@@ -15,7 +15,7 @@ pub use fetch::{fetch, follow_on};
 pub use findings::{FindingStory, Findings, Row as FindingRow, add as add_finding, findings};
 pub use gates::gates;
 pub use rows::decisions;
-pub use story::{Attempt, Decision, Iteration, Removed, Story};
+pub use story::{Attempt, Decision, Fate, Iteration, Removed, Story};
 
 #[cfg(test)]
 pub use findings::tests::{finding_added, test_finding};

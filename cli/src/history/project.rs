@@ -112,11 +112,12 @@ impl Story {
 
     fn add_lever(&mut self, body: &Body) {
         match body {
-            Body::LeverQueued { lever, document, base, pin, .. } => {
+            Body::LeverQueued { lever, document, base, pin, cited, .. } => {
                 let story = LeverStory {
                     lever: (**document).clone(),
                     base: *base,
                     pin: pin.clone(),
+                    cited: cited.clone(),
                     passed: Vec::new(),
                     fate: Fate::Queued,
                 };

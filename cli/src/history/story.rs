@@ -9,7 +9,7 @@ use windlass_shared::conclusion::{Conclusion, Status};
 use windlass_shared::digest::Digest;
 use windlass_shared::git::GitRoot;
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
-use windlass_shared::lever::{Change, Lever, Pin};
+use windlass_shared::lever::{Change, CitedRow, Lever, Pin};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
 use windlass_shared::record::{Arithmetic, HoldReason, RetireReason};
@@ -71,6 +71,8 @@ pub struct LeverStory {
     pub base: Digest,
     /// Where its anchor was found when it was proposed (P6).
     pub pin: Option<Pin>,
+    /// What the rows of other ledgers that it cites said (P24).
+    pub cited: Vec<CitedRow>,
     /// What was missing each time that it was passed over (P9).
     pub passed: Vec<String>,
     /// Where it stands.
@@ -196,6 +198,12 @@ impl Story {
     /// Which move an iteration was (P11), in the word of its column.
     pub fn move_of(&self, iteration: &Iteration) -> &'static str {
         self.lever_of(iteration).map_or("baseline", |lever| lever.kind.as_move().as_str())
+    }
+
+    /// What the rows said that an iteration's lever cites (P24).
+    pub fn cited_by(&self, iteration: &Iteration) -> &[CitedRow] {
+        let story = iteration.lever.and_then(|lever| self.levers.get(&lever));
+        story.map_or(&[], |story| &story.cited)
     }
 
     /// The lever of an iteration.

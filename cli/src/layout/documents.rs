@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use windlass_shared::conclusion::Verdict;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::IterationNumber;
-use windlass_shared::lever::{Anchor, FixTrigger, Lever};
+use windlass_shared::lever::{Anchor, Citation, FixTrigger, Lever};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{Compares, Deliverable, Script};
 
@@ -35,6 +35,8 @@ struct LeverDocument<'a> {
     literature: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     architecture: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[Citation]>::is_empty")]
+    cites: &'a [Citation],
     #[serde(skip_serializing_if = "<[IterationNumber]>::is_empty")]
     parents: &'a [IterationNumber],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -85,6 +87,7 @@ pub fn lever(lever: &Lever, scripts: &ScriptNames) -> Result<String, Error> {
         fixes: fixes.collect(),
         literature: lever.literature.as_deref(),
         architecture: lever.architecture.as_deref(),
+        cites: &lever.cites,
         parents: &lever.parents,
         axes: &lever.axes,
         changed_assumption: lever.changed_assumption.as_deref(),

@@ -11,12 +11,22 @@ use windlass_shared::digest::{Digest, Hash};
 pub struct Folder {
     root: PathBuf,
     done: Done,
+    writes: Writes,
+}
+
+/// What becomes of a file that is not there as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// It is written.
+    Done,
+    /// It is counted.
+    Counted,
 }
 
 impl Folder {
     /// At `root`, made when the first file is.
-    pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), done: Done::default() }
+    pub fn new(root: &Path, writes: Writes) -> Self {
+        Self { root: root.to_owned(), done: Done::default(), writes }
     }
 
     /// What was done so far.
@@ -27,7 +37,9 @@ impl Folder {
     /// Puts a file at a path of ours below the root.
     pub fn put(&mut self, relative: &str, bytes: &[u8]) -> Result<(), Error> {
         if !self.has(relative, &Digest::of(bytes)) {
-            replace(&self.root.join(relative), bytes)?;
+            if self.writes == Writes::Done {
+                replace(&self.root.join(relative), bytes)?;
+            }
             self.done.written += 1;
         }
         self.done.files += 1;
@@ -110,12 +122,15 @@ mod tests {
     fn p30_a_file_is_written_once_and_again_only_when_it_differs() {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("mine.txt"), "not ours").expect("written");
-        let fill = || {
-            let mut folder = Folder::new(dir.path());
+        let fill_as = |writes| {
+            let mut folder = Folder::new(dir.path(), writes);
             folder.put("iter1/run.log", b"one\n").expect("written");
             folder.put("results.tsv", b"iter\n").expect("written");
             folder.done()
         };
+        let fill = || fill_as(Writes::Done);
+        assert_eq!(fill_as(Writes::Counted), Done { files: 2, written: 2 });
+        assert!(!dir.path().join("results.tsv").exists(), "counting writes nothing");
         assert_eq!(fill(), Done { files: 2, written: 2 });
         assert_eq!(fill(), Done { files: 2, written: 0 });
         std::fs::remove_dir_all(dir.path().join("iter1")).expect("removed");

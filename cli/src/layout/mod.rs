@@ -7,7 +7,7 @@ mod files;
 mod iteration;
 
 pub use documents::yaml;
-pub use files::{place, write_file};
+pub use files::{Writes, place, write_file};
 
 use crate::client::Client;
 use crate::corpus_tsv;
@@ -17,6 +17,7 @@ use crate::results_tsv;
 use files::Folder;
 use std::path::Path;
 use windlass_shared::bindings::Dial;
+use windlass_shared::id::IterationNumber;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,9 +28,27 @@ pub struct Done {
     pub written: usize,
 }
 
+/// Lays out some iterations, open ones too, beside the rows: what a researcher needs at hand.
+pub async fn lay_out_some(
+    client: &Client,
+    story: &Story,
+    iterations: &[IterationNumber],
+    dir: &Path,
+) -> Result<(), Error> {
+    let mut folder = Folder::new(dir, Writes::Done);
+    let bindings = documents::yaml(&story.bindings)?;
+    for iteration in iterations.iter().filter_map(|number| story.iterations.get(number)) {
+        iteration::lay_out(client, story, iteration, &bindings, &mut folder).await?;
+    }
+    if story.bindings.literature == Dial::On {
+        folder.put("corpus.tsv", corpus_tsv::render(&story.findings).as_bytes())?;
+    }
+    folder.put("results.tsv", results_tsv::render(story).as_bytes())
+}
+
 /// Lays out every decided iteration, and the rows.
-pub async fn lay_out(client: &Client, story: &Story, dir: &Path) -> Result<Done, Error> {
-    let mut folder = Folder::new(dir);
+pub async fn lay_out(client: &Client, story: &Story, dir: &Path, writes: Writes) -> Result<Done, Error> {
+    let mut folder = Folder::new(dir, writes);
     let bindings = documents::yaml(&story.bindings)?;
     folder.put("loop.run.yaml", bindings.as_bytes())?;
     for (iteration, _) in story.rows() {

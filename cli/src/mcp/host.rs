@@ -10,6 +10,8 @@ use serde_json::json;
 pub enum Host {
     /// Claude Code: `.mcp.json` of the project.
     Claude,
+    /// Claude's desktop application: its own configuration file.
+    ClaudeDesktop,
     /// Codex: `~/.codex/config.toml`.
     Codex,
     /// Cursor: `.cursor/mcp.json` of the project.
@@ -18,6 +20,10 @@ pub enum Host {
     Vscode,
     /// Gemini CLI: `.gemini/settings.json` of the project.
     Gemini,
+    /// OpenCode: `opencode.json` of the project.
+    Opencode,
+    /// Windsurf: its own configuration file.
+    Windsurf,
 }
 
 impl Host {
@@ -25,10 +31,13 @@ impl Host {
     pub fn file(self) -> &'static str {
         match self {
             Self::Claude => ".mcp.json",
+            Self::ClaudeDesktop => "claude_desktop_config.json (Settings, Developer, Edit Config)",
             Self::Codex => "~/.codex/config.toml",
             Self::Cursor => ".cursor/mcp.json",
             Self::Vscode => ".vscode/mcp.json",
             Self::Gemini => ".gemini/settings.json",
+            Self::Opencode => "opencode.json",
+            Self::Windsurf => "~/.codeium/windsurf/mcp_config.json",
         }
     }
 }
@@ -57,7 +66,13 @@ pub fn config(host: Host, session: &Session) -> Result<String, Error> {
             ));
         }
         Host::Vscode => ("servers", json!({"type": "stdio", "command": program, "args": args})),
-        Host::Claude | Host::Cursor | Host::Gemini => ("mcpServers", server),
+        Host::Opencode => {
+            let command: Vec<&String> = std::iter::once(&program).chain(&args).collect();
+            ("mcp", json!({"type": "local", "command": command, "enabled": true}))
+        }
+        Host::Claude | Host::ClaudeDesktop | Host::Cursor | Host::Gemini | Host::Windsurf => {
+            ("mcpServers", server)
+        }
     };
     let text = serde_json::to_string_pretty(&json!({outer: {"windlass": server}}));
     text.map(|text| text + "\n").map_err(|source| Error::Encode { what: "a host's configuration", source })

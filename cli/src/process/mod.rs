@@ -2,6 +2,7 @@
 
 pub mod end_runs;
 pub mod lifeline;
+pub mod notify;
 pub mod pair;
 pub mod role;
 pub mod shim;

@@ -1,5 +1,6 @@
 //! A role as a child process of the same binary, on a lifeline.
 
+use super::notify;
 use crate::error::Error;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
@@ -43,6 +44,8 @@ impl Plan {
         for key in &crate::config::KEYS {
             command.env_remove(key.env);
         }
+        // Whoever asked to be told asked its parent.
+        command.env_remove(notify::VARIABLE);
         command.arg("--no-config").arg(self.role).args(&self.args).args(["--lifeline-fd", "0"]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0).kill_on_drop(true);
         if let Some(path) = &self.log {

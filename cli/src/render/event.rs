@@ -8,6 +8,7 @@ use windlass_shared::access::Shared;
 use windlass_shared::attempt::{Kind, Outcome, Reading};
 use windlass_shared::id::{IterationNumber, LeverNumber};
 use windlass_shared::record::{Body, Clash, HoldReason, PauseReason, Record, RetireReason, StopReason};
+use windlass_shared::refusal::Problem;
 
 /// What happened, in a line; none for what only a machine wants to know. `story` knows the record
 /// already.
@@ -36,6 +37,15 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
             format!("campaign updated: {}", changed.join(", "))
         }
         Body::LeverQueued { lever, document, .. } => format!("{lever} queued: {}", document.title),
+        Body::LeverRefused { proposal } => {
+            let more = proposal.problems.len() + proposal.more as usize - proposal.problems.len().min(1);
+            let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+            format!(
+                "refused: {}: {}{more}",
+                proposal.title,
+                proposal.problems.first().map_or_else(String::new, problem)
+            )
+        }
         Body::LeverPassed { lever, passes, missing } => {
             format!("{lever} passed over ({passes}): {missing}")
         }
@@ -158,6 +168,12 @@ pub fn ended(outcome: &Outcome) -> String {
         Some(Reading::None { reason }) => format!("{} in {took}, no metric: {reason}", outcome.ending),
         None => format!("{} in {took}", outcome.ending),
     }
+}
+
+/// What is wrong with a proposal, its rule first.
+pub fn problem(problem: &Problem) -> String {
+    let rule = problem.rule.as_ref().map_or(String::new(), |rule| format!("[{rule}] "));
+    format!("{rule}{}", problem.message)
 }
 
 /// Why a lever left without a test.

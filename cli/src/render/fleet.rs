@@ -24,8 +24,10 @@ pub fn workers(views: &[WorkerView], width: u16) -> String {
             Column::new("heard").rank(1),
             Column::new("devices").wraps(),
             Column::new("runs").wraps().hides(),
+            Column::new("load").rank(5).hides(),
             Column::new("labels").rank(4).hides(),
-            Column::new("machine").rank(5).hides(),
+            Column::new("version").rank(6).hides(),
+            Column::new("machine").rank(7).hides(),
         ],
     );
     for view in views {
@@ -37,7 +39,9 @@ pub fn workers(views: &[WorkerView], width: u16) -> String {
             heard(view).into(),
             devices(&view.devices).into(),
             runs.join(" ").into(),
+            load(view).into(),
             view.info.labels.join(", ").into(),
+            (&view.info.version).into(),
             machine(&view.info).into(),
         ]);
     }
@@ -64,6 +68,16 @@ fn heard(view: &WorkerView) -> String {
         // It speaks every 20 s when there is nothing new.
         0..30_000 => "now".to_owned(),
         ms => format!("{} ago", units::duration(ms)),
+    }
+}
+
+/// The load average over the CPUs that there are: `3.2 of 16`.
+fn load(view: &WorkerView) -> String {
+    let Some(hundredths) = view.load.average_hundredths else { return String::new() };
+    let average = format!("{}.{}", hundredths / 100, hundredths % 100 / 10);
+    match view.info.cpus {
+        0 => average,
+        cpus => format!("{average} of {cpus}"),
     }
 }
 

@@ -108,6 +108,9 @@ fn lever(page: &mut Page, story: &Story, iteration: &Iteration) {
     }
     page.line("assumes", &neutral(lever.changed_assumption.as_deref().unwrap_or_default()));
     page.line("literature", &neutral(&basis(story, lever)));
+    for row in story.cited_by(iteration) {
+        page.line("cites", &neutral(&row.to_string()));
+    }
     let carried = lever.fixes.len() as u32;
     for fix in &iteration.fixes {
         page.line(

@@ -19,8 +19,11 @@ pub fn page(view: &LeverView, record: &Record, now_ms: i64, width: u16) -> Strin
     if view.passes > 0 {
         page.line("passed", &format!("over {} [P9]", units::times(view.passes)));
     }
-    if let Body::LeverQueued { document, pin, .. } = &record.body {
+    if let Body::LeverQueued { document, pin, cited, .. } = &record.body {
         proposal(&mut page, document, pin.as_ref());
+        for row in cited {
+            page.line("cites", &neutral(&row.to_string()));
+        }
     }
     page.finish()
 }

@@ -95,6 +95,9 @@ fn kept(text: &mut String, story: &Story) {
                 );
             }
         }
+        for row in story.cited_by(iteration) {
+            let _ = writeln!(text, "- Cites: {}", escape(&row.to_string()));
+        }
         let _ = writeln!(text, "- Decided: {}", sentence(&decision.arithmetic.sentence));
         learnt(text, iteration);
     }

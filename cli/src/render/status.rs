@@ -8,6 +8,7 @@ use super::table::{Cell, Column, Table};
 use super::text::neutral;
 use super::views::{lever_state, more, other_name};
 use super::{gate, units};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use windlass_shared::attempt::Kind;
 use windlass_shared::bindings::Direction;
@@ -17,7 +18,7 @@ use windlass_shared::id::IterationNumber;
 use windlass_shared::record::{Arithmetic, Body, PauseReason, Record};
 use windlass_shared::view::{
     AttemptView, CampaignState, CampaignView, Counts, FindingCounts, LeverState, LeverView, LiteratureView,
-    MovesView, OpenIteration, WaitView,
+    MovesView, OpenIteration, RefusedView, WaitView,
 };
 
 /// Decisions on the page; `results` has them all.
@@ -67,6 +68,9 @@ pub fn page(
     if let Some(literature) = &view.literature {
         page.line("literature", &literature_line(literature));
     }
+    if let Some(refused) = &view.refused {
+        page.line("refused", &refused_line(view, refused, now_ms));
+    }
     now(&mut page, view);
     if !view.recent.is_empty() {
         page.section("Decided");
@@ -105,25 +109,42 @@ fn best(view: &CampaignView) -> String {
     format!("{color}{metric}{color:#} in iteration {}: {}{record}", best.iteration, neutral(&best.title))
 }
 
-/// The floor, and which kept gains stand far enough above it (P27).
-fn noise(floor: &Decimal, decided: &[Record]) -> String {
-    let gains = decided.iter().filter_map(|record| match &record.body {
+/// A kept gain, and whether it stands above the noise (P27).
+#[derive(Debug, Serialize)]
+pub struct Gain {
+    /// The iteration.
+    pub iteration: IterationNumber,
+    /// How much better it was than the record of its time.
+    pub gain: Option<Decimal>,
+    /// What a gain must reach.
+    pub threshold: Decimal,
+    /// Whether it does.
+    pub is_above: bool,
+}
+
+/// Every kept gain that was held against the floor, in the order of decision.
+pub fn gains(decided: &[Record]) -> Vec<Gain> {
+    let gain = |record: &Record| match &record.body {
         Body::IterationDecided { iteration, status: Status::Keep, arithmetic, .. } => {
             let noise = arithmetic.noise.as_ref()?;
-            Some((*iteration, noise.threshold.as_ref()?, noise.is_above?))
+            let (threshold, is_above) = (noise.threshold.clone()?, noise.is_above?);
+            Some(Gain { iteration: *iteration, gain: arithmetic.gain.clone(), threshold, is_above })
         }
         _ => None,
-    });
-    let (mut above, mut below, mut counts_from) = (Vec::new(), Vec::new(), None);
-    for (iteration, threshold, is_above) in gains {
-        if is_above { &mut above } else { &mut below }.push(iteration.to_string());
-        counts_from = Some(threshold);
-    }
+    };
+    decided.iter().filter_map(gain).collect()
+}
+
+/// The floor, and which kept gains stand far enough above it (P27).
+fn noise(floor: &Decimal, decided: &[Record]) -> String {
+    let gains = gains(decided);
     let mut text = format!("the floor is {floor}");
-    if let Some(threshold) = counts_from {
-        text.push_str(&format!(", a gain stands above the noise from {threshold} on"));
+    if let Some(last) = gains.last() {
+        text.push_str(&format!(", a gain stands above the noise from {} on", last.threshold));
     }
-    for (words, iterations) in [("that do", above), ("that do not", below)] {
+    for (words, is_above) in [("that do", true), ("that do not", false)] {
+        let of = gains.iter().filter(|gain| gain.is_above == is_above);
+        let iterations: Vec<String> = of.map(|gain| gain.iteration.to_string()).collect();
         if !iterations.is_empty() {
             text.push_str(&format!("; kept gains {words}: {}", iterations.join(", ")));
         }
@@ -156,6 +177,19 @@ fn literature_line(literature: &LiteratureView) -> String {
         "{} can be cited{named}; {helped} helped, {no_effect} no-effect, {hurt} hurt, {stale} stale, \
          {rejected} rejected{model}",
         units::count(u64::from(pending), "finding")
+    )
+}
+
+/// The last proposal that was refused, and where the others are told.
+fn refused_line(view: &CampaignView, refused: &RefusedView, now_ms: i64) -> String {
+    let count = units::count(u64::from(refused.recorded), "proposal");
+    let rule = refused.rule.as_ref().map_or(String::new(), |rule| format!("[{rule}] "));
+    let (title, ago) = (neutral(&refused.title), units::ago(refused.wall_ms, now_ms));
+    format!(
+        "{count}, the last {ago}: {title}: {}{}; `windlass lever list {} --refused` has all",
+        neutral(&rule),
+        neutral(&refused.message),
+        neutral(&view.campaign.0)
     )
 }
 

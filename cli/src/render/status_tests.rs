@@ -130,4 +130,7 @@ fn p27_status_says_of_each_kept_gain_whether_it_stands_above_the_noise() {
     let want = "the floor is 0.01, a gain stands above the noise from 0.02 on; kept gains that do: 3; kept gains \
                 that do not: 2";
     assert_eq!(noise(&floor, &all), want);
+    let told = serde_json::to_value(gains(&all)).expect("JSON");
+    let gain = |iteration: u32, is_above: bool| serde_json::json!({"iteration": iteration, "gain": "0.1", "threshold": "0.02", "is_above": is_above});
+    assert_eq!(told, serde_json::json!([gain(2, false), gain(3, true)]));
 }

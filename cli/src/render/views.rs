@@ -1,12 +1,13 @@
 //! Tables for people: campaigns, levers, the ledger.
 
-use super::event::{hold_reason, pause_reason, retire_reason, stop_reason};
+use super::event::{hold_reason, pause_reason, problem, retire_reason, stop_reason};
 use super::style::{self, FAINT};
 use super::table::{Cell, Column, Table};
 use super::text::neutral;
 use super::units;
 use crate::history::Story;
 use crate::results_tsv;
+use windlass_shared::record::{Body, Record};
 use windlass_shared::view::{CampaignState, CampaignView, LeverState, LeverView};
 
 /// A campaign's state in a few words.
@@ -95,6 +96,35 @@ pub fn levers(views: &[LeverView], now_ms: i64, width: u16) -> String {
             state_cell(&view.state),
             units::ago(view.queued_wall_ms, now_ms).into(),
         ]);
+    }
+    table.render()
+}
+
+/// `windlass lever list C --refused`: newest first.
+pub fn refused(records: &[Record], now_ms: i64, width: u16) -> String {
+    let columns = [
+        Column::new("refused").rank(1),
+        Column::new("title").wraps(),
+        Column::new("why").wraps(),
+        Column::new("evidence looked at").wraps().hides(),
+    ];
+    let mut table = Table::new(width, columns);
+    let mut is_empty = true;
+    for record in records {
+        let Body::LeverRefused { proposal } = &record.body else { continue };
+        is_empty = false;
+        let more = (proposal.more > 0).then(|| format!("and {} more", proposal.more));
+        let why: Vec<String> = proposal.problems.iter().map(problem).chain(more).collect();
+        let looked_at = match (&proposal.anchor, proposal.evidence) {
+            (Some(anchor), Some(iteration)) => format!("iteration {iteration}, {anchor}"),
+            (Some(anchor), None) => format!("{anchor}; nothing was analysed yet"),
+            (None, _) => String::new(),
+        };
+        let age = units::ago(record.wall_ms, now_ms);
+        table.row([age.into(), (&proposal.title).into(), (&why.join("; ")).into(), (&looked_at).into()]);
+    }
+    if is_empty {
+        return "no proposal was refused\n".to_owned();
     }
     table.render()
 }

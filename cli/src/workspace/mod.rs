@@ -1,6 +1,7 @@
 //! A workspace on its way to becoming a tree: walked as git would, refused by name where no tree can
 //! hold it (P3), hashed in passing. Never changes anything on disk.
 
+pub mod cap;
 mod exclude;
 mod link;
 mod walk;

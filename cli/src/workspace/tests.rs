@@ -122,3 +122,28 @@ fn editable_files_that_match_nothing_are_refused() {
     let problem = read(dir.path(), &bindings(""), &[]).expect_err("refused");
     assert!(problem.to_string().contains("no file of the workspace matches it"));
 }
+
+#[test]
+fn p17_the_epoch_cap_of_a_workspace_is_found_as_the_coordinator_finds_it() {
+    let found = |files: &[(&str, &str)], extra: &str| {
+        let dir = workspace();
+        files.iter().for_each(|(name, text)| put(dir.path(), name, text));
+        let mut bindings = bindings(extra);
+        bindings.gate = windlass_shared::bindings::GateKind::Epochs;
+        bindings.budget = windlass_shared::decimal::Decimal::parse("5").expect("five");
+        let workspace = read(dir.path(), &bindings, &[]).expect("read");
+        cap::find(&workspace, &bindings)
+    };
+    let cap = found(&[("train.py", "import x\nepochs = 50\n")], "").expect("one").expect("under epochs");
+    assert_eq!((cap.file.as_str(), cap.line, cap.given, cap.set), ("train.py", 2, 50, 5));
+    for (text, want) in [("x = 1\n", "no line"), ("epochs = 5\nmax_epochs = 6\n", "train.py:2")] {
+        let report = found(&[("train.py", text)], "").expect_err(want).to_report();
+        assert!(report.message.contains(want), "{want}: {}", report.message);
+    }
+    // A frozen file has no say.
+    let report = found(&[("config.yaml", "epochs: 7\n")], "").expect_err("frozen").to_report();
+    assert!(report.message.contains("epoch"), "{}", report.message);
+    let dir = workspace();
+    let timed = read(dir.path(), &bindings(""), &[]).expect("read");
+    assert_eq!(cap::find(&timed, &bindings("")).expect("no cap is looked for"), None);
+}

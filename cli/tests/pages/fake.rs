@@ -88,7 +88,19 @@ impl CampaignService for Fake {
         known(&request.get_ref().campaign)?;
         let view_document = document::write(&self.0.view());
         let dimensions = vec!["errors".to_owned()];
-        Ok(Response::new(GetResponse { view_document, dimensions, ..GetResponse::default() }))
+        let claim_documents = self.0.claims().iter().map(document::write).collect();
+        Ok(Response::new(GetResponse {
+            view_document,
+            dimensions,
+            claim_documents,
+            ..GetResponse::default()
+        }))
+    }
+
+    async fn claim(&self, request: Request<ClaimRequest>) -> Answer<ClaimResponse> {
+        known(&request.get_ref().campaign)?;
+        let claim_documents = self.0.claims().iter().map(document::write).collect();
+        Ok(Response::new(ClaimResponse { claim_documents }))
     }
 
     async fn list(&self, _: Request<ListRequest>) -> Answer<ListResponse> {
@@ -204,7 +216,9 @@ impl CampaignService for Fake {
 
     async fn list_levers(&self, _: Request<ListLeversRequest>) -> Answer<ListLeversResponse> {
         let view_documents = self.0.levers().iter().map(document::write).collect();
-        Ok(Response::new(ListLeversResponse { view_documents, next_page_token: String::new() }))
+        let refused_documents = self.0.refused().iter().map(document::write).collect();
+        let next_page_token = String::new();
+        Ok(Response::new(ListLeversResponse { view_documents, next_page_token, refused_documents }))
     }
 
     async fn get_lever(&self, request: Request<GetLeverRequest>) -> Answer<GetLeverResponse> {
@@ -293,7 +307,7 @@ impl ArtifactService for Fake {
         let piece = |digest: String| {
             let data = Digest::parse(&digest).and_then(|key| STORE.blobs.get(&key)).cloned();
             match data {
-                Some(data) => Ok(ReadResponse { digest, data: data.into() }),
+                Some(data) => Ok(ReadResponse { digest, data: data.into(), made_of: String::new() }),
                 None => Err(refusal::to_status(&Refusal::NotFound { what: "blob", name: digest })),
             }
         };

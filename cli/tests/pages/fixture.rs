@@ -4,6 +4,8 @@
 use super::store::STORE;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use windlass_shared::claim::ClaimView;
+use windlass_shared::decimal::Decimal;
 use windlass_shared::id::{FindingNumber, IterationNumber};
 use windlass_shared::path::TreePath;
 use windlass_shared::quota::QuotaView;
@@ -19,7 +21,7 @@ use windlass_shared::view::{
 pub const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\r\u{8}|`<b>";
 
 /// Keys whose values are text that somebody else wrote.
-const TEXTS: [&str; 26] = [
+const TEXTS: [&str; 30] = [
     "title",
     "why",
     "worker_name",
@@ -46,6 +48,10 @@ const TEXTS: [&str; 26] = [
     "pattern",
     "name",
     "phase",
+    "researcher",
+    "about",
+    "message",
+    "anchor",
 ];
 
 /// What is recited.
@@ -70,6 +76,16 @@ impl Scene {
         serde_json::from_value(value).expect("the current form")
     }
 
+    /// What researchers work on, where more than a story is told.
+    pub fn claims(self) -> Vec<ClaimView> {
+        const CLAIM: &str = r#"[{"researcher": "ada", "about": "tune the rate", "dimensions": ["curve"],
+            "files": ["train.py"], "left_ms": 720000}]"#;
+        match self {
+            Self::Plain | Self::Fresh => Vec::new(),
+            Self::Hostile | Self::Every => self.read(CLAIM),
+        }
+    }
+
     /// The campaign's records.
     pub fn records(self) -> Vec<Record> {
         let mut records: Vec<Record> = self.read(include_str!("../records.json"));
@@ -86,7 +102,8 @@ impl Scene {
         let view: CampaignView = self.read(include_str!("../view.json"));
         let view = CampaignView { lanes: view.open.iter().cloned().collect(), ..view };
         match self {
-            Self::Plain | Self::Hostile | Self::Every => view,
+            Self::Plain | Self::Hostile => view,
+            Self::Every => CampaignView { floor: Decimal::parse("0.007"), ..view },
             Self::Fresh => CampaignView {
                 state: CampaignState::Active,
                 best: None,
@@ -94,6 +111,7 @@ impl Scene {
                 decided: Counts::default(),
                 queued: 0,
                 open: None,
+                refused: None,
                 lanes: Vec::new(),
                 waits_for: Some("a worker: none is connected".to_owned()),
                 recent: Vec::new(),
@@ -143,6 +161,15 @@ impl Scene {
     /// Who may have what of it.
     pub fn quotas(self) -> Vec<QuotaView> {
         self.read(include_str!("../quotas.json"))
+    }
+
+    /// The refused proposals among the records of every kind.
+    pub fn refused(self) -> Vec<Record> {
+        if self == Self::Fresh {
+            return Vec::new();
+        }
+        let records: Vec<Record> = self.read(include_str!("../kinds.json"));
+        records.into_iter().filter(|record| matches!(record.body, Body::LeverRefused { .. })).collect()
     }
 
     /// The decisions among the records.

@@ -72,11 +72,13 @@ fn check(name: &str, said: &str) {
 }
 
 /// Every command that reads, as people use it.
-const PAGES: [&[&str]; 24] = [
+const PAGES: [&[&str]; 26] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
     &["lever", "list", "digits"],
+    &["lever", "list", "digits", "--refused"],
+    &["lever", "show", "digits", "L1"],
     &["lever", "show", "digits", "L2"],
     &["results", "digits"],
     &["show", "digits", "2"],

@@ -14,7 +14,7 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 55] = [
+const COMMANDS: [&[&str]; 59] = [
     &["campaigns"],
     &["status", "--usage"],
     &["quota", "set", "ada", "--devices", "4", "--device-hours", "10"],
@@ -25,6 +25,7 @@ const COMMANDS: [&[&str]; 55] = [
     &["watch", "digits"],
     &["wait", "digits", "3"],
     &["lever", "list", "digits"],
+    &["lever", "list", "digits", "--refused"],
     &["lever", "show", "digits", "L1"],
     &["lever", "retire", "digits", "L1"],
     &["lever", "add", "digits", "lever.yaml"],
@@ -40,10 +41,12 @@ const COMMANDS: [&[&str]; 55] = [
     &["findings", "list", "digits"],
     &["update", "digits", "--priority", "3"],
     &["explain", "digits", "6"],
+    &["claim", "digits"],
     &["context", "digits", "--max-bytes", "64 KiB"],
     &["context", "digits", "--max-bytes", "2000"],
     &["agent-info"],
     &["agent-info", "--schema", "windlass.context/1"],
+    &["research", "digits", "--dry-run", "--", "true"],
     &["mcp", "--print-config", "codex"],
     &["pause", "digits", "--dry-run"],
     &["doctor"],
@@ -68,6 +71,7 @@ const COMMANDS: [&[&str]; 55] = [
     &["drain", "node"],
     &["device", "release", "gpu-1", "GPU-1"],
     &["submit", "project", "--dry-run"],
+    &["submit", "capped", "--dry-run"],
     &["init", "bare", "--yes"],
     &["ledger", "import", "old.tsv", "--lenient"],
 ];
@@ -88,6 +92,10 @@ fn write_project(dir: &Path) {
                     editable_files: [train.py]\ngate: time\nbudget: 0.2\n";
     std::fs::write(dir.join("project/loop.run.yaml"), campaign).unwrap();
     std::fs::write(dir.join("project/train.py"), "rate = 0.1\n").unwrap();
+    std::fs::create_dir(dir.join("capped")).unwrap();
+    let capped = campaign.replace("gate: time\nbudget: 0.2", "gate: epochs\nbudget: 5");
+    std::fs::write(dir.join("capped/loop.run.yaml"), capped).unwrap();
+    std::fs::write(dir.join("capped/train.py"), "epochs = 50\n").unwrap();
     std::fs::create_dir(dir.join("bare")).unwrap();
     std::fs::write(dir.join("bare/train.py"), "print(f'val_acc: {x}')\n").unwrap();
     let ledger = "iter\tval\tstatus\tdescription\n1\t1\tkeep\tbaseline\n2\t2\tkeep\tmore\n3\n";
@@ -109,7 +117,10 @@ fn known(desk: &Desk) -> Vec<Value> {
     let mut all = printed(desk, &["token", "create", "--role", "client", "--name", "ada"]);
     let token = all[0]["token"].as_str().unwrap().to_owned();
     all.extend(printed(&elsewhere, &["join", &token]));
-    all.extend(printed(&elsewhere, &["ledger", "import", "old.tsv", "--lenient"]));
+    let imported = printed(&elsewhere, &["ledger", "import", "old.tsv", "--lenient"]);
+    let over = imported[0]["campaign"].as_str().unwrap().to_owned();
+    all.extend(imported);
+    all.extend(printed(&elsewhere, &["research", &over, "--", "/bin/true"]));
     all.extend(printed(&elsewhere, &["submit", "project", "--name", "hers"]));
     all.extend(printed(&elsewhere, &["share", "hers", "bob", "--as", "read"]));
     all.extend(printed(&elsewhere, &["share", "hers", "bob", "--end"]));
@@ -188,6 +199,22 @@ fn with_branch(desk: &Desk) -> Vec<Value> {
     all
 }
 
+/// A turn of a scripted researcher that finds two levers: one cannot be read, the other is refused.
+fn researched(desk: &Desk) -> Vec<Value> {
+    let folder = desk.dir.path().join("levers");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("broken.yaml"), "title: [\n").unwrap();
+    for name in ["lever.yaml", "x.patch"] {
+        std::fs::copy(desk.dir.path().join(name), folder.join(name)).unwrap();
+    }
+    let args = ["--output", "json", "researcher", "levers", folder.to_str().unwrap()];
+    let mut command = desk.command(&args);
+    command.env("WINDLASS_TURN", "propose").env("WINDLASS_TURN_DIR", desk.dir.path().join("turn"));
+    let output = command.env("WINDLASS_CAMPAIGN", "digits").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
 fn everything_printed() -> Vec<Value> {
     let desk = Desk::in_scene(Scene::Every);
     write_project(desk.dir.path());
@@ -201,6 +228,7 @@ fn everything_printed() -> Vec<Value> {
     {
         all.extend(printed(&fresh, args));
     }
+    all.extend(researched(&fresh));
     all.extend(printed(&desk, &["status", "nothing"]));
     all.extend(kept_up());
     all

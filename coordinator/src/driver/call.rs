@@ -6,7 +6,12 @@ use super::stores::Stores;
 use super::{Driver, Error};
 use std::future::Future;
 use uuid::Uuid;
-use windlass_engine::core::{Ask, Input, REQUEST_MEMORY_MS, RequestKey};
+use windlass_engine::core::{Ask, Input, Proposed, REQUEST_MEMORY_MS, RequestKey};
+use windlass_engine::gate::facts::{ProposalFacts, Rejected};
+use windlass_shared::access::Access;
+use windlass_shared::claim::{Claim, ClaimView};
+use windlass_shared::id::CampaignId;
+use windlass_shared::lever::Lever;
 use windlass_shared::record::{Answer, Record};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
@@ -44,11 +49,21 @@ impl Driver {
                 return Ok(());
             }
             Asked::Import { ledger } => Ok(Ask::Import { ledger, owner: access.viewer.owner() }),
-            Asked::Propose { campaign, lever } => {
-                let wanted = resolve(&campaign).and_then(|id| self.core.proposal_wanted(&id, lever));
+            Asked::Propose { campaign, lever, .. } => {
+                let id = resolve(&campaign);
+                let proposed = id.as_ref().ok().map(|id| (id.clone(), lever.clone()));
+                let wanted = id.and_then(|id| {
+                    let cited = self.core.cited_places(&access.viewer, &lever)?;
+                    Ok((self.core.proposal_wanted(&id, lever)?, cited))
+                });
                 match wanted {
-                    Ok(wanted) => self.gather_call(call, move |stores| gather::proposal(stores, wanted)),
-                    Err(refusal) => self.outbox.push(self.core.durable().seq, call.reply, Err(refusal)),
+                    Ok((wanted, cited)) => {
+                        self.gather_call(call, move |stores| gather::proposal(stores, wanted, cited));
+                    }
+                    Err(refusal) => {
+                        self.note_refused(now, proposed.filter(|_| call.intent == Intent::Do), &refusal)?;
+                        self.outbox.push(self.core.durable().seq, call.reply, Err(refusal));
+                    }
                 }
                 return Ok(());
             }
@@ -141,8 +156,9 @@ impl Driver {
                     }
                 })
             }
-            (Asked::Propose { campaign, lever }, Finding::Proposal(facts)) => {
-                resolve(&campaign).map(|campaign| Ask::Propose { campaign, lever, facts })
+            (Asked::Propose { campaign, lever, researcher }, Finding::Proposal(facts)) => {
+                let campaign = resolve(&campaign);
+                return self.decide_proposal(now, call, campaign, (lever, researcher), facts);
             }
             (Asked::Fix { campaign, iteration, change }, Finding::Fix(facts)) => {
                 resolve(&campaign).map(|campaign| Ask::Fix { campaign, iteration, change, facts })
@@ -156,15 +172,78 @@ impl Driver {
         self.decide_call(now, call, ask)
     }
 
+    /// A proposal, held first against what other researchers claim and have proposed.
+    fn decide_proposal(
+        &mut self,
+        now: Time,
+        call: Call,
+        campaign: Result<CampaignId, Refusal>,
+        (lever, researcher): (Box<Lever>, Option<String>),
+        facts: Result<Box<ProposalFacts>, Box<Rejected>>,
+    ) -> Result<(), Error> {
+        let (Ok(id), Some(researcher), Ok(found)) = (&campaign, researcher, &facts) else {
+            let ask = campaign.map(|campaign| Ask::Propose { campaign, lever, facts });
+            return self.decide_call(now, call, ask);
+        };
+        let (id, request, intent) = (id.clone(), call.request.clone(), call.intent);
+        let proposed = Proposed { researcher, title: lever.title.clone(), sketch: found.sketch.clone() };
+        let in_the_way = self.core.campaign(&id).ok().and_then(|campaign| {
+            self.core.in_the_way(now, campaign, &proposed.researcher, &lever, &proposed.sketch)
+        });
+        let ask = match in_the_way {
+            Some(refusal) => {
+                self.note_refused(now, (intent == Intent::Do).then_some((id.clone(), lever)), &refusal)?;
+                Err(refusal)
+            }
+            None => campaign.map(|campaign| Ask::Propose { campaign, lever, facts }),
+        };
+        self.decide_call(now, call, ask)?;
+        if intent == Intent::Do
+            && let Answer::Lever { number, .. } = self.core.answered(&request)
+        {
+            self.core.note_proposed(&id, number, proposed);
+        }
+        Ok(())
+    }
+
+    /// A researcher's claim; nothing of it is recorded.
+    pub(super) fn claim(
+        &mut self,
+        now: Time,
+        access: &Access,
+        name: &str,
+        claim: Option<Claim>,
+        span_ms: u64,
+        intent: Intent,
+    ) -> Result<Vec<ClaimView>, Refusal> {
+        let id = self.core.resolve_campaign_for(access, name)?;
+        match (claim, intent) {
+            (Some(claim), Intent::Ask) => {
+                self.core.may_claim(now, &id, &claim)?;
+                Ok(self.core.claims(now, &id))
+            }
+            (claim, _) => self.core.claim(now, &id, claim, span_ms),
+        }
+    }
+
     fn decide_call(&mut self, now: Time, call: Call, ask: Result<Ask, Refusal>) -> Result<(), Error> {
         let request = call.request.clone();
+        let proposed = match &ask {
+            Ok(Ask::Propose { campaign, lever, .. }) if call.intent == Intent::Do => {
+                Some((campaign.clone(), lever.clone()))
+            }
+            _ => None,
+        };
         let decided = ask.and_then(|ask| self.core.decide(now, Input::Client { request, ask }));
         let answer = match decided {
             // The best has moved while the facts were gathered.
             Err(Refusal::FactsMoved) if call.gathered_times < GATHER_TIMES_MAX => {
                 return self.call(now, call);
             }
-            Err(refusal) => Err(refusal),
+            Err(refusal) => {
+                self.note_refused(now, proposed, &refusal)?;
+                Err(refusal)
+            }
             Ok(records) => match self.absent_blob(&records)? {
                 Some(digest) => Err(Refusal::AbsentBlob { digest }),
                 // What it would be answered, by the very records that are not applied.
@@ -176,6 +255,21 @@ impl Driver {
             },
         };
         self.outbox.push(self.core.durable().seq, call.reply, answer);
+        Ok(())
+    }
+}
+
+impl Driver {
+    /// Records what the ledger keeps of a refused proposal: its answer leaves after that is durable.
+    fn note_refused(
+        &mut self,
+        now: Time,
+        proposed: Option<(CampaignId, Box<Lever>)>,
+        refusal: &Refusal,
+    ) -> Result<(), Error> {
+        if let Some((campaign, lever)) = proposed {
+            self.feed_back(now, Input::Refused { campaign, lever, refusal: refusal.clone() })?;
+        }
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use windlass_engine::core::{Place, Removal, RequestKey};
 use windlass_shared::access::{Access, Grant};
 use windlass_shared::bindings::Bindings;
+use windlass_shared::claim::{Claim, ClaimView};
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::digest::Digest;
 use windlass_shared::foreign::Foreign;
@@ -17,7 +18,7 @@ use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, SessionId, W
 use windlass_shared::lever::{Change, Lever};
 use windlass_shared::literature::{Review, Scope};
 use windlass_shared::path::TreePath;
-use windlass_shared::plan::{Deliverable, Script};
+use windlass_shared::plan::{self, Deliverable};
 use windlass_shared::quota::Quota;
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
@@ -34,6 +35,15 @@ pub(crate) enum Event {
     CallGathered { call: Call, gathered: Gathered },
     /// A campaign's submitter has given values for these secrets.
     SecretsGiven { campaign: CampaignId, names: BTreeSet<String>, reply: Reply<()> },
+    /// A researcher says what it works on; without a claim it asks what all do.
+    Claim {
+        access: Access,
+        name: String,
+        claim: Option<Claim>,
+        span_ms: u64,
+        intent: Intent,
+        reply: Reply<Vec<ClaimView>>,
+    },
     /// A client asks what is.
     Query(Query),
     /// A worker says all that it has, with small blobs that its outcomes name; the answer may hang.
@@ -87,7 +97,7 @@ pub(crate) enum Asked {
     /// A ledger that was made elsewhere.
     Import { ledger: Box<Foreign> },
     /// A lever.
-    Propose { campaign: String, lever: Box<Lever> },
+    Propose { campaign: String, lever: Box<Lever>, researcher: Option<String> },
     /// Take a lever out of the queue.
     Retire { campaign: String, lever: LeverNumber },
     /// Put a lever elsewhere in line.
@@ -134,35 +144,16 @@ pub(crate) enum Asked {
 impl Asked {
     /// The blobs that it names: nobody brings one in that it may not see.
     pub fn named_blobs(&self) -> Vec<Digest> {
-        let scripts = |plan: &[Deliverable]| -> Vec<Digest> {
-            plan.iter()
-                .filter_map(|row| match &row.script {
-                    Script::Blob { digest, .. } => Some(*digest),
-                    Script::Named(_) => None,
-                })
-                .collect()
-        };
         match self {
             Self::Create { bindings, tree, git, .. } => {
-                let w = &bindings.windlass;
-                let plans =
-                    [&w.baseline, &w.always, &w.diagnostics].into_iter().flat_map(|plan| scripts(plan));
                 let listing = git.iter().map(|git| git.listing);
-                std::iter::once(*tree).chain(listing).chain(plans).collect()
+                std::iter::once(*tree).chain(listing).chain(bindings.blobs()).collect()
             }
-            Self::Propose { lever, .. } => {
-                let fixes = lever.fixes.iter().map(|fix| fix.patch);
-                lever
-                    .change
-                    .blobs()
-                    .into_iter()
-                    .chain(lever.instrumentation)
-                    .chain(fixes)
-                    .chain(scripts(&lever.analysis))
-                    .collect()
-            }
+            Self::Propose { lever, .. } => lever.blobs(),
             Self::Fix { change, .. } => change.blobs(),
-            Self::AddDeliverable { deliverable, .. } => scripts(std::slice::from_ref(deliverable)),
+            Self::AddDeliverable { deliverable, .. } => {
+                plan::blobs(std::slice::from_ref(&**deliverable)).collect()
+            }
             _ => Vec::new(),
         }
     }

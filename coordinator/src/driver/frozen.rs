@@ -77,6 +77,9 @@ impl Driver {
             Event::SecretsGiven { reply, .. } => {
                 let _ = reply.send(Err(refusal.clone()));
             }
+            Event::Claim { reply, .. } => {
+                let _ = reply.send(Err(refusal.clone()));
+            }
             Event::HungUp { .. }
             | Event::Gathered(_)
             | Event::Durable(_)

@@ -12,8 +12,8 @@ use windlass_engine::gate::Contents;
 use windlass_engine::gate::editable::Editable;
 use windlass_engine::gate::epochs::{CapFacts, CapWanted, gather_cap};
 use windlass_engine::gate::facts::{
-    Fetched, FixFacts, FixWanted, Lacking, Look, Merged, ProposalFacts, ProposalWanted, PullFacts,
-    PullWanted, Rejected, Wanted, WantedKey, gather_pull,
+    CitedPlace, Fetched, FixFacts, FixWanted, Lacking, Look, Merged, ProposalFacts, ProposalWanted,
+    PullFacts, PullWanted, Rejected, Wanted, WantedKey, gather_pull,
 };
 use windlass_engine::gate::fix::gather_fix;
 use windlass_engine::gate::guard;
@@ -22,6 +22,7 @@ use windlass_shared::attempt::AttemptKey;
 use windlass_shared::bindings::{Bindings, GateKind};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, IterationNumber};
+use windlass_shared::lever::CitedRow;
 use windlass_shared::record::Body;
 use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
@@ -34,6 +35,9 @@ const ROUNDS_MAX: usize = 64;
 const FETCHED_MAX_BYTES: u64 = 512 << 20;
 /// The part of a log in which an anchor is looked up.
 const LOG_MAX_BYTES: u64 = 64 << 20;
+
+/// What is kept of a cited row's description, characters.
+const CITED_MAX_CHARS: usize = 200;
 
 /// What was gathered, with small blobs that must be durable before it counts; larger ones are.
 pub(crate) struct Gathered {
@@ -154,9 +158,14 @@ fn refused(wanted: &Wanted, refusal: Refusal) -> Observation {
 
 /// Gathers a proposal's facts. What its researcher can repair is a refusal, a store that fails too: it
 /// names the blob.
-pub(super) async fn proposal(stores: Stores, wanted: ProposalWanted) -> Gathered {
+pub(super) async fn proposal(stores: Stores, wanted: ProposalWanted, places: Vec<CitedPlace>) -> Gathered {
     let cited = Cited::of(&wanted);
-    let facts = rounds(&stores, move |fetched| gather_proposal(&wanted, fetched)).await;
+    let facts = match rounds(&stores, move |fetched| gather_proposal(&wanted, fetched)).await {
+        Ok((facts, blobs)) => {
+            cited_rows(&stores, places).await.map(|cited| (ProposalFacts { cited, ..facts }, blobs))
+        }
+        Err(failure) => Err(failure),
+    };
     let removed = match (&facts, cited) {
         (Err(_), Some(cited)) => cited.removal(&stores).await,
         _ => None,
@@ -168,6 +177,30 @@ pub(super) async fn proposal(stores: Stores, wanted: ProposalWanted) -> Gathered
         Err(failure) => (Err(Box::new(refusal(failure).into())), Vec::new()),
     };
     Gathered { finding: Finding::Proposal(facts), blobs }
+}
+
+/// What cited rows say: one small look-up by index each, and at most eight of them.
+async fn cited_rows(stores: &Stores, places: Vec<CitedPlace>) -> Result<Vec<CitedRow>, Failure> {
+    let readers = stores.readers.clone();
+    let rows = blocking(move || {
+        let mut rows = Vec::with_capacity(places.len());
+        for CitedPlace { campaign, metric_name, iteration } in places {
+            let decided = readers.decision(&campaign, iteration)?;
+            rows.extend(decided.and_then(|record| match record.body {
+                Body::IterationDecided { status, arithmetic, description, .. } => Some(CitedRow {
+                    campaign,
+                    iteration,
+                    status,
+                    metric_name,
+                    metric: arithmetic.metric,
+                    description: description.chars().take(CITED_MAX_CHARS).collect(),
+                }),
+                _ => None,
+            }));
+        }
+        Ok::<_, blobs::Error>(rows)
+    });
+    Ok(rows.await?)
 }
 
 /// Gathers the facts of a researcher's fix.

@@ -1,7 +1,7 @@
 //! Workers' reports that wait for news: one per worker, each for a bounded time.
 
 use super::event::Reply;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::id::{SessionId, WorkerId};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::{Answer, Report};
@@ -13,6 +13,8 @@ const HANG_MAX_MS: u64 = 20_000;
 pub(super) struct Hanging {
     hang_ms: u64,
     calls: BTreeMap<WorkerId, Call>,
+    /// The same by when they have hung long enough: the next one is asked for at every turn of the loop.
+    deadlines: BTreeSet<(u64, WorkerId)>,
 }
 
 struct Call {
@@ -31,7 +33,11 @@ impl Hanging {
     /// Reports hang for two thirds of the period after which a silent worker is lost, at most 20 s: that
     /// leaves room for a slow answer and the next report.
     pub fn new(lease_period_ms: u64) -> Self {
-        Self { hang_ms: HANG_MAX_MS.min(lease_period_ms * 2 / 3), calls: BTreeMap::new() }
+        Self {
+            hang_ms: HANG_MAX_MS.min(lease_period_ms * 2 / 3),
+            calls: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+        }
     }
 
     /// Lets a report hang. The older one of its worker ends; one that comes late ends at once.
@@ -44,15 +50,11 @@ impl Hanging {
             let _ = reply.send(Err(superseded()));
             return;
         }
-        let call = Call {
-            session: report.session.clone(),
-            number: report.number,
-            deadline_ms: now_ms + self.hang_ms,
-            reply,
-        };
-        if let Some(older) = self.calls.insert(worker, call) {
-            let _ = older.reply.send(Err(superseded()));
-        }
+        self.end(&worker);
+        let deadline_ms = now_ms + self.hang_ms;
+        self.deadlines.insert((deadline_ms, worker.clone()));
+        let (session, number) = (report.session.clone(), report.number);
+        self.calls.insert(worker, Call { session, number, deadline_ms, reply });
     }
 
     /// The call that an answer belongs to, if it still hangs.
@@ -70,29 +72,36 @@ impl Hanging {
         if call.session != *session || call.number != number {
             return None;
         }
-        self.calls.remove(worker).map(|call| call.reply)
+        self.take_out(worker)
+    }
+
+    fn take_out(&mut self, worker: &WorkerId) -> Option<Reply<Answer>> {
+        let (worker, call) = self.calls.remove_entry(worker)?;
+        self.deadlines.remove(&(call.deadline_ms, worker));
+        Some(call.reply)
     }
 
     /// Workers whose reports have hung long enough.
     pub fn due(&self, now_ms: u64) -> Vec<WorkerId> {
-        let due = self.calls.iter().filter(|(_, call)| call.deadline_ms <= now_ms);
-        due.map(|(worker, _)| worker.clone()).collect()
+        let due = self.deadlines.iter().take_while(|(deadline_ms, _)| *deadline_ms <= now_ms);
+        due.map(|(_, worker)| worker.clone()).collect()
     }
 
     /// Ends a call that nothing can be said to.
     pub fn end(&mut self, worker: &WorkerId) {
-        if let Some(call) = self.calls.remove(worker) {
-            let _ = call.reply.send(Err(superseded()));
+        if let Some(reply) = self.take_out(worker) {
+            let _ = reply.send(Err(superseded()));
         }
     }
 
     /// When the next report has hung long enough, monotonic milliseconds.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.calls.values().map(|call| call.deadline_ms).min()
+        self.deadlines.first().map(|(deadline_ms, _)| *deadline_ms)
     }
 
     /// Refuses every call: nothing is written any more.
     pub fn refuse(&mut self, refusal: &Refusal) {
+        self.deadlines.clear();
         for (_, call) in std::mem::take(&mut self.calls) {
             let _ = call.reply.send(Err(refusal.clone()));
         }
@@ -101,5 +110,6 @@ impl Hanging {
     /// Ends every call: the coordinator goes.
     pub fn clear(&mut self) {
         self.calls.clear();
+        self.deadlines.clear();
     }
 }

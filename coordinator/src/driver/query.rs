@@ -11,6 +11,7 @@ use windlass_engine::session::{Known, known};
 use windlass_shared::access::Access;
 use windlass_shared::attempt::{AttemptKey, Order};
 use windlass_shared::bindings::Bindings;
+use windlass_shared::claim::ClaimView;
 use windlass_shared::id::{CampaignId, Incarnation, LeverNumber, WorkerId};
 use windlass_shared::quota::QuotaView;
 use windlass_shared::refusal::Refusal;
@@ -24,6 +25,8 @@ pub(crate) enum Query {
     Campaign { access: Access, name: String, reply: Reply<(CampaignView, Bindings)> },
     /// The dimensions that a campaign has measured (P13), sorted.
     Dimensions { access: Access, name: String, reply: Reply<Vec<String>> },
+    /// What the researchers of a campaign work on.
+    Claims { access: Access, name: String, reply: Reply<Vec<ClaimView>> },
     /// Every campaign, newest first.
     Campaigns { access: Access, reply: Reply<Vec<CampaignView>> },
     /// A campaign's id and the name of its metric.
@@ -118,6 +121,10 @@ impl Query {
             Self::Dimensions { access, name, reply } => {
                 outbox.push(seq, reply, dimensions(core, &access, &name));
             }
+            Self::Claims { access, name, reply } => {
+                let id = core.resolve_campaign_for(&access, &name);
+                outbox.push(seq, reply, id.map(|id| core.claims(now, &id)));
+            }
             Self::Campaigns { access, reply } => outbox.push(seq, reply, views(core, now, &access, None)),
             Self::Resolve { access, name, reply } => outbox.push(seq, reply, resolve(core, &access, &name)),
             Self::Levers { access, name, skip, limit, reply } => {
@@ -179,7 +186,7 @@ fn campaign(
     name: &str,
 ) -> Result<(CampaignView, Bindings), Refusal> {
     let id = core.resolve_campaign_for(access, name)?;
-    Ok((core.campaign_view_for(now, access, &id)?, (*core.campaign(&id)?.bindings).clone()))
+    Ok((core.campaign_view(now, &id)?, (*core.campaign(&id)?.bindings).clone()))
 }
 
 fn dimensions(core: &Core, access: &Access, name: &str) -> Result<Vec<String>, Refusal> {
@@ -202,11 +209,11 @@ fn views(
     let mut views = match campaign {
         Some(campaign) => {
             let id = core.resolve_campaign_for(access, campaign.as_str())?;
-            vec![core.campaign_view_for(now, access, &id)?]
+            vec![core.campaign_view(now, &id)?]
         }
         None => visible(core, access)
             .iter()
-            .map(|id| core.campaign_view_for(now, access, id))
+            .map(|id| core.campaign_view(now, id))
             .collect::<Result<Vec<_>, _>>()?,
     };
     views.sort_by(|a, b| b.created_wall_ms.cmp(&a.created_wall_ms).then_with(|| b.campaign.cmp(&a.campaign)));

@@ -80,6 +80,7 @@ pub const TABLE: &[Row] = &[
     campaign("CampaignService/ListFindings", Grant::Read),
     campaign("CampaignService/AddFindings", Grant::Propose),
     campaign("CampaignService/ProposeLever", Grant::Propose),
+    campaign("CampaignService/Claim", Grant::Propose),
     campaign("CampaignService/RetryLever", Grant::Propose),
     campaign("CampaignService/SubmitFix", Grant::Propose),
     campaign("CampaignService/AddDeliverable", Grant::Propose),
@@ -249,87 +250,4 @@ pub(super) fn permitted<T>(request: &Request<T>) -> Result<Access, Status> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use prost::Message;
-    use std::collections::BTreeSet;
-
-    /// `Service/Call` of a set of descriptors.
-    fn calls(descriptors: &[u8]) -> BTreeSet<String> {
-        let set = tonic_types_free::FileSet::decode(descriptors).expect("our own descriptors");
-        set.calls()
-    }
-
-    /// As much of `google.protobuf.FileDescriptorSet` as names calls.
-    mod tonic_types_free {
-        use std::collections::BTreeSet;
-
-        #[derive(Clone, PartialEq, prost::Message)]
-        pub struct FileSet {
-            #[prost(message, repeated, tag = "1")]
-            file: Vec<File>,
-        }
-
-        #[derive(Clone, PartialEq, prost::Message)]
-        pub struct File {
-            #[prost(string, optional, tag = "2")]
-            package: Option<String>,
-            #[prost(message, repeated, tag = "6")]
-            service: Vec<Service>,
-        }
-
-        #[derive(Clone, PartialEq, prost::Message)]
-        pub struct Service {
-            #[prost(string, optional, tag = "1")]
-            name: Option<String>,
-            #[prost(message, repeated, tag = "2")]
-            method: Vec<Method>,
-        }
-
-        #[derive(Clone, PartialEq, prost::Message)]
-        pub struct Method {
-            #[prost(string, optional, tag = "1")]
-            name: Option<String>,
-        }
-
-        impl FileSet {
-            pub fn calls(&self) -> BTreeSet<String> {
-                let mut calls = BTreeSet::new();
-                for file in &self.file {
-                    for service in &file.service {
-                        for method in &service.method {
-                            let (package, service) = (file.package(), service.name());
-                            let service = match package {
-                                "windlass.v1" => service.to_owned(),
-                                _ => format!("{package}.{service}"),
-                            };
-                            calls.insert(format!("{service}/{}", method.name()));
-                        }
-                    }
-                }
-                calls
-            }
-        }
-    }
-
-    #[test]
-    fn every_call_that_is_served_has_one_row() {
-        let mut served = calls(windlass_proto::DESCRIPTORS);
-        served.extend(calls(tonic_health::pb::FILE_DESCRIPTOR_SET));
-        served.extend(calls(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET));
-        served.extend(calls(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET));
-        let listed: BTreeSet<String> = TABLE.iter().map(|row| row.call.to_owned()).collect();
-        assert_eq!(listed, served, "a call without a row is refused to everybody");
-        assert_eq!(listed.len(), TABLE.len(), "no call has two rows");
-    }
-
-    #[test]
-    fn the_table_gives_nobody_more_than_reliability_says() {
-        for row in TABLE {
-            assert_eq!(row.admin, Y, "{}: an administrator may do all", row.call);
-            assert_eq!(row.none == Y, row.call == "IdentityService/Join", "{}", row.call);
-            assert!(row.worker_own != N || row.worker_other == N, "{}", row.call);
-            assert!(row.client_own != N || row.client_other == N, "{}", row.call);
-        }
-    }
-}
+mod tests;

@@ -5,8 +5,9 @@ use super::convert::{blob_failure, digest};
 use super::reach::{Reach, orders_of};
 use super::uploads::Uploads;
 use super::version::is_worker;
-use crate::blobs::Incoming;
-use crate::driver::Handle;
+use crate::blobs::{self, Incoming};
+use crate::driver::{Handle, blocking};
+use bytes::Bytes;
 use std::collections::HashSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -15,7 +16,14 @@ use windlass_proto::{refusal::to_status, v1};
 use windlass_shared::access::{Access, Viewer};
 use windlass_shared::digest::Digest;
 use windlass_shared::refusal::Refusal;
+use windlass_shared::tree::{Manifest, TreeChange};
 
+/// Trees at hand that are looked at: the parent's and the campaign's own.
+const AT_HAND_MAX: usize = 4;
+/// The largest change that is sent: of some thousand files. What differs more is sent whole, in pieces.
+const CHANGE_MAX_BYTES: usize = 1 << 20;
+/// The largest manifest: 200,000 paths of average length.
+const MANIFEST_MAX_BYTES: u64 = 64 << 20;
 /// Pieces that wait for a slow reader: 2 MiB.
 const STREAM_LENGTH: usize = 8;
 
@@ -43,6 +51,45 @@ impl Artifacts {
     }
 }
 
+impl Artifacts {
+    /// What makes a tree of one that the caller has, where that is less than the tree itself. What it may not
+    /// touch is taken for not at hand, so that nobody learns what is in it.
+    async fn change(
+        &self,
+        access: &Access,
+        tree: Digest,
+        at_hand: Vec<Digest>,
+    ) -> Result<Option<v1::ReadResponse>, Status> {
+        let at_hand: Vec<Digest> = at_hand.into_iter().take(AT_HAND_MAX).collect();
+        if at_hand.is_empty() {
+            return Ok(None);
+        }
+        let beyond = self.reach.beyond(&self.handle, access, &at_hand).await?;
+        for from in at_hand.into_iter().filter(|digest| !beyond.contains(digest)) {
+            let (Ok(was), Ok(is)) = tokio::join!(self.manifest(from), self.manifest(tree)) else { continue };
+            let change = blocking(move || {
+                let was = Manifest::from_bytes(&was).ok()?;
+                let is = Manifest::from_bytes(&is).ok()?;
+                Some(TreeChange::between(&was, &is).to_bytes())
+            });
+            let Some(change) = change.await else { continue };
+            if change.len() <= CHANGE_MAX_BYTES && (change.len() as u64) < tree.size_bytes {
+                let (digest, made_of) = (tree.to_string(), from.to_string());
+                return Ok(Some(v1::ReadResponse { digest, data: change.into(), made_of }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A tree's manifest, unless that is larger than any.
+    async fn manifest(&self, tree: Digest) -> Result<Bytes, blobs::Error> {
+        if tree.size_bytes > MANIFEST_MAX_BYTES {
+            return Err(blobs::Error::Absent { digest: tree });
+        }
+        self.handle.stores.blobs.read(tree).await
+    }
+}
+
 fn digests(texts: &[String]) -> Result<Vec<Digest>, Status> {
     texts.iter().map(|text| digest("digests", text)).collect()
 }
@@ -63,6 +110,11 @@ impl ArtifactService for Artifacts {
         let within = asked.iter().copied().filter(|digest| !beyond.contains(digest)).collect();
         let missing = self.handle.stores.blobs.missing(within).await.map_err(blob_failure)?;
         let missing: HashSet<Digest> = missing.into_iter().chain(beyond).collect();
+        if matches!(access.viewer, Viewer::Worker(..)) {
+            // What it was told is there it will name without sending it: by then what let it see that may be over.
+            let there = asked.iter().copied().filter(|digest| !missing.contains(digest)).collect();
+            self.reach.note_sent(&self.handle, &access, there).await?;
+        }
         let digests =
             asked.iter().filter(|digest| missing.contains(digest)).map(ToString::to_string).collect();
         Ok(Response::new(v1::FindMissingResponse { digests }))
@@ -87,16 +139,23 @@ impl ArtifactService for Artifacts {
             return Err(status);
         }
         let blobs = incoming.finish().await.map_err(blob_failure)?;
-        for digest in sent {
-            self.reach.note_sent(&access, digest).map_err(|refusal| to_status(&refusal))?;
-        }
+        self.reach.note_sent(&self.handle, &access, sent).await?;
         Ok(Response::new(v1::WriteResponse { blobs }))
     }
 
     async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
         let access = permitted(&request)?;
-        let asked = digests(&request.into_inner().digests)?;
+        let v1::ReadRequest { digests: asked, at_hand } = request.into_inner();
+        let (asked, at_hand) = (digests(&asked)?, digests(&at_hand)?);
         self.reach.refuse(&self.handle, &access, &asked).await?;
+        if let [tree] = asked[..]
+            && let Some(change) = self.change(&access, tree, at_hand).await?
+        {
+            return Ok(Response::new(self.handle.tasks.stream(STREAM_LENGTH, move |sender| async move {
+                // The caller may be gone: then nobody needs it.
+                drop(sender.send(Ok(change)).await);
+            })));
+        }
         let blobs = self.handle.stores.blobs.clone();
         let stream = self.handle.tasks.stream(STREAM_LENGTH, move |sender| async move {
             for digest in asked {
@@ -105,7 +164,11 @@ impl ArtifactService for Artifacts {
                 loop {
                     let message = match pieces.next().await {
                         Ok(None) => break,
-                        Ok(Some(data)) => Ok(v1::ReadResponse { digest: std::mem::take(&mut begins), data }),
+                        Ok(Some(data)) => Ok(v1::ReadResponse {
+                            digest: std::mem::take(&mut begins),
+                            data,
+                            made_of: String::new(),
+                        }),
                         Err(error) => Err(blob_failure(error)),
                     };
                     let is_over = message.is_err();

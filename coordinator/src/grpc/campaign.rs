@@ -5,7 +5,7 @@ use super::convert::{
     answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key, shared,
 };
 use super::reach::Reach;
-use super::{delivered, dry, findings, levers, secrets, watch};
+use super::{claims, delivered, dry, findings, levers, secrets, watch};
 use crate::driver::{Asked, Call, Event, Handle, Intent, Query, blocking};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -126,12 +126,14 @@ impl CampaignService for Campaigns {
         let message = request.into_inner();
         let name = name("campaign", message.campaign)?;
         let dimensions = answered(self.handle.dimensions(&access, &name, message.dimensions).await)?;
+        let claim_documents = claims::asked(&self.handle, &access, &name, message.dimensions).await?;
         let found = self.handle.ask(|reply| Event::Query(Query::Campaign { access, name, reply })).await;
         let (view, bindings) = answered(found)?;
         Ok(Response::new(v1::GetResponse {
             view_document: document::write(&view),
             bindings_document: document::write(&bindings),
             dimensions,
+            claim_documents,
         }))
     }
 
@@ -216,7 +218,11 @@ impl CampaignService for Campaigns {
         let lever: Lever = document::read("lever_document", &message.lever_document)
             .map_err(|refusal| to_status(&refusal))?;
         let campaign = name("campaign", message.campaign)?;
-        match self.change(access, key, Asked::Propose { campaign, lever: Box::new(lever) }).await? {
+        let researcher = Some(message.researcher).filter(|name| !name.is_empty());
+        match self
+            .change(access, key, Asked::Propose { campaign, lever: Box::new(lever), researcher })
+            .await?
+        {
             Answer::Lever { number, warnings } => {
                 Ok(Response::new(v1::ProposeLeverResponse { lever: number.0, warnings }))
             }
@@ -224,28 +230,18 @@ impl CampaignService for Campaigns {
         }
     }
 
+    async fn claim(&self, request: Request<v1::ClaimRequest>) -> Result<Response<v1::ClaimResponse>, Status> {
+        let access = permitted(&request)?;
+        let message = request.into_inner();
+        Ok(Response::new(claims::claim(&self.handle, access, message).await?))
+    }
+
     async fn list_levers(
         &self,
         request: Request<v1::ListLeversRequest>,
     ) -> Result<Response<v1::ListLeversResponse>, Status> {
         let access = permitted(&request)?;
-        let message = request.into_inner();
-        let name = name("campaign", message.campaign)?;
-        let skip = page_token(&message.page_token)? as usize;
-        let limit = match message.page_size as usize {
-            0 => levers::PAGE_MAX,
-            wanted => wanted.min(levers::PAGE_MAX),
-        };
-        let found =
-            self.handle.ask(|reply| Event::Query(Query::Levers { access, name, skip, limit, reply })).await;
-        let (campaign, page) = answered(found)?;
-        let next = (page.len() == limit).then_some((skip + limit) as u64);
-        let readers = self.handle.stores.readers.clone();
-        let views = blocking(move || levers::views(&readers, &campaign, page))
-            .await
-            .map_err(|error| ledger_failure(&error))?;
-        let view_documents = views.iter().map(document::write).collect();
-        Ok(Response::new(v1::ListLeversResponse { view_documents, next_page_token: next_page_token(next) }))
+        levers::page(&self.handle, access, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_lever(

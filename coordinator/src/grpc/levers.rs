@@ -1,12 +1,17 @@
 //! Levers as they are listed: those that may still be pulled as the core has them, those that are over with
 //! what the ledger says of them, which blocks for the disk.
 
+use super::convert::{answered, documents, ledger_failure, name, next_page_token, page_token};
+use crate::driver::{Event, Handle, Query, blocking};
 use crate::ledger::{Error, Readers};
 use tonic::Status;
 use windlass_engine::campaign::Past;
 use windlass_engine::core::{Listed, Place};
+use windlass_proto::document;
 use windlass_proto::refusal::to_status;
 use windlass_proto::v1::move_lever_request::Place as Wire;
+use windlass_proto::v1::{ListLeversRequest, ListLeversResponse};
+use windlass_shared::access::Access;
 use windlass_shared::id::{CampaignId, LeverNumber};
 use windlass_shared::record::{Body, Record, RetireReason};
 use windlass_shared::refusal::Refusal;
@@ -27,14 +32,50 @@ pub(super) fn place(wire: Option<Wire>) -> Result<Place, Status> {
 }
 
 /// Levers on one page at most: about a quarter of a megabyte, and a few thousand look-ups by index.
-pub(super) const PAGE_MAX: usize = 500;
+const PAGE_MAX: usize = 500;
+/// Refused proposals on one page at most: each has at most 6 KiB.
+const REFUSED_MAX: usize = 100;
+
+/// A page of a campaign's levers, or of its refused proposals.
+pub(super) async fn page(
+    handle: &Handle,
+    access: Access,
+    message: ListLeversRequest,
+) -> Result<ListLeversResponse, Status> {
+    let name = name("campaign", message.campaign)?;
+    let token = page_token(&message.page_token)?;
+    let limit_of = |limit: usize| match message.page_size as usize {
+        0 => limit,
+        wanted => wanted.min(limit),
+    };
+    let readers = handle.stores.readers.clone();
+    if message.refused {
+        let found = handle.ask(|reply| Event::Query(Query::Resolve { access, name, reply })).await;
+        let (campaign, _) = answered(found)?;
+        let (before_seq, limit) = (if token == 0 { i64::MAX as u64 } else { token }, limit_of(REFUSED_MAX));
+        let records = blocking(move || readers.refused(&campaign, before_seq, limit as u32))
+            .await
+            .map_err(|error| ledger_failure(&error))?;
+        let next = records.last().filter(|_| records.len() == limit).map(|record| record.seq);
+        return Ok(ListLeversResponse {
+            view_documents: Vec::new(),
+            next_page_token: next_page_token(next),
+            refused_documents: documents(&records),
+        });
+    }
+    let (skip, limit) = (token as usize, limit_of(PAGE_MAX));
+    let found = handle.ask(|reply| Event::Query(Query::Levers { access, name, skip, limit, reply })).await;
+    let (campaign, page) = answered(found)?;
+    let next = (page.len() == limit).then_some((skip + limit) as u64);
+    let views =
+        blocking(move || views(&readers, &campaign, page)).await.map_err(|error| ledger_failure(&error))?;
+    let view_documents = views.iter().map(document::write).collect();
+    let next_page_token = next_page_token(next);
+    Ok(ListLeversResponse { view_documents, next_page_token, refused_documents: Vec::new() })
+}
 
 /// The views of a page.
-pub(super) fn views(
-    readers: &Readers,
-    campaign: &CampaignId,
-    page: Vec<Listed>,
-) -> Result<Vec<LeverView>, Error> {
+fn views(readers: &Readers, campaign: &CampaignId, page: Vec<Listed>) -> Result<Vec<LeverView>, Error> {
     let mut views = Vec::with_capacity(page.len());
     for listed in page {
         match listed {
@@ -108,12 +149,14 @@ mod tests {
             instrumentation: None,
             parents: Vec::new(),
             axes: Vec::new(),
+            cites: Vec::new(),
             changed_assumption: None,
             analysis: Vec::new(),
         });
         let (base, changed) = (Digest::of(b"base"), Digest::of(b"changed"));
         let lever = LeverNumber(3);
-        record(1, Body::LeverQueued { lever, document, base, changed, pin: None, diff: Hash::of(b"diff") })
+        let (diff, cited) = (Hash::of(b"diff"), Vec::new());
+        record(1, Body::LeverQueued { lever, document, base, changed, pin: None, diff, cited })
     }
 
     #[test]

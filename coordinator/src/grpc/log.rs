@@ -47,14 +47,12 @@ impl LogFiles {
     async fn refuse_others(&self, worker: &WorkerId, key: &AttemptKey) -> Result<(), Status> {
         let readers = self.handle.stores.readers.clone();
         let id = key.id.clone();
-        let records = blocking(move || readers.iteration(&id.campaign, id.iteration))
-            .await
-            .map_err(|error| ledger_failure(&error))?;
+        let lease = blocking(move || readers.lease(&id)).await.map_err(|error| ledger_failure(&error))?;
         let is_own = |record: &Record| match &record.body {
             Body::AttemptLeased { order, worker: leased, .. } => order.key == *key && leased == worker,
             _ => false,
         };
-        match records.iter().any(is_own) {
+        match lease.as_ref().is_some_and(is_own) {
             true => Ok(()),
             false => Err(to_status(&Refusal::NotFound { what: "attempt", name: key.to_string() })),
         }

@@ -3,6 +3,7 @@
 pub mod access;
 mod artifact;
 mod campaign;
+mod claims;
 mod convert;
 mod delivered;
 mod dry;

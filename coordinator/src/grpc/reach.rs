@@ -1,55 +1,78 @@
-//! Which blobs a caller may touch: a worker those that its live attempts need, a client those that its campaigns
-//! name or that it has just sent. Everything else is not there for it.
+//! Which blobs a caller may touch: a worker those that its live attempts need or that it has sent, a client those
+//! that its campaigns name or that it has sent. Everything else is not there for it.
+
+mod sent;
+mod trees;
 
 use super::convert::{answered, blob_failure, ledger_failure};
-use crate::blobs::{self, Blobs};
-use crate::driver::{Asked, Event, Handle, Query, blocking};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::blobs;
+use crate::driver::{Asked, Event, Handle, Query, Stores, blocking};
+use crate::ledger::{self, Blob, Naming};
+use sent::Sent;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tonic::Status;
+use trees::Trees;
 use windlass_proto::refusal::to_status;
 use windlass_shared::access::{Access, Grant, Viewer};
-use windlass_shared::attempt::Order;
+use windlass_shared::attempt::{Order, Outcome};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, WorkerId};
-use windlass_shared::plan::Script;
 use windlass_shared::reference::Reference;
 use windlass_shared::refusal::Refusal;
-use windlass_shared::tree::Manifest;
 
-/// Blobs that one client has sent and that no campaign of its names yet: an upload of the largest workspace.
-const SENT_MAX: usize = 250_000;
-/// Clients whose uploads are remembered, the latest ones.
-const SENDERS_MAX: usize = 16;
-/// Campaigns whose blobs are remembered, the latest that were asked about; 40 bytes for each blob.
-const CAMPAIGNS_MAX: usize = 32;
-/// Trees whose contents are remembered.
-const TREES_MAX: usize = 64;
 /// Records read from the ledger at once.
 const PAGE_RECORDS: u32 = 256;
+/// Trees beside which the next is compared while a ledger is read: an iteration's tree, the one before it, results
+/// and artifacts. What they share is noted once.
+const COMPARED: usize = 4;
 
 /// What is known of who may touch what. Cloning shares it.
 #[derive(Clone, Default)]
-pub(super) struct Reach(Arc<Mutex<Known>>);
+pub(super) struct Reach(Arc<Inner>);
 
 #[derive(Default)]
-struct Known {
-    sent: BTreeMap<String, HashSet<Digest>>,
-    /// The senders, the latest last.
-    senders: VecDeque<String>,
-    campaigns: HashMap<CampaignId, Named>,
-    asked: VecDeque<CampaignId>,
-    trees: HashMap<Digest, Arc<HashSet<Digest>>>,
-    opened: VecDeque<Digest>,
+struct Inner {
+    sent: Mutex<Sent>,
+    naming: Naming,
+    trees: Trees,
 }
 
-/// The blobs of a campaign's records, up to one of them.
-#[derive(Default)]
-struct Named {
-    upto_seq: u64,
-    blobs: Arc<HashSet<Digest>>,
-    /// Those of them that are trees and were opened.
-    trees: HashSet<Digest>,
+/// Why it could not be found out.
+enum Failure {
+    Ledger(ledger::Error),
+    Blobs(blobs::Error),
+}
+
+impl From<ledger::Error> for Failure {
+    fn from(error: ledger::Error) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+impl From<blobs::Error> for Failure {
+    fn from(error: blobs::Error) -> Self {
+        Self::Blobs(error)
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Ledger(error) => ledger_failure(&error),
+            Failure::Blobs(error) => blob_failure(error),
+        }
+    }
+}
+
+/// Under which name a caller's uploads are kept; an administrator reaches everything.
+fn sender(viewer: &Viewer) -> Option<String> {
+    match viewer {
+        Viewer::Admin => None,
+        Viewer::Client(name) => Some(format!("client/{name}")),
+        Viewer::Worker(id, _) => Some(format!("worker/{id}")),
+    }
 }
 
 impl Reach {
@@ -60,11 +83,22 @@ impl Reach {
         access: &Access,
         digests: &[Digest],
     ) -> Result<HashSet<Digest>, Status> {
-        match &access.viewer {
-            Viewer::Admin => Ok(HashSet::new()),
-            Viewer::Worker(id, _) => self.beyond_worker(handle, id, digests).await,
-            Viewer::Client(name) => self.beyond_client(handle, access, name, digests).await,
+        let Some(who) = sender(&access.viewer) else { return Ok(HashSet::new()) };
+        let mut beyond: HashSet<Digest> = digests.iter().copied().collect();
+        self.sent().take_out(&who, &mut beyond, Instant::now());
+        if beyond.is_empty() {
+            return Ok(beyond);
         }
+        if let Viewer::Worker(id, _) = &access.viewer {
+            let orders = orders_of(handle, id).await?;
+            return self
+                .blocking(handle, move |inner, stores| inner.without_orders(stores, &orders, beyond))
+                .await;
+        }
+        let visible = visible(handle, access).await?;
+        let upto_seq = handle.durable.borrow().seq;
+        self.blocking(handle, move |inner, stores| inner.without_named(stores, &visible, upto_seq, beyond))
+            .await
     }
 
     /// Refuses the first of `digests` that a caller may not touch, as one that is not there.
@@ -83,164 +117,216 @@ impl Reach {
         }
         self.refuse(handle, access, &asked.named_blobs()).await?;
         let Asked::Create { tree, .. } = asked else { return Ok(()) };
-        let within: Vec<Digest> = self.tree(&handle.stores.blobs, *tree).await?.iter().copied().collect();
+        let tree = *tree;
+        let within = self.blocking(handle, move |inner, stores| Ok(inner.trees.open(&stores.blobs, tree)?));
+        let within: Vec<Digest> = within.await?.iter().copied().collect();
         self.refuse(handle, access, &within).await
     }
 
-    /// Notes what a client has sent: whoever sends a blob had it already.
-    pub fn note_sent(&self, access: &Access, digest: Digest) -> Result<(), Refusal> {
-        let Viewer::Client(name) = &access.viewer else { return Ok(()) };
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !known.sent.contains_key(name) {
-            if known.senders.len() >= SENDERS_MAX
-                && let Some(oldest) = known.senders.pop_front()
-            {
-                known.sent.remove(&oldest);
-            }
-            known.senders.push_back(name.clone());
-        }
-        let sent = known.sent.entry(name.clone()).or_default();
-        if sent.len() >= SENT_MAX && !sent.contains(&digest) {
-            let (figure, limit) = (SENT_MAX as u64 + 1, SENT_MAX as u64);
-            let what = "the number of blobs that were sent and that no campaign names".to_owned();
-            return Err(Refusal::TooMuch { what, figure, limit });
-        }
-        sent.insert(digest);
-        Ok(())
-    }
-
-    async fn beyond_worker(
-        &self,
-        handle: &Handle,
-        worker: &WorkerId,
-        digests: &[Digest],
-    ) -> Result<HashSet<Digest>, Status> {
-        let mut beyond: HashSet<Digest> = digests.iter().copied().collect();
-        for reference in orders_of(handle, worker).await?.iter().flat_map(references) {
-            match reference {
-                Reference::Blob(digest) => {
-                    beyond.remove(&digest);
-                }
-                Reference::Tree(tree) => {
-                    beyond.remove(&tree);
-                    if !beyond.is_empty() {
-                        let within = self.tree(&handle.stores.blobs, tree).await?;
-                        beyond.retain(|digest| !within.contains(digest));
-                    }
-                }
-            }
-            if beyond.is_empty() {
-                break;
-            }
-        }
-        Ok(beyond)
-    }
-
-    async fn beyond_client(
+    /// Notes what a caller has sent, or has named and was told that it is there: it had that already.
+    pub async fn note_sent(
         &self,
         handle: &Handle,
         access: &Access,
-        name: &str,
-        digests: &[Digest],
-    ) -> Result<HashSet<Digest>, Status> {
-        let mut beyond: HashSet<Digest> = digests.iter().copied().collect();
-        {
-            let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(sent) = known.sent.get(name) {
-                beyond.retain(|digest| !sent.contains(digest));
+        digests: Vec<Digest>,
+    ) -> Result<(), Status> {
+        let Some(who) = sender(&access.viewer) else { return Ok(()) };
+        let upto_seq = handle.durable.borrow().seq;
+        let crowded = self.sent().crowded(&who, digests.len(), upto_seq);
+        if let Some(held) = crowded {
+            let named = self.named_everywhere(handle, access, held, upto_seq).await?;
+            self.sent().forget(&who, &named);
+        }
+        self.sent().note(&who, &digests, Instant::now()).map_err(|refusal| to_status(&refusal))
+    }
+
+    /// The first blob of an outcome, by itself or in one of its trees, that its worker has neither sent nor been
+    /// given, and that its campaign does not name already: to name it would bring it into that campaign's reach.
+    pub async fn foreign(
+        &self,
+        handle: &Handle,
+        worker: &WorkerId,
+        (orders, order): (&[Order], &Order),
+        outcome: &Outcome,
+        parcels: &[Blob],
+    ) -> Result<Option<Digest>, Status> {
+        let (orders, campaign, parcels) = (orders.to_vec(), order.key.id.campaign.clone(), parcels.to_vec());
+        let (blobs, trees): (Vec<Digest>, Vec<Digest>) =
+            (outcome.blobs().collect(), outcome.trees().collect());
+        let upto_seq = handle.durable.borrow().seq;
+        let who = format!("worker/{worker}");
+        self.blocking(handle, move |inner, stores| {
+            let parcels: HashMap<Digest, &Blob> =
+                parcels.iter().map(|parcel| (parcel.digest, parcel)).collect();
+            let beyond = |digests: HashSet<Digest>| {
+                let mut left: HashSet<Digest> =
+                    digests.into_iter().filter(|digest| !parcels.contains_key(digest)).collect();
+                inner.sent().take_out(&who, &mut left, Instant::now());
+                let left = inner.without_orders(stores, &orders, left)?;
+                inner.without_named(stores, &BTreeSet::from([campaign.clone()]), upto_seq, left)
+            };
+            if let Some(digest) = beyond(blobs.into_iter().collect())?.into_iter().next() {
+                return Ok(Some(digest));
             }
-        }
-        if beyond.is_empty() {
-            return Ok(beyond);
-        }
-        let access = Access { viewer: access.viewer.clone(), need: Grant::Read };
-        let visible = answered(handle.ask(|reply| Event::Query(Query::Visible { access, reply })).await)?;
-        for campaign in visible.iter().rev() {
-            let named = self.campaign(handle, campaign).await?;
-            beyond.retain(|digest| !named.contains(digest));
+            let mut within = HashSet::new();
+            for tree in trees {
+                match parcels.get(&tree) {
+                    Some(parcel) => within.extend(trees::named(&parcel.bytes)),
+                    None => within.extend(inner.trees.open(&stores.blobs, tree)?.iter()),
+                }
+            }
+            Ok(beyond(within)?.into_iter().next())
+        })
+        .await
+    }
+
+    /// Those of some blobs that are within a caller's reach whatever it has sent: a client's when any campaign that
+    /// it sees names them, a worker's when every one does that it works for.
+    async fn named_everywhere(
+        &self,
+        handle: &Handle,
+        access: &Access,
+        held: Vec<Digest>,
+        upto_seq: u64,
+    ) -> Result<HashSet<Digest>, Status> {
+        let each: Vec<BTreeSet<CampaignId>> = match &access.viewer {
+            Viewer::Worker(id, _) => {
+                let orders = orders_of(handle, id).await?;
+                let campaigns: BTreeSet<CampaignId> =
+                    orders.into_iter().map(|order| order.key.id.campaign).collect();
+                campaigns.into_iter().map(|campaign| BTreeSet::from([campaign])).collect()
+            }
+            _ => vec![visible(handle, access).await?],
+        };
+        let held: HashSet<Digest> = held.into_iter().collect();
+        self.blocking(handle, move |inner, stores| {
+            let mut named = held.clone();
+            for campaigns in &each {
+                let beyond = inner.without_named(stores, campaigns, upto_seq, named.clone())?;
+                named.retain(|digest| !beyond.contains(digest));
+            }
+            Ok(named)
+        })
+        .await
+    }
+
+    /// Off the loop and off the server's threads: it reads the ledger and the store.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        handle: &Handle,
+        work: impl FnOnce(&Inner, &Stores) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Status> {
+        let (inner, stores) = (Arc::clone(&self.0), handle.stores.clone());
+        Ok(blocking(move || work(&inner, &stores)).await?)
+    }
+
+    fn sent(&self) -> MutexGuard<'_, Sent> {
+        self.0.sent()
+    }
+}
+
+impl Inner {
+    fn sent(&self) -> MutexGuard<'_, Sent> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes out what some orders name.
+    fn without_orders(
+        &self,
+        stores: &Stores,
+        orders: &[Order],
+        mut beyond: HashSet<Digest>,
+    ) -> Result<HashSet<Digest>, Failure> {
+        for reference in orders.iter().flat_map(references) {
             if beyond.is_empty() {
                 break;
+            }
+            let (Reference::Blob(digest) | Reference::Tree(digest)) = reference;
+            beyond.remove(&digest);
+            if matches!(reference, Reference::Tree(_)) && !beyond.is_empty() {
+                let within = self.trees.open(&stores.blobs, digest)?;
+                beyond.retain(|digest| !within.contains(digest));
             }
         }
         Ok(beyond)
     }
 
-    /// Every blob that a campaign's records name, read on from where it was left.
-    async fn campaign(&self, handle: &Handle, campaign: &CampaignId) -> Result<Arc<HashSet<Digest>>, Status> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).campaigns.remove(campaign);
-        let mut named = known.unwrap_or_default();
-        let upto_seq = handle.durable.borrow().seq;
-        while named.upto_seq < upto_seq {
-            let (readers, asked, after) = (handle.stores.readers.clone(), campaign.clone(), named.upto_seq);
-            let page = blocking(move || readers.after(Some(&asked), after, PAGE_RECORDS))
-                .await
-                .map_err(|error| ledger_failure(&error))?;
+    /// Takes out what the records of some campaigns name, up to `upto_seq`. Only where something is left by what is
+    /// known already are their ledgers read on.
+    fn without_named(
+        &self,
+        stores: &Stores,
+        campaigns: &BTreeSet<CampaignId>,
+        upto_seq: u64,
+        mut beyond: HashSet<Digest>,
+    ) -> Result<HashSet<Digest>, Failure> {
+        let known = self.naming.named(beyond.iter().copied(), campaigns)?;
+        beyond.retain(|digest| !known.contains(digest));
+        if beyond.is_empty() {
+            return Ok(beyond);
+        }
+        for campaign in campaigns {
+            self.read_on(stores, campaign, upto_seq)?;
+        }
+        let known = self.naming.named(beyond.iter().copied(), campaigns)?;
+        beyond.retain(|digest| !known.contains(digest));
+        Ok(beyond)
+    }
+
+    /// Notes what a campaign's records name, from where it was left.
+    fn read_on(&self, stores: &Stores, campaign: &CampaignId, upto_seq: u64) -> Result<(), Failure> {
+        let mut compared: VecDeque<Arc<HashSet<Digest>>> = VecDeque::new();
+        let mut after_seq = self.naming.upto_seq(campaign);
+        while after_seq < upto_seq {
+            let page = stores.readers.after(Some(campaign), after_seq, PAGE_RECORDS)?;
             let is_last = page.len() < PAGE_RECORDS as usize;
-            for record in page {
-                named.upto_seq = record.seq;
+            let mut fresh = HashSet::new();
+            for record in &page {
                 let found = record.body.references();
                 let evidence = found.evidence.into_iter().map(|(_, reference)| reference);
                 for reference in found.lasting.into_iter().chain(evidence) {
-                    self.add(handle, &mut named, reference).await?;
+                    let (Reference::Blob(digest) | Reference::Tree(digest)) = reference;
+                    fresh.insert(digest);
+                    if matches!(reference, Reference::Tree(_)) {
+                        self.open_beside(stores, digest, &mut compared, &mut fresh)?;
+                    }
                 }
             }
-            if is_last {
-                named.upto_seq = named.upto_seq.max(upto_seq);
-            }
+            after_seq = match page.last() {
+                Some(last) if !is_last => last.seq,
+                _ => upto_seq,
+            };
+            self.naming.note(campaign, after_seq, fresh.iter())?;
         }
-        let answer = Arc::clone(&named.blobs);
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.campaigns.insert(campaign.clone(), named);
-        known.asked.retain(|asked| asked != campaign);
-        known.asked.push_back(campaign.clone());
-        if known.asked.len() > CAMPAIGNS_MAX
-            && let Some(oldest) = known.asked.pop_front()
-        {
-            known.campaigns.remove(&oldest);
-        }
-        Ok(answer)
-    }
-
-    async fn add(&self, handle: &Handle, named: &mut Named, reference: Reference) -> Result<(), Status> {
-        let (Reference::Blob(digest) | Reference::Tree(digest)) = reference;
-        let is_tree = matches!(reference, Reference::Tree(_));
-        if named.blobs.contains(&digest) && (!is_tree || named.trees.contains(&digest)) {
-            return Ok(());
-        }
-        if is_tree {
-            let within = self.tree(&handle.stores.blobs, digest).await?;
-            Arc::make_mut(&mut named.blobs).extend(within.iter());
-            named.trees.insert(digest);
-        }
-        Arc::make_mut(&mut named.blobs).insert(digest);
         Ok(())
     }
 
-    /// What a tree names. One that was removed names nothing any more.
-    async fn tree(&self, blobs: &Blobs, tree: Digest) -> Result<Arc<HashSet<Digest>>, Status> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).trees.get(&tree).cloned();
-        if let Some(known) = known {
-            return Ok(known);
+    /// What a tree names beyond those that were opened before it.
+    fn open_beside(
+        &self,
+        stores: &Stores,
+        tree: Digest,
+        compared: &mut VecDeque<Arc<HashSet<Digest>>>,
+        fresh: &mut HashSet<Digest>,
+    ) -> Result<(), Failure> {
+        let within = self.trees.open(&stores.blobs, tree)?;
+        if compared.iter().any(|other| Arc::ptr_eq(other, &within)) {
+            return Ok(());
         }
-        let bytes = match blobs.read(tree).await {
-            Ok(bytes) => bytes,
-            Err(blobs::Error::Absent { .. }) => return Ok(Arc::default()),
-            Err(error) => return Err(blob_failure(error)),
-        };
-        let named =
-            Manifest::from_bytes(&bytes).map(|manifest| manifest.blobs().collect()).unwrap_or_default();
-        let named: Arc<HashSet<Digest>> = Arc::new(named);
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.trees.insert(tree, Arc::clone(&named)).is_none() {
-            known.opened.push_back(tree);
-            if known.opened.len() > TREES_MAX
-                && let Some(oldest) = known.opened.pop_front()
-            {
-                known.trees.remove(&oldest);
-            }
+        let is_new = |digest: &&Digest| !compared.iter().any(|other| other.contains(digest));
+        fresh.extend(within.iter().filter(is_new));
+        compared.push_back(within);
+        if compared.len() > COMPARED {
+            compared.pop_front();
         }
-        Ok(named)
+        Ok(())
     }
+}
+
+/// The campaigns that a caller may read.
+async fn visible(handle: &Handle, access: &Access) -> Result<BTreeSet<CampaignId>, Status> {
+    let access = Access { viewer: access.viewer.clone(), need: Grant::Read };
+    answered(handle.ask(|reply| Event::Query(Query::Visible { access, reply })).await)
 }
 
 /// The orders that a worker holds leases for.
@@ -251,15 +337,14 @@ pub(super) async fn orders_of(handle: &Handle, worker: &WorkerId) -> Result<Vec<
 
 /// What an order needs of the stores.
 fn references(order: &Order) -> impl Iterator<Item = Reference> + '_ {
-    let scripts = order.scripts.iter().filter_map(|row| match &row.script {
-        Script::Blob { digest, .. } => Some(Reference::Blob(*digest)),
-        Script::Named(_) => None,
-    });
     let trees = std::iter::once(order.tree)
         .chain(order.results)
         .chain(order.run_artifacts)
         .chain(order.history.iter().map(|(_, tree)| *tree));
-    trees.map(Reference::Tree).chain(scripts)
+    let scripts = order.scripts.iter().filter_map(|row| row.script.digest()).map(Reference::Blob);
+    // Of those it may know what stood where, and nothing of what is in their files.
+    let near = order.near.iter().map(|tree| Reference::Blob(*tree));
+    near.chain(trees.map(Reference::Tree)).chain(scripts)
 }
 
 impl std::fmt::Debug for Reach {

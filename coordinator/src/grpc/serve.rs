@@ -70,7 +70,7 @@ pub(crate) async fn routes(
 ) -> Result<Routes, ReflectionError> {
     let reach = Reach::default();
     let campaigns = CampaignServiceServer::new(Campaigns::new(handle.clone(), reach.clone()));
-    let workers = WorkerServiceServer::new(Workers::new(handle.clone()));
+    let workers = WorkerServiceServer::new(Workers::new(handle.clone(), reach.clone()));
     let fleet = FleetServiceServer::new(Fleet::new(handle.clone()));
     let logs = LogServiceServer::new(LogFiles::new(handle.clone())).accept_compressed(Zstd);
     let artifacts = ArtifactServiceServer::new(Artifacts::new(handle.clone(), reach)).accept_compressed(Zstd);

@@ -2,7 +2,7 @@
 
 use super::access::permitted;
 use super::convert::{answered, digest, ledger_failure};
-use super::reach::orders_of;
+use super::reach::{Reach, orders_of};
 use crate::driver::{Event, Handle, blocking};
 use crate::ledger::Blob;
 use std::time::Instant;
@@ -10,39 +10,68 @@ use tonic::{Request, Response, Status};
 use windlass_proto::v1::worker_service_server::WorkerService;
 use windlass_proto::{PARCEL_MAX_BYTES, PARCELS_MAX_BYTES, refusal::to_status, v1};
 use windlass_shared::access::{Access, Viewer};
-use windlass_shared::attempt::{AttemptKey, Order, Phase};
+use windlass_shared::attempt::{AttemptKey, Phase};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{SessionId, WorkerId};
 use windlass_shared::record::Body;
 use windlass_shared::refusal::Refusal;
-use windlass_shared::session::Report;
+use windlass_shared::session::{AttemptReport, Report};
 
 /// The service over one coordinator.
 #[derive(Clone, Debug)]
 pub(super) struct Workers {
     handle: Handle,
+    reach: Reach,
 }
 
 impl Workers {
     /// Serves what `handle` reaches.
-    pub fn new(handle: Handle) -> Self {
-        Self { handle }
+    pub fn new(handle: Handle, reach: Reach) -> Self {
+        Self { handle, reach }
     }
 
     /// A report of the very worker that the certificate names. What it says of attempts that were never leased to it is
-    /// left out: to it they are not there (I5).
-    async fn of(&self, access: &Access, mut report: Report) -> Result<Report, Status> {
+    /// left out: to it they are not there (I5). The end of one that is leased to it now stays what it was told before
+    /// where it names a blob that its worker may not.
+    async fn of(
+        &self,
+        access: &Access,
+        mut report: Report,
+        parcels: &mut Vec<Blob>,
+    ) -> Result<Report, Status> {
         let Viewer::Worker(id, name) = &access.viewer else { return Ok(report) };
         if report.worker.id != *id || report.worker.name != *name {
             let name = format!("{} ({})", report.worker.name, report.worker.id);
             return Err(to_status(&Refusal::NotFound { what: "worker", name }));
         }
-        let mut own = Vec::with_capacity(report.attempts.len());
-        for attempt in report.attempts {
+        let is_end = |attempt: &AttemptReport| matches!(attempt.phase, Phase::Ended(_));
+        if !report.attempts.iter().any(is_end) {
             // Only an end is recorded; everything else is the worker's own page of the fleet.
-            if !matches!(attempt.phase, Phase::Ended(_)) || self.was_leased(id, &attempt.key).await? {
+            parcels.clear();
+            return Ok(report);
+        }
+        let orders = orders_of(&self.handle, id).await?;
+        let (mut own, mut brings) = (Vec::with_capacity(report.attempts.len()), false);
+        for mut attempt in report.attempts {
+            let order = orders.iter().find(|order| order.key == attempt.key);
+            if let (Phase::Ended(outcome), Some(order)) = (&attempt.phase, order) {
+                let foreign =
+                    self.reach.foreign(&self.handle, id, (&orders, order), outcome, parcels).await?;
+                if let Some(digest) = foreign {
+                    tracing::warn!(attempt = %attempt.key, worker = name, %digest, "an attempt's end names a blob that its worker neither sent nor was given; it is not recorded until the worker sends it");
+                    // Its worker still has it: to leave it out altogether would say that it never was there.
+                    attempt.phase = Phase::Collecting;
+                } else {
+                    brings = true;
+                }
+            }
+            if !is_end(&attempt) || order.is_some() || self.was_leased(id, &attempt.key).await? {
                 own.push(attempt);
             }
+        }
+        if !brings {
+            // Parcels belong to the end of an attempt that is this worker's now; nothing else has any.
+            parcels.clear();
         }
         report.attempts = own;
         Ok(report)
@@ -51,14 +80,11 @@ impl Workers {
     /// Whether the ledger leased an attempt to this worker, or does not know it at all (I15).
     async fn was_leased(&self, worker: &WorkerId, key: &AttemptKey) -> Result<bool, Status> {
         let (readers, id) = (self.handle.stores.readers.clone(), key.id.clone());
-        let records = blocking(move || readers.iteration(&id.campaign, id.iteration))
-            .await
-            .map_err(|error| ledger_failure(&error))?;
-        let leased = records.iter().find_map(|record| match &record.body {
-            Body::AttemptLeased { order, worker, .. } if order.key == *key => Some(worker),
-            _ => None,
-        });
-        Ok(leased.is_none_or(|leased| leased == worker))
+        let lease = blocking(move || readers.lease(&id)).await.map_err(|error| ledger_failure(&error))?;
+        Ok(match lease.map(|record| record.body) {
+            Some(Body::AttemptLeased { order, worker: leased, .. }) => order.key != *key || leased == *worker,
+            _ => true,
+        })
     }
 }
 
@@ -78,12 +104,6 @@ impl Drop for HangUp {
             self.handle.tell(Event::HungUp { worker, session, number: self.number });
         }
     }
-}
-
-/// Whether a report ends an attempt that is leased to its worker now, at this very number.
-fn brings_end_of(orders: &[Order], report: &Report) -> bool {
-    let mut ended = report.attempts.iter().filter(|attempt| matches!(attempt.phase, Phase::Ended(_)));
-    ended.any(|attempt| orders.iter().any(|order| order.key == attempt.key))
 }
 
 /// The blobs beside a report, each checked (I16). One that is damaged is left out, so that the worker's other
@@ -117,14 +137,7 @@ impl WorkerService for Workers {
         let mut message = request.into_inner();
         let mut parcels = parcels(std::mem::take(&mut message.parcels))?;
         let report = Report::try_from(message).map_err(|refusal| to_status(&refusal))?;
-        let report = self.of(&access, report).await?;
-        if !parcels.is_empty()
-            && let Viewer::Worker(id, _) = &access.viewer
-            && !brings_end_of(&orders_of(&self.handle, id).await?, &report)
-        {
-            // Parcels belong to the end of an attempt that is this worker's now; nothing else has any.
-            parcels.clear();
-        }
+        let report = self.of(&access, report, &mut parcels).await?;
         let mut hang_up = HangUp {
             handle: self.handle.clone(),
             worker: report.worker.id.clone(),

@@ -6,6 +6,7 @@ mod connections;
 mod error;
 mod office;
 mod registry;
+mod strangers;
 pub(crate) mod tls;
 mod token;
 

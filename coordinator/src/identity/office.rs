@@ -6,6 +6,7 @@ use super::authority::{AskedKey, Authority, Subject, draw_serial, folder_in, wri
 use super::connections::{Connections, Peer, PeerCertificate};
 use super::registry::{Holder, Registry, Token, Void};
 use super::tls;
+use crate::driver::Intent;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use std::fs;
@@ -114,13 +115,15 @@ impl Office {
         &self.0.connections
     }
 
-    /// Makes a token; with the moment when it ends. Blocks for the disk.
+    /// Makes a token; with the moment when it ends. One that is only asked about lets nobody join. Blocks for the
+    /// disk.
     pub fn create_token(
         &self,
         role: Role,
         name: Option<String>,
         ttl_ms: u64,
         address: Option<String>,
+        intent: Intent,
     ) -> Result<(JoinToken, i64), Failure> {
         let malformed = |field, problem: String| Failure::Refused(Refusal::Malformed { field, problem });
         if let Some(name) = name.as_deref().filter(|name| !is_name(name)) {
@@ -146,33 +149,58 @@ impl Office {
         let expires_ms = now_ms.saturating_add_unsigned(ttl_ms);
         let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let token = Token { role, name: name.clone(), expires_ms, used: None };
-        self.change(|registry| registry.add_token(&secret, token, now_ms))?;
-        tracing::info!(%role, ?name, "a join token was made");
+        self.change(intent, |registry| registry.add_token(&secret, token, now_ms))?;
+        if intent == Intent::Do {
+            tracing::info!(%role, ?name, "a join token was made");
+        }
         let fingerprint = self.0.authority.fingerprint();
         Ok((JoinToken { role, name, address, fingerprint, secret }, expires_ms))
     }
 
-    /// A token and a signing request become a certificate. Blocks for the disk.
-    pub fn join(&self, joiner: Joiner) -> Result<Issued, Failure> {
-        let Joiner { secret, role, name, worker, signing_request } = joiner;
-        if !is_name(&name) {
+    /// Whether a token lets somebody in at all, before anything is done for them: no fleet is asked, no key is read
+    /// and nothing is signed for whoever has none.
+    pub fn look_at(&self, joiner: &Joiner) -> Result<(), Refusal> {
+        let Joiner { secret, role, name, worker, .. } = joiner;
+        if !is_name(name) {
             let problem = format!("{name:?} is no name: {NAME_FORM}");
-            return Err(Failure::Refused(Refusal::Malformed { field: "name", problem }));
+            return Err(Refusal::Malformed { field: "name", problem });
         }
-        if worker.is_some() != (role == Role::Worker) {
+        if worker.is_some() != (*role == Role::Worker) {
             let problem = "a worker, and nobody else, has an id".to_owned();
-            return Err(Failure::Refused(Refusal::Malformed { field: "worker", problem }));
+            return Err(Refusal::Malformed { field: "worker", problem });
         }
+        let holder = Holder { role: *role, name: name.clone(), worker: worker.clone() };
+        let registry = self.0.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry
+            .look_at(secret, None, &holder, now_ms())
+            .inspect_err(|refusal| note_refused(&holder, refusal))
+    }
+
+    /// A token and a signing request become a certificate, once [`Office::look_at`] found nothing. Blocks for the
+    /// disk.
+    pub fn join(&self, joiner: Joiner) -> Result<Issued, Failure> {
+        self.look_at(&joiner).map_err(Failure::Refused)?;
+        let Joiner { secret, role, name, worker, signing_request } = joiner;
         let key = asked_key(&signing_request)?;
         let holder = Holder { role, name, worker };
+        let mut namesakes = 0;
         let issued = self.issue(&key, holder.clone(), |registry, now_ms| {
-            registry.redeem(&secret, key.hash(), &holder, now_ms)
+            registry.redeem(&secret, key.hash(), &holder, now_ms)?;
+            namesakes = registry.end_namesakes(&holder, now_ms);
+            Ok(())
         });
         match &issued {
-            Ok(_) => tracing::info!(role = %holder.role, name = holder.name, "joined"),
-            Err(Failure::Refused(refusal)) => {
-                tracing::warn!(role = %holder.role, name = holder.name, %refusal, "refused to let somebody join");
+            Ok(_) => {
+                tracing::info!(role = %holder.role, name = holder.name, "joined");
+                if namesakes > 0 {
+                    tracing::warn!(
+                        name = holder.name,
+                        "another machine has this name now; the one before is cut off"
+                    );
+                    self.cut_over();
+                }
             }
+            Err(Failure::Refused(refusal)) => note_refused(&holder, refusal),
             Err(Failure::Failed(_)) => {}
         }
         issued
@@ -196,7 +224,7 @@ impl Office {
         let subject = Subject { role: holder.role.as_str(), name: &holder.name, serial, expires };
         let certificate = self.0.authority.sign(key, &subject).map_err(Failure::Failed)?;
         let expires_ms = wall_ms(expires);
-        self.change(|registry| {
+        self.change(Intent::Do, |registry| {
             may(registry, issued_ms)?;
             registry.add_certificate(&tls::hex(serial.iter()), holder.clone(), (issued_ms, expires_ms))
         })?;
@@ -209,9 +237,13 @@ impl Office {
         self.0.registry.read().unwrap_or_else(PoisonError::into_inner).views(now_ms())
     }
 
-    /// Ends certificates, and every connection that stood on them. Blocks for the disk.
-    pub fn revoke(&self, which: &str) -> Result<Vec<CertificateView>, Failure> {
-        let ended = self.change(|registry| registry.revoke(which, now_ms()))?;
+    /// Ends certificates, and every connection that stood on them; or says which those would be. Blocks for the
+    /// disk.
+    pub fn revoke(&self, which: &str, intent: Intent) -> Result<Vec<CertificateView>, Failure> {
+        let ended = self.change(intent, |registry| registry.revoke(which, now_ms()))?;
+        if intent == Intent::Ask {
+            return Ok(ended);
+        }
         for view in &ended {
             tracing::warn!(role = %view.role, name = view.name, serial = view.serial, "revoked a certificate");
         }
@@ -270,16 +302,28 @@ impl Office {
         });
     }
 
-    /// Changes the list: on disk first, in memory then. Nothing is changed where either fails.
-    fn change<T>(&self, change: impl FnOnce(&mut Registry) -> Result<T, Refusal>) -> Result<T, Failure> {
+    /// Changes the list: on disk first, in memory then. Nothing is changed where either fails, or where it is only
+    /// asked about.
+    fn change<T>(
+        &self,
+        intent: Intent,
+        change: impl FnOnce(&mut Registry) -> Result<T, Refusal>,
+    ) -> Result<T, Failure> {
         let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = self.0.registry.read().unwrap_or_else(PoisonError::into_inner).clone();
         let answer = change(&mut next).map_err(Failure::Refused)?;
+        if intent == Intent::Ask {
+            return Ok(answer);
+        }
         let bytes = serde_json::to_vec(&next).expect("a list of certificates is always representable");
         write_whole(&self.0.path, &bytes).map_err(Failure::Failed)?;
         *self.0.registry.write().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(answer)
     }
+}
+
+fn note_refused(holder: &Holder, refusal: &Refusal) {
+    tracing::warn!(role = %holder.role, name = holder.name, %refusal, "refused to let somebody join");
 }
 
 /// What a name may be, for people.
@@ -305,5 +349,33 @@ fn wall_ms(at: SystemTime) -> i64 {
 impl std::fmt::Debug for Office {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Office(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_no_token_is_refused_before_anything_of_the_request_is_looked_at() {
+        let folder = tempfile::tempdir().expect("tempdir");
+        let terms = Terms { life: Duration::from_secs(3600), address: Some("head:7070".to_owned()) };
+        let office = Office::open(folder.path(), terms).expect("open");
+        let joiner = |secret: &str| Joiner {
+            secret: secret.to_owned(),
+            role: Role::Client,
+            name: "ada".to_owned(),
+            worker: None,
+            signing_request: b"no request".to_vec(),
+        };
+        let refused = |secret: &str| match office.join(joiner(secret)) {
+            Err(Failure::Refused(refusal)) => refusal,
+            Err(Failure::Failed(error)) => panic!("{error:?}"),
+            Ok(_) => panic!("let in"),
+        };
+        assert!(matches!(refused("guessed"), Refusal::Token { .. }), "the token comes first");
+        let (token, _) = office.create_token(Role::Client, None, 0, None, Intent::Do).expect("a token");
+        let refused = refused(&token.secret);
+        assert!(matches!(refused, Refusal::Malformed { field: "signing_request", .. }), "{refused}");
     }
 }

@@ -87,14 +87,32 @@ impl Registry {
     /// Uses a token, or says why it cannot be. The same key may use it again while it lives: an answer can be
     /// lost.
     pub fn redeem(&mut self, secret: &str, key: Hash, holder: &Holder, now_ms: i64) -> Result<(), Refusal> {
+        self.look_at(secret, Some(key), holder, now_ms)?;
+        if let Some(token) = self.tokens.get_mut(&hash(secret)) {
+            token.used = Some((key, holder.clone()));
+        }
+        Ok(())
+    }
+
+    /// Whether a token would let somebody in, with this key or with one that was not looked at yet: whoever has none
+    /// costs a look-up and nothing more.
+    pub fn look_at(
+        &self,
+        secret: &str,
+        key: Option<Hash>,
+        holder: &Holder,
+        now_ms: i64,
+    ) -> Result<(), Refusal> {
         let refuse = |problem: String| Err(Refusal::Token { problem });
-        let hash = hash(secret);
-        let Some(token) = self.tokens.get(&hash) else {
+        let Some(token) = self.tokens.get(&hash(secret)) else {
             return refuse(
                 "is none of this coordinator's: another one made it, or it expired long ago".to_owned(),
             );
         };
-        if token.used.as_ref().is_some_and(|used| *used != (key, holder.clone())) {
+        let is_another = |(used_key, used_by): &(Hash, Holder)| {
+            used_by != holder || key.is_some_and(|key| key != *used_key)
+        };
+        if token.used.as_ref().is_some_and(is_another) {
             return refuse("was used before; each lets one machine in, once".to_owned());
         }
         if token.expires_ms <= now_ms {
@@ -127,9 +145,6 @@ impl Registry {
                 holder.name
             ));
         }
-        if let Some(token) = self.tokens.get_mut(&hash) {
-            token.used = Some((key, holder.clone()));
-        }
         Ok(())
     }
 
@@ -160,6 +175,15 @@ impl Registry {
         let made = Certificate { holder, issued_ms, expires_ms, revoked_ms: None };
         self.certificates.insert(serial.to_owned(), made);
         Ok(())
+    }
+
+    /// Ends the certificates of a machine whose name another machine has now: it was set up anew. How many counted.
+    pub fn end_namesakes(&mut self, holder: &Holder, now_ms: i64) -> usize {
+        let is_namesake =
+            |it: &Holder| it.role == holder.role && it.name == holder.name && it.worker != holder.worker;
+        let namesakes =
+            self.certificates.values_mut().filter(|it| is_namesake(&it.holder) && it.is_valid(now_ms));
+        namesakes.map(|it| it.revoked_ms = Some(now_ms)).count()
     }
 
     /// Whose certificate this is, if it counts. Its time is the caller's to judge.
@@ -315,6 +339,25 @@ mod tests {
             let taken = registry.redeem("secret", one, &asks, MINUTE);
             assert_eq!(taken.is_ok(), want, "{known:?} {asks:?} {named:?} {taken:?}");
         }
+    }
+
+    #[test]
+    fn a_machine_that_was_set_up_anew_ends_the_certificates_of_the_one_before() {
+        let (before, now) = (holder("gpu", Some("w-1")), holder("gpu", Some("w-2")));
+        let mut registry = with_token(Role::Worker, Some("gpu"));
+        let others =
+            [("aa", before.clone()), ("bb", holder("gpu-2", Some("w-3"))), ("cc", holder("gpu", None))];
+        for (serial, holder) in &others {
+            registry.add_certificate(serial, holder.clone(), (0, 24 * MINUTE)).expect("room");
+        }
+        registry.redeem("secret", Hash::of(b"key"), &now, MINUTE).expect("a token of its name");
+        assert_eq!(registry.end_namesakes(&now, MINUTE), 1);
+        registry.add_certificate("dd", now.clone(), (MINUTE, 25 * MINUTE)).expect("room");
+        assert_eq!(registry.holder("aa"), Err(Void::Revoked));
+        for (serial, holder) in others.iter().skip(1).chain([&("dd", now.clone())]) {
+            assert_eq!(registry.holder(serial), Ok(holder), "nobody else's");
+        }
+        assert_eq!(registry.end_namesakes(&now, 2 * MINUTE), 0, "its own counts on");
     }
 
     #[test]

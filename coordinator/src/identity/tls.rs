@@ -4,6 +4,7 @@
 use super::Error;
 use super::authority::Authority;
 use super::connections::{Connections, Entry, Peer, PeerCertificate};
+use super::strangers::{Stranger, Strangers};
 use crate::driver::Tasks;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -185,23 +186,27 @@ pub(crate) fn incoming(
     let (sender, receiver) = mpsc::channel(ACCEPTED_MAX);
     let acceptor = TlsAcceptor::from(config);
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let handshakes = tasks.clone();
+    let (handshakes, strangers) = (tasks.clone(), Strangers::default());
     tasks.until_shutdown(async move {
         loop {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
+            let (stream, from) = match listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "failed to take a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
+            let Some(stranger) = strangers.enter(from.ip()) else {
+                tracing::debug!(%from, "an address has too many connections without a certificate; this one is closed");
+                continue;
+            };
             let (acceptor, connections, sender) = (acceptor.clone(), connections.clone(), sender.clone());
             let shutdown = shutdown.clone();
             handshakes.start(async move {
                 tokio::select! {
-                    shaken = handshake(&acceptor, stream, &connections, permit) => {
+                    shaken = handshake(&acceptor, stream, &connections, (permit, stranger)) => {
                         if let Some(connection) = shaken {
                             let _ = sender.send(Ok(connection)).await;
                         }
@@ -219,7 +224,7 @@ async fn handshake(
     acceptor: &TlsAcceptor,
     stream: TcpStream,
     connections: &Connections,
-    permit: OwnedSemaphorePermit,
+    (permit, stranger): (OwnedSemaphorePermit, Stranger),
 ) -> Option<TlsConnection> {
     let from = stream.peer_addr().ok();
     let _ = stream.set_nodelay(true);
@@ -241,9 +246,11 @@ async fn handshake(
         None => None,
         Some(leaf) => Some(Arc::new(PeerCertificate::read(leaf)?)),
     };
+    // Who has shown a certificate is counted no more; the others are until they go.
+    let stranger = certificate.is_none().then_some(stranger);
     let entry = connections.enter(Peer { certificate });
     let cut = Box::pin(entry.cut.clone().cancelled_owned());
-    Some(TlsConnection { stream, entry, cut, _permit: permit })
+    Some(TlsConnection { stream, entry, cut, _permit: permit, _stranger: stranger })
 }
 
 /// Closes a connection so that its peer still reads why: what it has sent meanwhile is thrown away first, since
@@ -260,6 +267,7 @@ pub(crate) struct TlsConnection {
     entry: Entry,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     _permit: OwnedSemaphorePermit,
+    _stranger: Option<Stranger>,
 }
 
 impl Connected for TlsConnection {

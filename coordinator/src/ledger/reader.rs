@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Params, params};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber, RequestId};
+use windlass_shared::id::{AttemptId, CampaignId, IterationNumber, LeverNumber, RequestId};
 use windlass_shared::record::Record;
 
 /// Idle connections that are kept: as many as reads run at once on a small machine.
@@ -63,6 +63,15 @@ impl Readers {
         self.select("campaign = ?1 AND iteration = ?2 ORDER BY seq", params![campaign.0, iteration.0])
     }
 
+    /// The record that leased an attempt. One row by its index: every end that a worker reports asks for it.
+    pub fn lease(&self, attempt: &AttemptId) -> Result<Option<Record>, Error> {
+        let found = self.select(
+            "campaign = ?1 AND iteration = ?2 AND attempt = ?3 AND kind = 'attempt_leased'",
+            params![attempt.campaign.0, attempt.iteration.0, attempt.number],
+        )?;
+        Ok(found.into_iter().next())
+    }
+
     /// A page of the records of one iteration after `after_seq`, in order.
     pub fn iteration_page(
         &self,
@@ -85,6 +94,19 @@ impl Readers {
         )
     }
 
+    /// The decision of one iteration.
+    pub fn decision(
+        &self,
+        campaign: &CampaignId,
+        iteration: IterationNumber,
+    ) -> Result<Option<Record>, Error> {
+        let found = self.select(
+            "campaign = ?1 AND iteration = ?2 AND kind = 'iteration_decided' LIMIT 1",
+            params![campaign.0, iteration.0],
+        )?;
+        Ok(found.into_iter().next())
+    }
+
     /// A page of what is recorded of a campaign's findings after `after_seq`, in order: the rows of `corpus.tsv`
     /// (P35).
     pub fn findings_page(&self, campaign: &CampaignId, after_seq: u64) -> Result<Page, Error> {
@@ -92,6 +114,16 @@ impl Readers {
             "campaign = ?1 AND kind IN ('review_recorded', 'finding_recorded', 'finding_marked') AND seq > ?2 \
              ORDER BY seq",
             params![campaign.0, after_seq.cast_signed()],
+        )
+    }
+
+    /// Refused proposals of a campaign before the record `before_seq`, newest first, at most `limit`.
+    pub fn refused(&self, campaign: &CampaignId, before_seq: u64, limit: u32) -> Result<Vec<Record>, Error> {
+        self.select(
+            // They name no iteration: that index has the few records to look through.
+            "campaign = ?1 AND iteration IS NULL AND seq < ?2 AND kind = 'lever_refused' \
+             ORDER BY seq DESC LIMIT ?3",
+            params![campaign.0, before_seq.cast_signed(), limit],
         )
     }
 

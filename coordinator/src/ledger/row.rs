@@ -176,6 +176,7 @@ impl Subject {
             | Body::CampaignResumed {}
             | Body::CampaignStopped { .. }
             | Body::CampaignUpdated { .. }
+            | Body::LeverRefused { .. }
             | Body::ReviewRecorded { .. }
             | Body::FindingRecorded { .. }
             | Body::FindingMarked { iteration: None, .. }

@@ -52,13 +52,50 @@ pub fn backup(data_dir: &Path, dest: &Path, logs: LogFiles) -> Result<Taken, Err
     let head = ledger::walk(&connection, Head::EMPTY, None, |record| needs.take(&record))?;
     refuse_foreign(&connection, dest, head)?;
     let mut taken = Counts::default();
-    let (blobs, blob_bytes) = copy_blobs(&connection, &needs, data_dir, dest, &mut taken)?;
+    let copying = Copying::Done;
+    let (blobs, blob_bytes) = copy_blobs(&connection, &needs, data_dir, dest, (&mut taken, copying))?;
     drop(connection);
     let logs = match logs {
-        LogFiles::Copied => Some(copy_logs(data_dir, dest, &mut taken)?),
+        LogFiles::Copied => Some(copy_logs(data_dir, dest, (&mut taken, copying))?),
         LogFiles::LeftOut => None,
     };
-    let manifest = Manifest {
+    let manifest = described(head, (blobs, blob_bytes), logs);
+    manifest.prepare(dest)?;
+    let place = ledger::file_in(dest);
+    std::fs::rename(&copied, &place).map_err(Error::file("put into place", place))?;
+    Manifest::publish(dest)?;
+    manifest::end(dest)?;
+    Ok(Taken { manifest, copied_files: taken.files, copied_bytes: taken.bytes })
+}
+
+/// What a backup would hold and copy now: the ledger is read beside its coordinator, and nothing is written.
+pub fn backup_plan(data_dir: &Path, dest: &Path, logs: LogFiles) -> Result<Taken, Error> {
+    let source = ledger::file_in(data_dir);
+    if !source.is_file() {
+        return Err(Error::Absent { path: data_dir.to_owned() });
+    }
+    let _apart = Lock::shared(data_dir)?;
+    if dest.exists() {
+        refuse_place(data_dir, dest)?;
+    }
+    let connection = ledger::open_read_only(&source)?;
+    let mut needs = Needs::default();
+    let head = ledger::walk(&connection, Head::EMPTY, None, |record| needs.take(&record))?;
+    if Manifest::is_in(dest) {
+        refuse_foreign(&connection, dest, head)?;
+    }
+    let (mut taken, copying) = (Counts::default(), Copying::Counted);
+    let (blobs, blob_bytes) = copy_blobs(&connection, &needs, data_dir, dest, (&mut taken, copying))?;
+    let logs = match logs {
+        LogFiles::Copied => Some(copy_logs(data_dir, dest, (&mut taken, copying))?),
+        LogFiles::LeftOut => None,
+    };
+    let manifest = described(head, (blobs, blob_bytes), logs);
+    Ok(Taken { manifest, copied_files: taken.files, copied_bytes: taken.bytes })
+}
+
+fn described(head: Head, (blobs, blob_bytes): (u64, u64), logs: Option<(u64, u64)>) -> Manifest {
+    Manifest {
         schema: "windlass.backup/1".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         taken_wall_ms: now_ms(),
@@ -68,13 +105,14 @@ pub fn backup(data_dir: &Path, dest: &Path, logs: LogFiles) -> Result<Taken, Err
         blob_bytes,
         logs: logs.map(|(files, _)| files),
         log_bytes: logs.map_or(0, |(_, bytes)| bytes),
-    };
-    manifest.prepare(dest)?;
-    let place = ledger::file_in(dest);
-    std::fs::rename(&copied, &place).map_err(Error::file("put into place", place))?;
-    Manifest::publish(dest)?;
-    manifest::end(dest)?;
-    Ok(Taken { manifest, copied_files: taken.files, copied_bytes: taken.bytes })
+    }
+}
+
+/// Whether files are copied, or only counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Copying {
+    Done,
+    Counted,
 }
 
 #[derive(Default)]
@@ -93,6 +131,12 @@ impl Counts {
 /// Makes the destination, and keeps others out of it: a second backup, and a coordinator.
 fn prepare(data_dir: &Path, dest: &Path) -> Result<DataLock, Error> {
     copy::folder(dest)?;
+    refuse_place(data_dir, dest)?;
+    Ok(DataLock::take(dest)?)
+}
+
+/// Refuses a folder within the data folder, and one with something else in it.
+fn refuse_place(data_dir: &Path, dest: &Path) -> Result<(), Error> {
     let canonical = |path: &Path| path.canonicalize().map_err(Error::file("look at", path));
     if canonical(dest)?.starts_with(canonical(data_dir)?) {
         return Err(Error::Inside { path: dest.to_owned() });
@@ -101,7 +145,7 @@ fn prepare(data_dir: &Path, dest: &Path) -> Result<DataLock, Error> {
     if !Manifest::is_in(dest) && entries(dest)?.iter().any(is_other) {
         return Err(Error::NotEmpty { path: dest.to_owned() });
     }
-    Ok(DataLock::take(dest)?)
+    Ok(())
 }
 
 /// One step: a single read transaction, so that the copy is of one moment and what is written meanwhile does
@@ -159,7 +203,7 @@ fn copy_blobs(
     needs: &Needs,
     data_dir: &Path,
     dest: &Path,
-    taken: &mut Counts,
+    (taken, copying): (&mut Counts, Copying),
 ) -> Result<(u64, u64), Error> {
     let (from, to) = (data_dir.join("blobs"), dest.join("blobs"));
     let needed = needs.blobs(|digest| read(connection, &from, digest))?;
@@ -176,7 +220,11 @@ fn copy_blobs(
         if !from.join(&place).exists() {
             return Err(Error::Missing { digest: *digest });
         }
-        taken.add(copy::blob(&from.join(&place), &to.join(&place), *digest)?);
+        taken.add(match copying {
+            Copying::Done => copy::blob(&from.join(&place), &to.join(&place), *digest)?,
+            Copying::Counted if to.join(&place).exists() => 0,
+            Copying::Counted => digest.size_bytes,
+        });
     }
     Ok((needed.len() as u64, sum_bytes))
 }
@@ -215,7 +263,11 @@ fn read_small(connection: &Connection, digest: Digest) -> Result<Option<Vec<u8>>
 }
 
 /// Copies the logs that have grown since the last backup. Returns how many files there are, and their bytes.
-fn copy_logs(data_dir: &Path, dest: &Path, taken: &mut Counts) -> Result<(u64, u64), Error> {
+fn copy_logs(
+    data_dir: &Path,
+    dest: &Path,
+    (taken, copying): (&mut Counts, Copying),
+) -> Result<(u64, u64), Error> {
     let (from, to) = (data_dir.join("logs"), dest.join("logs"));
     let (mut files, mut bytes) = (0, 0);
     if !from.is_dir() {
@@ -236,7 +288,10 @@ fn copy_logs(data_dir: &Path, dest: &Path, taken: &mut Counts) -> Result<(u64, u
                 there.len() == metadata.len() && is_newer.is_some_and(|(copy, original)| copy >= original)
             });
             if !is_there {
-                taken.add(copy::file(&file, &copied)?);
+                taken.add(match copying {
+                    Copying::Done => copy::file(&file, &copied)?,
+                    Copying::Counted => metadata.len(),
+                });
             }
             files += 1;
             bytes += metadata.len();

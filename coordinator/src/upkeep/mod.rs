@@ -13,11 +13,11 @@ mod needs;
 mod restore;
 mod service;
 
-pub use backup::{LogFiles, Taken, backup};
+pub use backup::{LogFiles, Taken, backup, backup_plan};
 pub use check::check;
 pub(crate) use collect::Failure;
 pub use error::Error;
 pub use manifest::{Manifest, refuse_unfinished};
-pub use restore::restore;
+pub use restore::{restore, restore_plan};
 pub use service::Retention;
 pub(crate) use service::{Request, Upkeep};

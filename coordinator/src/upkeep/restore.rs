@@ -9,6 +9,14 @@ use crate::blobs;
 use crate::ledger;
 use std::path::Path;
 
+/// What restoring `source` into `data_dir` would give: the whole backup is read and checked, and nothing is written.
+pub fn restore_plan(source: &Path, data_dir: &Path) -> Result<Manifest, Error> {
+    if data_dir.exists() && !entries(data_dir)?.is_empty() {
+        return Err(Error::Occupied { path: data_dir.to_owned() });
+    }
+    super::check(source)?.ok_or_else(|| Error::NoBackup { path: source.to_owned() })
+}
+
 /// Restores `source` into `data_dir`, which must be empty or absent.
 pub fn restore(source: &Path, data_dir: &Path) -> Result<Manifest, Error> {
     let manifest = Manifest::of(source)?;

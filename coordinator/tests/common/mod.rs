@@ -27,7 +27,7 @@ use windlass_proto::v1::worker_service_client::WorkerServiceClient;
 use windlass_proto::{document, v1};
 use windlass_shared::attempt::{Ending, Kind, Order, Outcome, Output, Phase, Reading};
 use windlass_shared::decimal::Decimal;
-use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
+use windlass_shared::device::{Device, DeviceKind, Load, WorkerInfo};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{Incarnation, SessionId};
 use windlass_shared::path::TreePath;
@@ -268,6 +268,7 @@ impl FakeWorker {
             seen: 0,
             devices: vec![device],
             attempts: Vec::new(),
+            load: Load::default(),
         };
         let artifacts = ArtifactServiceClient::new(channel.clone());
         let mut worker = Self {

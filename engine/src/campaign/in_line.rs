@@ -15,7 +15,9 @@ pub(super) fn request_of(record: &Record) -> Option<RequestId> {
 
 impl Campaign {
     pub(super) fn lever_queued(&mut self, record: &Record) {
-        let Body::LeverQueued { lever, document, base, changed, pin, diff } = &record.body else { return };
+        let Body::LeverQueued { lever, document, base, changed, pin, diff, cited } = &record.body else {
+            return;
+        };
         let entry = LeverEntry {
             number: *lever,
             document: document.clone(),
@@ -29,6 +31,7 @@ impl Campaign {
             passed_after: None,
             missing: None,
             queued_wall_ms: record.wall_ms,
+            cited: cited.clone(),
             superseded_by: None,
             request: request_of(record),
         };

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use windlass_shared::conclusion::Status;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{IterationNumber, LeverNumber, RequestId};
-use windlass_shared::lever::{Lever, Pin};
+use windlass_shared::lever::{CitedRow, Lever, Pin};
 use windlass_shared::record::RetireReason;
 use windlass_shared::view::LeverState;
 
@@ -36,6 +36,8 @@ pub struct LeverEntry {
     pub missing: Option<String>,
     /// When it was queued, wall time.
     pub queued_wall_ms: i64,
+    /// What the rows that it cites said (P24).
+    pub cited: Vec<CitedRow>,
     /// The iteration of another lane that took its place: it is tried again, whatever was tried (P10, P39).
     pub superseded_by: Option<IterationNumber>,
     /// The request that proposed it.

@@ -15,6 +15,7 @@ mod moves;
 mod order;
 mod overtaken;
 mod pull;
+mod refused;
 mod replicates;
 mod state;
 mod step;
@@ -27,6 +28,7 @@ pub use iteration::{Accepted, INFRASTRUCTURE_TRIES, Iteration, Need, RunEnd};
 pub use lease::room;
 pub use lever::{LeverEntry, Past};
 pub use moves::Moves;
+pub use refused::Refusals;
 pub use state::{
     AttemptMark, Best, Campaign, Decided as DecidedMark, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason,
 };

@@ -13,6 +13,13 @@ use windlass_shared::record::Body;
 /// checkpoint to write.
 const ANALYSIS_GRACE_MS: u64 = 10_000;
 
+/// Trees that a worker which ran something of the campaign may have, each once.
+fn near(tree: Digest, others: [Digest; 2]) -> Vec<Digest> {
+    let mut near: Vec<Digest> = others.into_iter().filter(|other| *other != tree).collect();
+    near.dedup();
+    near
+}
+
 impl Context<'_> {
     pub(super) fn lease(&self, open: &Iteration, kind: Kind) -> Due {
         let campaign = self.campaign;
@@ -78,6 +85,7 @@ impl Context<'_> {
             key: AttemptKey { id, fence: self.fence },
             kind,
             tree,
+            near: near(tree, [open.parent_tree, self.campaign.tree]),
             devices,
             cpus: (kind == Kind::Run).then_some(w.resources.cpus).flatten(),
             memory_bytes: if kind == Kind::Run { w.resources.memory.unwrap_or(0) } else { 0 },

@@ -186,17 +186,21 @@ impl Campaign {
                 let detail = format!("{} has no line like {:?}; {was}", place(), anchor.pattern);
                 Err(Box::new(stale(entry, "P7", detail)))
             }
-            Look::FileMissing | Look::NotLooked | Look::TooCostly => match &entry.pin {
-                Some(pin) => Ok(Some(pin.clone())),
-                None => {
-                    let what = if *look == Look::TooCostly {
-                        "is too large for its pattern"
-                    } else {
-                        "is not there"
-                    };
-                    Err(Box::new(self.pass_over(entry, format!("{} {what}", place()))))
+            Look::FileMissing | Look::NotLooked | Look::TooCostly | Look::Several { .. } => {
+                match &entry.pin {
+                    Some(pin) => Ok(Some(pin.clone())),
+                    None => {
+                        let what = match look {
+                            Look::TooCostly => "is too large for its pattern".to_owned(),
+                            Look::Several { line, value, other_line, other } => {
+                                format!("says several things: line {line} {value}, line {other_line} {other}")
+                            }
+                            _ => "is not there".to_owned(),
+                        };
+                        Err(Box::new(self.pass_over(entry, format!("{} {what}", place()))))
+                    }
                 }
-            },
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use super::iteration::{Iteration, Live};
 use super::lever::{LeverEntry, Past};
 use super::moves::Moves;
+use super::refused::Refusals;
 use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
 use crate::literature::Literature;
@@ -220,6 +221,8 @@ pub struct Campaign {
     pub attempts: Table<(IterationNumber, u32), AttemptMark>,
     /// Moves pulled so far (P11).
     pub moves: Moves,
+    /// Proposals that were refused.
+    pub refusals: Refusals,
     /// What stands in its corpus (P33 to P37).
     pub literature: Literature,
     /// Levers in a row that were set aside because the machinery failed (P20).
@@ -273,6 +276,7 @@ impl Campaign {
             tried: BTreeMap::new(),
             attempts: Table::default(),
             moves: Moves::default(),
+            refusals: Refusals::default(),
             held_in_a_row: 0,
             counts: Counts::default(),
             gpu_ms: 0,

@@ -138,6 +138,7 @@ fn create(
                 changed: entry.changed,
                 pin: None,
                 diff: entry.diff,
+                cited: entry.cited.clone(),
             };
             records.push((Some(id.clone()), body));
         }
@@ -222,6 +223,7 @@ fn propose(
         changed: facts.changed,
         pin,
         diff: facts.diff,
+        cited: facts.cited,
     };
     Ok((Answer::Lever { number, warnings }, vec![(Some(campaign.id.clone()), body)]))
 }
@@ -245,7 +247,7 @@ fn check_move(campaign: &Campaign, lever: &Lever) -> Result<(), Refusal> {
 
 /// Whose evidence a lever's anchor is looked up in: the one it names, else the latest analysed. Nobody's
 /// before anything was analysed (P6).
-pub(super) fn evidence_for(campaign: &Campaign, lever: &Lever) -> Option<IterationNumber> {
+pub(crate) fn evidence_for(campaign: &Campaign, lever: &Lever) -> Option<IterationNumber> {
     let anchor = lever.anchor.as_ref()?;
     let latest = campaign.latest_analysed?;
     Some(anchor.iteration.unwrap_or(latest))
@@ -307,6 +309,11 @@ pub(super) fn pin(
             let wanted = anchor.compare.as_ref().map_or_else(String::new, ToString::to_string);
             refuse(format!("line {line} says {value}, which is not {wanted}"))
         }
+        Look::Several { line, value, other_line, other } => refuse(format!(
+            "{:?} has several matches that differ: line {line} says {value}, line {other_line} says {other}; write \
+             what only the line that is meant has, such as its first words after ^",
+            anchor.pattern
+        )),
         Look::NoMatch => refuse(format!("no line matches {:?}", anchor.pattern)),
         Look::TooCostly => refuse(format!(
             "{:?} is too large a pattern for as much evidence; write a narrower one, such as [a-z] for \\w",

@@ -46,6 +46,15 @@ pub enum Input {
         /// What it asks.
         ask: Ask,
     },
+    /// A proposal was refused: what the ledger keeps of it is recorded, where it keeps anything.
+    Refused {
+        /// Whose queue.
+        campaign: CampaignId,
+        /// What was proposed.
+        lever: Box<Lever>,
+        /// What its researcher is answered.
+        refusal: Refusal,
+    },
     /// A worker's report: what ended is recorded. Follow with
     /// [`Observation::Report`](super::Observation::Report).
     Report(Report),

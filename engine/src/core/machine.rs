@@ -90,6 +90,11 @@ impl Core {
                 Ok(self.number(now, [(None, started)]))
             }
             Input::Client { request, ask } => self.client(now, request, ask),
+            Input::Refused { campaign, lever, refusal } => {
+                let campaign = self.durable.campaigns.get(&campaign);
+                let kept = campaign.and_then(|campaign| campaign.refused_proposal(&lever, &refusal));
+                Ok(self.number(now, kept.map(|(campaign, body)| (Some(campaign), body))))
+            }
             Input::Report(report) => Ok(self.report(now, &report)),
             Input::Step(campaign) => Ok(self.step(now, &campaign)),
             Input::Lose(worker) => Ok(self.lose(now, &worker)),

@@ -4,6 +4,7 @@
 //! here reads a clock: time is an argument.
 
 pub(crate) mod canonical;
+mod claims;
 mod client;
 mod command;
 mod durable;
@@ -22,6 +23,8 @@ mod usage;
 mod view;
 mod waiting;
 
+pub use claims::{CLAIM_MAX_MS, Proposed};
+pub(crate) use client::evidence_for;
 pub use command::Command;
 pub use durable::Durable;
 pub use figures::{CAMPAIGN_STATES, DEVICE_STATES, Figures, WORKER_STATES};

@@ -1,6 +1,7 @@
 //! The soft state: sessions, facts, backoffs, and what has changed since the core was last asked what it
 //! wants. Rebuilt from observations; never in a record.
 
+use super::claims::Claims;
 use super::waiting::{Rank, Waiting, rank};
 use crate::campaign::{Campaign, Wait};
 use crate::gate::facts::{FixFacts, FixWanted, PullFacts, PullWanted, WantedKey};
@@ -71,6 +72,8 @@ pub struct Soft {
     looks_at_quotas: bool,
     /// The wall time of the last look: quotas count by its hours.
     wall_ms: i64,
+    /// What researchers work on, and what they proposed.
+    pub(super) claims: Claims,
     has_started: bool,
     /// Until then the workers that have not spoken in this life keep their leases.
     fresh_until_ms: Option<u64>,

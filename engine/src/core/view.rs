@@ -5,13 +5,13 @@ use super::client::evidence_for;
 use super::machine::Core;
 use super::{help, steer};
 use crate::campaign::{Campaign, Due, Iteration, LeverEntry, Need, Past, Say};
-use crate::gate::facts::{FixWanted, ProposalWanted, PullWanted};
+use crate::gate::facts::{CitedPlace, FixWanted, ProposalWanted, PullWanted};
 use crate::session::{Member, Presence};
 use windlass_shared::access::{Access, Grant, Viewer};
 use windlass_shared::attempt::{Kind, Order, Phase};
 use windlass_shared::device::DeviceState;
 use windlass_shared::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
-use windlass_shared::lever::{Change, Lever};
+use windlass_shared::lever::{CITES_MAX, Change, Citation, Lever};
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
@@ -121,13 +121,18 @@ impl Core {
             |member: &Member| member.info.id.as_str().starts_with(text) || member.info.name.starts_with(text);
         let found: Vec<(&WorkerId, &Member)> =
             self.soft().fleet().members().filter(|(_, member)| !text.is_empty() && fits(member)).collect();
+        let is_named = |member: &Member| member.info.name == text;
         let named: Vec<&WorkerId> =
-            found.iter().filter(|(_, member)| member.info.name == text).map(|(id, _)| *id).collect();
-        match (named.as_slice(), found.as_slice()) {
-            ([one], _) => Ok((*one).clone()),
-            (_, [(one, _)]) => Ok((*one).clone()),
-            (_, []) => Err(Refusal::NotFound { what: "worker", name: text.to_owned() }),
-            (_, many) => {
+            found.iter().filter(|(_, member)| is_named(member)).map(|(id, _)| *id).collect();
+        // A machine that was set up anew has its name from one that is lost: it is the one that is meant.
+        let is_there = |member: &Member| is_named(member) && member.presence != Presence::Lost;
+        let there: Vec<&WorkerId> =
+            found.iter().filter(|(_, member)| is_there(member)).map(|(id, _)| *id).collect();
+        match (named.as_slice(), there.as_slice(), found.as_slice()) {
+            ([one], ..) | (_, [one], _) => Ok((*one).clone()),
+            (_, _, [(one, _)]) => Ok((*one).clone()),
+            (_, _, []) => Err(Refusal::NotFound { what: "worker", name: text.to_owned() }),
+            (_, _, many) => {
                 let names: Vec<&str> = many.iter().take(CANDIDATES_MAX).map(|(id, _)| id.as_str()).collect();
                 Err(Refusal::Ambiguous {
                     what: "worker",
@@ -187,6 +192,25 @@ impl Core {
         })
     }
 
+    /// The rows that a lever cites, as far as its proposer may see their campaigns (P24).
+    pub fn cited_places(&self, viewer: &Viewer, lever: &Lever) -> Result<Vec<CitedPlace>, Refusal> {
+        let access = Access { viewer: viewer.clone(), need: Grant::Read };
+        let place = |(index, cited): (usize, &Citation)| {
+            let refuse =
+                |problem: String| Refusal::Lever { rule: "P24", field: format!("cites[{index}]"), problem };
+            let id = self.resolve_campaign_for(&access, &cited.campaign);
+            let campaign =
+                id.and_then(|id| self.campaign(&id)).map_err(|refusal| refuse(refusal.to_string()))?;
+            if !campaign.decided.contains_key(&cited.iteration) {
+                let problem = format!("iteration {} of {} is not decided", cited.iteration, campaign.id);
+                return Err(refuse(problem));
+            }
+            let metric_name = campaign.bindings.metric.clone();
+            Ok(CitedPlace { campaign: campaign.id.clone(), metric_name, iteration: cited.iteration })
+        };
+        lever.cites.iter().take(CITES_MAX).enumerate().map(place).collect()
+    }
+
     /// What must be known before a lever can be put back in line.
     pub fn retry_wanted(&self, id: &CampaignId, lever: LeverNumber) -> Result<PullWanted, Refusal> {
         steer::retry_wanted(self.campaign(id)?, lever)
@@ -231,6 +255,7 @@ impl Core {
             lanes,
             floor: campaign.floor.clone(),
             moves: campaign.moves_view(),
+            refused: campaign.refusals.latest.as_deref().cloned(),
             literature: campaign.literature_view(),
             waits_for: self.waits_for(campaign),
             recent: campaign.recent.iter().rev().cloned().collect(),
@@ -362,6 +387,7 @@ impl Core {
                 info: member.info.clone(),
                 state: state.to_owned(),
                 silent_ms: now.mono_ms.saturating_sub(member.last_word_ms),
+                load: member.load,
                 devices: member.devices.clone(),
                 attempts: self.live_on(id),
             }
@@ -396,41 +422,16 @@ impl Core {
         views
     }
 
-    /// A page about a campaign that gives away no other that its reader may not see.
-    ///
-    /// # Errors
-    /// See [`Core::campaign_view`].
-    pub fn campaign_view_for(
-        &self,
-        now: Time,
-        access: &Access,
-        id: &CampaignId,
-    ) -> Result<CampaignView, Refusal> {
-        let mut view = self.campaign_view(now, id)?;
-        if access.viewer != Viewer::Admin {
-            view.waits_for = view.waits_for.map(|text| self.without_others(&access.viewer, &text));
-            for open in view.lanes.iter_mut().chain(&mut view.open) {
-                if let Some(attempt) = &mut open.attempt {
-                    attempt.why = self.without_others(&access.viewer, &attempt.why);
-                }
-            }
-        }
-        Ok(view)
-    }
-
-    /// A text without the ids of campaigns that one may not see.
-    pub(crate) fn without_others(&self, viewer: &Viewer, text: &str) -> String {
-        let hidden =
-            |campaign: &&Campaign| campaign.grant_of(viewer).is_none() && text.contains(campaign.id.as_str());
-        let hidden = self.durable().campaigns.values().filter(hidden);
-        hidden.fold(text.to_owned(), |text, campaign| text.replace(campaign.id.as_str(), "of somebody else"))
-    }
-
-    /// The orders that a worker holds leases for.
+    /// The orders that a worker holds leases for. A worker asks at every call: the cost is that of its own attempts,
+    /// whatever the number of campaigns.
     pub fn orders_on(&self, worker: &WorkerId) -> Vec<Order> {
-        let campaigns = self.durable().campaigns.values();
-        let live = campaigns.flat_map(Campaign::live).filter(|live| live.worker == *worker);
-        live.map(|live| (*live.order).clone()).collect()
+        let live = self.durable().live.get(worker).into_iter().flat_map(|live| live.keys());
+        live.filter_map(|attempt| {
+            let campaign = self.durable().campaigns.get(&attempt.campaign)?;
+            let (_, live) = campaign.live_attempt(attempt)?;
+            (live.worker == *worker).then(|| (*live.order).clone())
+        })
+        .collect()
     }
 
     fn live_on(&self, worker: &WorkerId) -> Vec<AttemptId> {

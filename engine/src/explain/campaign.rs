@@ -1,5 +1,6 @@
 //! Why a campaign moves, or what it waits for.
 
+use super::sight::Sight;
 use super::{Answer, count, iteration, lever};
 use crate::campaign::{Campaign, Due};
 use crate::core::Core;
@@ -12,8 +13,8 @@ use windlass_shared::view::{CampaignState, Explanation};
 const LEVERS_MAX: usize = 8;
 
 /// Explains a campaign.
-pub(super) fn explain(core: &Core, now: Time, campaign: &Campaign) -> Explanation {
-    let mut answer = Answer::default();
+pub(super) fn explain(core: &Core, now: Time, campaign: &Campaign, sight: Sight<'_>) -> Explanation {
+    let mut answer = Answer::new(sight);
     standing(campaign, &mut answer);
     if !campaign.is_stopped() {
         for open in campaign.open.values() {
@@ -37,7 +38,7 @@ pub(super) fn explain(core: &Core, now: Time, campaign: &Campaign) -> Explanatio
     answer.about(format!("campaign {} ({})", campaign.id, campaign.name))
 }
 
-fn standing(campaign: &Campaign, answer: &mut Answer) {
+fn standing(campaign: &Campaign, answer: &mut Answer<'_>) {
     match &campaign.state {
         CampaignState::Active => answer.say("it is active"),
         CampaignState::Paused { reason } => tell_pause(campaign, reason, "it is", answer),
@@ -48,7 +49,8 @@ fn standing(campaign: &Campaign, answer: &mut Answer) {
             answer.rule("P32", format!("it stopped at a limit it was given: {limit}"))
         }
         CampaignState::Stopped { reason: StopReason::Replaced { by } } => {
-            answer.rule("P1", format!("campaign {by} took its place and its queue"))
+            let which = answer.sight().campaign(by);
+            answer.rule("P1", format!("{which} took its place and its queue"))
         }
         CampaignState::Stopped { reason: StopReason::Imported { source } } => {
             answer.say(format!("it was finished elsewhere and is read-only: it was imported from {source}"))
@@ -66,12 +68,12 @@ fn standing(campaign: &Campaign, answer: &mut Answer) {
 }
 
 /// Why a campaign is paused, and what lets it go on; `it_is` begins the sentence.
-pub(super) fn tell_pause<'a>(
+pub(super) fn tell_pause<'a, 's>(
     campaign: &Campaign,
     reason: &PauseReason,
     it_is: &str,
-    answer: &'a mut Answer,
-) -> &'a mut Answer {
+    answer: &'a mut Answer<'s>,
+) -> &'a mut Answer<'s> {
     match reason {
         PauseReason::Owner => answer.say(format!(
             "{it_is} paused by its owner and opens nothing new; `windlass resume C` lets it go on"
@@ -91,7 +93,7 @@ pub(super) fn tell_pause<'a>(
 }
 
 /// A lane is free, and it would go on if it could.
-fn waits(core: &Core, campaign: &Campaign, answer: &mut Answer) {
+fn waits(core: &Core, campaign: &Campaign, answer: &mut Answer<'_>) {
     match core.queue(&campaign.id) {
         Some(Due::Nothing(wait) | Due::Device(wait) | Due::Quota(wait)) => answer.rule("P24", format!("it waits for {wait}")),
         Some(Due::Facts(wanted)) if core.soft().gathering_rests(&wanted.key()) => answer.say(
@@ -111,7 +113,7 @@ fn waits(core: &Core, campaign: &Campaign, answer: &mut Answer) {
     };
 }
 
-fn line(core: &Core, campaign: &Campaign, answer: &mut Answer) {
+fn line(core: &Core, campaign: &Campaign, answer: &mut Answer<'_>) {
     if campaign.queue.is_empty() {
         return;
     }

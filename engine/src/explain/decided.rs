@@ -9,7 +9,7 @@ use windlass_shared::plan::Deliverable;
 use windlass_shared::record::{Arithmetic, Body, Record};
 
 /// Tells the decision first, then what led to it.
-pub(super) fn tell(campaign: &Campaign, records: &[Record], answer: &mut Answer) {
+pub(super) fn tell(campaign: &Campaign, records: &[Record], answer: &mut Answer<'_>) {
     for record in records {
         if let Body::IterationDecided { status, reason, arithmetic, .. } = &record.body {
             tell_decision(campaign, *status, reason, arithmetic, answer);
@@ -61,7 +61,7 @@ pub(super) fn tell(campaign: &Campaign, records: &[Record], answer: &mut Answer)
 }
 
 /// Tells what became of the scripts that were added since (P22).
-pub(super) fn tell_follow_ups(campaign: &Campaign, number: IterationNumber, answer: &mut Answer) {
+pub(super) fn tell_follow_ups(campaign: &Campaign, number: IterationNumber, answer: &mut Answer<'_>) {
     for one in campaign.follow_ups_view().into_iter().filter(|one| one.iteration == number) {
         let why = one.problem.map_or(String::new(), |problem| format!(": {problem}"));
         answer.rule("P22", format!("its follow-up {} is {}{why}", one.output, one.stage));
@@ -89,7 +89,7 @@ fn tell_decision(
     status: Status,
     reason: &str,
     arithmetic: &Arithmetic,
-    answer: &mut Answer,
+    answer: &mut Answer<'_>,
 ) {
     let simplicity = &campaign.bindings.windlass.simplicity;
     answer.rule(rule_of(reason), format!("it is {}: {}", verb(status), arithmetic.sentence));

@@ -1,5 +1,6 @@
 //! What an attempt asks for, and why each worker does not give it.
 
+use super::sight::Sight;
 use super::{Answer, count};
 use crate::campaign::Campaign;
 use crate::core::Core;
@@ -16,7 +17,7 @@ const DEVICES_MAX: usize = 16;
 const GIB: u64 = 1 << 30;
 
 /// Tells what is asked for, and of each worker what it has free and why not more.
-pub(super) fn tell_wait(core: &Core, now: Time, campaign: &Campaign, ask: &Ask, answer: &mut Answer) {
+pub(super) fn tell_wait(core: &Core, now: Time, campaign: &Campaign, ask: &Ask, answer: &mut Answer<'_>) {
     let fleet = core.soft().fleet();
     let (kind, wanted) = ask.devices(fleet);
     answer.say(format!("it asks for {}", asked(ask, kind, wanted))).figure("devices", wanted);
@@ -54,7 +55,7 @@ fn tell_worker(
     now: Time,
     (campaign, ask, kind): (&Campaign, &Ask, DeviceKind),
     (id, member): (&WorkerId, &Member),
-    answer: &mut Answer,
+    answer: &mut Answer<'_>,
 ) {
     let name = &member.info.name;
     if let Some(why) = closed_to_new_work(core, now, id, member) {
@@ -77,13 +78,17 @@ fn tell_worker(
     }
     let kept = core.soft().reservations();
     if kept.bars(id, &campaign.id, campaign.bindings.windlass.priority) {
-        let holder = kept.holder(id).map_or("another campaign", |holder| holder.as_str());
+        let another = || "another campaign".to_owned();
+        let holder = kept.holder(id).map_or_else(another, |holder| answer.sight().campaign(holder));
         answer.say(format!("worker {name} is kept for {holder}, which waits for several devices at once"));
         return;
     }
+    let sight = answer.sight();
     let of_kind: Vec<&Device> = member.devices.iter().filter(|device| device.kind == kind).collect();
-    let taken: Vec<String> =
-        of_kind.iter().filter_map(|device| occupied(member, device).or_else(|| unfit(ask, device))).collect();
+    let taken: Vec<String> = of_kind
+        .iter()
+        .filter_map(|device| occupied(member, device, sight).or_else(|| unfit(ask, device)))
+        .collect();
     let free = of_kind.len() - taken.len();
     let mut text =
         format!("worker {name} has {free} of {} that suit it free", count(of_kind.len(), noun(kind)));
@@ -118,18 +123,19 @@ pub(super) fn closed_to_new_work(core: &Core, now: Time, id: &WorkerId, member: 
 }
 
 /// Why a device cannot be leased at all, if it cannot.
-pub(super) fn occupied(member: &Member, device: &Device) -> Option<String> {
+pub(super) fn occupied(member: &Member, device: &Device, sight: Sight<'_>) -> Option<String> {
     let id = &device.id;
     match (&device.state, member.holder(id)) {
         (DeviceState::Quarantined { reason }, _) => Some(format!(
             "{id} is quarantined [I9], {reason} (`windlass device release {} {id}` frees it)",
             member.info.name
         )),
-        (DeviceState::Outsider { who }, _) => {
+        (DeviceState::Outsider { who }, _) if sight.is_whole() => {
             Some(format!("{id} is used by a process that is not ours, {who}"))
         }
-        (DeviceState::Busy(key), _) => Some(format!("{id} runs {}", key.id)),
-        (DeviceState::Free, Some(attempt)) => Some(format!("{id} is leased to {attempt}")),
+        (DeviceState::Outsider { .. }, _) => Some(format!("{id} is used by a process that is not ours")),
+        (DeviceState::Busy(key), _) => Some(format!("{id} runs {}", sight.attempt(&key.id))),
+        (DeviceState::Free, Some(attempt)) => Some(format!("{id} is leased to {}", sight.attempt(attempt))),
         (DeviceState::Free, None) => None,
     }
 }

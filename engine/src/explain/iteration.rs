@@ -1,5 +1,6 @@
 //! What an open iteration does or waits for; a decided one is told from its records.
 
+use super::sight::Sight;
 use super::{Answer, decided, devices, order, seconds};
 use crate::campaign::{Campaign, Due, Iteration};
 use crate::core::Core;
@@ -15,11 +16,11 @@ use windlass_shared::view::Explanation;
 pub(super) fn explain(
     core: &Core,
     now: Time,
-    campaign: &Campaign,
+    (campaign, sight): (&Campaign, Sight<'_>),
     number: IterationNumber,
     records: &[Record],
 ) -> Result<Explanation, Refusal> {
-    let mut answer = Answer::default();
+    let mut answer = Answer::new(sight);
     let title = match (campaign.open.get(&number), campaign.decided.get(&number)) {
         (Some(open), _) => {
             tell_open(core, now, campaign, open, &mut answer);
@@ -42,7 +43,13 @@ pub(super) fn explain(
 }
 
 /// Tells what an open iteration does or waits for.
-pub(super) fn tell_open(core: &Core, now: Time, campaign: &Campaign, open: &Iteration, answer: &mut Answer) {
+pub(super) fn tell_open(
+    core: &Core,
+    now: Time,
+    campaign: &Campaign,
+    open: &Iteration,
+    answer: &mut Answer<'_>,
+) {
     if campaign.is_stopped() && !open.is_settled {
         answer.rule("P32", "its campaign was stopped, so it will not be decided");
     } else if open.is_cancelled {
@@ -115,7 +122,7 @@ fn kind_word(kind: Kind) -> &'static str {
     }
 }
 
-fn tell_live(core: &Core, now: Time, open: &Iteration, answer: &mut Answer) {
+fn tell_live(core: &Core, now: Time, open: &Iteration, answer: &mut Answer<'_>) {
     let Some(live) = &open.live else { return };
     let member = core.soft().fleet().member(&live.worker);
     let phase = member.and_then(|member| member.attempts.get(&live.key));

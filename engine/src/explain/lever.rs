@@ -1,5 +1,6 @@
 //! Why a lever is where it is.
 
+use super::sight::Sight;
 use super::{Answer, campaign as page};
 use crate::campaign::{Campaign, LeverEntry, Past};
 use crate::core::Core;
@@ -11,9 +12,14 @@ use windlass_shared::refusal::Refusal;
 use windlass_shared::view::{CampaignState, Explanation, LeverState};
 
 /// Explains a lever.
-pub(super) fn explain(core: &Core, campaign: &Campaign, number: LeverNumber) -> Result<Explanation, Refusal> {
+pub(super) fn explain(
+    core: &Core,
+    campaign: &Campaign,
+    number: LeverNumber,
+    sight: Sight<'_>,
+) -> Result<Explanation, Refusal> {
     let missing = || Refusal::NotFound { what: "lever", name: format!("{number} of {}", campaign.id) };
-    let mut answer = Answer::default();
+    let mut answer = Answer::new(sight);
     let Some(entry) = campaign.levers.get(&number) else {
         tell_past(campaign, campaign.past(number).ok_or_else(missing)?, &mut answer);
         return Ok(answer.about(format!("lever {number} of {}", campaign.id)));
@@ -61,7 +67,7 @@ pub(super) fn explain(core: &Core, campaign: &Campaign, number: LeverNumber) -> 
 }
 
 /// One that is over and not kept whole: the rest of it is in the ledger.
-fn tell_past(campaign: &Campaign, past: Past, answer: &mut Answer) {
+fn tell_past(campaign: &Campaign, past: Past, answer: &mut Answer<'_>) {
     match past {
         Past::Decided { iteration, status } => tell_tested(campaign, iteration, status, answer),
         Past::TakenBack => {
@@ -73,7 +79,7 @@ fn tell_past(campaign: &Campaign, past: Past, answer: &mut Answer) {
     }
 }
 
-fn tell_tested(campaign: &Campaign, iteration: IterationNumber, status: Status, answer: &mut Answer) {
+fn tell_tested(campaign: &Campaign, iteration: IterationNumber, status: Status, answer: &mut Answer<'_>) {
     let reason = campaign.reason_of(iteration).map(|reason| reason.to_string());
     let rule = reason.as_deref().map_or("P25", super::decided::rule_of);
     let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
@@ -82,7 +88,7 @@ fn tell_tested(campaign: &Campaign, iteration: IterationNumber, status: Status, 
 }
 
 /// Where a queued lever stands.
-pub(super) fn tell_in_line(core: &Core, campaign: &Campaign, entry: &LeverEntry, answer: &mut Answer) {
+pub(super) fn tell_in_line(core: &Core, campaign: &Campaign, entry: &LeverEntry, answer: &mut Answer<'_>) {
     let number = entry.number;
     let position = campaign.queue.iter().position(|queued| *queued == number).map_or(0, |at| at + 1);
     let most = campaign.bindings.windlass.passes;
@@ -99,7 +105,7 @@ pub(super) fn tell_in_line(core: &Core, campaign: &Campaign, entry: &LeverEntry,
 }
 
 /// What must come before its turn.
-fn tell_turn(campaign: &Campaign, number: LeverNumber, answer: &mut Answer) {
+fn tell_turn(campaign: &Campaign, number: LeverNumber, answer: &mut Answer<'_>) {
     let open: Vec<String> = campaign.open.keys().map(ToString::to_string).collect();
     let lanes = campaign.lanes();
     match &campaign.state {
@@ -137,7 +143,7 @@ fn tell_turn(campaign: &Campaign, number: LeverNumber, answer: &mut Answer) {
     }
 }
 
-fn tell_held(reason: &HoldReason, answer: &mut Answer) {
+fn tell_held(reason: &HoldReason, answer: &mut Answer<'_>) {
     match reason {
         HoldReason::NeedsRebase { files, clashes } => {
             let files = Clash::tell(files, clashes);
@@ -150,7 +156,7 @@ fn tell_held(reason: &HoldReason, answer: &mut Answer) {
     };
 }
 
-fn tell_retired(reason: &RetireReason, answer: &mut Answer) {
+fn tell_retired(reason: &RetireReason, answer: &mut Answer<'_>) {
     match reason {
         RetireReason::Owner => {
             answer.say("it was taken back; `windlass lever retry C L` puts it in line again")
@@ -162,7 +168,7 @@ fn tell_retired(reason: &RetireReason, answer: &mut Answer) {
 }
 
 /// Its anchor, as it was pinned and as it was last looked up.
-fn tell_anchor(core: &Core, campaign: &Campaign, entry: &LeverEntry, answer: &mut Answer) {
+fn tell_anchor(core: &Core, campaign: &Campaign, entry: &LeverEntry, answer: &mut Answer<'_>) {
     let Some(anchor) = &entry.document.anchor else {
         answer.rule("P6", "it is a simplification and cites no anchor");
         return;
@@ -189,6 +195,9 @@ fn tell_anchor(core: &Core, campaign: &Campaign, entry: &LeverEntry, answer: &mu
             format!("in the present best it holds: line {} says {}", pin.line, pin.value)
         }
         Some(Look::Contradicted { line, value }) => format!("in the present best line {line} says {value}"),
+        Some(Look::Several { line, value, other_line, other }) => {
+            format!("in the present best line {line} says {value} and line {other_line} says {other}")
+        }
         Some(Look::NoMatch) => "in the present best no line matches it".to_owned(),
         Some(Look::FileMissing) => "in the present best's evidence there is no such file".to_owned(),
         Some(Look::TooCostly) => "the present best's evidence is too large for its pattern".to_owned(),

@@ -7,9 +7,11 @@ mod devices;
 mod iteration;
 mod lever;
 mod order;
+mod sight;
 mod worker;
 
 use crate::core::Core;
+use sight::Sight;
 use std::collections::BTreeMap;
 use windlass_shared::access::{Access, Viewer};
 use windlass_shared::id::{IterationNumber, LeverNumber};
@@ -29,8 +31,8 @@ pub enum Subject {
     Lever(LeverNumber),
 }
 
-/// The same for one who may not see every campaign: workers are the administrators', and of the campaigns of others
-/// no name is given away.
+/// The same for one who may not see every campaign: workers are the administrators', and a campaign of somebody else
+/// has no name in any sentence.
 ///
 /// # Errors
 /// See [`explain`].
@@ -45,14 +47,14 @@ pub fn explain_for(
         return explain(core, now, name, subject);
     }
     let id = core.resolve_campaign_for(access, name)?;
-    let mut explanation = explain(core, now, id.as_str(), subject)?;
-    for sentence in &mut explanation.sentences {
-        sentence.text = core.without_others(&access.viewer, &sentence.text);
-        for figure in sentence.figures.values_mut() {
-            *figure = core.without_others(&access.viewer, figure);
+    let (sight, campaign) = (Sight::of(core, &access.viewer), core.campaign(&id)?);
+    match subject {
+        Subject::Campaign => Ok(campaign::explain(core, now, campaign, sight)),
+        Subject::Iteration(number, records) => {
+            iteration::explain(core, now, (campaign, sight), *number, records)
         }
+        Subject::Lever(number) => lever::explain(core, campaign, *number, sight),
     }
-    Ok(explanation)
 }
 
 /// Explains a campaign, an iteration, a lever or a worker.
@@ -61,11 +63,12 @@ pub fn explain_for(
 /// [`Refusal::NotFound`] or [`Refusal::Ambiguous`].
 pub fn explain(core: &Core, now: Time, name: &str, subject: &Subject) -> Result<Explanation, Refusal> {
     let found = core.resolve_campaign(name);
+    let sight = Sight::of(core, &Viewer::Admin);
     match subject {
         Subject::Campaign => match found {
-            Ok(id) => Ok(campaign::explain(core, now, core.campaign(&id)?)),
+            Ok(id) => Ok(campaign::explain(core, now, core.campaign(&id)?, sight)),
             Err(Refusal::NotFound { .. }) => match core.resolve_worker(name) {
-                Ok(worker) => Ok(worker::explain(core, now, &worker)),
+                Ok(worker) => Ok(worker::explain(core, now, &worker, sight)),
                 Err(Refusal::NotFound { .. }) => {
                     Err(Refusal::NotFound { what: "campaign or worker", name: name.to_owned() })
                 }
@@ -74,17 +77,25 @@ pub fn explain(core: &Core, now: Time, name: &str, subject: &Subject) -> Result<
             Err(refusal) => Err(refusal),
         },
         Subject::Iteration(number, records) => {
-            iteration::explain(core, now, core.campaign(&found?)?, *number, records)
+            iteration::explain(core, now, (core.campaign(&found?)?, sight), *number, records)
         }
-        Subject::Lever(number) => lever::explain(core, core.campaign(&found?)?, *number),
+        Subject::Lever(number) => lever::explain(core, core.campaign(&found?)?, *number, sight),
     }
 }
 
-/// An explanation that is being written.
-#[derive(Default)]
-struct Answer(Vec<Sentence>);
+/// An explanation that is being written, for somebody who sees so much.
+struct Answer<'a>(Vec<Sentence>, Sight<'a>);
 
-impl Answer {
+impl<'a> Answer<'a> {
+    fn new(sight: Sight<'a>) -> Self {
+        Self(Vec::new(), sight)
+    }
+
+    /// What its reader may see: every id of a campaign that is not the one asked about is put into words by it.
+    fn sight(&self) -> Sight<'a> {
+        self.1
+    }
+
     /// A sentence that no rule stands behind.
     fn say(&mut self, text: impl Into<String>) -> &mut Self {
         self.0.push(Sentence { rule: None, text: text.into(), figures: BTreeMap::new() });

@@ -10,7 +10,7 @@ use windlass_shared::time::Time;
 const TOLD_MAX: usize = 5;
 
 /// Tells which attempts of its owner hold devices: their ends let this one go on.
-pub(super) fn tell_holders(core: &Core, campaign: &Campaign, answer: &mut Answer) {
+pub(super) fn tell_holders(core: &Core, campaign: &Campaign, answer: &mut Answer<'_>) {
     let of_owner = core.durable().campaigns.values().filter(|one| one.owner == campaign.owner);
     let holding = of_owner.flat_map(Campaign::live).filter(|live| !live.devices.is_empty());
     let all: Vec<String> = holding
@@ -25,7 +25,7 @@ pub(super) fn tell_holders(core: &Core, campaign: &Campaign, answer: &mut Answer
 }
 
 /// Tells which campaigns wait for a device too and come first.
-pub(super) fn tell_before(core: &Core, now: Time, campaign: &Campaign, answer: &mut Answer) {
+pub(super) fn tell_before(core: &Core, now: Time, campaign: &Campaign, answer: &mut Answer<'_>) {
     let own = rank(campaign);
     let waits = |one: &&Campaign| !one.open.is_empty() && matches!(core.due(&one.id), Some(Due::Device(_)));
     let mut before: Vec<&Campaign> =
@@ -54,8 +54,9 @@ pub(super) fn tell_before(core: &Core, now: Time, campaign: &Campaign, answer: &
             "it is older".to_owned()
         };
         let iteration = one.open.keys().next().map_or(0, |number| number.0);
+        let which = answer.sight().campaign(&one.id);
         answer
-            .say(format!("campaign {} comes first: {why}, and its iteration {iteration} waits too", one.id))
+            .say(format!("{which} comes first: {why}, and its iteration {iteration} waits too"))
             .figure("priority", priority)
             .figure("its_priority", other)
             .figure("weight", campaign.bindings.windlass.weight)

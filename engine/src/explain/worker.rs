@@ -2,6 +2,7 @@
 
 use super::Answer;
 use super::devices::{closed_to_new_work, occupied};
+use super::sight::Sight;
 use crate::core::{Core, DRAIN_AFTER};
 use windlass_shared::attempt::Phase;
 use windlass_shared::device::{Device, DeviceKind};
@@ -12,8 +13,8 @@ use windlass_shared::view::Explanation;
 const GIB: u64 = 1 << 30;
 
 /// Explains a worker.
-pub(super) fn explain(core: &Core, now: Time, id: &WorkerId) -> Explanation {
-    let mut answer = Answer::default();
+pub(super) fn explain(core: &Core, now: Time, id: &WorkerId, sight: Sight<'_>) -> Explanation {
+    let mut answer = Answer::new(sight);
     let Some(member) = core.soft().fleet().member(id) else {
         let drained = core.durable().drained.get(id).map_or("", String::as_str);
         answer.say(format!("it is drained ({drained}) and has not spoken since the coordinator started"));
@@ -41,7 +42,7 @@ pub(super) fn explain(core: &Core, now: Time, id: &WorkerId) -> Explanation {
         answer.say("it offers no device");
     }
     for device in &member.devices {
-        let text = occupied(member, device)
+        let text = occupied(member, device, sight)
             .unwrap_or_else(|| format!("{} is free: nothing that waits fits it", device.id));
         answer.say(text).figure("device", describe(device));
     }

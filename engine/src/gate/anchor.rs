@@ -33,12 +33,23 @@ pub enum Finding {
         /// The first capture, else the whole match.
         value: String,
     },
-    /// The pattern matches, and no match satisfies the comparison: the first of them.
+    /// The pattern matches, and what it captures does not satisfy the comparison.
     Contradicted {
         /// Where.
         line: u64,
         /// As for [`Finding::Holds`]; perhaps no number at all.
         value: String,
+    },
+    /// It matches more than once, and the matches differ in what they say: no value is the one that is meant.
+    Several {
+        /// The first match.
+        line: u64,
+        /// As for [`Finding::Holds`].
+        value: String,
+        /// The first that says something else.
+        other_line: u64,
+        /// What that says.
+        other: String,
     },
     /// The pattern matches nowhere.
     NoMatch,
@@ -129,14 +140,14 @@ pub fn compile(pattern: &str) -> Result<Pattern, String> {
     Err("is too large once compiled; use smaller repetitions".to_owned())
 }
 
-/// Looks an anchor up in its evidence, line by line. The first match that satisfies the comparison
-/// counts. A pattern that [`check_form`] refuses matches nowhere.
+/// Looks an anchor up in its evidence, line by line. Matches that say the same are one; where they differ,
+/// the anchor says nothing ([`Finding::Several`]). A pattern that [`check_form`] refuses matches nowhere.
 pub fn search(anchor: &Anchor, bytes: &[u8]) -> Finding {
     let Ok(pattern) = compile(&anchor.pattern) else {
         return Finding::NoMatch;
     };
     let mut purse = Purse::full();
-    let mut contradicted = None;
+    let mut first: Option<(u64, String)> = None;
     for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let line = &line[..line.len().min(LINE_MAX_BYTES)];
@@ -151,16 +162,25 @@ pub fn search(anchor: &Anchor, bytes: &[u8]) -> Finding {
             ahead_bytes = captures.get(0).map_or(0, |whole| line.len() - whole.end());
             let Some(found) = captures.get(1).or_else(|| captures.get(0)) else { continue };
             let value = presentable(found.as_bytes());
-            let Some(comparison) = &anchor.compare else {
-                return Finding::Holds { line: number, value };
-            };
-            if Decimal::parse(value.trim()).is_some_and(|figure| comparison.holds(&figure)) {
-                return Finding::Holds { line: number, value };
+            match &first {
+                None => first = Some((number, value)),
+                Some((_, said)) if *said == value => {}
+                Some((line, said)) => {
+                    let (line, said) = (*line, said.clone());
+                    return Finding::Several { line, value: said, other_line: number, other: value };
+                }
             }
-            contradicted.get_or_insert(Finding::Contradicted { line: number, value });
         }
     }
-    contradicted.unwrap_or(Finding::NoMatch)
+    match (first, &anchor.compare) {
+        (None, _) => Finding::NoMatch,
+        (Some((line, value)), Some(comparison))
+            if !Decimal::parse(value.trim()).is_some_and(|figure| comparison.holds(&figure)) =>
+        {
+            Finding::Contradicted { line, value }
+        }
+        (Some((line, value)), _) => Finding::Holds { line, value },
+    }
 }
 
 /// A value as the ledger keeps it: bounded, no control characters, invalid UTF-8 marked.
@@ -193,6 +213,9 @@ mod tests {
     fn holds(line: u64, value: &str) -> Finding {
         Finding::Holds { line, value: value.to_owned() }
     }
+    fn several((line, value): (u64, &str), (other_line, other): (u64, &str)) -> Finding {
+        Finding::Several { line, value: value.to_owned(), other_line, other: other.to_owned() }
+    }
     fn contradicted(line: u64, value: &str) -> Finding {
         Finding::Contradicted { line, value: value.to_owned() }
     }
@@ -210,13 +233,16 @@ mod tests {
     }
 
     #[test]
-    fn p6_the_first_match_that_satisfies_the_comparison_counts() {
-        let evidence = b"err 8->1: 0.4\nerr 7->9: 0.2 err 3->5: 0.1\nerr x: many\n";
-        check(r"err \S+: (\S+)", "< 0.3", evidence, holds(2, "0.2"));
-        check(r"err \S+: (\S+)", "< 0.15", evidence, holds(2, "0.1"));
-        check(r"err \S+: (\S+)", "== 0.40", evidence, holds(1, "0.4"));
-        check(r"err \S+: (\S+)", "> 0.5", evidence, contradicted(1, "0.4"));
-        check(r"err x: (\w+)", "> 0.5", evidence, contradicted(3, "many"));
+    fn p6_matches_that_say_the_same_are_one_and_those_that_differ_say_nothing() {
+        let evidence = b"err 8->1: 0.4\nerr 7->9: 0.2 err 3->5: 0.1\nerr 2->2: 0.4\nerr x: many\n";
+        check(r"err [28]\S+: (\S+)", "== 0.40", evidence, holds(1, "0.4"));
+        check(r"err [28]\S+: (\S+)", "> 0.5", evidence, contradicted(1, "0.4"));
+        check(r"err 3->5: (\S+)", "< 0.15", evidence, holds(2, "0.1"));
+        check(r"err \d->", "", evidence, several((1, "err 8->"), (2, "err 7->")));
+        check(r"err (?:7|3)->\d: (\S+)", "", evidence, several((2, "0.2"), (2, "0.1")));
+        // One that some match satisfies, and others do not, is no evidence for anything.
+        check(r"err \d->\d: (\S+)", "< 0.3", evidence, several((1, "0.4"), (2, "0.2")));
+        check(r"err x: (\w+)", "> 0.5", evidence, contradicted(4, "many"));
         check(r"nothing (\d)", "> 0.5", evidence, Finding::NoMatch);
     }
 
@@ -232,11 +258,12 @@ mod tests {
     }
 
     #[test]
-    fn p6_a_million_matches_are_looked_through_for_the_one_that_satisfies() {
-        let mut evidence = "x 1 x 2\n".repeat(500_000).into_bytes();
+    fn p6_a_million_matches_are_looked_through_for_one_that_differs() {
+        let mut evidence = "x 1 x 1\n".repeat(500_000).into_bytes();
         check(r"x ([0-9])", "> 5", &evidence, contradicted(1, "1"));
+        check(r"x ([0-9])", "< 5", &evidence, holds(1, "1"));
         evidence.extend(b"x 9\n");
-        check(r"x ([0-9])", "> 5", &evidence, holds(500_001, "9"));
+        check(r"x ([0-9])", "< 5", &evidence, several((1, "1"), (500_001, "9")));
         // On one line only so many are looked at.
         check("(x)", "> 5", "x".repeat(1 << 20).as_bytes(), contradicted(1, "x"));
     }

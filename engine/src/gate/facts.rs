@@ -13,11 +13,11 @@ use super::guard;
 use super::merge::{self, Merge};
 use super::numstat;
 use super::patch::Applied;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, IterationNumber, LeverNumber};
-use windlass_shared::lever::{Anchor, Change, Lever, Pin};
+use windlass_shared::lever::{Anchor, Change, CitedRow, Lever, Pin};
 use windlass_shared::path::TreePath;
 use windlass_shared::record::Clash;
 use windlass_shared::refusal::Refusal;
@@ -79,6 +79,17 @@ pub enum Look {
         /// What it says.
         value: String,
     },
+    /// The pattern is there more than once, and says different things.
+    Several {
+        /// Line number of the first match, from 1.
+        line: u64,
+        /// What it says.
+        value: String,
+        /// Of the first match that says something else.
+        other_line: u64,
+        /// What that says.
+        other: String,
+    },
     /// The file is there, the pattern is not.
     NoMatch,
     /// The file is not there.
@@ -121,8 +132,23 @@ pub struct ProposalFacts {
     pub diff: Hash,
     /// The tree it would give on the parent, unless it conflicts (P10).
     pub merged: Option<Digest>,
+    /// The lines that it removes and adds, hashed: what nearly equal changes have in common.
+    pub sketch: BTreeSet<u64>,
     /// What the anchor's look-up found.
     pub look: Look,
+    /// What the rows that it cites say (P24).
+    pub cited: Vec<CitedRow>,
+}
+
+/// A row that a lever cites, found: its campaign by id, and what that one's metric is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CitedPlace {
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// Its metric's name.
+    pub metric_name: String,
+    /// The row.
+    pub iteration: IterationNumber,
 }
 
 /// A proposal that the gates refuse: all of its problems, and what could be looked at in spite of them, so
@@ -377,6 +403,9 @@ pub(super) fn look(
     Ok(match anchor::search(anchor, bytes) {
         Finding::Holds { line, value } => Look::Holds(Pin { iteration: evidence.iteration, line, value }),
         Finding::Contradicted { line, value } => Look::Contradicted { line, value },
+        Finding::Several { line, value, other_line, other } => {
+            Look::Several { line, value, other_line, other }
+        }
         Finding::NoMatch => Look::NoMatch,
         Finding::TooCostly => Look::TooCostly,
     })

@@ -6,7 +6,7 @@ use crate::gate::{anchor, plan};
 use std::collections::BTreeSet;
 use windlass_shared::attempt::{Ending, Memory};
 use windlass_shared::lever::{
-    CarriedFix, FixTrigger, ITEMS_MAX, Kind, Lever, TEXT_MAX_BYTES, TITLE_MAX_BYTES,
+    CITES_MAX, CarriedFix, FixTrigger, ITEMS_MAX, Kind, Lever, TEXT_MAX_BYTES, TITLE_MAX_BYTES,
 };
 use windlass_shared::refusal::Refusal;
 
@@ -34,6 +34,10 @@ pub fn problems(lever: &Lever, editable: &Editable) -> Vec<Refusal> {
     plan::problems(&lever.analysis).into_iter().for_each(|problem| note(Err(problem)));
     if lever.architecture.as_deref().is_some_and(|tag| !plan::is_slug(tag)) {
         note(refuse("P36", "architecture", "is no slug: write letters a-z, digits, `_` and `-`"));
+    }
+    if lever.cites.len() > CITES_MAX {
+        let (figure, limit) = (lever.cites.len() as u64, CITES_MAX as u64);
+        note(Err(Refusal::TooMuch { what: "the number of rows that are cited".to_owned(), figure, limit }));
     }
     move_problems(lever).into_iter().for_each(|problem| note(Err(problem)));
     for (rule, field, text) in

@@ -35,6 +35,7 @@ fn lever() -> Lever {
         instrumentation: None,
         parents: Vec::new(),
         axes: Vec::new(),
+        cites: Vec::new(),
         changed_assumption: None,
         analysis: vec![row],
     }

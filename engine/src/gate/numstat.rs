@@ -75,6 +75,36 @@ pub fn normalised_diff(base: &Manifest, changed: &Manifest, contents: &Contents)
     Hash::of(&form)
 }
 
+/// The lines that a change removes and adds, each as a hash with its file and its sign: nearly equal changes have
+/// most of them in common, wherever they stand and in whatever order. Of a large change the smallest hashes, which
+/// are a sample of it that the same change always gives.
+///
+/// # Panics
+/// When `contents` lacks a blob that [`blobs_needed`] names.
+pub fn sketch(base: &Manifest, changed: &Manifest, contents: &Contents) -> BTreeSet<u64> {
+    let mut sketch = BTreeSet::new();
+    for path in changed_paths(base, changed) {
+        let sides = [base, changed].map(|tree| contents::of_node(contents, tree.entries.get(&path)));
+        if sides.into_iter().any(text::is_binary) {
+            continue;
+        }
+        for (sign, line) in normalised_lines(sides[0], sides[1]) {
+            let mut form = Vec::new();
+            append(&mut form, b'/', path.as_str().as_bytes());
+            append(&mut form, sign, line.trim_ascii());
+            let hash = Hash::of(&form).0;
+            sketch.insert(u64::from_le_bytes(std::array::from_fn(|index| hash[index])));
+            if sketch.len() > SKETCH_MAX {
+                sketch.pop_last();
+            }
+        }
+    }
+    sketch
+}
+
+/// Lines of a sketch: a change of more is compared by so many of them.
+const SKETCH_MAX: usize = 256;
+
 /// Each part carries its sign and its length, so that no two changes run into the same bytes.
 fn append(form: &mut Vec<u8>, sign: u8, part: &[u8]) {
     form.push(sign);

@@ -112,7 +112,7 @@ pub fn repeats_without_reason(plan: &[Deliverable], measured: &BTreeSet<String>)
 }
 
 /// Whether `text` is a slug: lower-case ASCII letters, digits, `_` and `-`, a letter or digit first.
-pub(super) fn is_slug(text: &str) -> bool {
+pub(crate) fn is_slug(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     text.len() <= SLUG_MAX_BYTES
         && text.bytes().next().is_some_and(is_plain)

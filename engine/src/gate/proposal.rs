@@ -12,7 +12,7 @@ use super::fix::{Beside, held, is_misfit, put_on};
 use super::numstat;
 use super::patch::{Applied, Patch};
 use super::{guard, lever as form};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::lever::{Change, Edit, Kind};
 use windlass_shared::path::TreePath;
@@ -24,6 +24,7 @@ struct Made {
     base: Digest,
     diff: Hash,
     merged: Option<Digest>,
+    sketch: BTreeSet<u64>,
     applied: Applied,
 }
 
@@ -54,7 +55,9 @@ pub fn gather_proposal(
                 changed,
                 diff: made.diff,
                 merged: made.merged,
+                sketch: made.sketch,
                 look,
+                cited: Vec::new(),
             };
             Ok((facts, new))
         }
@@ -110,9 +113,10 @@ fn make(
         }
     }
     let diff = numstat::normalised_diff(&base, &applied.manifest, &sight);
+    let sketch = numstat::sketch(&base, &applied.manifest, &sight);
     let merged = merge_onto(&parent, &base, &applied.manifest, &sight)?;
     let merged = merged.ok().map(|applied| applied.manifest.digest());
-    Ok(Some(Made { base: base_digest, diff, merged, applied }))
+    Ok(Some(Made { base: base_digest, diff, merged, sketch, applied }))
 }
 
 /// The base that the lever was written against, and the change on it. A patch that fits the best's tree

@@ -61,6 +61,7 @@ fn desk(change: impl FnOnce(&mut Lever)) -> Desk {
         instrumentation: None,
         parents: Vec::new(),
         axes: Vec::new(),
+        cites: Vec::new(),
         changed_assumption: None,
         analysis: vec![row],
     };

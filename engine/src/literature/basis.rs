@@ -108,6 +108,9 @@ impl Campaign {
                         "{finding} was tested already: {ended}; a new finding may say why it differs now"
                     ),
                 ),
+                Some(Over::Helped | Over::Pending) => {
+                    ("P37", format!("{finding} was {ended} when its campaign stopped"))
+                }
             });
         };
         if kept.has_helped {

@@ -20,6 +20,8 @@ pub(super) const UNTOUCHED_MAX: u32 = 3;
 pub struct Kept {
     /// As it was handed over.
     pub document: Box<Finding>,
+    /// What that takes as JSON, bytes.
+    pub bytes: u64,
     /// The iteration that its review was made for.
     pub review: IterationNumber,
     /// What it holds for.
@@ -43,6 +45,10 @@ pub enum Over {
     Hurt,
     /// Out of its time (P36).
     Stale,
+    /// It helped, and its campaign has stopped.
+    Helped,
+    /// It was never tested, and its campaign has stopped.
+    Pending,
 }
 
 impl Field for Over {
@@ -52,6 +58,8 @@ impl Field for Over {
             Self::NoEffect => 1,
             Self::Hurt => 2,
             Self::Stale => 3,
+            Self::Helped => 4,
+            Self::Pending => 5,
         };
         code.put(out);
     }
@@ -61,6 +69,8 @@ impl Field for Over {
             1 => Some(Self::NoEffect),
             2 => Some(Self::Hurt),
             3 => Some(Self::Stale),
+            4 => Some(Self::Helped),
+            5 => Some(Self::Pending),
             _ => None,
         }
     }
@@ -135,6 +145,19 @@ impl Literature {
         FindingNumber(kept.max(over).unwrap_or(0) + 1)
     }
 
+    /// What the findings that may be cited take, bytes.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.kept.values().map(|kept| kept.bytes).sum()
+    }
+
+    /// The campaign has stopped: nothing is cited any more, and only how findings ended stays in memory.
+    pub(crate) fn let_go(&mut self) {
+        for (finding, kept) in std::mem::take(&mut self.kept) {
+            self.over.insert(finding, if kept.has_helped { Over::Helped } else { Over::Pending });
+        }
+        self.failed = Table::default();
+    }
+
     /// Folds a record about findings in. `last_opened` is the latest iteration.
     pub(crate) fn apply(&mut self, body: &Body, last_opened: Option<IterationNumber>) {
         match body {
@@ -145,6 +168,7 @@ impl Literature {
             Body::FindingRecorded { finding, review, document, scope, .. } => {
                 let kept = Kept {
                     document: document.clone(),
+                    bytes: bytes_of(document),
                     review: *review,
                     scope: scope.clone(),
                     has_helped: false,
@@ -214,6 +238,11 @@ impl Literature {
         let tests = |start: &Start| start.basis == Some(finding);
         self.open.iter().find(|(_, start)| tests(start)).map(|(iteration, _)| *iteration)
     }
+}
+
+/// What a finding takes as JSON, bytes.
+pub(super) fn bytes_of(document: &Finding) -> u64 {
+    serde_json::to_vec(document).map_or(u64::MAX, |bytes| bytes.len() as u64)
 }
 
 impl Start {

@@ -28,13 +28,13 @@ impl Literature {
         if finding.evidence.strength == Strength::Weak {
             reasons.push("its evidence is weak".to_owned());
         }
-        let says = finding.applicability_to_our_setup.as_deref().is_some_and(|text| !text.trim().is_empty());
-        if !says {
-            reasons.push(
-                "`applicability_to_our_setup` does not say that it transfers to the present data, model and \
-                 budget"
-                    .to_owned(),
-            );
+        let said = finding.applicability_to_our_setup.as_deref().unwrap_or_default();
+        let wanted = "`applicability_to_our_setup` does not say that it transfers to the present data, model and \
+                      budget";
+        match contrary(said) {
+            _ if words(said).is_empty() => reasons.push(wanted.to_owned()),
+            Some(contrary) => reasons.push(format!("{wanted}: it says {contrary:?}")),
+            None => {}
         }
         for file in &finding.files_to_edit {
             match path(file) {
@@ -54,11 +54,7 @@ impl Literature {
         let failed = keys.into_iter().flatten().find_map(|key| self.failed.get(&key))?;
         let said = [&finding.applicability_to_our_setup, &finding.verdict_reason];
         let names_it = said.into_iter().flatten().any(|text| {
-            let plain: Vec<String> = text
-                .split(|c: char| !c.is_alphanumeric())
-                .filter(|word| !word.is_empty())
-                .map(str::to_lowercase)
-                .collect();
+            let plain = words(text);
             let number = failed.iteration.to_string();
             let by_iteration = plain.windows(2).any(|pair| pair[0] == "iteration" && pair[1] == number);
             by_iteration || plain.contains(&failed.finding.to_string().to_lowercase())
@@ -82,8 +78,37 @@ impl Literature {
             Some(Over::Hurt) => "hurt",
             Some(Over::Stale) => "stale",
             Some(Over::Rejected) => "rejected",
+            Some(Over::Helped) => "helped",
+            Some(Over::Pending) => "pending",
             None if self.kept.get(&finding).is_some_and(|kept| kept.has_helped) => "helped",
             None => "pending",
         }
     }
+}
+
+/// Texts that by themselves say nothing of the present setup.
+const SAY_NOTHING: [&str; 7] = ["n a", "na", "no", "none", "unknown", "unclear", "tbd"];
+/// Words that say the contrary, wherever they stand; `t` is what is left of doesn't and won't.
+const CONTRARY: [&str; 7] = [
+    "not transfer",
+    "t transfer",
+    "not carry over",
+    "t carry over",
+    "not applicable",
+    "inapplicable",
+    "not transferable",
+];
+
+/// What of a text says that a finding does not transfer, if anything does (P34).
+fn contrary(text: &str) -> Option<&'static str> {
+    let plain = words(text).join(" ");
+    let padded = format!(" {plain} ");
+    let whole = SAY_NOTHING.into_iter().find(|says| plain == *says);
+    whole.or_else(|| CONTRARY.into_iter().find(|says| padded.contains(&format!(" {says} "))))
+}
+
+/// A text's words, without case and punctuation.
+fn words(text: &str) -> Vec<String> {
+    let split = text.split(|c: char| !c.is_alphanumeric());
+    split.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }

@@ -32,6 +32,8 @@ impl Campaign {
                 Over::NoEffect => &mut counts.no_effect,
                 Over::Hurt => &mut counts.hurt,
                 Over::Stale => &mut counts.stale,
+                Over::Helped => &mut counts.helped,
+                Over::Pending => &mut counts.pending,
             }) += 1;
         }
         Some(LiteratureView {

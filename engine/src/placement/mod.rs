@@ -13,8 +13,12 @@ pub use wait::why_not;
 
 use crate::session::{Fleet, Member};
 use fit::fit;
+use std::fmt::Write;
 use windlass_shared::device::DeviceKind;
 use windlass_shared::id::{CampaignId, DeviceId, WorkerId};
+
+/// About what a reason takes beside the worker's name.
+const WHY_BYTES: usize = 48;
 
 /// What an attempt is placed among, and for whom.
 #[derive(Clone, Copy)]
@@ -76,10 +80,15 @@ fn place_on_any(ask: &Ask, scene: &Scene<'_>) -> Option<Place> {
 }
 
 fn why(ask: &Ask, member: &Member, kind: DeviceKind, count: usize, free: usize) -> String {
-    let name = &member.info.name;
-    let mut why = format!("best fit: {count} of {free} free {} on {name}", noun(kind, free));
+    let (name, noun) = (&member.info.name, noun(kind, free));
+    // Once for each placement of a full pass: one allocation, not one for each part.
+    let mut why = String::with_capacity(WHY_BYTES + name.len());
+    let written = write!(why, "best fit: {count} of {free} free {noun} on {name}");
+    debug_assert!(written.is_ok(), "a string takes it all");
     if let Some(model) = &ask.device_model {
-        why.push_str(&format!("; {model}, as the baseline had"));
+        why.push_str("; ");
+        why.push_str(model);
+        why.push_str(", as the baseline had");
     }
     if ask.avoid.contains(&member.info.id) {
         why.push_str("; it failed this iteration before, and nowhere else is room");

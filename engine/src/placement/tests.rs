@@ -4,7 +4,7 @@ use super::*;
 use crate::attempt::test_order as order;
 use std::collections::BTreeSet;
 use windlass_shared::bindings::Resources;
-use windlass_shared::device::{Device, DeviceState, WorkerInfo};
+use windlass_shared::device::{Device, DeviceState, Load, WorkerInfo};
 use windlass_shared::id::{AttemptId, SessionId};
 use windlass_shared::session::Report;
 
@@ -38,6 +38,7 @@ fn fleet(workers: &[(&str, &[&str], Vec<Device>)]) -> Fleet {
             seen: 0,
             devices: devices.clone(),
             attempts: Vec::new(),
+            load: Load::default(),
         };
         fleet.hear(report, 0);
     }
@@ -283,7 +284,8 @@ fn i17_a_worker_that_is_unwilling_takes_nothing_new_and_its_wait_says_why() {
         let named = WorkerInfo::named(WorkerId::from("w"), "host-w".to_owned(), String::new());
         let worker = WorkerInfo { unwilling: unwilling.map(str::to_owned), ..named };
         let (incarnation, session, attempts) = (None, SessionId::from("s"), Vec::new());
-        let report = Report { worker, incarnation, session, number, seen: 0, devices: cpus(1), attempts };
+        let (seen, load) = (0, Load::default());
+        let report = Report { worker, incarnation, session, number, seen, devices: cpus(1), attempts, load };
         fleet.hear(report, 0)
     };
     let scripts = Ask::analysis(0, Some(&WorkerId::from("w")));

@@ -3,10 +3,12 @@
 use super::fleet::{Fleet, Member};
 use super::report::{Known, agrees, known};
 use crate::core::Durable;
+use std::cmp::Reverse;
 use windlass_shared::attempt::{AttemptKey, Phase};
 use windlass_shared::device::{Device, DeviceState};
 use windlass_shared::id::WorkerId;
 use windlass_shared::session::{Answer, Release, Standing, Stop, StopReason};
+use windlass_shared::view::CampaignState;
 
 /// Workspaces that one worker is asked to keep: each is as large as its project, and what is not kept is
 /// rebuilt (P21).
@@ -44,7 +46,7 @@ pub fn answer(durable: &Durable, fleet: &Fleet, worker: &WorkerId) -> Option<Ans
         stop: Vec::new(),
         acknowledged: Vec::new(),
         releases: Vec::new(),
-        keep: durable.kept.get(worker).into_iter().flatten().take(KEEP_MAX).cloned().collect(),
+        keep: keep(durable, worker),
     };
     for id in durable.live.get(worker).into_iter().flat_map(|live| live.keys()) {
         let Some(campaign) = durable.campaigns.get(&id.campaign) else { continue };
@@ -60,6 +62,24 @@ pub fn answer(durable: &Durable, fleet: &Fleet, worker: &WorkerId) -> Option<Ans
         judge_reported(durable, worker, key, phase, &mut answer);
     }
     Some(answer)
+}
+
+/// The runs whose workspaces a worker keeps, by key. Where they are too many, those come first whose analysis is
+/// still to come, since every one of them is wanted; then those of the campaigns that are to be served first.
+fn keep(durable: &Durable, worker: &WorkerId) -> Vec<AttemptKey> {
+    let mut keep: Vec<&AttemptKey> = durable.kept.get(worker).into_iter().flatten().collect();
+    if keep.len() > KEEP_MAX {
+        keep.sort_by_key(|key| {
+            let campaign = durable.campaigns.get(&key.id.campaign);
+            let is_open = campaign.is_some_and(|it| it.open.contains_key(&key.id.iteration));
+            let is_active = campaign.is_some_and(|it| it.state == CampaignState::Active);
+            let priority = campaign.map_or(i32::MIN, |it| it.bindings.windlass.priority);
+            (!is_open, !is_active, Reverse(priority))
+        });
+        keep.truncate(KEEP_MAX);
+        keep.sort();
+    }
+    keep.into_iter().cloned().collect()
 }
 
 /// The releases of devices that the worker says are quarantined. Whether one was carried out already is for

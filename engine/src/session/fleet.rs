@@ -4,7 +4,7 @@ use super::answer::Told;
 use super::offer::Offer;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::attempt::{AttemptKey, Order, Phase};
-use windlass_shared::device::{Device, DeviceKind, DeviceState, WorkerInfo};
+use windlass_shared::device::{Device, DeviceKind, DeviceState, Load, WorkerInfo};
 use windlass_shared::id::{AttemptId, DeviceId, FencingNumber, SessionId, WorkerId};
 use windlass_shared::session::Report;
 
@@ -55,6 +55,8 @@ pub struct Member {
     pub last_word_ms: u64,
     /// Whether it is there.
     pub presence: Presence,
+    /// How busy its machine is, by its own word: for people, placement does not look at it.
+    pub load: Load,
     /// Its devices, by its own word.
     pub devices: Vec<Device>,
     /// Its attempts, by its own word.
@@ -72,8 +74,25 @@ pub struct Member {
     is_free: Vec<bool>,
     /// What those leases set aside beside devices.
     claims: BTreeMap<AttemptId, Claim>,
+    /// How the fleet has counted it.
+    standing: Standing,
     /// Its latest closed sessions, oldest first.
     closed: VecDeque<SessionId>,
+}
+
+/// What the fleet's index holds of one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Standing {
+    /// Free GPUs and CPU slots; `None` while nothing may be placed on it.
+    free: Option<(usize, usize)>,
+    /// Whether it has a GPU, leased or not, and is not lost.
+    has_gpu: bool,
+}
+
+/// A worker's standing before and after something happened there.
+struct Recount {
+    before: Standing,
+    now: Standing,
 }
 
 impl Member {
@@ -114,7 +133,30 @@ impl Member {
 
     /// How many devices are free: GPUs and CPU slots.
     fn free_counts(&self) -> (usize, usize) {
-        (self.free_devices(DeviceKind::Gpu).count(), self.free_devices(DeviceKind::Cpu).count())
+        let free = self.devices.iter().zip(&self.is_free).filter(|(_, is_free)| **is_free);
+        free.fold((0, 0), |(gpus, cpus), (device, _)| match device.kind {
+            DeviceKind::Gpu => (gpus + 1, cpus),
+            DeviceKind::Cpu => (gpus, cpus + 1),
+        })
+    }
+
+    /// Takes a lease into account, the devices that it names and no others: this is the step that each
+    /// placement takes.
+    fn hold(&mut self, order: &Order) {
+        for held in &order.devices {
+            if let Some(place) = self.devices.iter().position(|device| device.id == *held) {
+                self.is_free[place] = false;
+            }
+        }
+        hold(&mut self.held, &mut self.claims, order);
+    }
+
+    /// Counts its free devices again.
+    fn recount(&mut self) -> Recount {
+        let has_gpu = self.presence != Presence::Lost
+            && self.devices.iter().any(|device| device.kind == DeviceKind::Gpu);
+        let now = Standing { free: self.is_ready().then(|| self.free_counts()), has_gpu };
+        Recount { before: std::mem::replace(&mut self.standing, now), now }
     }
 
     /// Looks up again which devices are free: after a report, and after a lease began or ended.
@@ -136,10 +178,10 @@ pub struct Fleet {
     held_unheard: BTreeMap<WorkerId, Held>,
     /// Ready workers by kind and number of free devices: best fit is a range query. None is empty.
     free: BTreeMap<(DeviceKind, usize), BTreeSet<WorkerId>>,
-    /// Where they stand in `free`: GPUs and CPU slots.
-    counted: BTreeMap<WorkerId, (usize, usize)>,
-    /// Workers with any GPU at all, leased or not, that are not lost.
-    with_gpus: BTreeSet<WorkerId>,
+    /// How many are ready.
+    ready_count: usize,
+    /// How many have any GPU at all, leased or not, and are not lost.
+    gpu_worker_count: usize,
     deadlines: BTreeSet<(u64, WorkerId)>,
     /// Why nothing new is leased anywhere, if nothing is.
     closed: Option<String>,
@@ -165,8 +207,8 @@ impl Fleet {
             members: BTreeMap::new(),
             held_unheard: BTreeMap::new(),
             free: BTreeMap::new(),
-            counted: BTreeMap::new(),
-            with_gpus: BTreeSet::new(),
+            ready_count: 0,
+            gpu_worker_count: 0,
             deadlines: BTreeSet::new(),
             closed: None,
             offer: Offer::default(),
@@ -228,18 +270,18 @@ impl Fleet {
 
     /// Workers that new work may be placed on.
     pub fn ready(&self) -> impl Iterator<Item = &WorkerId> {
-        self.counted.keys()
+        self.members.iter().filter(|(_, member)| member.is_ready()).map(|(worker, _)| worker)
     }
 
     /// Whether nobody is there.
     pub fn is_empty(&self) -> bool {
-        self.counted.is_empty()
+        self.ready_count == 0
     }
 
     /// Whether any worker has a GPU. One that is only suspected still counts: a campaign that takes a GPU
     /// by default must not fall onto a CPU slot because a connection broke.
     pub fn has_gpus(&self) -> bool {
-        !self.with_gpus.is_empty()
+        self.gpu_worker_count > 0
     }
 
     /// Ready workers with at least `count` free devices, fewest first.
@@ -286,7 +328,6 @@ impl Fleet {
 
     /// Takes a report that counts; whether what can be placed on its worker has changed.
     pub fn hear(&mut self, report: Report, now_ms: u64) -> bool {
-        let counted = self.counted.get(&report.worker.id).copied();
         let id = report.worker.id.clone();
         let attempts = report.attempts.into_iter().map(|attempt| (attempt.key, attempt.phase)).collect();
         let before = self.members.remove(&id);
@@ -297,7 +338,9 @@ impl Fleet {
         let (mut closed, mut told) = (VecDeque::new(), BTreeMap::new());
         let mut told_releases = BTreeMap::new();
         let Held { devices: mut held, mut claims } = self.held_unheard.remove(&id).unwrap_or_default();
+        let mut standing = Standing::default();
         if let Some(before) = before {
+            standing = before.standing;
             self.deadlines.remove(&(before.last_word_ms + self.lease_period_ms, id.clone()));
             closed = before.closed;
             (held, claims) = (before.held, before.claims);
@@ -316,6 +359,7 @@ impl Fleet {
             seen: report.seen,
             last_word_ms: now_ms,
             presence: Presence::Ready,
+            load: report.load,
             devices: report.devices,
             attempts,
             is_open: true,
@@ -324,13 +368,14 @@ impl Fleet {
             held,
             is_free: Vec::new(),
             claims,
+            standing,
             closed,
         };
         self.members.insert(id.clone(), member);
-        self.count(&id);
+        let is_counted_otherwise = self.count(&id);
         self.now_ms = self.now_ms.max(now_ms);
         self.note_offer(&id);
-        !is_same || self.counted.get(&id).copied() != counted
+        !is_same || is_counted_otherwise
     }
 
     /// A connection broke.
@@ -372,22 +417,17 @@ impl Fleet {
 
     /// A lease was recorded.
     pub fn hold(&mut self, worker: &WorkerId, order: &Order) {
-        let (held, claims) = match self.members.get_mut(worker) {
-            Some(member) => (&mut member.held, &mut member.claims),
+        match self.members.get_mut(worker) {
+            Some(member) => {
+                member.hold(order);
+                let recount = member.recount();
+                self.stand_anew(worker, recount);
+            }
             None => {
                 let unheard = self.held_unheard.entry(worker.clone()).or_default();
-                (&mut unheard.devices, &mut unheard.claims)
+                hold(&mut unheard.devices, &mut unheard.claims, order);
             }
-        };
-        let attempt = &order.key.id;
-        held.extend(order.devices.iter().map(|device| (device.clone(), attempt.clone())));
-        // For CPU slots the number is in the devices.
-        let on_gpus = order.devices.iter().any(|device| !device.as_str().starts_with("cpu-"));
-        let cpus = order.cpus.filter(|_| on_gpus).unwrap_or(0);
-        if cpus > 0 || order.memory_bytes > 0 {
-            claims.insert(attempt.clone(), Claim { memory_bytes: order.memory_bytes, cpus });
         }
-        self.count(worker);
         self.note_offer(worker);
     }
 
@@ -408,33 +448,31 @@ impl Fleet {
         self.count(worker);
     }
 
-    /// Brings the index up to date for one worker: what has not changed is not touched.
-    fn count(&mut self, worker: &WorkerId) {
-        if let Some(member) = self.members.get_mut(worker) {
-            member.note_free();
-        }
-        let member = self.members.get(worker);
-        let has_gpu = member.is_some_and(|member| {
-            member.presence != Presence::Lost
-                && member.devices.iter().any(|device| device.kind == DeviceKind::Gpu)
-        });
-        match (has_gpu, self.with_gpus.contains(worker)) {
-            (true, false) => _ = self.with_gpus.insert(worker.clone()),
-            (false, true) => _ = self.with_gpus.remove(worker),
+    /// Looks again at the devices of one worker and brings the index up to date; whether it changed.
+    fn count(&mut self, worker: &WorkerId) -> bool {
+        let Some(member) = self.members.get_mut(worker) else { return false };
+        member.note_free();
+        let recount = member.recount();
+        self.stand_anew(worker, recount)
+    }
+
+    /// Brings the index up to date for one worker: what has not changed is not touched. Whether its free
+    /// devices are others in number, or it came or went.
+    fn stand_anew(&mut self, worker: &WorkerId, Recount { before, now }: Recount) -> bool {
+        match (before.has_gpu, now.has_gpu) {
+            (false, true) => self.gpu_worker_count += 1,
+            (true, false) => self.gpu_worker_count -= 1,
             _ => {}
         }
-        let now = member.filter(|member| member.is_ready()).map(Member::free_counts);
-        let before = self.counted.get(worker).copied();
-        if now == before {
-            return;
+        match (before.free, now.free) {
+            (None, Some(_)) => self.ready_count += 1,
+            (Some(_), None) => self.ready_count -= 1,
+            _ => {}
         }
-        match (now, self.counted.get_mut(worker)) {
-            (Some(now), Some(counts)) => *counts = now,
-            (Some(now), None) => _ = self.counted.insert(worker.clone(), now),
-            (None, _) => _ = self.counted.remove(worker),
-        }
+        let (before, now) = (before.free, now.free);
         self.stand(DeviceKind::Gpu, before.map(|(gpus, _)| gpus), now.map(|(gpus, _)| gpus), worker);
         self.stand(DeviceKind::Cpu, before.map(|(_, cpus)| cpus), now.map(|(_, cpus)| cpus), worker);
+        before != now
     }
 
     /// Puts a worker where it stands now among those with free devices of one kind.
@@ -455,6 +493,18 @@ impl Fleet {
             let id = id.unwrap_or_else(|| worker.clone());
             self.free.entry((kind, free)).or_default().insert(id);
         }
+    }
+}
+
+/// What a lease holds and sets aside.
+fn hold(held: &mut BTreeMap<DeviceId, AttemptId>, claims: &mut BTreeMap<AttemptId, Claim>, order: &Order) {
+    let attempt = &order.key.id;
+    held.extend(order.devices.iter().map(|device| (device.clone(), attempt.clone())));
+    // For CPU slots the number is in the devices.
+    let on_gpus = order.devices.iter().any(|device| !device.as_str().starts_with("cpu-"));
+    let cpus = order.cpus.filter(|_| on_gpus).unwrap_or(0);
+    if cpus > 0 || order.memory_bytes > 0 {
+        claims.insert(attempt.clone(), Claim { memory_bytes: order.memory_bytes, cpus });
     }
 }
 

@@ -142,6 +142,8 @@ fn a_lever_that_its_own_gates_keep_back_says_which_and_what_was_seen() {
         "was passed over: curve.tsv of iteration 1 is not there",
     );
     check(&none, looked(Look::TooCostly), Some("P9"), "is too large for its pattern");
+    let several = Look::Several { line: 2, value: "0.4".to_owned(), other_line: 5, other: "0.2".to_owned() };
+    check(&none, looked(several), Some("P9"), "says several things: line 2 0.4, line 5 0.2");
     check(
         &json!({"passes": 1}),
         looked(Look::FileMissing),

@@ -1,7 +1,7 @@
 //! Follow-ups (P22): scripts on the best and on the latest, also when they are decided. What they write is
 //! evidence, and changes neither status nor metric.
 
-use crate::harness::{World, crash, digest, good, infra, lever, path, row};
+use crate::harness::{World, cpus, crash, digest, good, infra, lever, path, row};
 use crate::help::{conclude, replace};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -337,6 +337,24 @@ fn p22_a_worker_is_asked_to_keep_the_workspaces_of_the_best_and_the_latest() {
     check(json!({}), &["0.4"], &[1, 2]);
     check(json!({}), &["0.4", "0.3"], &[1, 3]);
     check(json!({}), &["0.4", "0.7"], &[3]);
+}
+
+#[test]
+fn p22_a_worker_that_is_asked_to_keep_too_much_keeps_what_is_served_first() {
+    let mut world = World::empty();
+    world.connect("w", cpus(1));
+    for number in 0..70 {
+        world.submit(&format!("a{number:02}"), &json!({})).expect("a good campaign");
+        world.finish("0.5");
+    }
+    world.submit("z", &json!({"priority": 1})).expect("a good campaign");
+    world.finish("0.5");
+    let last = world.id();
+    assert_eq!(world.core.durable().kept[&WorkerId::from("w")].len(), 71);
+    let keep = world.core.answer_now(&WorkerId::from("w")).expect("its call is open").keep;
+    assert_eq!(keep.len(), 64);
+    assert!(keep.iter().any(|key| key.id.campaign == last), "{keep:?}");
+    assert!(keep.is_sorted(), "so that the same is said in the same words");
 }
 
 impl World {

@@ -142,6 +142,16 @@ fn p33_p34_the_evidence_gate_records_every_finding_kept_or_with_its_reasons() {
         (with("a", "evidence", json!({"strength": "strong"})), ""),
         (with("b", "evidence", json!({"strength": "weak"})), "its evidence is weak"),
         (with("c", "applicability_to_our_setup", json!(" ")), "does not say that it transfers"),
+        (with("c2", "applicability_to_our_setup", json!("N/A")), "it says \"n a\""),
+        (
+            with(
+                "c3",
+                "applicability_to_our_setup",
+                json!("Their budget is 100 times ours: it doesn't transfer."),
+            ),
+            "it says \"t transfer\"",
+        ),
+        (with("c4", "applicability_to_our_setup", json!("Same data and size, so it transfers as it is")), ""),
         (with("d", "files_to_edit", json!(["train.py", "score.py"])), "score.py is not among editable_files"),
         (with("e", "files_to_edit", json!(["../x"])), "\"../x\" is no file of the workspace"),
         (with("f", "citations", json!([{"title": "t"}])), "citation 1 has a title alone"),

@@ -1,12 +1,15 @@
 //! Whose a campaign is: what is another's is not found and takes no part in names, and a share goes as far as it
 //! says (RELIABILITY "Access").
 
-use crate::harness::{World, bindings, workspace};
+use crate::harness::{Fake, World, bindings, cpus, workspace};
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 use windlass_engine::core::Ask;
 use windlass_engine::explain::{Subject, explain_for};
 use windlass_shared::access::{Access, Grant, Viewer};
-use windlass_shared::id::{CampaignId, IterationNumber};
+use windlass_shared::attempt::{AttemptKey, Kind};
+use windlass_shared::device::DeviceState;
+use windlass_shared::id::{CampaignId, IterationNumber, WorkerId};
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
@@ -80,4 +83,59 @@ fn an_explanation_gives_no_name_of_anothers_campaign_away() {
     };
     assert!(told(&Access::ADMIN).contains(first.as_str()), "it waits behind it: {}", told(&Access::ADMIN));
     assert!(!told(&access("eve", Grant::Read)).contains("digits"), "{}", told(&access("eve", Grant::Read)));
+}
+
+#[test]
+fn a_device_is_told_busy_with_nobodys_name_but_to_whoever_may_see_it() {
+    let mut world = World::empty();
+    let first = create(&mut world, "digits", Some("ada"));
+    let second = create(&mut world, "letters", Some("eve"));
+    world.connect("a", cpus(1));
+    let (_, order) = world.order(Kind::Run);
+    assert_eq!(order.key.id.campaign, first);
+    let mut other = Fake::new("b", cpus(1));
+    other.devices[0].state = DeviceState::Outsider { who: "pid 4711 (ada, python3)".to_owned() };
+    world.join(other);
+    let told = |world: &World, who: &Access| {
+        let told =
+            explain_for(&world.core, world.now, who, second.as_str(), &Subject::Campaign).expect("told");
+        told.sentences.iter().map(|sentence| sentence.text.clone()).collect::<Vec<_>>().join("\n")
+    };
+    let attempt = order.key.id.to_string();
+    let (whole, part) = (told(&world, &Access::ADMIN), told(&world, &access("eve", Grant::Read)));
+    assert!(whole.contains(&attempt) && whole.contains("pid 4711"), "{whole}");
+    assert!(part.contains("cpu-0 runs an attempt of somebody else"), "{part}");
+    assert!(part.contains("a process that is not ours"), "{part}");
+    assert!(!part.contains(first.as_str()) && !part.contains("4711"), "{part}");
+    world
+        .ask(Ask::Share { campaign: first, with: "eve".to_owned(), share: Some(Grant::Read) })
+        .expect("shared");
+    let shared = told(&world, &access("eve", Grant::Read));
+    assert!(shared.contains(&attempt) && !shared.contains("4711"), "{shared}");
+}
+
+#[test]
+fn the_orders_of_a_worker_are_its_live_attempts_and_nobody_elses() {
+    let mut world = World::empty();
+    for name in ["one", "two", "three"] {
+        create(&mut world, name, None);
+    }
+    world.connect("a", cpus(2));
+    world.connect("b", cpus(1));
+    let mut given: BTreeMap<WorkerId, BTreeSet<AttemptKey>> = BTreeMap::new();
+    for _ in 0..3 {
+        let (worker, order) = world.order(Kind::Run);
+        given.entry(worker).or_default().insert(order.key);
+    }
+    let check = |world: &World, given: &BTreeMap<WorkerId, BTreeSet<AttemptKey>>| {
+        for worker in ["a", "b", "nobody"].map(WorkerId::from) {
+            let orders: BTreeSet<AttemptKey> =
+                world.core.orders_on(&worker).into_iter().map(|order| order.key).collect();
+            assert_eq!(orders, given.get(&worker).cloned().unwrap_or_default(), "{worker}");
+        }
+    };
+    assert_eq!(given.values().map(BTreeSet::len).sum::<usize>(), 3);
+    check(&world, &given);
+    world.restart();
+    check(&world, &given);
 }

@@ -25,6 +25,10 @@ fn stale_by(world: &World, lever: LeverNumber) -> (String, String) {
     }
 }
 
+fn several() -> Look {
+    Look::Several { line: 2, value: "0.4".to_owned(), other_line: 5, other: "0.2".to_owned() }
+}
+
 fn contradicted(value: &str) -> Look {
     Look::Contradicted { line: 3, value: value.to_owned() }
 }
@@ -75,6 +79,7 @@ fn p6_the_anchor_must_hold_once_anything_was_analysed_and_is_pinned() {
     assert_eq!(pin, Some(Pin { iteration: IterationNumber(1), line: 1, value: "0.25".to_owned() }));
     for (look, says) in [
         (contradicted("0.9"), "line 3 says 0.9"),
+        (several(), "several matches that differ: line 2 says 0.4, line 5 says 0.2"),
         (Look::NoMatch, "no line matches"),
         (Look::FileMissing, "no such file"),
         (Look::NotLooked, "no such file"),
@@ -155,9 +160,12 @@ fn p7_an_anchor_is_looked_up_again_when_the_best_has_moved() {
         assert!(world.state().open.is_empty());
     }
 
-    let (mut world, _) = second_turn("0.6", Look::FileMissing);
-    assert_eq!(world.open().pin.as_ref().map(|pin| pin.value.as_str()), Some("0.25"), "the old pin stands");
-    world.take();
+    for look in [Look::FileMissing, several()] {
+        let (mut world, _) = second_turn("0.6", look);
+        let pinned = world.open().pin.as_ref().map(|pin| pin.value.as_str());
+        assert_eq!(pinned, Some("0.25"), "the old pin stands");
+        world.take();
+    }
 }
 
 #[test]

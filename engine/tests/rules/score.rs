@@ -50,6 +50,13 @@ fn the_scorers_metric_counts_and_what_the_run_printed_is_only_noted() {
         _ => None,
     });
     assert!(noted.last().expect("concluded").contains("the run itself printed 99, which is only noted"));
+    // The summary begins with what the scorer said, whatever the deliverables quote.
+    let summary = world.bodies().filter_map(|body| match body {
+        Body::IterationDecided { summary, .. } => Some(summary.clone()),
+        _ => None,
+    });
+    let summary = summary.last().expect("decided");
+    assert!(summary.starts_with("0.4 < 0.5"), "{summary}");
 }
 
 #[test]

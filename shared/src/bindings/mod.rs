@@ -9,6 +9,8 @@ pub use extension::{Analysis, Extension, Resources, Simplicity, Stop};
 pub use research::{ConclusionRule, EpochCap, Epochs, MoveScheduler, Noise, OverrunRule, Score};
 
 use crate::decimal::Decimal;
+use crate::digest::Digest;
+use crate::plan;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -182,6 +184,13 @@ fn default_sandbox_root() -> String {
 }
 
 impl Bindings {
+    /// The blobs that it names: the scripts of its plans.
+    pub fn blobs(&self) -> impl Iterator<Item = Digest> + '_ {
+        let extension = &self.windlass;
+        let plans = [&extension.baseline, &extension.always, &extension.diagnostics];
+        plans.into_iter().flat_map(|plan| plan::blobs(plan))
+    }
+
     /// The command of one experiment: `entrypoint`, and `run_cmd` where that is absent or blank.
     pub fn command(&self) -> &str {
         let given = |command: &Option<String>| command.as_deref().is_some_and(|text| !text.trim().is_empty());

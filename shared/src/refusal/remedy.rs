@@ -86,6 +86,10 @@ fn lever_remedy(rule: &str) -> Option<&'static str> {
         "P34" | "P36" | "P37" => {
             "name in `literature` a finding that can be cited (`windlass findings list C` shows them), or add one"
         }
+        "P24" => {
+            "cite a decided row of a campaign that you can see: `cites: [{campaign: C, iteration: N}]` (`windlass \
+             results C` lists them)"
+        }
         "P23" => "write `finding`, `examined`, 3 to 8 `bullets` and a verdict for each deliverable",
         _ => return None,
     })

@@ -47,6 +47,10 @@ pub(crate) fn check(data: &[u8]) {
                 assert!((1..=7).contains(&line) && !value.chars().any(char::is_control));
                 assert!(is_pattern || anchor.compare.is_some());
             }
+            Finding::Several { line, value, other_line, other } => {
+                assert!((1..=7).contains(&line) && (line..=7).contains(&other_line) && value != other);
+                assert!(!value.chars().chain(other.chars()).any(char::is_control));
+            }
             Finding::NoMatch | Finding::TooCostly => {}
         }
     }

@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 use windlass_engine::gate::guard;
 use windlass_shared::digest::Digest;
 use windlass_shared::path::{NAME_MAX_BYTES, PATH_MAX_BYTES, TreePath};
-use windlass_shared::tree::{Manifest, Node};
+use windlass_shared::tree::{Manifest, Node, TreeChange};
 
 /// Entries of a tree that is made up.
 const ENTRIES_MAX: usize = 12;
@@ -21,8 +21,16 @@ pub(crate) fn check(data: &[u8]) {
     let mut input = Bytes::new(data);
     match input.byte() % 3 {
         0 => str::from_utf8(input.rest()).into_iter().for_each(path),
-        1 => Manifest::from_bytes(input.rest()).into_iter().for_each(|tree| manifest(&tree)),
-        _ => manifest(&made_up(input)),
+        1 => {
+            let bytes = input.rest();
+            Manifest::from_bytes(bytes).into_iter().for_each(|tree| manifest(&tree));
+            TreeChange::from_bytes(bytes).into_iter().for_each(|change| manifest(&change.make_of(tree())));
+        }
+        _ => {
+            let tree = made_up(input);
+            change(&tree);
+            manifest(&tree);
+        }
     }
 }
 
@@ -53,6 +61,21 @@ pub(crate) fn is_inside(text: &str) {
     assert!(!text.is_empty() && text.len() <= PATH_MAX_BYTES && !text.contains('\0'), "{text:?}");
     for part in text.split('/') {
         assert!(!matches!(part, "" | "." | "..") && part.len() <= NAME_MAX_BYTES, "{text:?}");
+    }
+}
+
+/// Somewhere to begin.
+fn tree() -> Manifest {
+    let node = Node::File { digest: Digest::of(b""), executable: false };
+    Manifest { entries: [(TreePath::parse("a/b").expect("a path"), node)].into() }
+}
+
+/// Each makes the other: a tree and every second entry of it.
+fn change(tree: &Manifest) {
+    let half = tree.entries.iter().step_by(2).map(|(path, node)| (path.clone(), node.clone()));
+    let half = Manifest { entries: half.collect() };
+    for (from, to) in [(tree, &half), (&half, tree)] {
+        assert_eq!(&TreeChange::between(from, to).make_of(from.clone()), to);
     }
 }
 

@@ -164,6 +164,7 @@ pub(crate) fn lever(random: &mut Random, title: String) -> Lever {
         instrumentation: None,
         parents: Vec::new(),
         axes: Vec::new(),
+        cites: Vec::new(),
         changed_assumption: random.chance(200).then(|| "more data".to_owned()),
         analysis: rows(random, 1, 2),
         title,

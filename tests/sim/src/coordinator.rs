@@ -320,6 +320,7 @@ fn allowed(input: &Input) -> Option<&'static [&'static str]> {
     match input {
         Input::Report(_) => Some(&["attempt_ended", "report_superseded", "worker_drained"]),
         Input::Lose(_) => Some(&["attempt_ended", "worker_drained"]),
+        Input::Refused { .. } => Some(&["lever_refused"]),
         Input::Start { .. } | Input::Client { .. } | Input::Step(_) => None,
     }
 }

@@ -58,12 +58,17 @@ impl World {
             Ok(Box::new(proposal(self.seed, wanted)))
         };
         let request = self.client.calls[call].request.clone();
-        let ask = Ask::Propose { campaign: wanted.campaign.clone(), lever: wanted.lever.clone(), facts };
+        let (campaign, lever) = (wanted.campaign.clone(), wanted.lever.clone());
+        let ask = Ask::Propose { campaign: campaign.clone(), lever: lever.clone(), facts };
         let result = self.submit(Input::Client { request: request.clone(), ask })?;
         if result == Some(Err(Refusal::FactsMoved)) && tries < GATHER_TIMES_MAX {
             self.say(|| "facts moved".to_owned());
             self.gather_proposal(call, tries + 1);
         } else if let Some(result) = result {
+            // Under a request that was answered already nothing was refused.
+            if let Err(refusal) = &result {
+                self.submit(Input::Refused { campaign, lever, refusal: refusal.clone() })?;
+            }
             self.reply(call, request, result)?;
         }
         self.pursue()
@@ -192,6 +197,8 @@ fn proposal(seed: u64, wanted: &ProposalWanted) -> ProposalFacts {
         changed: some_tree(&mut random),
         diff: some_diff(&mut random),
         merged: random.chance(800).then(|| some_tree(&mut random)),
+        sketch: Default::default(),
         look: look(seed, &mut random, wanted.lever.anchor.as_ref(), wanted.evidence.as_ref()),
+        cited: Vec::new(),
     }
 }

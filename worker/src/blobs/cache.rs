@@ -5,7 +5,7 @@ use crate::error::Error;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -143,14 +143,31 @@ impl Cache {
     /// Takes a copy of a regular file in, whatever it holds. Links are not followed.
     pub fn take_in(&self, path: &Path) -> Result<Digest, Error> {
         let mut file = open_plain(path)?;
-        let mut incoming = self.begin(None)?;
         let mut buffer = vec![0; PIECE_BYTES];
-        loop {
-            match file.read(&mut buffer).map_err(Error::file("read", path))? {
-                0 => return self.finish(incoming),
-                count => incoming.write(&buffer[..count])?,
-            }
+        let mut count = file.read(&mut buffer).map_err(Error::file("read", path))?;
+        // A small file, such as a telemetry table without rows, is often here already; to rename another over it
+        // would make the file system write it out at once.
+        let digest = Digest::of(&buffer[..count]);
+        if self.is_here_whole(&digest) && file.read(&mut [0]).map_err(Error::file("read", path))? == 0 {
+            return Ok(digest);
         }
+        file.seek(SeekFrom::Start(count as u64)).map_err(Error::file("read", path))?;
+        let mut incoming = self.begin(None)?;
+        while count > 0 {
+            incoming.write(&buffer[..count])?;
+            count = file.read(&mut buffer).map_err(Error::file("read", path))?;
+        }
+        self.finish(incoming)
+    }
+
+    /// Whether a small blob is here, its bytes checked; it counts as used now.
+    fn is_here_whole(&self, digest: &Digest) -> bool {
+        self.has(digest)
+            && self.read(digest).is_ok()
+            && self.open_blob(digest).is_ok_and(|blob| {
+                note_use(&blob);
+                true
+            })
     }
 
     /// The bytes of a blob, checked.
@@ -299,6 +316,7 @@ fn note_use(blob: &File) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt;
 
     fn cache() -> (tempfile::TempDir, Cache) {
         let dir = tempfile::tempdir().expect("a folder");
@@ -344,6 +362,27 @@ mod tests {
         std::os::unix::fs::symlink("secret", dir.path().join("link")).expect("a link");
         assert!(cache.take_in(&dir.path().join("link")).is_err());
         assert_eq!(cache.take_in(&dir.path().join("secret")).expect("a file"), Digest::of(b"s"));
+    }
+
+    #[test]
+    fn what_is_here_whole_stays_and_what_is_damaged_is_replaced() {
+        let (dir, cache) = cache();
+        let file = dir.path().join("telemetry.tsv");
+        fs::write(&file, b"rows").expect("a file");
+        let digest = cache.take_in(&file).expect("a file");
+        let inode = || fs::metadata(cache.path(&digest)).expect("the blob").ino();
+        let before = inode();
+        assert_eq!(cache.take_in(&file).expect("the same file"), digest);
+        assert_eq!(inode(), before);
+        fs::write(cache.path(&digest), b"rots").expect("damaged in place");
+        assert_eq!(cache.take_in(&file).expect("the same file"), digest);
+        assert_eq!(cache.read(&digest).expect("whole again"), b"rows");
+
+        let long = vec![b'x'; PIECE_BYTES + 1];
+        fs::write(&file, &long).expect("a file");
+        cache.insert(&Digest::of(&long[..PIECE_BYTES]), &long[..PIECE_BYTES]).expect("its beginning alone");
+        let digest = cache.take_in(&file).expect("a long file");
+        assert_eq!(cache.read(&digest).expect("all of it"), long);
     }
 
     #[test]

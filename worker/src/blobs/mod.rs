@@ -6,4 +6,4 @@ mod transfer;
 
 pub(crate) use cache::open_plain;
 pub use cache::{Cache, Pinned};
-pub use transfer::{fetch, upload};
+pub use transfer::{fetch, fetch_tree, upload};

@@ -16,9 +16,13 @@ const PIECE_BYTES: usize = 128 << 10;
 const END_MAX_BYTES: usize = 256 << 10;
 /// Lines in which carried fixes' patterns are looked for (P19).
 const PATTERN_LINES: usize = 200;
-/// Lines and bytes of the tail that goes into the ledger.
+/// Lines of the tail that goes into the ledger (P19).
 const TAIL_LINES: usize = 50;
-const TAIL_MAX_BYTES: usize = 8 << 10;
+/// And its bytes: fifty lines of more than a kilobyte each, which is a dump and no message.
+const TAIL_MAX_BYTES: usize = 64 << 10;
+
+/// Room for the line that says that a tail was cut.
+const CUT_MAX_BYTES: usize = 128;
 
 /// What a log says.
 #[derive(Clone, Debug)]
@@ -87,8 +91,15 @@ impl LogReading {
     pub fn tail(&self) -> String {
         let mut tail = last_lines(&self.end, TAIL_LINES);
         if tail.len() > TAIL_MAX_BYTES {
-            let cut = (tail.len() - TAIL_MAX_BYTES..tail.len()).find(|&at| tail.is_char_boundary(at));
+            let lines = tail.lines().count();
+            let room = TAIL_MAX_BYTES - CUT_MAX_BYTES;
+            let cut = (tail.len() - room..tail.len()).find(|&at| tail.is_char_boundary(at));
             tail.drain(..cut.unwrap_or(tail.len()));
+            let left = tail.lines().count();
+            tail.insert_str(
+                0,
+                &format!("[of the last {lines} lines these are the end, {left} lines; the log has all]\n"),
+            );
         }
         tail
     }
@@ -183,5 +194,19 @@ mod tests {
         let log = check(&log, &[]);
         assert!(log.end.len() <= END_MAX_BYTES + 3);
         assert!(log.tail().len() <= TAIL_MAX_BYTES && log.tail().ends_with('ü'));
+    }
+
+    #[test]
+    fn p19_the_last_50_lines_are_told_whole_and_a_cut_is_said() {
+        let lines = |count: usize, length: usize| -> Vec<u8> {
+            (1..=count).flat_map(|n| format!("{n:04}{}\n", "x".repeat(length)).into_bytes()).collect()
+        };
+        // Far more than a traceback: fifty lines of a kilobyte.
+        let tail = check(&lines(80, 1_000), &[]).tail();
+        assert_eq!((tail.lines().count(), &tail[..4], tail.len()), (50, "0031", 50 * 1_005 - 1));
+        let tail = check(&lines(80, 4_000), &[]).tail();
+        assert!(tail.len() <= TAIL_MAX_BYTES, "{}", tail.len());
+        assert!(tail.starts_with("[of the last 50 lines these are the end, 17 lines; the log has all]\n"));
+        assert!(tail.contains("\n0080x"), "the very end is there");
     }
 }

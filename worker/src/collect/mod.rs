@@ -17,10 +17,12 @@ use crate::shim::{self, Exit};
 use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
 use crate::telemetry::{Summary, gpus};
-use crate::workspace::{Below, artifacts, frozen_touched, gather, read_back};
+use crate::workspace::{Below, artifacts, frozen_changed_below, frozen_touched, gather, read_back};
 use added::added_to;
 use rustix::io::Errno;
 use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use windlass_engine::attempt::{ExitRecord, classify};
 use windlass_engine::gate::editable::Editable;
@@ -171,6 +173,22 @@ async fn send(shop: &Shop, order: &Order, outcome: &mut Outcome, left: Left) {
             }
         }
     }
+}
+
+/// Sends what an outcome names once more, as far as the coordinator asks for it: a new life of it does not know who
+/// sent what, and takes no blob by its name alone.
+pub async fn send_again(shop: &Shop, outcome: &Outcome) -> Result<(), Error> {
+    let (cache, outcome) = (Arc::clone(&shop.cache), outcome.clone());
+    let named = blocking(move || {
+        let mut named: BTreeSet<Digest> = outcome.blobs().collect();
+        for tree in outcome.trees() {
+            named.extend(manifest(&cache, tree)?.blobs());
+        }
+        Ok(named.into_iter().collect::<Vec<_>>())
+    })
+    .await?;
+    let _held = shop.cache.pin(&named);
+    persist(Patience::Endless, || blobs::upload(&shop.client, &shop.cache, &named)).await
 }
 
 /// What an attempt leaves, all of it in the cache.
@@ -355,6 +373,11 @@ pub async fn failed_setup(shop: &Shop, order: &Order, failure: &Failure) -> Outc
     outcome
 }
 
+fn torn(path: &Path) -> Error {
+    let source = io::Error::new(io::ErrorKind::InvalidData, "the machine's end may have torn it");
+    Error::File { operation: "check the frozen file", path: path.to_owned(), source }
+}
+
 /// The frozen file that the run changed, if it changed one (P2). In a workspace of layers one that it
 /// touched counts too: what was edited and reverted stands in its own layer (I11).
 fn changed(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<Option<TreePath>, Error> {
@@ -362,7 +385,15 @@ fn changed(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<Option<TreePa
     let editable = Editable::new(&order.editable)
         .map_err(|refusal| Error::Order { field: "editable", value: refusal.to_string() })?;
     if let Some(below) = dir.layers()?.filter(Below::is_overlay) {
-        return frozen_touched(&base, &editable, &dir.upper(), &below);
+        if let Some(path) = frozen_touched(&base, &editable, &dir.upper()) {
+            return Ok(Some(path));
+        }
+        let changed = frozen_changed_below(&base, &editable, &below)?;
+        // What lies there ready was not synced: after a power cut nobody can say who changed it.
+        return match changed {
+            Some(path) if dir.is_of_earlier_boot() => Err(torn(&dir.workspace().join(path.as_str()))),
+            changed => Ok(changed),
+        };
     }
     let found = read_back(&base, &dir.workspace())?;
     Ok(frozen_changed(&base, &found, &editable))

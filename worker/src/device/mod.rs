@@ -4,6 +4,7 @@
 mod cpu;
 mod events;
 mod health;
+mod load;
 mod lock;
 mod machine;
 mod nvml;
@@ -12,6 +13,7 @@ mod reading;
 mod state;
 
 pub use cpu::{CpuSlots, host_memory_bytes, topology};
+pub use load::load;
 pub use machine::{Machine, Seen};
 
 pub(crate) use lock::{file_name, machine_lock};

@@ -4,11 +4,27 @@ use super::{Driver, Event, keep, send};
 use crate::collect;
 use crate::logs::{Beginning, Shipped};
 use windlass_engine::attempt::{self, ExitRecord};
-use windlass_shared::attempt::{AttemptKey, Ending};
+use windlass_shared::attempt::{AttemptKey, Ending, Outcome};
 
 impl Driver {
+    /// A new life of the coordinator: what an ended attempt names, and what does not travel with the report, is
+    /// offered to it once more.
+    pub(super) fn send_again(&mut self, key: AttemptKey, outcome: Box<Outcome>) {
+        if outcome.blobs().next().is_none() || !self.shop.parcels.of(&key).is_empty() {
+            return;
+        }
+        let (shop, sender) = (self.shop.clone(), self.sender.clone());
+        self.tasks.spawn(async move {
+            if let Err(error) = collect::send_again(&shop, &outcome).await {
+                tracing::warn!(attempt = %key, problem = error.chain(), "failed to send results once more");
+            }
+            send(&sender, Event::SentAgain).await;
+        });
+    }
+
     pub(super) fn collect(&mut self, key: &AttemptKey, exit: Option<Box<ExitRecord>>) {
         let Some(order) = self.orders.get(key).cloned() else { return };
+        self.sent_in.insert(key.clone(), self.life);
         if !self.shipments.contains_key(key) {
             self.ship(key.clone(), Beginning::Resumed);
             self.telemetry.end(key);

@@ -80,7 +80,7 @@ fn cancel_all(attempts: &[AttemptDir], note: &mut impl FnMut(Result<(), Error>))
     }
 }
 
-/// Kills a shim; its tree is left to [`shim::kill_leftovers`].
+/// Kills a shim; its tree is left to [`shim::end_without`].
 fn kill(dir: &AttemptDir) -> Result<(), Error> {
     let Some(pidfd) = dir.identity()?.and_then(|identity| shim::identify(dir.path(), &identity)) else {
         return Ok(());

@@ -85,7 +85,7 @@ pub async fn shim(pidfd: Option<OwnedFd>, dir: &AttemptDir) -> Option<Box<ExitRe
 
 /// Waits for any descriptor of ours to be readable.
 #[expect(unsafe_code, reason = "tokio offers no safe way to wait for a descriptor that is not its own")]
-pub(crate) fn readable_when(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+pub fn readable_when(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open for as long as it lives, it is always the same descriptor, and the
     // `AsyncFd` owns it.
     let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };

@@ -64,7 +64,8 @@ pub async fn join(token: &JoinToken, wanted: Wanted, file: &Path) -> Result<Iden
     };
     let channel = unknown_channel(token, |endpoint| endpoint)?;
     let issued = ask_to_join(channel, request).await?;
-    let identity = identity(issued, &key, &token.address)?;
+    let mut identity = identity(issued, &key, &token.address)?;
+    identity.joined_by = Some(Hash::of(token.secret.as_bytes()));
     if identity.fingerprint() != Some(token.fingerprint)
         || identity.name != name
         || identity.role != token.role
@@ -107,8 +108,9 @@ pub async fn renew(channel: Channel, identity: &Identity, file: &Path) -> Result
     let request = v1::RenewRequest { signing_request: signing_request.into() };
     let answer = IdentityServiceClient::new(channel).renew(timed(request)).await;
     let issued = answer.map_err(|status| Error::Call(Box::new(status)))?.into_inner().issued;
-    let renewed =
+    let mut renewed =
         self::identity(issued.ok_or(Error::Answer("nothing was issued"))?, &key, &identity.address)?;
+    renewed.joined_by = identity.joined_by;
     if renewed.fingerprint() != identity.fingerprint() || renewed.name != identity.name {
         return Err(Error::Answer("another CA or name"));
     }
@@ -153,6 +155,7 @@ fn identity(issued: v1::Issued, key: &KeyPair, address: &str) -> Result<Identity
         name: issued.name,
         issued_wall_ms: issued.issued_wall_ms,
         expires_wall_ms: issued.expires_wall_ms,
+        joined_by: None,
         authority: coded(&issued.authority),
         certificate: coded(&issued.certificate),
         key: coded(&key.serialize_der()),

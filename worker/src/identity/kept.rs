@@ -11,6 +11,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use windlass_shared::access::Role;
 use windlass_shared::digest::Hash;
+use windlass_shared::join::JoinToken;
 
 /// Where an identity lies in the folder of whoever has it: a work folder, or a client's data folder.
 pub fn file_in(folder: &Path) -> PathBuf {
@@ -30,6 +31,9 @@ pub struct Identity {
     pub issued_wall_ms: i64,
     /// When it ends, by the coordinator's clock.
     pub expires_wall_ms: i64,
+    /// The hash of the token's secret by which it joined: another token is a wish to join anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) joined_by: Option<Hash>,
     /// DER in base64, as are the next two.
     pub(super) authority: String,
     pub(super) certificate: String,
@@ -86,6 +90,11 @@ impl Identity {
     /// Whether its certificate has ended, by this machine's clock.
     pub fn is_over(&self) -> bool {
         super::joining::now_ms() >= self.expires_wall_ms
+    }
+
+    /// Whether it came of this very token.
+    pub fn is_of(&self, token: &JoinToken) -> bool {
+        self.joined_by == Some(Hash::of(token.secret.as_bytes()))
     }
 
     /// What tells its coordinator from others.

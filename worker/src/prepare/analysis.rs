@@ -36,13 +36,13 @@ pub(super) async fn prepare(
         read_log(shop, &run, &dir.run_log()).await?;
     }
     if let Some(results) = order.results {
-        folder_of_tree(shop, results, &dir.results(), Owned::All).await?;
+        folder_of_tree(shop, (results, &[]), &dir.results(), Owned::All).await?;
     }
     let history = dir.history();
     blocking(move || fs::create_dir_all(&history).map_err(Error::file("create", &history))).await?;
     for (iteration, tree) in &order.history {
         let root = dir.history().join(format!("iter{iteration}")).join("results");
-        folder_of_tree(shop, *tree, &root, Owned::None).await?;
+        folder_of_tree(shop, (*tree, &[]), &root, Owned::None).await?;
     }
     let blobs = order.scripts.iter().filter_map(|one| match &one.script {
         Script::Blob { digest, .. } => Some(*digest),

@@ -85,10 +85,16 @@ impl Owned {
 }
 
 /// Fetches what is missing of a tree and lays it out in `root`, anew when a cached blob proves damaged.
-async fn folder_of_tree(shop: &Shop, tree: Digest, root: &Path, access: Owned) -> Result<(), Error> {
+/// `near` are trees that differ little from it.
+async fn folder_of_tree(
+    shop: &Shop,
+    (tree, near): (Digest, &[Digest]),
+    root: &Path,
+    access: Owned,
+) -> Result<(), Error> {
     let mut repairs = 0;
     loop {
-        let laid_out = try_folder_of_tree(shop, tree, root, access.clone()).await;
+        let laid_out = try_folder_of_tree(shop, (tree, near), root, access.clone()).await;
         match laid_out {
             Err(Error::Damaged(_) | Error::Missing(_)) if repairs < REPAIRS => {
                 repairs += 1;
@@ -100,10 +106,15 @@ async fn folder_of_tree(shop: &Shop, tree: Digest, root: &Path, access: Owned) -
     }
 }
 
-async fn try_folder_of_tree(shop: &Shop, tree: Digest, root: &Path, access: Owned) -> Result<(), Error> {
+async fn try_folder_of_tree(
+    shop: &Shop,
+    (tree, near): (Digest, &[Digest]),
+    root: &Path,
+    access: Owned,
+) -> Result<(), Error> {
     let to = root.to_owned();
     blocking(move || fs::create_dir_all(&to).map_err(Error::file("create", &to))).await?;
-    fetch(shop, vec![tree]).await?;
+    fetch_tree(shop, tree, near).await?;
     let manifest = manifest(&shop.cache, tree)?;
     fetch(shop, manifest.blobs().collect()).await?;
     let (cache, root) = (Arc::clone(&shop.cache), root.to_owned());
@@ -113,6 +124,11 @@ async fn try_folder_of_tree(shop: &Shop, tree: Digest, root: &Path, access: Owne
 /// Gets what is missing of `wanted`; an outage of the coordinator is waited out (P20).
 async fn fetch(shop: &Shop, wanted: Vec<Digest>) -> Result<(), Error> {
     persist(shop.patience(), || blobs::fetch(&shop.client, &shop.cache, &wanted)).await
+}
+
+/// Gets a tree's manifest where it is not here.
+async fn fetch_tree(shop: &Shop, tree: Digest, near: &[Digest]) -> Result<(), Error> {
+    persist(shop.patience(), || blobs::fetch_tree(&shop.client, &shop.cache, tree, near)).await
 }
 
 /// Reads a tree from the cache.

@@ -1,7 +1,7 @@
 //! Lays a workspace out: as an overlay on verified trees where the machine can mount one, else as a folder
 //! of reflinks or copies; with what the campaign's setup created.
 
-use super::{Owned, REPAIRS, fetch, folder_of_tree, manifest};
+use super::{Owned, REPAIRS, fetch, fetch_tree, folder_of_tree, manifest};
 use crate::driver::blocking;
 use crate::error::Error;
 use crate::setup::{self, Prepared};
@@ -24,7 +24,7 @@ pub(super) async fn lay(
     dir: &AttemptDir,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
-    let tree = tree(shop, order.tree).await?;
+    let tree = tree(shop, order.tree, &order.near).await?;
     let setup = setup::ensure(shop, order, &tree, stop).await?;
     lay_tree(shop, order, &tree, dir, setup).await
 }
@@ -32,15 +32,15 @@ pub(super) async fn lay(
 /// Everything of a fresh attempt's folder but its setup: what a setup itself runs in.
 pub async fn fresh_copy(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<(), Error> {
     super::begin(order, dir).await?;
-    let tree = tree(shop, order.tree).await?;
+    let tree = tree(shop, order.tree, &order.near).await?;
     lay_tree(shop, order, &tree, dir, None).await
 }
 
-/// Reads a tree's manifest, fetched where it is not here.
-pub async fn tree(shop: &Shop, digest: Digest) -> Result<Manifest, Error> {
+/// Reads a tree's manifest, fetched where it is not here. `near` are trees that differ little from it.
+pub async fn tree(shop: &Shop, digest: Digest, near: &[Digest]) -> Result<Manifest, Error> {
     let mut repairs = 0;
     loop {
-        fetch(shop, vec![digest]).await?;
+        fetch_tree(shop, digest, near).await?;
         let cache = Arc::clone(&shop.cache);
         match blocking(move || manifest(&cache, digest)).await {
             Err(Error::Damaged(_) | Error::Missing(_)) if repairs < REPAIRS => repairs += 1,
@@ -58,7 +58,7 @@ async fn lay_tree(
 ) -> Result<(), Error> {
     if !shop.mounts {
         let editable = Owned::Editable(editable(order)?);
-        folder_of_tree(shop, order.tree, &dir.workspace(), editable).await?;
+        folder_of_tree(shop, (order.tree, &order.near), &dir.workspace(), editable).await?;
         let dir = dir.clone();
         return blocking(move || link_setup(&dir, setup)).await;
     }
@@ -108,7 +108,7 @@ async fn layers(shop: &Shop, order: &Order, tree: &Manifest) -> Result<Vec<PathB
 pub(super) async fn lay_artifacts(shop: &Shop, artifacts: Digest, dir: &AttemptDir) -> Result<(), Error> {
     let mut repairs = 0;
     loop {
-        let files = tree(shop, artifacts).await?;
+        let files = tree(shop, artifacts, &[]).await?;
         fetch(shop, files.blobs().collect()).await?;
         let (cache, dir) = (Arc::clone(&shop.cache), dir.clone());
         let lay = move || {

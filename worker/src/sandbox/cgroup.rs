@@ -36,7 +36,7 @@ pub struct Held {
 /// outside our own service. Else why there is none.
 pub fn base() -> Result<PathBuf, String> {
     if let Some(path) = std::env::var_os(VARIABLE).map(PathBuf::from) {
-        return make_base(&path).map_err(|error| format!("{}: {error}", path.display()));
+        return make_base(&path, Place::Given).map_err(|error| format!("{}: {error}", path.display()));
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let (root, point) = mounts.lines().find_map(hierarchy).ok_or("no cgroup v2 hierarchy is mounted")?;
@@ -49,7 +49,8 @@ pub fn base() -> Result<PathBuf, String> {
     places.reverse();
     for place in places {
         let path = point.join(place);
-        match make_base(&path) {
+        let is_own = place == own && !own.as_os_str().is_empty();
+        match make_base(&path, if is_own { Place::Own } else { Place::Given }) {
             Ok(base) => return Ok(base),
             Err(error) => problem = format!("{}: {error}", path.display()),
         }
@@ -67,12 +68,27 @@ fn hierarchy(line: &str) -> Option<(PathBuf, PathBuf)> {
     Some((PathBuf::from(fields.next()?), PathBuf::from(fields.next()?)))
 }
 
-fn make_base(parent: &Path) -> io::Result<PathBuf> {
+/// Whose cgroup the base is made in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// One above our service, or one that was named.
+    Given,
+    /// Our own service's, with this very process in it.
+    Own,
+}
+
+fn make_base(parent: &Path, place: Place) -> io::Result<PathBuf> {
     let base = parent.join(SLICE);
     make(&base)?;
+    // A cgroup that hands controllers on takes no process any more while one lives below it: a service manager could
+    // not start the daemon again beside its runs. So our own service's hands none on.
+    let giving: &[&Path] = match place {
+        Place::Given => &[parent, &base],
+        Place::Own => &[],
+    };
     for controller in ["+memory", "+pids"] {
         // A controller that cannot be had is one whose limits the shim watches itself.
-        for cgroup in [parent, &base] {
+        for cgroup in giving {
             drop(fs::write(cgroup.join("cgroup.subtree_control"), controller));
         }
     }
@@ -219,6 +235,16 @@ mod tests {
         let events = "low 0\nhigh 0\nmax 41\noom 3\noom_kill 2\noom_group_kill 1\n";
         assert_eq!((count(events, "oom_kill"), count(events, "oom")), (Some(2), Some(3)));
         assert_eq!((count(events, "populated"), count("", "oom_kill")), (None, None));
+    }
+
+    #[test]
+    fn our_own_services_cgroup_hands_no_controllers_on_so_that_the_service_can_be_started_beside_its_runs() {
+        for (place, is_written) in [(Place::Own, false), (Place::Given, true)] {
+            let folder = tempfile::tempdir().expect("a folder");
+            // A folder is no cgroup: it has nothing to kill by, and its files are whatever is written.
+            assert!(make_base(folder.path(), place).is_err());
+            assert_eq!(folder.path().join("cgroup.subtree_control").exists(), is_written, "{place:?}");
+        }
     }
 
     #[test]

@@ -141,7 +141,12 @@ async fn take_up(shop: &Shop, dir: &AttemptDir) -> Result<Option<Exit>, Error> {
         drop(shim_ended(Some(pidfd), dir).await);
     }
     let here = dir.clone();
-    let exit = blocking(move || Ok(here.exit().ok().flatten())).await?;
+    let exit = blocking(move || {
+        // Of a start before the machine's last one only what was synced can be believed.
+        let of_this_boot = !here.is_of_earlier_boot();
+        Ok(here.exit().ok().flatten().filter(|exit| exit.is_synced || of_this_boot))
+    })
+    .await?;
     if exit.is_none() {
         bury(dir).await?;
         discard(shop, dir).await?;
@@ -209,7 +214,7 @@ async fn judge(shop: &Shop, setup: &Setup, dir: &AttemptDir, exit: Exit) -> Resu
             let here = dir.clone();
             // The tree is the one that this very setup ran in, whoever waits for it now.
             let ran_for = blocking(move || here.order()).await?.ok_or_else(|| vanished(dir))?;
-            let tree = prepare::tree(shop, ran_for.tree).await?;
+            let tree = prepare::tree(shop, ran_for.tree, &ran_for.near).await?;
             let (dir, command) = (dir.clone(), setup.run.clone());
             return blocking(move || seal(&dir, &command, &tree)).await;
         }

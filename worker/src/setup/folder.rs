@@ -24,6 +24,9 @@ pub struct Ready {
     pub command: String,
     /// A layer for overlays, or a folder whose parts are linked.
     pub shape: Shape,
+    /// It outlives a power cut. Earlier versions synced the mark alone.
+    #[serde(default)]
+    pub is_synced: bool,
 }
 
 /// How later attempts get at what it left.
@@ -55,9 +58,12 @@ pub struct Prepared {
     pub shape: Shape,
 }
 
-/// Reads the mark of a whole setup; a torn one is none.
+/// Reads the mark of a whole setup; a torn one is none, and so is one that a power cut may have made untrue.
 pub fn ready(dir: &AttemptDir) -> Option<Prepared> {
     let ready: Ready = durable::read(&mark(dir)).ok().flatten()?;
+    if !ready.is_synced && dir.is_of_earlier_boot() {
+        return None;
+    }
     Some(Prepared { dir: dir.clone(), shape: ready.shape })
 }
 
@@ -76,7 +82,9 @@ pub fn seal(dir: &AttemptDir, command: &str, tree: &Manifest, shape: Shape) -> R
         // No layer keeps it from being written to, so its modes do as far as they can.
         protect(&root)?;
     }
-    durable::write(&mark(dir), &Ready { command: command.to_owned(), shape })
+    // An environment of 6 GB in 30,000 files, once for all who use it.
+    durable::sync_file_system(&root)?;
+    durable::write(&mark(dir), &Ready { command: command.to_owned(), shape, is_synced: true })
 }
 
 /// Links what a setup `left` into a workspace: each highest path that is not the tree's own.
@@ -212,6 +220,22 @@ mod tests {
             }
             fs::write(dir.path().join("ready.json"), "{\"comm").expect("a torn mark");
             assert_eq!(ready(&dir), None);
+        }
+    }
+
+    #[test]
+    fn a_setup_that_a_power_cut_may_have_torn_is_done_again_and_one_that_was_synced_is_not() {
+        for (is_synced, stays) in [(false, false), (true, true)] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let dir = AttemptDir::at(folder.path().to_owned());
+            fs::create_dir(dir.upper()).expect("a folder");
+            seal(&dir, "make", &tree(), Shape::Layer).expect("sealed");
+            let written: Ready = durable::read(&mark(&dir)).expect("whole").expect("there");
+            assert!(written.is_synced, "this version syncs what it marks");
+            durable::write(&mark(&dir), &Ready { is_synced, ..written }).expect("a mark");
+            assert!(ready(&dir).is_some(), "the control");
+            dir.note_earlier_boot().expect("noted");
+            assert_eq!(ready(&dir).is_some(), stays);
         }
     }
 

@@ -62,11 +62,23 @@ pub fn retire(dir: &Path) -> Result<bool, Error> {
         Err(_) if !dir.exists() => return Ok(true),
         Err(error) => return Err(error),
     };
+    call_off(dir).map(|()| true)
+}
+
+/// Makes sure that a shim which holds `dir`, and has not said who it is by now, starts no command. Whoever does
+/// this must look for its identity once more: it may have said so just before.
+pub fn call_off(dir: &Path) -> Result<(), Error> {
     match std::fs::remove_file(dir.join(Spec::FILE)) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(Error::file("remove the spec in", dir)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::file("remove the spec in", dir)(error))
+        }
+        _ => Ok(()),
     }
+}
+
+/// Whether the shim of `dir`, which has just said who it is, is still to start its command.
+pub(super) fn is_wanted(dir: &Path) -> bool {
+    dir.join(Spec::FILE).exists()
 }
 
 /// Holds the attempt: one shim in its life. Only the daemon may be in the way for a moment, or a shim that

@@ -61,14 +61,6 @@ pub fn end_without(dir: &Path, identity: Option<&Identity>, key: &AttemptKey) ->
     prey.seen.len()
 }
 
-/// Kills every process that was started for `key` from `dir` and outlived its shim (I8). Returns how many it
-/// saw; blocks until none is left, at most a few seconds.
-pub fn kill_leftovers(dir: &Path, key: &AttemptKey) -> usize {
-    let mut prey = Prey::default();
-    prey.end(|| leftovers(dir, key));
-    prey.seen.len()
-}
-
 /// All that was ever seen of one hunt: a process that is just ending shows neither its environment nor its
 /// cgroup any more, and has its GPU open still.
 #[derive(Default)]

@@ -24,8 +24,8 @@ mod start;
 mod title;
 mod tree;
 
-pub use control::{cancel, identify, kill, retire};
-pub use hunt::{ATTEMPT_VARIABLE, end_unknown, end_without, kill_leftovers};
+pub use control::{call_off, cancel, identify, kill, retire};
+pub use hunt::{ATTEMPT_VARIABLE, end_unknown, end_without};
 pub use log::LogFile;
 pub use mounts::{Bind, Mounts, Overlay, probe_overlay};
 pub use nursery::{Launched, Nursery};

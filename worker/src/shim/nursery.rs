@@ -43,8 +43,6 @@ struct Living {
 /// A shim that was started.
 #[derive(Debug)]
 pub struct Launched {
-    /// Its process id.
-    pub pid: i32,
     /// Readable when it has ended; none where it had when it was looked for.
     pub pidfd: Option<OwnedFd>,
     /// Says `started` once the command runs; ends without it when it never did.
@@ -86,9 +84,7 @@ impl Nursery {
             std::fs::write(&path, durable::encode(&spec)).map_err(Error::file("write", &path))?;
             let (heard, voice) = pipe_with(PipeFlags::CLOEXEC).map_err(Error::system("make a pipe"))?;
             match self.ask(dir, &spec, secrets, voice) {
-                Ok((pid, pidfd)) => {
-                    return Ok(Launched { pid, pidfd: Some(pidfd), voice: File::from(heard) });
-                }
+                Ok(pidfd) => return Ok(Launched { pidfd: Some(pidfd), voice: File::from(heard) }),
                 Err(Failed::Refused(error)) => return Err(error),
                 Err(Failed::Gone(errno)) => {
                     tracing::warn!(problem = %errno, "the nursery of shims is gone; another is started");
@@ -102,14 +98,8 @@ impl Nursery {
         Err(Error::system("ask for a shim")(problem))
     }
 
-    /// Asks the nursery, and starts one first where there is none.
-    fn ask(
-        &self,
-        dir: &Path,
-        spec: &Spec,
-        secrets: &Secrets,
-        voice: OwnedFd,
-    ) -> Result<(i32, OwnedFd), Failed> {
+    /// Asks the nursery, and starts one first where there is none. The pidfd of what it forked.
+    fn ask(&self, dir: &Path, spec: &Spec, secrets: &Secrets, voice: OwnedFd) -> Result<OwnedFd, Failed> {
         let pipe = if spec.secrets.is_empty() { None } else { Some(pipe_with(PipeFlags::CLOEXEC)) };
         let pipe = pipe.transpose().map_err(|errno| Failed::Refused(Error::system("make a pipe")(errno)))?;
         let (input, values) = pipe.unzip();
@@ -122,22 +112,24 @@ impl Nursery {
         fds.extend(input.as_ref().map(AsFd::as_fd));
         let asked = letter::ask(cradle.socket.as_fd(), &spec.nonce, dir, &fds);
         let born = match asked.and_then(|()| letter::answered(cradle.socket.as_fd())) {
-            Ok(born) => born.map_err(|errno| Failed::Refused(Error::system("fork a shim")(errno))),
+            Ok(born) => {
+                *living = Some(cradle);
+                born.map(|(_, pidfd)| pidfd)
+                    .map_err(|errno| Failed::Refused(Error::system("fork a shim")(errno)))
+            }
             Err(errno) => {
                 cradle.end();
-                return Err(Failed::Gone(errno));
+                Err(Failed::Gone(errno))
             }
         };
-        *living = Some(cradle);
         drop(living);
         drop((voice, input));
-        if born.is_ok()
-            && let Some(values) = values
-        {
+        // Also where the nursery is gone: what it had forked by then waits for them.
+        if let Some(values) = values.filter(|_| !matches!(born, Err(Failed::Refused(_)))) {
             let secrets: BTreeMap<&str, &str> =
                 secrets.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
             let bytes = serde_json::to_vec(&secrets).expect("texts are representable");
-            // One that has ended already says by itself why.
+            // One that has ended already says by itself why; where there is none, nobody reads.
             drop(File::from(values).write_all(&bytes));
         }
         born
@@ -179,10 +171,7 @@ fn start(exe: &Path) -> Result<Living, Error> {
 fn find(dir: &AttemptDir, voice: File) -> Result<Option<Launched>, Error> {
     Ok(match spool::state(dir)? {
         State::Unstarted => None,
-        State::Running(pidfd, _) => {
-            let pid = dir.identity()?.map_or(0, |identity| identity.pid);
-            Some(Launched { pid, pidfd: Some(pidfd), voice })
-        }
-        State::Exited(_) | State::Gone | State::Ended(_) => Some(Launched { pid: 0, pidfd: None, voice }),
+        State::Running(pidfd, _) => Some(Launched { pidfd: Some(pidfd), voice }),
+        State::Exited(_) | State::Gone | State::Ended(_) => Some(Launched { pidfd: None, voice }),
     })
 }

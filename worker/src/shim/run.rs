@@ -45,8 +45,8 @@ const SYNC_AFTER: Duration = Duration::from_secs(10);
 const RECORD_TRIES: u32 = 60;
 
 /// Carries out the attempt in `dir` as the start that was given `nonce`. The exit code is 0 when there is an
-/// exit record, 3 when this attempt was started before, is not described or is another start's, 4 when the exit
-/// record could not be written.
+/// exit record, 3 when this attempt was started before, is not described, is another start's or was given up, 4
+/// when the exit record could not be written.
 pub fn main(dir: &Path, nonce: &str) -> i32 {
     let Ok(_lock) = control::hold(dir) else { return 3 };
     let Ok(Some(spec)) = durable::read::<Spec>(&dir.join(Spec::FILE)) else { return 3 };
@@ -54,14 +54,17 @@ pub fn main(dir: &Path, nonce: &str) -> i32 {
         return 3;
     }
     let mut record = match run(dir, &spec) {
-        Ok(record) => record,
+        Ok(Some(record)) => record,
+        Ok(None) => return 3,
         Err(error) => {
             let exit = Exit::unstarted(spec.key.clone(), error.chain(), &spec.walls);
             Exit { request: spec.request.clone(), ..exit }
         }
     };
-    // A shorter run is repeated sooner than its disk would answer.
-    record.is_synced = Duration::from_millis(record.record.duration_ms) >= SYNC_AFTER;
+    // A shorter run is repeated sooner than its disk would answer. A sync that failed is not tried again, since the
+    // next one would say that all is well.
+    let is_long = Duration::from_millis(record.record.duration_ms) >= SYNC_AFTER;
+    record.is_synced = is_long && AttemptDir::at(dir.to_owned()).sync().is_ok();
     for _ in 0..RECORD_TRIES {
         let (reserve, left_bytes) = (dir.join(AttemptDir::RESERVE), AttemptDir::RESERVE_LEFT_BYTES);
         if durable::from_reserve(&reserve, left_bytes, || keep(dir, &record)).is_ok() {
@@ -75,14 +78,11 @@ pub fn main(dir: &Path, nonce: &str) -> i32 {
 /// Puts the record on disk, before anything is cleaned up.
 fn keep(dir: &Path, record: &Exit) -> Result<(), Error> {
     let path = dir.join(Exit::FILE);
-    if !record.is_synced {
-        return durable::put(&path, record);
-    }
-    AttemptDir::at(dir.to_owned()).sync()?;
-    durable::write(&path, record)
+    if record.is_synced { durable::write(&path, record) } else { durable::put(&path, record) }
 }
 
-fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
+/// Nothing where the attempt was given up before its shim had said who it is.
+fn run(dir: &Path, spec: &Spec) -> Result<Option<Exit>, Error> {
     process::setsid().map_err(Error::system("begin a session"))?;
     process::set_child_subreaper(Some(process::getpid())).map_err(Error::system("become a subreaper"))?;
     let secrets = secrets::receive(spec)?;
@@ -92,6 +92,9 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     let cgroup = start::name(spec);
     // Before anything that waits: from here on a daemon that starts finds this shim, and can cancel it.
     durable::put(&dir.join(Identity::FILE), &identity(dir, spec, cgroup))?;
+    if !control::is_wanted(dir) {
+        return Ok(None);
+    }
     // Held until this process ends, which is after its tree has (I6).
     let devices = spec.locks.iter().map(|path| control::lock_device(path)).collect::<Result<Vec<_>, _>>()?;
     mounts::enter(&spec.mounts)?;
@@ -107,7 +110,7 @@ fn run(dir: &Path, spec: &Spec) -> Result<Exit, Error> {
     life.live();
     // The guardian has these locks too, and is a moment longer at its work.
     life.container.locks.iter().for_each(control::unlock);
-    Ok(life.record(spec, started_wall_ms, counts && procfs::oom_kills() > oom_kills))
+    Ok(Some(life.record(spec, started_wall_ms, counts && procfs::oom_kills() > oom_kills)))
 }
 
 fn identity(dir: &Path, spec: &Spec, cgroup: Option<PathBuf>) -> Identity {

@@ -56,7 +56,8 @@ impl AttemptDir {
     /// What the exit record leaves of it to the outcome.
     pub const RESERVE_LEFT_BYTES: u64 = RESERVE_BYTES - (16 << 10);
 
-    pub(crate) fn at(path: PathBuf) -> Self {
+    /// The one that is, or will be, at `path`. One with an order has the name that its key gives it.
+    pub fn at(path: PathBuf) -> Self {
         Self { path }
     }
 
@@ -145,12 +146,21 @@ impl AttemptDir {
     }
 
     /// Makes all that [`AttemptDir::exit`] rests on outlive a power cut, for a run that was long enough to be
-    /// worth it; the record itself comes after it.
+    /// worth it; the record itself comes after it. Its tree is dead by then.
     pub(crate) fn sync(&self) -> Result<(), Error> {
-        for file in [ORDER_FILE, LAYERS_FILE, LogFile::FILE] {
+        for file in [ORDER_FILE, LAYERS_FILE, Spec::FILE, LogFile::FILE] {
             durable::sync_file(&self.path.join(file))?;
         }
+        durable::sync_trees(&self.left()?)?;
+        durable::sync_folder(&self.path)?;
         durable::sync_folder(self.path.parent().unwrap_or(&self.path))
+    }
+
+    /// The folders in which a run leaves what is collected afterwards.
+    fn left(&self) -> Result<Vec<PathBuf>, Error> {
+        let is_overlay = self.layers()?.is_some_and(|below| below.is_overlay());
+        let own = if is_overlay { self.upper() } else { self.workspace() };
+        Ok([self.results(), self.scripts(), own].into_iter().filter(|folder| folder.is_dir()).collect())
     }
 
     /// Whether it was here when the machine was last started: what was not synced may be torn.
@@ -159,7 +169,7 @@ impl AttemptDir {
     }
 
     /// Notes that the machine was started since.
-    pub(super) fn note_earlier_boot(&self) -> Result<(), Error> {
+    pub(crate) fn note_earlier_boot(&self) -> Result<(), Error> {
         let path = self.path.join(EARLIER_BOOT_FILE);
         fs::File::create(&path).and_then(|file| file.sync_all()).map_err(Error::file("create", &path))?;
         durable::sync_folder(&self.path)
@@ -264,5 +274,32 @@ impl AttemptDir {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_synced_rests_on_what_the_run_left_and_not_on_what_it_saw() {
+        let check = |below: Option<Below>, want: &[&str]| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let dir = AttemptDir::at(folder.path().to_owned());
+            for name in ["results", "upper", "workspace", "history", "tmp"] {
+                fs::create_dir(folder.path().join(name)).expect("a folder");
+            }
+            if let Some(below) = below {
+                dir.keep_layers(&below).expect("kept");
+            }
+            let left = dir.left().expect("readable");
+            assert_eq!(left, want.iter().map(|name| folder.path().join(name)).collect::<Vec<_>>());
+            dir.sync().expect("synced");
+        };
+        let overlay = Below { trees: vec![PathBuf::from("/trees/a/files")], setup: None };
+        check(Some(overlay), &["results", "upper"]);
+        let links = Below { trees: Vec::new(), setup: Some(PathBuf::from("/setups/b")) };
+        check(Some(links), &["results", "workspace"]);
+        check(None, &["results", "workspace"]);
     }
 }

@@ -7,4 +7,4 @@ mod work_dir;
 pub use crate::durable::{decode, encode};
 pub use attempt::{AttemptDir, Ended};
 pub use recover::{Found, State, recover, state};
-pub use work_dir::WorkDir;
+pub use work_dir::{WorkDir, remove_tree};

@@ -105,6 +105,8 @@ fn state_after(dir: &AttemptDir, mut pause: impl FnMut() -> bool) -> Result<Stat
         }
         // A torn identity will not become another.
         if dir.identity().is_err() || !pause() {
+            // It is late, and must not begin when its attempt has been given up.
+            shim::call_off(dir.path())?;
             return Ok(written(dir).unwrap_or(State::Gone));
         }
     }
@@ -140,7 +142,7 @@ mod tests {
     use crate::durable;
     use crate::procfs;
     use crate::sandbox::Walls;
-    use crate::shim::Identity;
+    use crate::shim::{Identity, Spec};
     use crate::shop::tests::order;
     use rustix::process::Pid;
     use std::fs::File;
@@ -156,6 +158,20 @@ mod tests {
         (folder, dir, lock)
     }
 
+    fn identity(pid: i32, start_ticks: u64) -> Identity {
+        Identity {
+            pid,
+            start_ticks,
+            boot_id: procfs::boot_id(),
+            nonce: "this start".to_owned(),
+            started_wall_ms: 7,
+            isolation: None,
+            containment: None,
+            cgroup: None,
+            place: None,
+        }
+    }
+
     #[test]
     fn a_shim_that_is_just_starting_is_waited_for() {
         let (_folder, dir, _lock) = starting();
@@ -169,17 +185,8 @@ mod tests {
         let mut pauses = 0;
         let state = state_after(&dir, || {
             pauses += 1;
-            let identity = Identity {
-                pid: pid.as_raw_nonzero().get(),
-                start_ticks: procfs::stat(pid).expect("it lives").start_ticks,
-                boot_id: procfs::boot_id(),
-                nonce: "this start".to_owned(),
-                started_wall_ms: 7,
-                isolation: None,
-                containment: None,
-                cgroup: None,
-                place: None,
-            };
+            let start_ticks = procfs::stat(pid).expect("it lives").start_ticks;
+            let identity = identity(pid.as_raw_nonzero().get(), start_ticks);
             durable::write(&dir.path().join(Identity::FILE), &identity).expect("a document");
             true
         });
@@ -210,6 +217,7 @@ mod tests {
                 }
             }
             std::fs::create_dir(work.root().join("kept/earlier")).expect("a folder");
+            std::fs::create_dir(work.setup("earlier").path()).expect("a folder");
             let states = states(&work);
             assert!(
                 matches!(states[..], [State::Unstarted, State::Exited(_), State::Ended(_)]),
@@ -224,7 +232,40 @@ mod tests {
             let states = states(&work);
             assert!(matches!(states[..], [State::Gone, State::Gone, State::Exited(_)]), "{states:?}");
             assert!(!work.root().join("kept/earlier").exists(), "no workspace of that time is used");
+            assert!(work.setup("earlier").is_of_earlier_boot());
         }
+    }
+
+    #[test]
+    fn a_torn_note_of_the_boot_is_one_of_another_and_spares_what_began_in_this_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let boot = folder.path().join("boot.json");
+        let begin = |work: &WorkDir, n: u64, boot_id: Option<String>| {
+            let mut order = order();
+            order.key.fence.n = n;
+            let dir = work.attempt(&order.key).expect("a plain name");
+            dir.begin(&order).expect("begun");
+            if let Some(boot_id) = boot_id {
+                let identity = Identity { boot_id, ..identity(1, 0) };
+                durable::put(&dir.path().join(Identity::FILE), &identity).expect("put");
+            }
+        };
+        {
+            let work = WorkDir::open(folder.path()).expect("it is ours");
+            recover(&work).expect("nothing is there");
+            begin(&work, 1, None);
+            begin(&work, 2, Some("another".to_owned()));
+            begin(&work, 3, Some(procfs::boot_id()));
+        }
+        std::fs::write(&boot, "windlass-spool 1 00").expect("a torn note");
+        std::fs::write(folder.path().join("attempts/stray"), "").expect("a file of somebody's");
+        let work = WorkDir::open(folder.path()).expect("it is ours");
+        let mut marked: Vec<_> = recover(&work).expect("readable").into_iter().map(|it| it.dir).collect();
+        marked.sort_by_key(|dir| dir.path().to_owned());
+        let marked: Vec<bool> = marked.iter().map(AttemptDir::is_of_earlier_boot).collect();
+        assert_eq!(marked, [true, true, false]);
+        let whole: serde_json::Value = durable::read(&boot).expect("written anew").expect("there");
+        assert_eq!(whole["id"], procfs::boot_id());
     }
 
     /// What a start finds, by fencing number.
@@ -237,7 +278,9 @@ mod tests {
     #[test]
     fn a_lock_that_is_let_go_without_a_word_means_unstarted_and_one_that_is_not_means_gone() {
         let (_folder, dir, lock) = starting();
+        std::fs::write(dir.path().join(Spec::FILE), "").expect("a spec");
         assert!(matches!(state_after(&dir, || false), Ok(State::Gone)));
+        assert!(!dir.path().join(Spec::FILE).exists(), "and it is called off");
         let mut lock = Some(lock);
         let state = state_after(&dir, || lock.take().is_some());
         assert!(matches!(state, Ok(State::Unstarted)), "{state:?}");

@@ -6,6 +6,7 @@ use crate::device;
 use crate::durable;
 use crate::error::Error;
 use crate::procfs;
+use crate::shim::Identity;
 use crate::workspace::age;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -66,19 +67,28 @@ impl WorkDir {
         Ok(Self { root, id, _lock: lock })
     }
 
-    /// Marks every attempt that was here when the machine was last started, and throws away the workspaces that
-    /// were kept: a power cut may have torn what was not synced. Done once for each start of the machine.
+    /// Marks every attempt and setup that was here when the machine was last started, and throws away the
+    /// workspaces that were kept: a power cut may have torn what was not synced. Done once for each start of the
+    /// machine.
     pub(super) fn note_boot(&self) -> Result<(), Error> {
         let path = self.root.join("boot.json");
         let here = Boot { id: procfs::boot_id() };
-        // A torn one is another boot's.
-        let last: Option<Boot> = durable::read(&path).ok().flatten();
-        if last.as_ref() == Some(&here) {
-            return Ok(());
-        }
+        let last = match durable::read::<Boot>(&path) {
+            Ok(Some(last)) if last == here => return Ok(()),
+            Ok(last) => last,
+            // In which boot it was nobody can say; most likely the one that a power cut ended.
+            Err(Error::Torn(_) | Error::Document { .. }) => Some(Boot { id: String::new() }),
+            Err(error) => return Err(error),
+        };
+        // Without one the folder is new, or a version's that synced everything.
         if last.is_some() {
-            for dir in self.attempts()? {
-                dir.note_earlier_boot()?;
+            let attempts = self.attempts()?.into_iter().filter(|dir| dir.path().is_dir());
+            for dir in attempts.chain(self.setups()?) {
+                // Where the note was torn and not the machine's end, runs of this very boot may live.
+                let is_of = |identity: &Identity| identity.boot_id == here.id;
+                if !dir.identity().ok().flatten().as_ref().is_some_and(is_of) {
+                    dir.note_earlier_boot()?;
+                }
             }
             for dir in Self::folders(&self.root.join("kept"))? {
                 self.forget(&dir)?;
@@ -306,7 +316,7 @@ impl WorkDir {
 
 /// Removes a folder of a run, which may have made parts of it read-only. One that another sweep removed
 /// meanwhile is no error.
-pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+pub fn remove_tree(path: &Path) -> io::Result<()> {
     let gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

@@ -12,16 +12,18 @@ use windlass_shared::tree::Manifest;
 
 /// The first frozen file of `base` that the run touched: changed, removed, replaced, or opened for writing
 /// and left as it was.
-pub fn frozen_touched(
+pub fn frozen_touched(base: &Manifest, editable: &Editable, upper: &Path) -> Option<TreePath> {
+    let mut frozen = base.entries.keys().filter(|path| !editable.allows(path));
+    frozen.find(|path| is_touched(upper, path.as_str())).cloned()
+}
+
+/// The first frozen file of `base` that is not any more, below the run's own layer, what it was when it was laid
+/// out.
+pub fn frozen_changed_below(
     base: &Manifest,
     editable: &Editable,
-    upper: &Path,
     below: &Below,
 ) -> Result<Option<TreePath>, Error> {
-    let mut frozen = base.entries.keys().filter(|path| !editable.allows(path));
-    if let Some(path) = frozen.find(|path| is_touched(upper, path.as_str())) {
-        return Ok(Some(path.clone()));
-    }
     let mut all_whole = true;
     for layer in &below.trees {
         if !Trees::is_whole(layer)? {

@@ -9,7 +9,7 @@ mod results;
 mod trees;
 
 pub use artifacts::artifacts;
-pub use guard::frozen_touched;
+pub use guard::{frozen_changed_below, frozen_touched};
 pub use lay_out::{Access, lay_out, lay_over};
 pub use layers::{Below, Layers, is_hiding};
 pub use read_back::read_back;

@@ -18,7 +18,7 @@ use windlass_shared::digest::Digest;
 use windlass_shared::id::{Incarnation, SessionId};
 use windlass_shared::path::TreePath;
 use windlass_shared::session::{Answer, Release, Report, Standing, Stop};
-use windlass_shared::tree::{Manifest, Node};
+use windlass_shared::tree::{Manifest, Node, TreeChange};
 
 /// What it knows and wants.
 #[derive(Default)]
@@ -32,6 +32,12 @@ pub struct State {
     pub logs: BTreeMap<AttemptKey, Vec<u8>>,
     pub report: Option<Report>,
     pub reads: Vec<String>,
+    /// Bytes of blobs and changes that were sent.
+    pub sent_bytes: u64,
+    /// The changes among them, by tree.
+    pub changes_sent: Vec<String>,
+    /// It sends a change that makes another tree.
+    pub lies: bool,
     /// It answers, and cannot send a blob.
     pub refuses_reads: bool,
     pub changes: u64,
@@ -45,6 +51,14 @@ pub struct State {
     answered: BTreeMap<(SessionId, u64), u64>,
     /// Every outcome that was ever told, as often as it was told with another text.
     pub told: BTreeMap<AttemptKey, Vec<Outcome>>,
+}
+
+impl State {
+    /// What makes one tree of another.
+    fn change(&self, from: &str, to: &str) -> Option<TreeChange> {
+        let manifest = |name: &str| Manifest::from_bytes(self.blobs.get(name)?).ok();
+        Some(TreeChange::between(&manifest(from)?, &manifest(to)?))
+    }
 }
 
 /// The coordinator, listening.
@@ -345,7 +359,23 @@ impl ArtifactService for Coordinator {
     async fn read(&self, request: Request<v1::ReadRequest>) -> Result<Response<Self::ReadStream>, Status> {
         let mut pieces = Vec::new();
         let mut state = self.state();
-        for digest in request.into_inner().digests {
+        let v1::ReadRequest { digests, at_hand } = request.into_inner();
+        if let ([tree], Some(from)) = (&digests[..], at_hand.first())
+            && !state.refuses_reads
+            && let Some(mut change) = state.change(from, tree)
+        {
+            if state.lies {
+                change.gone = change.entries.keys().cloned().collect();
+                change.entries.clear();
+            }
+            let data = bytes::Bytes::from(change.to_bytes());
+            state.sent_bytes += data.len() as u64;
+            state.changes_sent.push(tree.clone());
+            let (digest, made_of) = (tree.clone(), from.clone());
+            let all = vec![Ok(v1::ReadResponse { digest, data, made_of })];
+            return Ok(Response::new(Box::pin(tokio_stream::iter(all))));
+        }
+        for digest in digests {
             state.reads.push(digest.clone());
             if state.refuses_reads {
                 return Err(Status::unavailable("not now"));
@@ -354,9 +384,12 @@ impl ArtifactService for Coordinator {
                 return Err(Status::not_found(format!("no blob {digest}")));
             };
             let mut name = digest;
+            let bytes = bytes.clone();
+            state.sent_bytes += bytes.len() as u64;
             for data in bytes.chunks(1000).chain(bytes.is_empty().then_some(&[][..])) {
                 let data = bytes::Bytes::copy_from_slice(data);
-                pieces.push(Ok(v1::ReadResponse { digest: std::mem::take(&mut name), data }));
+                let (digest, made_of) = (std::mem::take(&mut name), String::new());
+                pieces.push(Ok(v1::ReadResponse { digest, data, made_of }));
             }
         }
         Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))

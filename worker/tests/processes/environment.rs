@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("an_analysis_sees_what_its_run_left", an_analysis_sees_the_merged_state),
     ("a_small_edit_of_a_large_workspace_moves_what_was_edited", a_small_edit_moves_little),
     ("i16_a_blob_that_is_damaged_in_the_cache_is_fetched_again", a_damaged_blob_is_fetched_again),
+    ("i16_a_tree_that_cannot_be_made_of_another_comes_whole", a_tree_that_cannot_be_made),
     ("p4_a_setup_is_done_once_and_found_under_its_own_path", a_setup_is_done_once),
     ("p4_a_lever_that_edits_an_input_gets_a_setup_of_its_own", an_edited_input_makes_another_setup),
     ("a_setup_that_fails_says_so_with_its_log_and_is_tried_again", a_failed_setup_says_so),
@@ -139,17 +140,13 @@ fn a_small_edit_moves_little() {
                 &files,
             )
         };
-        scene.carry_out(&order("base", &refs(&large)));
-        let read_before = scene.coordinator.state().reads.len();
-        let second = order("edited", &refs(&edited));
+        let first = order("base", &refs(&large));
+        scene.carry_out(&first);
+        let sent_before = scene.coordinator.state().sent_bytes;
+        let second = Order { near: vec![first.tree], ..order("edited", &refs(&edited)) };
         assert_eq!(scene.carry_out(&second).ending, Ending::Finished);
         assert_eq!(scene.coordinator.log(&second.key), "# edited\n5000\nval_acc: 1\n");
-        let moved: u64 = {
-            let state = scene.coordinator.state();
-            let manifest = second.tree.to_string();
-            let reads = state.reads[read_before..].iter().filter(|digest| **digest != manifest);
-            reads.map(|digest| state.blobs[digest].len() as u64).sum()
-        };
+        let moved = scene.coordinator.state().sent_bytes - sent_before;
         let edited_bytes: u64 =
             edited.iter().filter(|(path, _)| changed.contains(path)).map(|(_, text)| text.len() as u64).sum();
         assert!(moved > 0 && moved < 2 * edited_bytes, "{moved} bytes moved for {edited_bytes}");
@@ -166,6 +163,34 @@ fn a_small_edit_moves_little() {
 fn count_files(root: &Path) -> usize {
     let entries = fs::read_dir(root).into_iter().flatten().flatten();
     entries.map(|entry| if entry.path().is_dir() { count_files(&entry.path()) } else { 1 }).sum()
+}
+
+/// A base that is not what its name says, and a change that makes another tree (I16).
+fn a_tree_that_cannot_be_made() {
+    for scene in scenes() {
+        let command = "cat lib/data.txt; echo val_acc: 1";
+        let first = scene.order("first", command, FILES);
+        scene.carry_out(&first);
+        let make = |name: &str, text: &str, harm: &dyn Fn()| {
+            harm();
+            let files = [FILES, &[("lib/more.txt", text, false)]].concat();
+            let order = Order { near: vec![first.tree], ..scene.order(name, command, &files) };
+            assert_eq!(scene.carry_out(&order).ending, Ending::Finished, "{name}");
+            let state = scene.coordinator.state();
+            let tree = order.tree.to_string();
+            assert_eq!(state.changes_sent.last(), Some(&tree), "{name}");
+            state.reads.contains(&tree)
+        };
+        assert!(!make("made", "1", &|| {}), "the control");
+        assert!(make("lied-to", "2", &|| scene.coordinator.state().lies = true), "it comes whole");
+        scene.coordinator.state().lies = false;
+        let name = first.tree.hash.to_string();
+        let base = scene.work().join("blobs").join(&name[..2]).join(&name);
+        let mut bytes = fs::read(&base).expect("a manifest");
+        let at = bytes.len() / 2;
+        bytes[at] ^= 1;
+        assert!(make("damaged", "3", &|| fs::write(&base, &bytes).expect("a flipped bit")), "so it does");
+    }
 }
 
 fn a_damaged_blob_is_fetched_again() {

@@ -4,11 +4,12 @@
 use crate::Test;
 use crate::scene::Scene;
 use crate::support::{Attempt, kill, lives, wait_for, wait_for_end, wait_for_start};
-use rustix::process::{Pid, Signal, kill_process};
-use std::sync::atomic::{AtomicBool, Ordering};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use windlass_shared::attempt::Ending;
 use windlass_shared::id::DeviceId;
+use windlass_shared::secret::Secret;
 use windlass_worker::shim::{self, Nursery};
 
 pub const TESTS: &[Test] = &[
@@ -40,46 +41,49 @@ fn a_killed_nursery() {
     assert_ne!(pid_of(&nursery), gone, "another one");
     assert_eq!(second.exit_record().expect("a record").code, Some(4));
     assert_eq!(std::fs::read_to_string(second.path("runs")).expect("it ran"), "run\n");
-    assert!(lives(launched.pid), "its shim lives on");
+    assert!(lives(first.identity().pid), "its shim lives on");
     assert!(shim::identify(first.folder.path(), &first.identity()).is_some(), "and is found");
     std::fs::write(first.path("go"), "").expect("a mark");
     wait_for_end(&launched);
     assert_eq!(first.exit_record().expect("a record").code, Some(3));
 }
 
-/// Kills at many instants: before the request, between fork and answer, after.
+/// Kills at many instants: before the request, between fork and answer, after; never more often than a start can
+/// bear, so that each must come true, and with the secret that goes beside it.
 fn killed_while_asked() {
-    const RUNS: usize = 40;
-    let (nursery, done) = (nursery(), AtomicBool::new(false));
-    let kills = std::thread::scope(|scope| {
-        let killer = scope.spawn(|| {
-            let mut kills = 0_u64;
-            while !done.load(Ordering::SeqCst) {
-                // Not its handle, which whoever asks holds: by the process table, so that those are hit too.
-                for pid in nurseries_of(std::process::id()) {
-                    kills += u64::from(kill_process(pid, Signal::KILL).is_ok());
+    const RUNS: u64 = 120;
+    // A fork and its answer take some tenths of a millisecond.
+    const STEP: Duration = Duration::from_micros(10);
+    let nursery = nursery();
+    for number in 0..RUNS {
+        let mut attempt = Attempt::new("hit", "echo $TOKEN >> $OUT/runs; exit 5");
+        attempt.spec.secrets = vec!["TOKEN".to_owned()];
+        attempt.secrets = BTreeMap::from([("TOKEN".to_owned(), secret("TOKEN", "told"))]);
+        // Not its handle later, which whoever asks holds.
+        let first = nursery.pid().is_some().then(|| pidfd_open(pid_of(&nursery), PidfdFlags::empty()));
+        let launched = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(STEP * u32::try_from(number).expect("few"));
+                if let Some(Ok(first)) = first {
+                    let _ = pidfd_send_signal(first, Signal::KILL);
                 }
-                std::thread::sleep(Duration::from_micros(300 + 700 * (kills % 11)));
-            }
-            kills
+                // The next one too, by the process table; with a third it may give up.
+                for pid in nurseries_of(std::process::id()).into_iter().take((number % 2) as usize) {
+                    let _ = kill_process(pid, Signal::KILL);
+                }
+            });
+            attempt.launch_from(&nursery)
         });
-        for number in 0..RUNS {
-            let attempt = Attempt::new("hit", "echo run >> $OUT/runs; exit 5");
-            // So many kills in a row may cost a start, which is then said: nothing runs, and nothing will.
-            let Ok(launched) = attempt.try_launch_from(&nursery) else {
-                assert!(!attempt.path("runs").exists(), "{number}: it was said not to run");
-                continue;
-            };
-            wait_for_end(&launched);
-            let record = wait_for("a record", || attempt.exit_record());
-            assert_eq!(record.code, Some(5), "{number}: {record:?}");
-            let runs = std::fs::read_to_string(attempt.path("runs")).expect("it ran");
-            assert_eq!(runs, "run\n", "{number}");
-        }
-        done.store(true, Ordering::SeqCst);
-        killer.join().expect("it ends")
-    });
-    assert!(kills > 0, "the kills must have been there");
+        wait_for_end(&launched);
+        let record = wait_for("a record", || attempt.exit_record());
+        assert_eq!(record.code, Some(5), "{number}: {record:?}");
+        let runs = std::fs::read_to_string(attempt.path("runs")).expect("it ran");
+        assert_eq!(runs, "told\n", "{number}");
+    }
+}
+
+fn secret(name: &str, value: &str) -> Secret {
+    Secret::new(name, value.to_owned()).expect("a secret")
 }
 
 fn it_ends_with_its_daemon() {
@@ -91,9 +95,9 @@ fn it_ends_with_its_daemon() {
     assert!(lives(pid), "the positive control");
     drop(nursery);
     assert!(!lives(pid));
-    assert!(lives(launched.pid));
+    assert!(lives(attempt.identity().pid));
     kill(&launched);
-    shim::kill_leftovers(attempt.folder.path(), &attempt.spec.key);
+    shim::end_without(attempt.folder.path(), None, &attempt.spec.key);
 }
 
 /// The nurseries of a daemon.
@@ -162,12 +166,13 @@ fn its_own_name() {
     let nursery = nursery();
     let mut launched = attempt.launch_from(&nursery);
     wait_for_start(&mut launched);
-    let line = std::fs::read(format!("/proc/{}/cmdline", launched.pid)).expect("it lives");
+    let pid = attempt.identity().pid;
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).expect("it lives");
     let words: Vec<&[u8]> = line.split(|&byte| byte == 0).take(3).collect();
     assert_eq!(words[1..], [&b"shim"[..], attempt.folder.path().as_os_str().as_encoded_bytes()]);
-    let name = std::fs::read_to_string(format!("/proc/{}/comm", launched.pid)).expect("it lives");
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).expect("it lives");
     assert_eq!(name, "windlass-shim\n");
-    let environ = std::fs::read(format!("/proc/{}/environ", launched.pid)).expect("it lives");
+    let environ = std::fs::read(format!("/proc/{pid}/environ")).expect("it lives");
     let nonce = format!("WINDLASS_SHIM={}", attempt.spec.nonce);
     assert!(environ.split(|&byte| byte == 0).any(|entry| entry == nonce.as_bytes()));
     shim::cancel(attempt.folder.path());

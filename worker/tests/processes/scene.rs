@@ -210,6 +210,7 @@ pub fn order(
         score_artifact: None,
         request: None,
         tree: coordinator.tree(files),
+        near: Vec::new(),
         devices: vec![DeviceId::from("cpu-0")],
         cpus: None,
         memory_bytes: 0,

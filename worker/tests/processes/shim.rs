@@ -2,9 +2,11 @@
 
 use crate::Test;
 use crate::support::{Attempt, has_ended, kill, lives, wait_for, wait_for_end, wait_for_start};
+use rustix::fs::{CWD, Mode};
+use std::fs::File;
 use std::time::Duration;
 use windlass_engine::attempt::ExitRecord;
-use windlass_worker::shim::{self, LogLimits};
+use windlass_worker::shim::{self, Exit, Identity, LogLimits};
 
 pub const TESTS: &[Test] = &[
     ("exit_codes_and_signals_are_exact", exit_codes_and_signals_are_exact),
@@ -22,6 +24,7 @@ pub const TESTS: &[Test] = &[
     ("i8_what_a_killed_shim_leaves_is_found_and_killed", i8_leftovers_of_a_killed_shim),
     ("i6_a_device_is_held_while_the_shim_lives", i6_a_device_is_held),
     ("a_retired_attempt_never_starts", a_retired_attempt_never_starts),
+    ("a_shim_that_is_late_and_was_given_up_starts_nothing", a_late_shim_starts_nothing),
 ];
 
 fn check(name: &str, command: &str, code: Option<i32>, signal: Option<i32>) {
@@ -110,7 +113,7 @@ fn i18_a_fast_flood_is_bounded() {
     attempt.spec.log = LogLimits { head_bytes: 1 << 20, tail_bytes: 1 << 19 };
     let mut launched = attempt.launch();
     wait_for_start(&mut launched);
-    let status = format!("/proc/{}/status", launched.pid);
+    let status = format!("/proc/{}/status", attempt.identity().pid);
     let (mut disk_bytes, mut memory_kib) = (0, 0);
     wait_for("the flood's end", || {
         let size = |name| std::fs::metadata(attempt.path(name)).map_or(0, |file| file.len());
@@ -194,7 +197,7 @@ fn i8_leftovers_of_a_killed_shim() {
     kill(&launched);
     assert!(shim::identify(attempt.folder.path(), &attempt.identity()).is_none());
     assert_eq!(pids.map(lives), [true; 2], "they outlive it where nothing contains them");
-    assert!(shim::kill_leftovers(attempt.folder.path(), &attempt.spec.key) >= 2);
+    assert!(shim::end_without(attempt.folder.path(), None, &attempt.spec.key) >= 2);
     wait_for("their death", || (pids.map(lives) == [false; 2]).then_some(()));
     assert_eq!(attempt.exit_record(), None::<ExitRecord>);
 }
@@ -216,6 +219,29 @@ fn i6_a_device_is_held() {
     let third =
         Attempt { spec: shim::Spec { locks: second.spec.locks.clone(), ..third.spec.clone() }, ..third };
     assert_eq!(third.run().code, Some(0), "the positive control");
+}
+
+fn a_late_shim_starts_nothing() {
+    for is_given_up in [true, false] {
+        let attempt = Attempt::new("late", "echo run > $OUT/runs");
+        // It waits here for somebody who reads: it holds the attempt, and has not said who it is.
+        rustix::fs::mkfifoat(CWD, attempt.path("run.log"), Mode::RUSR | Mode::WUSR).expect("a pipe");
+        let launched = attempt.launch();
+        wait_for("its hold of the attempt", || {
+            let lock = File::open(attempt.path("shim.lock")).ok()?;
+            lock.try_lock().is_err().then_some(())
+        });
+        assert!(!attempt.path(Identity::FILE).exists());
+        if is_given_up {
+            shim::call_off(attempt.folder.path()).expect("called off");
+        }
+        let mut log = File::open(attempt.path("run.log")).expect("a reader");
+        std::io::copy(&mut log, &mut std::io::sink()).expect("read to its end");
+        wait_for_end(&launched);
+        for name in ["runs", Exit::FILE] {
+            assert_eq!(attempt.path(name).exists(), !is_given_up, "{name}");
+        }
+    }
 }
 
 fn a_retired_attempt_never_starts() {

@@ -28,7 +28,11 @@ struct Restored {
 pub fn take(dest: &Path, no_logs: bool, session: &Session) -> Result<(), Error> {
     let dest = std::path::absolute(dest).unwrap_or_else(|_| dest.to_owned());
     let logs = if no_logs { LogFiles::LeftOut } else { LogFiles::Copied };
-    let taken = upkeep::backup(&session.data_dir, &dest, logs).map_err(failed)?;
+    let taken = match session.is_dry {
+        true => upkeep::backup_plan(&session.data_dir, &dest, logs),
+        false => upkeep::backup(&session.data_dir, &dest, logs),
+    };
+    let taken = taken.map_err(failed)?;
     let answer = Taken {
         data_dir: session.data_dir.display().to_string(),
         folder: dest.display().to_string(),
@@ -56,7 +60,11 @@ pub fn take(dest: &Path, no_logs: bool, session: &Session) -> Result<(), Error> 
 /// Makes a data folder of one.
 pub fn restore(source: &Path, dir: &Path, session: &Session) -> Result<(), Error> {
     let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-    let backup = upkeep::restore(source, &dir).map_err(failed)?;
+    let backup = match session.is_dry {
+        true => upkeep::restore_plan(source, &dir),
+        false => upkeep::restore(source, &dir),
+    };
+    let backup = backup.map_err(failed)?;
     let answer =
         Restored { source: source.display().to_string(), data_dir: dir.display().to_string(), backup };
     if session.is_json() {

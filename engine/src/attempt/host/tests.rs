@@ -21,6 +21,7 @@ pub(crate) fn order(number: u32, device: &str) -> Order {
         key: key(number),
         kind: windlass_shared::attempt::Kind::Run,
         tree: Digest::of(b"tree"),
+        near: Vec::new(),
         devices: vec![device.into()],
         cpus: None,
         memory_bytes: 0,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::attempt::{AttemptKey, Kind, Order, Outcome, Phase};
-use windlass_shared::device::{Device, DeviceState, WorkerInfo};
+use windlass_shared::device::{Device, DeviceState, Load, WorkerInfo};
 use windlass_shared::id::{Incarnation, SessionId, WorkerId};
 use windlass_shared::session::{Answer, AttemptReport, Release, Report, Standing, StopReason};
 
@@ -75,6 +75,7 @@ impl Fake {
                 .iter()
                 .map(|(key, (_, phase))| AttemptReport { key: key.clone(), phase: phase.clone() })
                 .collect(),
+            load: Load::default(),
         }
     }
 

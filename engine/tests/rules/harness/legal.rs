@@ -18,6 +18,8 @@ struct Model {
     best: Option<IterationNumber>,
     is_paused: bool,
     is_stopped: bool,
+    /// Its decisions were made elsewhere: nothing of them was open here.
+    is_imported: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -55,7 +57,8 @@ impl Legal {
             _ => None,
         };
         if let Some(lanes) = lanes {
-            let model = Model { lanes, ..Model::default() };
+            let is_imported = matches!(record.body, Body::LedgerImported { .. });
+            let model = Model { lanes, is_imported, ..Model::default() };
             assert!(self.campaigns.insert(id.clone(), model).is_none(), "{id} exists");
             return;
         }
@@ -155,6 +158,10 @@ impl Model {
                 let bullets = conclusion.bullets.len();
                 assert!((3..=8).contains(&bullets), "P23, seq {seq}: {bullets} bullets");
                 open.is_concluded = true;
+            }
+            Body::IterationDecided { iteration, .. } if self.is_imported => {
+                let before = self.decided.insert(*iteration, None);
+                assert!(before.is_none(), "I1, seq {seq}: {iteration} is decided twice");
             }
             Body::IterationDecided { iteration, status, best, .. } => {
                 let open = self.open.remove(iteration).expect("I1: decided while open, and once");

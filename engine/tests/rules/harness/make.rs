@@ -66,6 +66,7 @@ pub fn lever(name: &str) -> Lever {
         instrumentation: None,
         parents: Vec::new(),
         axes: Vec::new(),
+        cites: Vec::new(),
         changed_assumption: None,
         analysis: vec![row(name)],
     }

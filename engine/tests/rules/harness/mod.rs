@@ -5,6 +5,8 @@
 mod fake;
 mod legal;
 mod make;
+mod replayed;
+mod sight;
 mod world;
 
 pub use fake::{Fake, Said};

@@ -1,15 +1,15 @@
 //! The core, its driver in miniature, and its workers.
 
+use super::replayed::{fold, replay, snapshots_agree, text, through_bytes};
 use super::{Fake, Legal, Said, bindings, clean, diff_of, digest, good, holds, merged_tree, workspace};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
-use windlass_engine::campaign::{Campaign, Iteration, Past};
-use windlass_engine::core::{Ask, Command, Core, Durable, Input, Listed, Observation, RequestKey};
+use windlass_engine::campaign::Past;
+use windlass_engine::core::{Ask, Command, Core, Input, Listed, Observation, RequestKey};
 use windlass_engine::gate::facts::{
     FixFacts, Look, Merged, ProposalFacts, PullFacts, PullWanted, Wanted, WantedKey,
 };
 use windlass_shared::attempt::{AttemptKey, Kind, Order, Outcome};
-use windlass_shared::conclusion::Status;
 use windlass_shared::device::Device;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{CampaignId, Incarnation, LeverNumber, RequestId, WorkerId};
@@ -266,12 +266,22 @@ impl World {
             changed,
             diff: diff_of(changed),
             merged: Some(merged_tree(wanted.parent, changed)),
+            sketch: Default::default(),
             look,
+            cited: Vec::new(),
         };
         change(&mut facts);
-        match self.ask(Ask::Propose { campaign, lever, facts: Ok(Box::new(facts)) })? {
-            Answer::Lever { number, warnings } => Ok((number, warnings)),
-            other => panic!("a lever was proposed: {other:?}"),
+        let facts = Ok(Box::new(facts));
+        let asked = Ask::Propose { campaign: campaign.clone(), lever: lever.clone(), facts };
+        match self.ask(asked) {
+            Ok(Answer::Lever { number, warnings }) => Ok((number, warnings)),
+            Ok(other) => panic!("a lever was proposed: {other:?}"),
+            Err(refusal) => {
+                let refused = Input::Refused { campaign, lever, refusal: refusal.clone() };
+                self.feed(refused).expect("noting a refusal is not refused");
+                self.settle();
+                Err(refusal)
+            }
         }
     }
 
@@ -324,56 +334,6 @@ impl World {
     /// Ends the next run with this outcome.
     pub fn run_ends(&mut self, outcome: Outcome) -> AttemptKey {
         self.end(Kind::Run, |_| outcome)
-    }
-
-    // ---- what there is
-
-    pub fn id(&self) -> CampaignId {
-        self.campaign.clone().expect("a campaign was submitted")
-    }
-
-    pub fn state(&self) -> &Campaign {
-        self.core.campaign(self.campaign.as_ref().expect("submitted")).expect("known")
-    }
-
-    pub fn open(&self) -> &Iteration {
-        self.state().open.values().next().expect("an open iteration")
-    }
-
-    /// Every sentence that explains a lever.
-    pub fn explain_lever(&self, lever: u32) -> String {
-        let subject = windlass_engine::explain::Subject::Lever(LeverNumber(lever));
-        let told = windlass_engine::explain::explain(&self.core, self.now, self.id().as_str(), &subject);
-        let sentences = told.expect("known").sentences.into_iter();
-        sentences.map(|sentence| sentence.text).collect::<Vec<_>>().join("\n")
-    }
-
-    pub fn waits_for(&self) -> String {
-        self.core.campaign_view(self.now, &self.id()).expect("known").waits_for.unwrap_or_default()
-    }
-
-    /// Every decision so far: iteration, status, reason.
-    pub fn decisions(&self) -> Vec<(u32, Status, String)> {
-        let decided = self.records.iter().filter_map(|record| match &record.body {
-            Body::IterationDecided { iteration, status, reason, .. } => {
-                Some((iteration.0, *status, reason.clone()))
-            }
-            _ => None,
-        });
-        decided.collect()
-    }
-
-    pub fn last_decision(&self) -> (u32, Status, String) {
-        self.decisions().pop().expect("a decision")
-    }
-
-    /// The kinds of the records after the first `from`.
-    pub fn kinds(&self, from: usize) -> Vec<&'static str> {
-        self.records[from..].iter().map(|record| record.body.kind()).collect()
-    }
-
-    pub fn bodies(&self) -> impl Iterator<Item = &Body> {
-        self.records.iter().map(|record| &record.body)
     }
 
     // ---- the driver in miniature
@@ -483,45 +443,6 @@ impl World {
         twin.forget_what_was_looked_at();
         let missed = twin.wants(self.now);
         assert!(missed.is_empty(), "a change woke nobody: {missed:?}");
-    }
-}
-
-/// A fold of these records.
-fn fold(records: &[Record]) -> Durable {
-    let mut durable = Durable::default();
-    for record in records {
-        durable.apply(record);
-    }
-    durable
-}
-
-/// A state as a snapshot gives it back.
-fn through_bytes(durable: &Durable) -> Durable {
-    let mut bytes = Vec::new();
-    durable.write_to(&mut bytes).expect("a state is representable");
-    Durable::read_from(bytes.as_slice()).expect("a state reads back")
-}
-
-fn text(durable: &Durable) -> String {
-    serde_json::to_string(durable).expect("durable state serialises")
-}
-
-/// The bytes of a fold of these records.
-pub fn replay(records: &[Record]) -> Vec<u8> {
-    text(&fold(records)).into_bytes()
-}
-
-/// A snapshot of any moment and the records after it are the whole ledger, byte for byte.
-fn snapshots_agree(records: &[Record]) {
-    let whole = text(&fold(records));
-    let length = records.len();
-    for cut in [1, length / 3, length / 2, length.saturating_sub(1), length] {
-        let (before, after) = records.split_at(cut.min(length));
-        let mut durable = through_bytes(&fold(before));
-        for record in after {
-            durable.apply(record);
-        }
-        assert!(text(&durable) == whole, "a snapshot after {cut} of {length} records and its tail differ");
     }
 }
 

@@ -12,7 +12,7 @@ use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber};
 use windlass_shared::lever::Kind as LeverKind;
-use windlass_shared::record::{Body, HoldReason, PauseReason};
+use windlass_shared::record::{Body, HoldReason, PauseReason, RefusedLever};
 
 /// Whether it moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub(crate) struct CampaignLife {
     judged: BTreeSet<LeverNumber>,
     /// The lever of the last decision, while its batch may still set it aside (P20).
     just_decided: Option<LeverNumber>,
+    /// Refused proposals since a lever was queued or an iteration opened.
+    refused: u32,
 }
 
 impl CampaignLife {
@@ -109,6 +111,7 @@ impl CampaignLife {
             over: BTreeMap::new(),
             judged: BTreeSet::new(),
             just_decided: None,
+            refused: 0,
         }
     }
 
@@ -127,6 +130,9 @@ impl CampaignLife {
         hold(self.owed.is_empty() || is_requeue, "P39", || {
             format!("{} while {:?} are to be run again", body.kind(), self.owed)
         })?;
+        if matches!(body, Body::LeverQueued { .. } | Body::IterationOpened { .. }) {
+            self.refused = 0;
+        }
         match body {
             // A bad baseline pauses also what its owner had paused (P1): resuming is then refused.
             Body::CampaignPaused { reason: PauseReason::Baseline { .. } } => {
@@ -212,6 +218,13 @@ impl CampaignLife {
                 let best = self.best.as_ref().map(|(best, _)| *best);
                 hold(self.decided.contains_key(iteration) && best != Some(*iteration), "I13", || {
                     format!("evidence of {iteration} is removed, which is open or the best")
+                })
+            }
+            // It changed nothing; how many there may be is looked at as they come.
+            Body::LeverRefused { .. } => {
+                self.refused += 1;
+                hold(!self.is_stopped() && self.refused <= RefusedLever::BETWEEN_MAX, "I18", || {
+                    format!("{} refused proposals are recorded in a row", self.refused)
                 })
             }
             Body::ReviewRecorded { .. } | Body::FindingRecorded { .. } | Body::FindingMarked { .. } => {
