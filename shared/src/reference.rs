@@ -127,8 +127,8 @@ impl Body {
             | Self::LeverRequeued { .. }
             | Self::IterationCancelled { .. }
             | Self::DeviceReleased { .. }
-            | Self::QuotaSet { .. }
             | Self::LeverRefused { .. }
+            | Self::QuotaSet { .. }
             | Self::LeverPassed { .. }
             | Self::LeverHeld { .. }
             | Self::LeverRetired { .. }

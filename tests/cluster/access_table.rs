@@ -230,7 +230,7 @@ pub async fn sync(channel: &Channel, report: &mut Report, parcels: &[&[u8]]) -> 
 }
 
 /// Begins a session.
-async fn hello(channel: &Channel, id: &WorkerId, name: &str) -> Report {
+pub async fn hello(channel: &Channel, id: &WorkerId, name: &str) -> Report {
     let info = WorkerInfo::named(id.clone(), name.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     let mut report = Report {
         worker: info,

@@ -243,7 +243,7 @@ impl Driver {
             Event::SyncFailed(error) => {
                 self.shop.reach.note(false);
                 // Said once, not at every try.
-                let problem = error.chain();
+                let problem = error.told();
                 if problem != self.trouble {
                     tracing::warn!(problem, "the coordinator does not answer; trying on");
                     self.trouble = problem;

@@ -1,5 +1,7 @@
 //! `windlass up`: a coordinator and a worker on this machine, supervised as child processes.
 
+mod passed;
+
 use super::role_log;
 use crate::error::{Error, quote};
 use crate::process::notify;
@@ -20,6 +22,8 @@ pub struct Args {
     /// How long a silent worker keeps its leases, as `30 s` or `2 min` [default: 30 s]
     #[arg(long, env = "WINDLASS_WORKER_LOST_AFTER", value_name = "SPAN")]
     pub worker_lost_after: Option<String>,
+    #[command(flatten)]
+    coordinator: passed::Passed,
     /// The worker's own folder [default: worker in the data folder]
     #[arg(long, env = "WINDLASS_WORK_DIR", value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
@@ -87,6 +91,10 @@ pub fn pair(args: &Args, session: &Session, logs: Option<&Path>) -> Pair {
     coordinator.extend(args.listen.iter().flat_map(|listen| option("--listen", listen.to_string().into())));
     let lost_after = args.worker_lost_after.iter();
     coordinator.extend(lost_after.flat_map(|span| option("--worker-lost-after", span.into())));
+    coordinator.extend(args.coordinator.words());
+    if session.plaintext {
+        coordinator.push("--plaintext-i-accept-that-anyone-can-read-and-run".into());
+    }
     let mut worker: Vec<OsString> = said;
     worker.extend(form.iter().flat_map(|form| option("--output", form.into())));
     worker.extend(option("--data-dir", data_dir));

@@ -219,7 +219,7 @@ mod tests {
         check_refused(&[], frozen(), "eval.sh", "P2");
         check_refused(&[(LEVER, GOOD)], frozen(), "eval.sh", "P2");
         check_refused(&[(LEVER, GOOD)], Edits::default(), "the change is missing", "P5");
-        check_refused(&[(LEVER, &GOOD[..40])], edited(), "lever.yaml", "P6");
+        check_refused(&[(LEVER, &GOOD[..40])], edited(), "lever.yaml", "P5");
         check_refused(&[(LEVER, &format!("{GOOD}patch: ../secret\n"))], edited(), "leads out", "P3");
         check_refused(&[(LEVER, &format!("{GOOD}patch: /etc/passwd\n"))], edited(), "leads out", "P3");
         let script = GOOD.replace("builtin:log", "../../x.py");
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn an_account_that_is_none_counts_nothing() {
         let dir = tempfile::tempdir().expect("a folder");
-        for text in ["", "{", "[]", "{\"input_tokens\": -1}", &" ".repeat(70_000)] {
+        for text in ["", "{", "3", "{\"input_tokens\": -1}", &" ".repeat(70_000)] {
             std::fs::write(dir.path().join(USAGE), text).expect("written");
             assert_eq!(usage(dir.path()), None, "{text:.20}");
         }

@@ -153,6 +153,15 @@ impl Scene {
         workers
     }
 
+    /// The refused proposals among the records of every kind.
+    pub fn refused(self) -> Vec<Record> {
+        if self == Self::Fresh {
+            return Vec::new();
+        }
+        let records: Vec<Record> = self.read(include_str!("../kinds.json"));
+        records.into_iter().filter(|record| matches!(record.body, Body::LeverRefused { .. })).collect()
+    }
+
     /// Who had what of the fleet.
     pub fn usage(self) -> UsageView {
         self.read(include_str!("../usage.json"))
@@ -161,15 +170,6 @@ impl Scene {
     /// Who may have what of it.
     pub fn quotas(self) -> Vec<QuotaView> {
         self.read(include_str!("../quotas.json"))
-    }
-
-    /// The refused proposals among the records of every kind.
-    pub fn refused(self) -> Vec<Record> {
-        if self == Self::Fresh {
-            return Vec::new();
-        }
-        let records: Vec<Record> = self.read(include_str!("../kinds.json"));
-        records.into_iter().filter(|record| matches!(record.body, Body::LeverRefused { .. })).collect()
     }
 
     /// The decisions among the records.

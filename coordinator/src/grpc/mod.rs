@@ -2,6 +2,7 @@
 
 pub mod access;
 mod artifact;
+mod at_a_time;
 mod campaign;
 mod claims;
 mod convert;
@@ -21,7 +22,6 @@ mod secrets;
 pub(crate) mod serve;
 mod trace;
 mod upkeep;
-mod uploads;
 mod version;
 mod watch;
 mod worker;

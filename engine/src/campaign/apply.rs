@@ -185,9 +185,9 @@ impl Campaign {
             }
         }
         self.last_opened = Some(*iteration);
+        self.refusals.moved_on();
         let entry = lever.and_then(|lever| self.levers.get(&lever));
         let request = entry.map_or(&self.request, |entry| &entry.request).clone();
-        self.refusals.moved_on();
         let open = Iteration {
             number: *iteration,
             lever: *lever,

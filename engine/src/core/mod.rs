@@ -3,6 +3,7 @@
 //! *Durable* state is exactly the fold of the records. *Soft* state is rebuilt from observations. Nothing
 //! here reads a clock: time is an argument.
 
+mod bounds;
 pub(crate) mod canonical;
 mod claims;
 mod client;

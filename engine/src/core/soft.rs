@@ -64,6 +64,8 @@ pub struct Soft {
     pub(super) closed: BTreeMap<WorkerId, Answer>,
     /// Workers whose live attempts are to be recorded as lost.
     pub(super) silent: BTreeSet<WorkerId>,
+    /// What researchers work on, and what they proposed.
+    pub(super) claims: Claims,
     /// Campaigns that the quotas of their owners keep waiting.
     barred: BTreeMap<String, BTreeSet<CampaignId>>,
     /// Whether the fleet had GPUs when it last changed.
@@ -72,8 +74,6 @@ pub struct Soft {
     looks_at_quotas: bool,
     /// The wall time of the last look: quotas count by its hours.
     wall_ms: i64,
-    /// What researchers work on, and what they proposed.
-    pub(super) claims: Claims,
     has_started: bool,
     /// Until then the workers that have not spoken in this life keep their leases.
     fresh_until_ms: Option<u64>,

@@ -2,7 +2,7 @@
 //! clock when a worker speaks and when a lease begins, so a look costs one worker and never the fleet.
 
 use super::Presence;
-use super::fleet::Member;
+use super::member::Member;
 use std::collections::BTreeMap;
 use windlass_shared::device::{DeviceKind, DeviceState};
 use windlass_shared::id::WorkerId;
