@@ -107,7 +107,7 @@ pub enum Command {
     Submit(command::submit::Args),
     /// List campaigns
     Campaigns(command::campaigns::Args),
-    /// One page about a campaign
+    /// One page about a campaign, or about what was had of the fleet
     Status(command::status::Args),
     /// Follow a campaign live
     Watch(command::watch::Args),
@@ -170,6 +170,9 @@ pub enum Command {
     Sync(command::sync::Args),
     /// List workers and their devices
     Workers(command::workers::Args),
+    /// What an owner may have of the fleet at most
+    #[command(subcommand)]
+    Quota(command::quota::Command),
     /// Let a worker finish what runs and take nothing new
     Drain(command::drain::Args),
     /// Let a worker take work again

@@ -108,9 +108,11 @@ impl Client {
             return Self::by_socket(Path::new(path), session.is_dry).await.map_err(unreachable);
         }
         let plain = plain(address, session.plaintext)?;
-        let endpoint = Endpoint::from_shared(format!("http://{plain}"))
-            .map_err(|_| Error::Address { address: address.clone() })?;
-        let channel = tuned(endpoint).connect().await.map_err(unreachable)?;
+        let channel = identity::connect_plain(&plain, tuned).await.map_err(|error| {
+            let is_named = matches!(identity::Error::within(&error), Some(identity::Error::Resolve { .. }));
+            // A name that cannot be found is told as such; of everything else there is nothing to add.
+            if is_named { Error::from_connection(&error) } else { unreachable(error) }
+        })?;
         Ok(Self { channel, authorize: Authorize { token: token(session)?, is_dry: session.is_dry } })
     }
 

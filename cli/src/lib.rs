@@ -54,6 +54,9 @@ pub fn main() -> ExitCode {
         Err(args::Unread::Config(problem)) => return error::early(&problem),
     };
     let session = Session::new(&cli.global, layers, given);
+    if !cli.command.is_role() {
+        command::role_log::start_for_client();
+    }
     match start(cli, &session) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => error::report(&problem, &session),

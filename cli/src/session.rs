@@ -109,11 +109,13 @@ impl Session {
     /// get keys derived from it, so that a whole command can be repeated.
     pub fn next_request_id(&self) -> String {
         let n = self.requests.fetch_add(1, Ordering::Relaxed);
-        match &self.request_id {
+        let id = match &self.request_id {
             None => Uuid::now_v7().to_string(),
             Some(id) if n == 0 => id.clone(),
             Some(id) => derive(id, n),
-        }
+        };
+        tracing::debug!(request = %id, "asks for a change");
+        id
     }
 
     /// Prints data.

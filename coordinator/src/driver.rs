@@ -13,11 +13,12 @@ mod query;
 mod report;
 mod stores;
 mod tasks;
+mod told;
 
 pub(crate) use event::{Asked, Call, Event, Intent};
 pub(crate) use frozen::Frozen;
 pub(crate) use handle::{Gone, Handle};
-pub(crate) use query::{Pages, Query};
+pub(crate) use query::{Pages, Query, Standing};
 pub(crate) use stores::Stores;
 use tasks::caught;
 pub(crate) use tasks::{Tasks, blocking};
@@ -31,6 +32,7 @@ use outbox::Outbox;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 use windlass_engine::core::{Command, Core, Input, Observation};
@@ -97,6 +99,8 @@ pub(crate) struct Driver {
     batch: Batch,
     /// Batches handed to the writer since the start.
     handed_over: u64,
+    /// When the last of them was, and how many records it had; until it is durable.
+    handed_over_at: Option<(Instant, u64)>,
     /// Small blobs of the batch that is being written.
     writing: Vec<Digest>,
     outbox: Outbox,
@@ -144,6 +148,7 @@ impl Driver {
             tasks,
             batch: Batch::default(),
             handed_over: 0,
+            handed_over_at: None,
             writing: Vec::new(),
             outbox: Outbox::default(),
             hanging,
@@ -246,7 +251,10 @@ impl Driver {
                 self.observe(now, Observation::Secrets(campaign, names));
                 self.outbox.push(self.core.durable().seq, reply, Ok(()));
             }
-            Event::Report { report, parcels, reply } => self.report(now, *report, parcels, reply)?,
+            Event::Report { report, parcels, came, reply } => {
+                self.report(now, *report, parcels, reply)?;
+                self.stores.metrics.synced(came.elapsed());
+            }
             Event::HungUp { worker, session, number } => {
                 if self.hanging.hung_up(&worker, &session, number) {
                     self.observe(now, Observation::Disconnected(worker));
@@ -280,9 +288,11 @@ impl Driver {
 
     /// Applies records at once and puts them into the batch: the next input sees their effect.
     fn apply(&mut self, records: Vec<Record>) {
+        told::tell(&self.core, &records);
         for record in &records {
             self.core.apply(record);
         }
+        self.stores.metrics.note(&records);
         self.batch.records.extend(records);
     }
 
@@ -389,6 +399,7 @@ impl Driver {
         self.stores.blobs.release(&self.writing);
         self.writing = batch.blobs.iter().map(|blob| blob.digest).collect();
         self.handed_over += 1;
+        self.handed_over_at = Some((Instant::now(), batch.records.len() as u64));
         self.writer.append(batch).map_err(Error::Writer)
     }
 
@@ -398,6 +409,9 @@ impl Driver {
             return Err(Error::Ledger(failure));
         }
         if durable.batches == self.handed_over {
+            if let Some((since, records)) = self.handed_over_at.take() {
+                self.stores.metrics.committed(records, since.elapsed());
+            }
             let written = std::mem::take(&mut self.writing);
             // A later batch may bring the same blob again; it is on disk by now.
             self.stores.blobs.release(&written);

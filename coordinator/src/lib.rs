@@ -15,6 +15,8 @@ pub mod snapshot;
 pub mod grpc;
 pub mod identity;
 
+pub mod hook;
+pub mod metrics;
 pub mod secrets;
 pub mod space;
 pub mod upkeep;

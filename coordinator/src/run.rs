@@ -4,9 +4,12 @@ use crate::blobs::{self, Blobs};
 use crate::driver::{self, Driver, Ended, Stores, Tasks, blocking};
 use crate::grpc::listen::{self, Endpoint, Listeners, Transport};
 use crate::grpc::serve::{self, ReflectionError};
+use crate::hook::{self, Hook};
 use crate::identity::{self, Office, Terms, Token, tls};
 use crate::ledger::{self, Ledger, Opening};
 use crate::logs::{Logs, keep_sealing};
+use crate::metrics::serve::Page;
+use crate::metrics::{self, Metrics};
 use crate::open_files;
 use crate::secrets;
 use crate::snapshot::{self, EVERY_RECORDS};
@@ -53,6 +56,10 @@ pub struct Settings {
     pub marks: Marks,
     /// How long what nobody needs any more is kept.
     pub retention: Retention,
+    /// Where figures for Prometheus are served, if anywhere; on loopback.
+    pub metrics: Option<SocketAddr>,
+    /// What is run when a campaign pauses, waits or finds a new best.
+    pub hook: Option<Hook>,
 }
 
 impl Settings {
@@ -68,6 +75,8 @@ impl Settings {
             share_half_life: Duration::from_millis(HALF_LIFE_MS),
             marks: Marks::default(),
             retention: Retention::default(),
+            metrics: None,
+            hook: None,
         }
     }
 }
@@ -105,6 +114,9 @@ pub enum Error {
     /// A copy that was never finished.
     #[error(transparent)]
     Upkeep(#[from] upkeep::Error),
+    /// Where figures are served.
+    #[error(transparent)]
+    Metrics(#[from] metrics::serve::Error),
     /// The loop.
     #[error(transparent)]
     Driver(#[from] driver::Error),
@@ -154,7 +166,8 @@ async fn serve_once(
     let token = Token::ensure(&data_dir)?;
     let blobs = Blobs::open(&data_dir.join("blobs"), readers.clone(), writer.blob_writer())?;
     let secrets = secrets::Store::open(&data_dir)?;
-    let stores = Stores { readers, blobs, logs: Logs::new(data_dir.join("logs")), secrets };
+    let logs = Logs::new(data_dir.join("logs"));
+    let stores = Stores { readers, blobs, logs, secrets, metrics: Metrics::new() };
     let space = space::look(&data_dir, settings.marks)
         .map_err(|source| Error::Space { folder: data_dir.clone(), source })?;
     let (looks, space) = watch::channel(space);
@@ -170,10 +183,19 @@ async fn serve_once(
     let sealing = keep_sealing(handle.stores.clone(), handle.durable.clone(), stop.clone());
     let upkeep = Upkeep::new(&data_dir, settings.retention, handle.clone());
     let routes = serve::routes(&handle, &upkeep, &office).await?;
+    let mut traces: Vec<PathBuf> = listeners.traces().into();
+    if let Some(address) = settings.metrics {
+        let is_accepted = settings.transport == Transport::Plaintext;
+        let page = Page::bind(&data_dir, address, is_accepted).await?;
+        traces.push(page.file.clone());
+        tasks.until_shutdown(page.serve(handle.clone(), tasks.clone()));
+    }
+    if let Some(hook) = &settings.hook {
+        tasks.until_shutdown(hook::watch(handle.clone(), hook.clone()));
+    }
     drop(handle);
     tasks.until_shutdown(space::watch(data_dir.clone(), settings.marks, looks));
     tasks.until_shutdown(upkeep.sweep_regularly());
-    let traces = listeners.traces();
     let endpoint = listeners.endpoint.clone();
     tasks.until_shutdown(office.clone().sweep());
     match listeners.tcp {

@@ -9,5 +9,7 @@ pub mod gate;
 pub mod literature;
 pub mod metric;
 pub mod placement;
+pub mod quota;
 pub mod session;
 pub mod share;
+pub mod usage;

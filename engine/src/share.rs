@@ -137,6 +137,11 @@ impl Share {
         self.per_weight
     }
 
+    /// The device time that an attempt is taken to need: as long as the latest run took, milliseconds.
+    pub fn foreseen_ms(&self, devices: usize, limit_ms: u64) -> u64 {
+        self.usual_ms.unwrap_or(limit_ms.min(GUESS_MAX_MS)).saturating_mul(devices as u64)
+    }
+
     /// An attempt got devices, for at most `limit_ms`.
     pub fn lease(
         &mut self,
@@ -149,8 +154,7 @@ impl Share {
         if devices == 0 {
             return;
         }
-        let ms = self.usual_ms.unwrap_or(limit_ms.min(GUESS_MAX_MS));
-        let amount = now.amount(ms.saturating_mul(devices as u64));
+        let amount = now.amount(self.foreseen_ms(devices, limit_ms));
         self.taken.insert(iteration, amount);
         self.weigh(weight);
     }

@@ -41,6 +41,8 @@ impl From<&Report> for v1::SyncRequest {
             secrets: report.worker.secrets.clone(),
             // The worker puts them beside the outcomes, from where it keeps them.
             parcels: Vec::new(),
+            // And its clock, at the moment of sending.
+            wall_ms: 0,
             load: Some(v1::Load {
                 average_hundredths: report.load.average_hundredths,
                 memory_available_bytes: report.load.memory_available_bytes,
@@ -144,6 +146,8 @@ impl TryFrom<v1::SyncRequest> for Report {
                 containment,
                 secrets: message.secrets,
                 unwilling: present(message.unwilling),
+                // The receiver's to say.
+                clock_apart_ms: 0,
             },
             incarnation: (message.incarnation != 0).then_some(Incarnation(message.incarnation)),
             session: SessionId(message.session),

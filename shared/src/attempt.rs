@@ -3,7 +3,7 @@
 use crate::bindings::MetricLine;
 use crate::decimal::Decimal;
 use crate::digest::{Digest, Hash};
-use crate::id::{AttemptId, DeviceId, FencingNumber, IterationNumber};
+use crate::id::{AttemptId, DeviceId, FencingNumber, IterationNumber, RequestId};
 use crate::machine::{Cache, Containment, Data, Flag, Isolation, Limits, Setup};
 use crate::path::TreePath;
 use crate::plan::Script;
@@ -139,6 +139,10 @@ pub struct Order {
     /// For analysis: the artifacts of its run. For a scorer: a tree of the one file that it reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_artifacts: Option<Digest>,
+    /// The client's request that it goes back to: the campaign's, the lever's, the fix's or the script's. Logs name
+    /// it; nothing else looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over by reference")]

@@ -95,6 +95,14 @@ pub struct WorkerInfo {
     /// Why it takes nothing new at the moment (its disk is nearly full), by its own word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unwilling: Option<String>,
+    /// How far its wall clock is ahead of the coordinator's, milliseconds, in steps of ten seconds; behind it below 0.
+    /// Certificates and times in listings go by such clocks; leases and gates never do.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_apart_ms: i64,
+}
+
+fn is_zero(ms: &i64) -> bool {
+    *ms == 0
 }
 
 /// How busy a worker's machine is, by its own reading. It is shown to people, and decides nothing: what cannot be
@@ -124,6 +132,7 @@ impl WorkerInfo {
             containment: None,
             secrets: Vec::new(),
             unwilling: None,
+            clock_apart_ms: 0,
         }
     }
 }

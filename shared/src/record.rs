@@ -3,9 +3,11 @@
 mod kinds;
 mod reason;
 mod refused;
+mod request;
 
 pub use reason::{Arithmetic, Clash, HoldReason, Noise, PauseReason, RetireReason, StopReason};
 pub use refused::RefusedLever;
+pub use request::{Answer, Request};
 
 use crate::access::Shared;
 use crate::attempt::{Kind as AttemptKind, Order, Outcome};
@@ -15,12 +17,13 @@ use crate::digest::{Digest, Hash};
 use crate::git::GitRoot;
 use crate::id::{
     AttemptId, CampaignId, DeviceId, FencingNumber, FindingNumber, Incarnation, IterationNumber, LeverNumber,
-    RequestId, WorkerId,
+    WorkerId,
 };
 use crate::lever::{Change, CitedRow, Lever, Pin};
 use crate::literature::{Effect, Finding, Scope, Verdict};
 use crate::path::TreePath;
 use crate::plan::Deliverable;
+use crate::quota::Quota;
 use crate::reference::Evidence;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -40,47 +43,6 @@ pub struct Record {
     pub request: Option<Request>,
     /// What happened.
     pub body: Body,
-}
-
-/// A request that was answered, kept so that the same key gets the same answer (I4).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
-    /// The idempotency key.
-    pub id: RequestId,
-    /// The hash of what was asked.
-    pub body: Hash,
-    /// What was answered.
-    pub answer: Answer,
-}
-
-/// What a mutating call answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// A campaign was created or updated; with a creation, how many levers it took along from one whose
-    /// baseline crashed.
-    Campaign {
-        /// Its id.
-        id: CampaignId,
-        /// Levers taken along (P1).
-        levers_taken: u32,
-    },
-    /// A lever was queued, perhaps with warnings (P13).
-    Lever {
-        /// Its number.
-        number: LeverNumber,
-        /// What the researcher should know.
-        warnings: Vec<String>,
-    },
-    /// A review was recorded, its findings in the order of the review.
-    Findings {
-        /// The number of the first.
-        first: FindingNumber,
-        /// How many.
-        count: u32,
-    },
-    /// Done.
-    Done,
 }
 
 /// What happened. A new kind is a new variant; a ledger with an unknown one is not opened.
@@ -425,6 +387,14 @@ pub enum Body {
         worker: WorkerId,
         /// Which.
         device: DeviceId,
+    },
+    /// An administrator bounds what an owner may have of the fleet, or lifts that.
+    QuotaSet {
+        /// The client.
+        owner: String,
+        /// The bound; none: lifted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        quota: Option<Quota>,
     },
     /// A request asked for what was so already: nothing happened but that its key is used (I4).
     RequestAnswered {},

@@ -128,6 +128,7 @@ impl Body {
             | Self::IterationCancelled { .. }
             | Self::DeviceReleased { .. }
             | Self::LeverRefused { .. }
+            | Self::QuotaSet { .. }
             | Self::LeverPassed { .. }
             | Self::LeverHeld { .. }
             | Self::LeverRetired { .. }

@@ -179,7 +179,7 @@ fn verdict(row: &Row, subject: &Subject, answer: &Result<Bytes, Status>) -> Verd
         Ok(bytes) => {
             let text = String::from_utf8_lossy(bytes);
             let is_without = match row.call {
-                "CampaignService/List" => !text.contains(&subject.campaign),
+                "CampaignService/List" | "FleetService/GetUsage" => !text.contains(&subject.campaign),
                 // It is asked to send what is there.
                 "ArtifactService/FindMissing" => text.contains(&subject.blob),
                 _ => false,
@@ -230,7 +230,7 @@ pub async fn sync(channel: &Channel, report: &mut Report, parcels: &[&[u8]]) -> 
 }
 
 /// Begins a session.
-async fn hello(channel: &Channel, id: &WorkerId, name: &str) -> Report {
+pub async fn hello(channel: &Channel, id: &WorkerId, name: &str) -> Report {
     let info = WorkerInfo::named(id.clone(), name.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     let mut report = Report {
         worker: info,

@@ -88,6 +88,12 @@ fn p5_p6_p12_a_lever_that_cannot_be_is_refused_with_rule_place_and_remedy() {
     bench.check(&pattern("(?:a{1000}){1000}(b)"), "P6", &["anchor.pattern", "too large"]);
     bench.check(&pattern("((a+)+)+$"), "P6", &["no line matches"]);
     bench.check(&pattern("value\\t.*"), "P6", &["anchor.compare", "needs a group"]);
+    let several = pattern("^log_[a-z]+\\t([0-9]+)$").replace("file: value.tsv", "file: log_facts.tsv");
+    bench.check(
+        &several,
+        "P6",
+        &["log_facts.tsv of iteration 1", "several matches that differ", "line that is meant"],
+    );
     bench.check(&with("'> 0'", "'> 9'"), "P6", &["line 1 says 0.5, which is not > 9"]);
     bench.check(&with("file: value.tsv", "file: absent.tsv"), "P6", &["no such file"]);
     // Plans.
@@ -96,9 +102,9 @@ fn p5_p6_p12_a_lever_that_cannot_be_is_refused_with_rule_place_and_remedy() {
     bench.check(&with("output: o.tsv", "output: /o.tsv"), "P3", &["l.yaml:7:", "absolute"]);
     bench.check(&with("output: o.tsv", "output: run.log"), "P12", &["analysis[0].output", "run's own log"]);
     let own = LEVER.replace("'builtin:log'", "errors.py").replace("o.tsv", "errors.py");
-    bench.check(&own, "P12", &["analysis[0].output", "the script itself"]);
+    bench.check(&own, "P12", &["analysis[0].output", "is a script of the plan"]);
     bench.check(&with("'builtin:log'", "absent.py"), "P12", &["l.yaml:", "absent.py"]);
-    // The control, with several matches: the first that satisfies the comparison is pinned.
+    // The control.
     let path = bench.lever(&pattern("(?:value|\\t)\\t?([0-9.]+)"));
     bench.fleet.ok(&["lever", "add", &bench.campaign, path.to_str().expect("UTF-8")]);
     bench.fleet.wait_decided(&bench.campaign, 2);

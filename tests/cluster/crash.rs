@@ -11,7 +11,7 @@ use windlass_shared::record::Body;
 /// What the campaign below leaves in the ledger, whoever was killed meanwhile. `incarnation_started` is
 /// one more per start; `report_superseded` takes a worker that was lost and `device_released` a GPU that was
 /// quarantined, `evidence_removed` a retention whose time is over: each has its own test.
-const LEFT: [(&str, i64); 26] = [
+const LEFT: [(&str, i64); 27] = [
     ("campaign_created", 1),
     ("ledger_imported", 1),
     ("lever_queued", 6),
@@ -37,6 +37,7 @@ const LEFT: [(&str, i64); 26] = [
     ("worker_undrained", 1),
     ("campaign_stopped", 1),
     ("request_answered", 1),
+    ("quota_set", 2),
     ("review_recorded", 1),
     ("finding_recorded", 2),
     ("finding_marked", 1),
@@ -107,6 +108,8 @@ fn check(point: &str) {
     let foreign = fleet.path("old.tsv");
     std::fs::write(&foreign, "iter\tval\tstatus\tdescription\n1\t0.5\tkeep\tbaseline\n").expect("a file");
     script.json(&["ledger", "import", path(&foreign), "--direction", "maximize"]);
+    script.json(&["quota", "set", "ada", "--devices", "4"]);
+    script.json(&["quota", "lift", "ada"]);
     script.json(&["undrain", "one"]);
     script.json(&["stop", &campaign]);
     script.json(&["stop", &campaign]);

@@ -129,6 +129,11 @@ fn every_command_in_the_readme_works() {
 }
 
 #[test]
+fn every_command_of_the_searched_example_works() {
+    check("examples/search/README.md");
+}
+
+#[test]
 fn every_command_in_the_docs_works() {
     let pages = std::fs::read_dir(repository().join("docs")).expect("docs");
     let mut names: Vec<String> =

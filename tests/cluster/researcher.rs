@@ -214,3 +214,107 @@ fn a_search_moves_only_what_the_evidence_speaks_for_and_says_what_is_wrong_with_
         "{said}"
     );
 }
+
+/// A lever file that gives the parameters so many lines, of which the last is its own.
+fn long_lever(project: &Path, name: &str, last: &str, more: &str) -> String {
+    Project::lever(project, name, "0.75");
+    let lines: String = (1..=12).map(|line| format!("# line {line}\n")).collect();
+    let tree = project.join(format!("levers/{name}.tree/params.sh"));
+    std::fs::write(tree, format!("# the one number\nVALUE=0.75\n{lines}# {last}\n")).expect("a file");
+    let file = project.join(format!("levers/{name}.yaml"));
+    let lever = std::fs::read_to_string(&file).expect("there");
+    std::fs::write(&file, format!("{more}{lever}")).expect("a file");
+    text(&file).to_owned()
+}
+
+#[test]
+fn p39_what_one_researcher_claims_or_has_in_line_no_other_proposes() {
+    let fleet = Fleet::new();
+    let project = Project::default().write(&fleet.path("project"));
+    let _coordinator = fleet.coordinator();
+    let campaign = fleet.submit(&project, false);
+    let lever = long_lever(&project, "one", "adas", "");
+    let near = long_lever(&project, "two", "bobs", "");
+    let second = long_lever(&project, "four", "adas second", "");
+    let other = long_lever(&project, "three", "bobs", "changed_assumption: the last line is mine\n");
+    let add = |researcher: &str, file: &str| {
+        let output =
+            fleet.client(&["--output", "json", "--researcher", researcher, "lever", "add", &campaign, file]);
+        let answer: Value = serde_json::from_slice(&output.stdout).expect("a document");
+        (output.status.code(), answer)
+    };
+    let claim = ["--researcher", "ada", "claim", &campaign, "--about", "the lines", "--dimension", "one"];
+    fleet.ok(&claim);
+    let context = fleet.json(&["context", &campaign]);
+    assert_eq!(context["claims"][0]["researcher"], "ada", "{context}");
+    let (code, _, said) = fleet
+        .run_as("data", &["--researcher", "bob", "claim", &campaign, "--about", "x", "--dimension", "one"]);
+    assert!(code == 3 && said.contains("[P39]") && said.contains("claimed by ada"), "{code}: {said}");
+    let (code, answer) = add("bob", &lever);
+    let why = &answer["refused"][0];
+    assert_eq!(
+        (code, &why["rule"]),
+        (Some(3), &"P39".into()),
+        "its plan measures what ada claimed: {answer}"
+    );
+    assert_eq!(add("ada", &lever).0, Some(0), "who claimed it may");
+    assert_eq!(fleet.json(&["claim", &campaign])["claims"], serde_json::json!([]), "over when she proposed");
+    let (code, answer) = add("bob", &near);
+    let why = &answer["refused"][0];
+    assert_eq!((code, &why["rule"]), (Some(3), &"P10".into()), "{answer}");
+    let message = why["message"].as_str().expect("a sentence");
+    assert!(message.contains("lever L1 of ada") || message.contains("lever 1 of ada"), "{message}");
+    assert_eq!(add("ada", &second).0, Some(0), "to herself she may come near");
+    assert_eq!(add("bob", &other).0, Some(0), "he says what is different in his");
+    fleet.ok(&["lever", "retire", &campaign, "L1"]);
+    fleet.verify();
+}
+
+#[test]
+fn the_loop_pulls_a_folder_of_levers_and_then_searches_through_the_same_seat() {
+    let fleet = Fleet::new();
+    let project = searched_project(&fleet);
+    Project::lever(&project, "a", "0.75");
+    let _coordinator = fleet.coordinator();
+    let _worker = fleet.worker("one");
+    let campaign = fleet.submit(&project, false);
+    fleet.wait_decided(&campaign, 1);
+    let windlass = crate::harness::WINDLASS;
+    let levers = project.join("levers");
+    let space = space(&fleet, "");
+    fleet.ok(&[
+        "research",
+        &campaign,
+        "--name",
+        "ada",
+        "--backoff",
+        "1 ms",
+        "--max-dry",
+        "1",
+        "--",
+        windlass,
+        "researcher",
+        "levers",
+        text(&levers),
+    ]);
+    fleet.ok(&[
+        "research",
+        &campaign,
+        "--name",
+        "bob",
+        "--backoff",
+        "1 ms",
+        "--max-iterations",
+        "3",
+        "--",
+        windlass,
+        "researcher",
+        "search",
+        text(&space),
+    ]);
+    let decided = fleet.decided(&campaign);
+    assert_eq!(decided.len(), 5, "the baseline, one of the folder, three of the search: {decided:?}");
+    let titles = fleet.ok(&["results", &campaign]);
+    assert!(titles.contains("set 0.75") && titles.contains("try rate"), "{titles}");
+    fleet.verify();
+}

@@ -88,7 +88,7 @@ fn a_change_that_is_only_asked_about_is_gated_answered_and_leaves_the_ledger_as_
     let foreign = fleet.path("old.tsv");
     std::fs::write(&foreign, "iter\tval\tstatus\tdescription\n1\t1\tkeep\tbaseline\n").expect("a file");
     let c = lever_file(&project, "c");
-    let changes: [&[&str]; 12] = [
+    let changes: [&[&str]; 15] = [
         &["lever", "add", &campaign, &c],
         &["lever", "move", &campaign, "L2", "--first"],
         &["lever", "retire", &campaign, "L2"],
@@ -101,6 +101,9 @@ fn a_change_that_is_only_asked_about_is_gated_answered_and_leaves_the_ledger_as_
         &["undrain", "one"],
         &["ledger", "import", text(&foreign), "--direction", "maximize"],
         &["gc", "--older-than", "1 d"],
+        &["share", &campaign, "bob", "--as", "read"],
+        &["token", "create", "--role", "client", "--name", "bob", "--address", "head:7070"],
+        &["claim", &campaign, "--researcher", "ada", "--about", "the rate"],
     ];
     let records = || fleet.exported(&[]).len();
     let before = records();
@@ -109,6 +112,7 @@ fn a_change_that_is_only_asked_about_is_gated_answered_and_leaves_the_ledger_as_
         assert_eq!(answer["dry_run"], true, "{args:?}: {answer}");
         assert_eq!(records(), before, "{args:?} was done");
     }
+    assert_eq!(fleet.json(&["claim", &campaign])["claims"], serde_json::json!([]), "nothing was claimed");
     let answer = fleet.json(&["lever", "add", &campaign, &c, "--dry-run"]);
     assert_eq!(answer["queued"][0]["lever"], 3, "what it would be: {answer}");
     // It is refused by the rules that would refuse the change.
@@ -121,6 +125,42 @@ fn a_change_that_is_only_asked_about_is_gated_answered_and_leaves_the_ledger_as_
     assert!(done.get("dry_run").is_none() && records() == before + 1, "and without the option it is done");
     std::fs::write(fleet.path("marks/go"), "").expect("a mark");
     fleet.wait_decided(&campaign, 2);
+}
+
+#[test]
+fn what_writes_files_or_uses_a_token_up_can_be_asked_about_and_then_be_done() {
+    let fleet = Fleet::new();
+    let project = waiting_project(&fleet, &[]);
+    let _coordinator = fleet.coordinator();
+    let _worker = fleet.worker("one");
+    let campaign = fleet.submit(&project, false);
+    fleet.wait_decided(&campaign, 1);
+    // What is asked, what it would make, and a figure that it tells beforehand.
+    let check = |args: &[&str], place: &Path, figure: &str| {
+        let asked = fleet.json(&[args, &["--dry-run"]].concat());
+        assert_eq!(asked["dry_run"], true, "{args:?}: {asked}");
+        assert!(!place.exists(), "{args:?} wrote {}", place.display());
+        let done = fleet.json(args);
+        assert!(place.exists() && done.get("dry_run").is_none(), "{args:?}: {done}");
+        assert_eq!(asked.pointer(figure), done.pointer(figure), "{args:?}: {asked} and {done}");
+        assert!(asked.pointer(figure).is_some(), "{figure} in {asked}");
+    };
+    let (copy, backup, restored) = (fleet.path("copy"), fleet.path("backup"), fleet.path("restored"));
+    check(&["sync", &campaign, text(&copy)], &copy, "/written");
+    check(&["ledger", "backup", text(&backup)], &backup, "/backup/blobs");
+    check(&["ledger", "restore", text(&backup), text(&restored)], &restored, "/backup/head");
+    let bare = fleet.path("bare");
+    std::fs::create_dir(&bare).expect("a folder");
+    std::fs::write(bare.join("train.py"), "print(f'val_acc: {x}')\n").expect("a file");
+    check(&["init", text(&bare), "--yes"], &bare.join("loop.run.yaml"), "/text");
+    let token =
+        fleet.json(&["token", "create", "--role", "client", "--name", "bob", "--address", "head:7070"]);
+    let token = token["token"].as_str().expect("a token").to_owned();
+    let (code, said, _) = fleet.run_as("elsewhere", &["--output", "json", "join", &token, "--dry-run"]);
+    let joined: Value = serde_json::from_str(&said).expect("a document");
+    assert_eq!((code, &joined["name"], &joined["coordinator"]), (0, &"bob".into(), &"head:7070".into()));
+    assert!(!fleet.path("elsewhere").exists(), "and its token is not used");
+    assert_eq!(refused(&fleet, &["certs", "revoke", "nobody", "--dry-run"]).0, Some(4));
 }
 
 #[test]

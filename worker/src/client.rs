@@ -166,9 +166,10 @@ fn settings(endpoint: TonicEndpoint) -> TonicEndpoint {
 }
 
 fn tcp(address: &str) -> Result<Channel, Error> {
-    let endpoint = TonicEndpoint::from_shared(format!("http://{address}"));
-    let endpoint = endpoint.map_err(|_| Error::Address(address.to_owned()))?;
-    Ok(settings(endpoint).connect_lazy())
+    if address.rsplit_once(':').is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
+        return Err(Error::Address(address.to_owned()));
+    }
+    Ok(identity::plain_channel(address, settings))
 }
 
 fn unix(path: &Path) -> Result<Channel, Error> {

@@ -21,7 +21,7 @@ pub(crate) use watch::shim as shim_ended;
 
 use crate::client::Client;
 use crate::collect;
-use crate::device::{self, Machine};
+use crate::device::{self, LoadMeter, Machine};
 use crate::error::Error;
 use crate::logs::Beginning;
 use crate::prepare;
@@ -44,7 +44,7 @@ use windlass_engine::attempt::{
     self, Action, CpuShares, ExitRecord, Host, REPORT_SOON_MS, Recovered, Recovery,
 };
 use windlass_shared::attempt::{AttemptKey, Order};
-use windlass_shared::device::{Device, DeviceKind, Load, WorkerInfo};
+use windlass_shared::device::{Device, DeviceKind, WorkerInfo};
 use windlass_shared::id::{Incarnation, SessionId};
 use windlass_shared::session::Answer;
 use windlass_shared::time::Time;
@@ -53,8 +53,6 @@ use windlass_shared::time::Time;
 const EVENTS_MAX: usize = 1024;
 /// How long file work in hand may take at the end: a shim that is being started says so within seconds.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
-/// How old the machine's load may be that a report tells: the kernel works its average out anew every 5 s.
-const LOAD_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// All that can happen to a worker.
 #[derive(Debug)]
@@ -117,8 +115,7 @@ struct Driver {
     litter: Arc<Notify>,
     devices: Devices,
     telemetry: Telemetry,
-    /// The last reading of how busy the machine is.
-    load: Option<(Instant, Load)>,
+    load: LoadMeter,
     /// What the last look found.
     seen: Vec<Device>,
     /// Which CPUs are whose.
@@ -160,7 +157,7 @@ impl Driver {
         Self {
             devices: Devices::new(machine, sender.clone()),
             telemetry: Telemetry::new(settings.nvml_library.clone()),
-            load: None,
+            load: LoadMeter::default(),
             seen: Vec::new(),
             cpus: CpuShares::new(topology),
             host: Host::new(info, draw_session()),
@@ -243,7 +240,7 @@ impl Driver {
             Event::SyncFailed(error) => {
                 self.shop.reach.note(false);
                 // Said once, not at every try.
-                let problem = error.chain();
+                let problem = error.told();
                 if problem != self.trouble {
                     tracing::warn!(problem, "the coordinator does not answer; trying on");
                     self.trouble = problem;
@@ -390,6 +387,8 @@ impl Driver {
     }
 
     fn prepare(&mut self, order: Order) {
+        let request = order.request.as_ref().map(|request| request.0.clone());
+        tracing::debug!(attempt = %order.key, request, "an order came");
         self.orders.insert(order.key.clone(), order.clone());
         let stop = CancellationToken::new();
         self.preparing.insert(order.key.clone(), stop.clone());
@@ -403,7 +402,7 @@ impl Driver {
                     attempt::Event::Collected(order.key, Box::new(outcome))
                 }
                 Err(error) => {
-                    tracing::warn!(attempt = %order.key, problem = error.chain(), "failed to prepare");
+                    tracing::warn!(attempt = %order.key, request, problem = error.chain(), "failed to prepare");
                     attempt::Event::PrepareFailed(order.key, error.ending())
                 }
             };
@@ -460,24 +459,11 @@ impl Driver {
     }
 
     /// Sends the state as it is, in place of the call that hangs.
-    /// How busy the machine is: read again when the last reading is old, since reports of short runs come by the
-    /// hundred a second.
-    fn load(&mut self) -> Load {
-        match self.load {
-            Some((read, load)) if read.elapsed() < LOAD_AGE_MAX => load,
-            _ => {
-                let load = device::load();
-                self.load = Some((Instant::now(), load));
-                load
-            }
-        }
-    }
-
     fn report(&mut self) {
         (self.report_due, self.report_soon) = (false, false);
         let now = self.now();
         let mut report = self.host.report(now);
-        report.load = self.load();
+        report.load = self.load.read();
         if let Some(hanging) = self.sync.take() {
             hanging.abort();
         }

@@ -1,5 +1,6 @@
 //! What can fail in a worker. Nothing here is an experiment's failure: that is data, not an error.
 
+use crate::identity;
 use crate::setup;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -313,6 +314,20 @@ impl Error {
             _ if self.is_disk_full() => Ending::DiskFull { over: None },
             _ => Ending::Infra { detail: self.chain() },
         }
+    }
+
+    /// What is said of a coordinator that cannot be reached: one sentence where the way there has one, else
+    /// [`Error::chain`].
+    pub fn told(&self) -> String {
+        let Self::Call { source, .. } = self else { return self.chain() };
+        let sentence = identity::Error::within(source.as_ref()).map(ToString::to_string);
+        let sentence = sentence.or_else(|| identity::Error::words_within(source.as_ref()));
+        sentence.unwrap_or_else(|| match source.message() {
+            "" => self.chain(),
+            // A refusal is a sentence of the coordinator's own.
+            said if !source.details().is_empty() => said.to_owned(),
+            _ => self.chain(),
+        })
     }
 
     /// The message with all of its causes, in one line.

@@ -247,6 +247,7 @@ pub(crate) mod tests {
             artifacts: Vec::new(),
             seed: None,
             score_artifact: None,
+            request: None,
             run_artifacts: None,
         }
     }

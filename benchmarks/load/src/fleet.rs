@@ -10,13 +10,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tonic::Code;
+use tonic::transport::Channel;
 use windlass_proto::v1;
+use windlass_proto::v1::identity_service_client::IdentityServiceClient;
 use windlass_shared::device::{Device, DeviceKind, Load, WorkerInfo};
 use windlass_shared::id::{Incarnation, SessionId, WorkerId};
 use windlass_shared::join::JoinToken;
 use windlass_shared::session::{Answer, Report, Standing};
 use windlass_worker::client::{Client, Endpoint};
-use windlass_worker::identity::{self, Identity, Wanted};
+use windlass_worker::identity::{self, Wanted};
 
 /// Machines that join at the same time: somebody with a list and a loop.
 const JOIN_AT_ONCE: usize = 16;
@@ -43,10 +46,14 @@ pub async fn measure(windlass: &Path, count: u64, seconds: u64) -> Result<(), Fa
     let reports = Arc::new(AtomicU64::new(0));
     let began = Instant::now();
     let mut fleet = JoinSet::new();
-    for (endpoint, id) in identities {
-        fleet.spawn(speak(Client::new(&endpoint)?, report(id), Arc::clone(&reports)));
+    for joined in identities {
+        fleet.spawn(speak(
+            Client::new(&joined.endpoint)?,
+            report(joined.id, joined.name),
+            Arc::clone(&reports),
+        ));
     }
-    until_ready(&service, count).await?;
+    until_ready(&service, count, &mut fleet).await?;
     let there_s = began.elapsed().as_secs_f64();
 
     let pid = service.pids()[0];
@@ -60,7 +67,7 @@ pub async fn measure(windlass: &Path, count: u64, seconds: u64) -> Result<(), Fa
     service.kill_and_start(windlass)?;
     let began = Instant::now();
     service.until_it_answers().await?;
-    until_ready(&service, count).await?;
+    until_ready(&service, count, &mut fleet).await?;
     let line = serde_json::json!({
         "measured": "fleet",
         "workers": count,
@@ -80,24 +87,38 @@ pub async fn measure(windlass: &Path, count: u64, seconds: u64) -> Result<(), Fa
     Ok(())
 }
 
-/// Every worker joins by a token of its own, as an operator's script would have it.
-async fn join(service: &Service, count: usize) -> Result<Vec<(Endpoint, WorkerId)>, Failure> {
+/// A machine that has joined.
+struct Joined {
+    endpoint: Endpoint,
+    id: WorkerId,
+    name: String,
+}
+
+/// One machine joins by a token of its own.
+async fn join_one(
+    mut office: IdentityServiceClient<Channel>,
+    name: String,
+    file: PathBuf,
+) -> Result<Joined, Failure> {
+    let request =
+        v1::CreateTokenRequest { role: "worker".to_owned(), name: name.clone(), ..Default::default() };
+    let made = office.create_token(request).await?.into_inner();
+    let id = WorkerId(uuid::Uuid::now_v7().to_string());
+    let wanted = Wanted { worker: Some(id.clone()), name: None, default_name: String::new() };
+    let identity = identity::join(&JoinToken::parse(&made.token)?, wanted, &file).await?;
+    Ok(Joined { endpoint: Endpoint::Tls { identity, file }, id, name })
+}
+
+/// All of them, as an operator's script would have it.
+async fn join(service: &Service, count: usize) -> Result<Vec<Joined>, Failure> {
     let places = Arc::new(Semaphore::new(JOIN_AT_ONCE));
     let mut joining = JoinSet::new();
     for index in 0..count {
-        let (places, mut office) = (Arc::clone(&places), service.identities());
-        let file: PathBuf = service.folder().join(format!("joined-{index}.json"));
+        let (places, office) = (Arc::clone(&places), service.identities());
+        let file = service.folder().join(format!("joined-{index}.json"));
         joining.spawn(async move {
             let _place = places.acquire().await.map_err(|error| error.to_string())?;
-            let name = format!("gpu-{index}");
-            let request = v1::CreateTokenRequest { role: "worker".to_owned(), name, ..Default::default() };
-            let made = office.create_token(request).await.map_err(|status| status.to_string())?;
-            let token = JoinToken::parse(&made.into_inner().token).map_err(|error| error.to_string())?;
-            let id = WorkerId(uuid::Uuid::now_v7().to_string());
-            let wanted = Wanted { worker: Some(id.clone()), name: None, default_name: String::new() };
-            let identity: Identity =
-                identity::join(&token, wanted, &file).await.map_err(|error| error.to_string())?;
-            Ok::<_, String>((Endpoint::Tls { identity, file }, id))
+            join_one(office, format!("gpu-{index}"), file).await.map_err(|error| error.to_string())
         });
     }
     let mut joined = Vec::with_capacity(count);
@@ -108,7 +129,7 @@ async fn join(service: &Service, count: usize) -> Result<Vec<(Endpoint, WorkerId
 }
 
 /// What a machine with GPUs says of itself.
-fn report(id: WorkerId) -> Report {
+fn report(id: WorkerId, name: String) -> Report {
     let short = &id.as_str()[id.as_str().len() - 12..];
     let gpu = |index| {
         let name = format!("GPU-{short}-0000-0000-0000-{index:012}");
@@ -124,7 +145,7 @@ fn report(id: WorkerId) -> Report {
         driver: Some("580.65.06".to_owned()),
         cpus: 192,
         memory_bytes: Some(2 << 40),
-        ..WorkerInfo::named(id, String::new(), env!("CARGO_PKG_VERSION").to_owned())
+        ..WorkerInfo::named(id, name, env!("CARGO_PKG_VERSION").to_owned())
     };
     let (incarnation, session, attempts) = (None, draw_session(), Vec::new());
     let load = Load { average_hundredths: Some(1_250), memory_available_bytes: Some(1 << 40) };
@@ -148,11 +169,14 @@ async fn sync(client: &Client, report: &mut Report) -> Result<(), tonic::Status>
     Ok(())
 }
 
-/// A worker, for as long as the measurement lasts.
-async fn speak(client: Client, mut report: Report, reports: Arc<AtomicU64>) {
+/// A worker, for as long as the measurement lasts; it ends with what the coordinator would hold against it for ever.
+async fn speak(client: Client, mut report: Report, reports: Arc<AtomicU64>) -> tonic::Status {
     loop {
         match sync(&client, &mut report).await {
             Ok(()) => drop(reports.fetch_add(1, Ordering::Relaxed)),
+            Err(status) if matches!(status.code(), Code::NotFound | Code::FailedPrecondition) => {
+                return status;
+            }
             Err(_) => tokio::time::sleep(DIAL_PAUSE).await,
         }
     }
@@ -160,9 +184,10 @@ async fn speak(client: Client, mut report: Report, reports: Arc<AtomicU64>) {
 
 /// How long a report takes that is answered at once: one of an earlier life of the coordinator, sent beside the fleet.
 async fn probe(service: &Service, length: Duration) -> Result<Vec<f64>, Failure> {
-    let (endpoint, id) = join_probe(service).await?;
+    let file = service.folder().join("joined-probe.json");
+    let Joined { endpoint, id, name } = join_one(service.identities(), "probe".to_owned(), file).await?;
     let client = Client::new(&endpoint)?;
-    let first = report(id);
+    let first = report(id, name);
     let mut taken_ms = Vec::new();
     let began = Instant::now();
     while began.elapsed() < length {
@@ -175,21 +200,17 @@ async fn probe(service: &Service, length: Duration) -> Result<Vec<f64>, Failure>
     Ok(taken_ms)
 }
 
-async fn join_probe(service: &Service) -> Result<(Endpoint, WorkerId), Failure> {
-    let request =
-        v1::CreateTokenRequest { role: "worker".to_owned(), name: "probe".to_owned(), ..Default::default() };
-    let made = service.identities().create_token(request).await?.into_inner();
-    let id = WorkerId(uuid::Uuid::now_v7().to_string());
-    let wanted = Wanted { worker: Some(id.clone()), name: None, default_name: String::new() };
-    let file = service.folder().join("joined-probe.json");
-    let identity = identity::join(&JoinToken::parse(&made.token)?, wanted, &file).await?;
-    Ok((Endpoint::Tls { identity, file }, id))
-}
-
 /// Waits until so many workers are ready.
-async fn until_ready(service: &Service, count: usize) -> Result<(), Failure> {
+async fn until_ready(
+    service: &Service,
+    count: usize,
+    fleet: &mut JoinSet<tonic::Status>,
+) -> Result<(), Failure> {
     let began = Instant::now();
     loop {
+        if let Some(refused) = fleet.try_join_next() {
+            return Err(format!("a worker was refused: {}", refused?).into());
+        }
         // After a restart the connection may be the old one's for a moment.
         let ready = service.ready_workers().await.unwrap_or(0);
         if ready >= count {

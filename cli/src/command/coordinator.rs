@@ -1,5 +1,6 @@
 //! `windlass coordinator`: becomes the coordinator.
 
+use super::role_log;
 use crate::error::Error;
 use crate::process::lifeline;
 use crate::process::notify;
@@ -8,6 +9,7 @@ use crate::session::Session;
 use std::net::SocketAddr;
 use std::time::Duration;
 use windlass_coordinator::grpc::listen::Transport;
+use windlass_coordinator::hook::Hook;
 use windlass_coordinator::upkeep::Retention;
 use windlass_shared::size::Size;
 use windlass_shared::space::Marks;
@@ -66,6 +68,17 @@ pub struct Args {
     /// How long `gc` leaves a blob that nothing names alone after it was last asked for
     #[arg(long, env = "WINDLASS_KEEP_UNNAMED", value_name = "SPAN", default_value = "48 h", value_parser = Span::parse)]
     pub keep_unnamed: Span,
+    /// Serve figures for Prometheus at http://ADDR/metrics, on a loopback address; port 0 takes a free one
+    #[arg(long, env = "WINDLASS_METRICS", value_name = "ADDR")]
+    pub metrics: Option<SocketAddr>,
+    /// Run this by `sh -c` when a campaign pauses, waits for a person or finds a new best; a line of JSON tells which
+    #[arg(long, env = "WINDLASS_HOOK", value_name = "CMD")]
+    pub hook: Option<String>,
+    /// How long a campaign must have waited before the hook is told
+    #[arg(long, env = "WINDLASS_HOOK_AFTER", value_name = "SPAN", default_value = "1 min", value_parser = Span::parse)]
+    pub hook_after: Span,
+    #[command(flatten)]
+    pub log: role_log::Logging,
     /// End when the other end of this descriptor is closed
     #[arg(long, hide = true, value_name = "N")]
     pub lifeline_fd: Option<u32>,
@@ -73,7 +86,7 @@ pub struct Args {
 
 /// Serves until it is asked to end.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
-    super::role_log::start(session.quiet);
+    role_log::start(&args.log, session.quiet);
     let mut signals = Signals::listen()?;
     let shutdown = tokio_util::sync::CancellationToken::new();
     let settings = windlass_coordinator::Settings {
@@ -97,6 +110,8 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
             logs: args.keep_logs.map(|span| Duration::from_millis(span.ms)),
             outputs: args.keep_outputs.map(|span| Duration::from_millis(span.ms)),
         },
+        metrics: args.metrics,
+        hook: args.hook.map(|command| Hook { command, after: Duration::from_millis(args.hook_after.ms) }),
     };
     // It says itself where it can be reached, and leaves endpoint.json for clients.
     let serving = windlass_coordinator::run(settings, |_| notify::ready(), shutdown.clone());

@@ -4,6 +4,7 @@ use crate::client::{Client, socket_of};
 use crate::config::Setting;
 use crate::error::Error;
 use crate::notice;
+use crate::render::fleet;
 use crate::render::page::Page;
 use crate::render::text::neutral;
 use crate::render::{style, units};
@@ -161,7 +162,10 @@ async fn reach(session: &Session, findings: &mut Vec<Finding>) {
     findings.push(health(&client).await);
     findings.push(clock(&about, i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX)));
     match super::workers::list(&client).await {
-        Ok(workers) => versions(&about, &workers, findings),
+        Ok(workers) => {
+            versions(&about, &workers, findings);
+            findings.extend(clocks(&workers));
+        }
         Err(problem) => {
             let text = format!("the workers cannot be listed: {}", problem.to_report().message);
             findings.push(Finding::fail("workers", text, "try again"));
@@ -217,6 +221,15 @@ fn clock(about: &AboutResponse, call_ms: i64) -> Finding {
             "set both by NTP: times in listings mislead; leases and gates are not affected",
         ),
     }
+}
+
+/// The workers' clocks, by the coordinator's own.
+fn clocks(workers: &[WorkerView]) -> impl Iterator<Item = Finding> + '_ {
+    let apart = workers
+        .iter()
+        .filter(|worker| worker.state != "lost")
+        .filter_map(|worker| fleet::clock(&worker.info));
+    apart.map(|text| Finding::warn("clock", text, "set the clocks of both machines by NTP"))
 }
 
 fn versions(about: &AboutResponse, workers: &[WorkerView], findings: &mut Vec<Finding>) {

@@ -32,11 +32,12 @@ pub mod logs;
 pub mod mcp;
 pub mod plot;
 pub mod propose;
+pub mod quota;
 pub mod report;
 pub mod research;
 pub mod researcher;
 pub mod results;
-mod role_log;
+pub mod role_log;
 pub mod share;
 pub mod show;
 pub mod status;
@@ -103,6 +104,7 @@ async fn dispatch(command: Command, session: &Session) -> Result<(), Error> {
         Command::Research(args) => Box::pin(research::run(*args, session)).await,
         Command::Mcp(args) => Box::pin(mcp::run(args, session)).await,
         Command::Workers(args) => workers::run(args, session).await,
+        Command::Quota(command) => quota::run(command, session).await,
         Command::Drain(args) => drain::run(args, drain::Verb::Drain, session).await,
         Command::Undrain(args) => drain::run(args, drain::Verb::Undrain, session).await,
         Command::Doctor(args) => Box::pin(doctor::run(args, session)).await,

@@ -1,5 +1,8 @@
 //! `windlass up`: a coordinator and a worker on this machine, supervised as child processes.
 
+mod passed;
+
+use super::role_log;
 use crate::error::{Error, quote};
 use crate::process::notify;
 use crate::process::pair::Pair;
@@ -19,6 +22,8 @@ pub struct Args {
     /// How long a silent worker keeps its leases, as `30 s` or `2 min` [default: 30 s]
     #[arg(long, env = "WINDLASS_WORKER_LOST_AFTER", value_name = "SPAN")]
     pub worker_lost_after: Option<String>,
+    #[command(flatten)]
+    coordinator: passed::Passed,
     /// The worker's own folder [default: worker in the data folder]
     #[arg(long, env = "WINDLASS_WORK_DIR", value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
@@ -31,6 +36,8 @@ pub struct Args {
     /// CPU slots that the worker offers where there is no GPU [default: its own choice]
     #[arg(long, env = "WINDLASS_CPU_SLOTS", value_name = "K")]
     pub cpu_slots: Option<u32>,
+    #[command(flatten)]
+    pub log: role_log::Logging,
 }
 
 /// Runs both until asked to end. SIGINT ends the runs too; SIGTERM leaves them to be found again.
@@ -71,17 +78,24 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
 /// The two as `up` and `demo` run them; with `logs` their talk goes into files there.
 pub fn pair(args: &Args, session: &Session, logs: Option<&Path>) -> Pair {
     let data_dir = session.data_dir.as_os_str().to_owned();
+    let said = args.log.log.iter().flat_map(|filter| ["--log".into(), filter.into()]);
+    let said: Vec<OsString> =
+        said.chain(["--log-format".into(), args.log.log_format.as_str().into()]).collect();
     let work_dir = args.work_dir.clone().unwrap_or_else(|| session.data_dir.join("worker"));
     let log = |name: &str| logs.map(|dir| dir.join(name));
     let option = |name: &str, value: OsString| [OsString::from(name), value];
     let form = session.is_json().then_some("json");
-    let mut coordinator: Vec<OsString> = Vec::new();
+    let mut coordinator: Vec<OsString> = said.clone();
     coordinator.extend(form.iter().flat_map(|form| option("--output", form.into())));
     coordinator.extend(option("--data-dir", data_dir.clone()));
     coordinator.extend(args.listen.iter().flat_map(|listen| option("--listen", listen.to_string().into())));
     let lost_after = args.worker_lost_after.iter();
     coordinator.extend(lost_after.flat_map(|span| option("--worker-lost-after", span.into())));
-    let mut worker: Vec<OsString> = Vec::new();
+    coordinator.extend(args.coordinator.words());
+    if session.plaintext {
+        coordinator.push("--plaintext-i-accept-that-anyone-can-read-and-run".into());
+    }
+    let mut worker: Vec<OsString> = said;
     worker.extend(form.iter().flat_map(|form| option("--output", form.into())));
     worker.extend(option("--data-dir", data_dir));
     worker.extend(option("--work-dir", work_dir.into_os_string()));

@@ -1,5 +1,6 @@
 //! `windlass worker`: becomes a worker.
 
+use super::role_log;
 use crate::client;
 use crate::error::Error;
 use crate::process::end_runs;
@@ -43,6 +44,8 @@ pub struct Args {
     /// Copy every workspace, also where overlays can be mounted
     #[arg(long)]
     pub copy_workspaces: bool,
+    #[command(flatten)]
+    pub log: role_log::Logging,
     /// End when the other end of this descriptor is closed
     #[arg(long, hide = true, value_name = "N")]
     pub lifeline_fd: Option<u32>,
@@ -50,7 +53,7 @@ pub struct Args {
 
 /// Works until it is asked to end.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
-    super::role_log::start(session.quiet);
+    role_log::start(&args.log, session.quiet);
     let mut signals = Signals::listen()?;
     let work_dir = args.work_dir.unwrap_or_else(|| session.data_dir.join("worker"));
     if let Some(token) = &args.join {

@@ -45,12 +45,10 @@ pub enum Form {
 }
 
 const COORDINATOR: &[&str] = &["coordinator", "up"];
-/// What `up` leaves to the coordinator that it starts, which reads the same files.
-const ALONE: &[&str] = &["coordinator"];
 const WORKER: &[&str] = &["worker", "up"];
 
 /// All of them, as `doctor` lists them.
-pub const KEYS: [Key; 25] = [
+pub const KEYS: [Key; 32] = [
     key("client", "coordinator", "WINDLASS_COORDINATOR", Form::Text, &[], "the socket in data_dir"),
     key(
         "client",
@@ -64,30 +62,56 @@ pub const KEYS: [Key; 25] = [
     key("client", "color", "WINDLASS_COLOR", Form::Word(&["auto", "always", "never"]), &[], "auto"),
     key("coordinator", "data_dir", "WINDLASS_DATA_DIR", Form::Folder, &[], "client.data_dir"),
     key("coordinator", "listen", "WINDLASS_LISTEN", Form::Address, COORDINATOR, "the Unix socket alone"),
-    key("coordinator", "tls", "WINDLASS_TLS", Form::Word(&["auto", "always"]), ALONE, "auto"),
+    key("coordinator", "tls", "WINDLASS_TLS", Form::Word(&["auto", "always"]), COORDINATOR, "auto"),
     key(
         "coordinator",
         "advertise",
         "WINDLASS_ADVERTISE",
         Form::Text,
-        ALONE,
+        COORDINATOR,
         "the address or host name that it listens on",
     ),
-    key("coordinator", "certificate_life", "WINDLASS_CERTIFICATE_LIFE", Form::Span, ALONE, "24 h"),
+    key("coordinator", "certificate_life", "WINDLASS_CERTIFICATE_LIFE", Form::Span, COORDINATOR, "24 h"),
     key("coordinator", "worker_lost_after", "WINDLASS_WORKER_LOST_AFTER", Form::Span, COORDINATOR, "30 s"),
-    key("coordinator", "share_half_life", "WINDLASS_SHARE_HALF_LIFE", Form::Span, ALONE, "24 h"),
-    key("coordinator", "disk_warn_below", "WINDLASS_DISK_WARN_BELOW", Form::Size, ALONE, "2 GiB, or a tenth"),
+    key("coordinator", "share_half_life", "WINDLASS_SHARE_HALF_LIFE", Form::Span, COORDINATOR, "24 h"),
+    key(
+        "coordinator",
+        "disk_warn_below",
+        "WINDLASS_DISK_WARN_BELOW",
+        Form::Size,
+        COORDINATOR,
+        "2 GiB, or a tenth",
+    ),
     key(
         "coordinator",
         "disk_stop_below",
         "WINDLASS_DISK_STOP_BELOW",
         Form::Size,
-        ALONE,
+        COORDINATOR,
         "1 GiB, or a twentieth",
     ),
-    key("coordinator", "keep_logs", "WINDLASS_KEEP_LOGS", Form::Span, ALONE, "for ever"),
-    key("coordinator", "keep_outputs", "WINDLASS_KEEP_OUTPUTS", Form::Span, ALONE, "for ever"),
-    key("coordinator", "keep_unnamed", "WINDLASS_KEEP_UNNAMED", Form::Span, ALONE, "48 h"),
+    key("coordinator", "keep_logs", "WINDLASS_KEEP_LOGS", Form::Span, COORDINATOR, "for ever"),
+    key("coordinator", "keep_outputs", "WINDLASS_KEEP_OUTPUTS", Form::Span, COORDINATOR, "for ever"),
+    key("coordinator", "keep_unnamed", "WINDLASS_KEEP_UNNAMED", Form::Span, COORDINATOR, "48 h"),
+    key("coordinator", "metrics", "WINDLASS_METRICS", Form::Address, COORDINATOR, "off"),
+    key("coordinator", "hook", "WINDLASS_HOOK", Form::Text, COORDINATOR, "none"),
+    key("coordinator", "hook_after", "WINDLASS_HOOK_AFTER", Form::Span, COORDINATOR, "1 min"),
+    key(
+        "coordinator",
+        "log",
+        "WINDLASS_LOG",
+        Form::Text,
+        COORDINATOR,
+        "its own lines from info, others from warn",
+    ),
+    key(
+        "coordinator",
+        "log_format",
+        "WINDLASS_LOG_FORMAT",
+        Form::Word(&["human", "json"]),
+        COORDINATOR,
+        "human",
+    ),
     key("worker", "coordinator", "WINDLASS_COORDINATOR", Form::Text, &[], "client.coordinator"),
     key("worker", "data_dir", "WINDLASS_DATA_DIR", Form::Folder, &[], "client.data_dir"),
     key("worker", "work_dir", "WINDLASS_WORK_DIR", Form::Folder, WORKER, "worker in data_dir"),
@@ -118,6 +142,8 @@ pub const KEYS: [Key; 25] = [
         "secrets.env in work_dir",
     ),
     key("worker", "cache_max", "WINDLASS_CACHE_MAX", Form::Size, &["worker"], "20 GiB, or a tenth"),
+    key("worker", "log", "WINDLASS_LOG", Form::Text, WORKER, "its own lines from info, others from warn"),
+    key("worker", "log_format", "WINDLASS_LOG_FORMAT", Form::Word(&["human", "json"]), WORKER, "human"),
 ];
 
 const fn key(

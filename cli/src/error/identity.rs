@@ -11,6 +11,8 @@ pub enum Trouble {
     Away,
     /// What answers speaks something else.
     NoTls,
+    /// What answers without TLS is no coordinator.
+    NoGrpc,
     /// What answers is another one.
     Foreign,
     /// The clocks are apart.
@@ -31,6 +33,7 @@ impl Trouble {
         match error {
             E::Resolve { .. } | E::Unreachable { .. } | E::Connect(_) => Self::Away,
             E::NotTls { .. } => Self::NoTls,
+            E::NotGrpc { .. } => Self::NoGrpc,
             E::Foreign { .. } => Self::Foreign,
             E::Clock { .. } => Self::Clock,
             E::Token(_) | E::Role { .. } | E::Name { .. } | E::BadName(_) | E::Address(_) => Self::Token,
@@ -44,6 +47,7 @@ impl Trouble {
         match self {
             Self::Away => "NO_COORDINATOR",
             Self::NoTls => "NO_TLS",
+            Self::NoGrpc => "NO_GRPC",
             Self::Foreign => "FOREIGN_COORDINATOR",
             Self::Clock => "CLOCK",
             Self::Token => "TOKEN",
@@ -68,6 +72,9 @@ fn behind(status: &tonic::Status) -> Option<Error> {
     if let Some(error) = identity::Error::within(status) {
         return Some(told(error));
     }
+    if let Some(message) = identity::Error::words_within(status) {
+        return Some(Error::Identity { trouble: Trouble::NoGrpc, message });
+    }
     refused_certificate(status).then(|| Error::Identity {
         trouble: Trouble::Refused,
         message:
@@ -75,6 +82,16 @@ fn behind(status: &tonic::Status) -> Option<Error> {
                   token of this coordinator"
                 .to_owned(),
     })
+}
+
+impl Error {
+    /// What a connection that could not be opened failed with, where that is ours to tell.
+    pub fn from_connection(error: &(dyn std::error::Error + 'static)) -> Self {
+        match identity::Error::within(error) {
+            Some(ours) => told(ours),
+            None => Self::Identity { trouble: Trouble::Other, message: error.to_string() },
+        }
+    }
 }
 
 fn told(error: &identity::Error) -> Error {

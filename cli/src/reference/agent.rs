@@ -236,7 +236,7 @@ mod tests {
     const CHANGES_NOTHING: &str = "agent-info, best, campaigns, certs list, completions, context, coordinator, demo, \
         diff, doctor, explain, files, findings list, get, ledger export, ledger verify, lever list, lever show, logs, \
         man, mcp, plot, report, researcher levers, researcher search, results, show, status, up, wait, \
-        watch, worker, workers";
+        watch, worker, workers, quota list";
 
     #[test]
     fn everything_that_changes_something_can_be_asked_about_first() {

@@ -116,6 +116,10 @@ pub fn line(record: &Record, story: Option<&Story>) -> Option<String> {
             format!("iteration {iteration}: {} removed ({}): {why}", evidence.as_str(), units::bytes(*bytes))
         }
         Body::DeviceReleased { worker, device } => format!("device {device} of worker {worker} released"),
+        Body::QuotaSet { owner, quota: Some(quota) } => {
+            format!("{owner} may have {} at most", super::quota::words(quota))
+        }
+        Body::QuotaSet { owner, quota: None } => format!("{owner} may have as much as there is"),
         Body::RequestAnswered {} => "a request asked for what was so already".to_owned(),
     };
     Some(neutral(&text))

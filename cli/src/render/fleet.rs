@@ -126,7 +126,19 @@ fn trouble(view: &WorkerView) -> Vec<String> {
         }
         DeviceState::Free | DeviceState::Busy(_) => None,
     });
-    unwilling.chain(devices).collect()
+    unwilling.chain(clock(&view.info)).chain(devices).collect()
+}
+
+/// What a clock that is far from the coordinator's means, and what to do.
+pub fn clock(info: &WorkerInfo) -> Option<String> {
+    let ms = info.clock_apart_ms;
+    let (apart, side) = (units::duration(ms.unsigned_abs()), if ms > 0 { "ahead of" } else { "behind" });
+    (ms != 0).then(|| {
+        format!(
+            "{}: its clock is {apart} {side} the coordinator's; set both by NTP: leases and gates are not affected, certificates and times in listings are",
+            info.name
+        )
+    })
 }
 
 /// The first part of a UUID: enough to name a worker by.

@@ -126,6 +126,7 @@ impl Agent {
             mounts: Mounts::default(),
             device_model: String::new(),
             walls: self.walls(start.turn),
+            request: None,
         };
         let launched = self.nursery.launch(start.shim, &spec, &secrets).map_err(failed)?;
         // It says a word when the command runs and closes its end when it never will.

@@ -16,7 +16,7 @@ use super::turn::{Ending, Over, Table};
 use super::watcher::Watcher;
 use crate::client::Client;
 use crate::error::{Error, Report};
-use crate::layout;
+use crate::layout::{self, Writes};
 use crate::render::units;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -286,7 +286,8 @@ impl<'a> Driver<'a> {
 
     async fn deliver(&mut self, sending: &Sending) -> Result<(), Error> {
         let turn = &sending.turn;
-        match send::send(&self.client, &self.state.campaign, &self.settings.name, sending).await {
+        let place = (self.state.campaign.as_str(), self.table.researcher);
+        match send::send(&self.client, place, sending).await {
             Ok(Sent::Queued { lever, warnings }) => {
                 self.state.flight = Some(Flight { lever, title: sending.title.clone() });
                 self.state.dry = 0;
@@ -350,7 +351,7 @@ impl<'a> Driver<'a> {
         let (_, story) = self.watcher.look(&self.client).await?;
         let gpu_ms = iteration.and_then(|number| story.iterations.get(&number)).map_or(0, cost::gpu_ms);
         let synced = match &self.settings.sync {
-            Some(dir) => layout::lay_out(&self.client, story, dir, layout::Writes::Done).await.map(drop),
+            Some(dir) => layout::lay_out(&self.client, story, dir, Writes::Done).await.map(drop),
             None => Ok(()),
         };
         let lever = self.state.flight.take().map(|flight| flight.lever);

@@ -46,11 +46,10 @@ fn text<T: Serialize>(value: &T) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|source| Error::Encode { what: "an answer", source })
 }
 
-/// Sends it, as a researcher's: what another researcher has claimed is refused.
+/// Sends it to a campaign, as this researcher of it.
 pub async fn send(
     client: &Client,
-    campaign: &str,
-    researcher: &str,
+    (campaign, researcher): (&str, &str),
     sending: &Sending,
 ) -> Result<Sent, Error> {
     let (request_id, campaign) = (sending.request_id.clone(), campaign.to_owned());
@@ -58,12 +57,8 @@ pub async fn send(
     let mut service = client.campaigns();
     match sending.turn.ask {
         Ask::Propose | Ask::Repair => {
-            let request = ProposeLeverRequest {
-                request_id,
-                campaign,
-                lever_document: document,
-                researcher: researcher.to_owned(),
-            };
+            let researcher = researcher.to_owned();
+            let request = ProposeLeverRequest { request_id, campaign, lever_document: document, researcher };
             let answer = service.propose_lever(request).await?.into_inner();
             Ok(Sent::Queued { lever: answer.lever, warnings: answer.warnings })
         }

@@ -17,15 +17,18 @@ use windlass_shared::path::TreePath;
 /// The answer to `propose` and `repair`.
 const LEVER: &str = "lever.yaml";
 /// What lies in a turn's folder by itself (docs/agents.md): no part of a lever may be called so.
-const TAKEN: [&str; 9] = [
+const TAKEN: [&str; 12] = [
     LEVER,
+    "conclusion.yaml",
+    "usage.json",
     "work",
     "evidence",
+    "previous",
     "prompt.md",
     "context.json",
     "context.md",
-    "stdout.log",
-    "stderr.log",
+    "refusal.json",
+    "output.log",
     "turn.json",
 ];
 

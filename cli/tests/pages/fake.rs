@@ -367,6 +367,19 @@ impl FleetService for Fake {
     async fn release_device(&self, _: Request<ReleaseDeviceRequest>) -> Answer<ReleaseDeviceResponse> {
         Ok(Response::new(ReleaseDeviceResponse {}))
     }
+
+    async fn get_usage(&self, _: Request<GetUsageRequest>) -> Answer<GetUsageResponse> {
+        Ok(Response::new(GetUsageResponse { usage_document: document::write(&self.0.usage()) }))
+    }
+
+    async fn set_quota(&self, _: Request<SetQuotaRequest>) -> Answer<SetQuotaResponse> {
+        Ok(Response::new(SetQuotaResponse {}))
+    }
+
+    async fn list_quotas(&self, _: Request<ListQuotasRequest>) -> Answer<ListQuotasResponse> {
+        let view_documents = self.0.quotas().iter().map(document::write).collect();
+        Ok(Response::new(ListQuotasResponse { view_documents }))
+    }
 }
 
 #[tonic::async_trait]

@@ -8,7 +8,9 @@ use windlass_shared::claim::ClaimView;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::id::{FindingNumber, IterationNumber};
 use windlass_shared::path::TreePath;
+use windlass_shared::quota::QuotaView;
 use windlass_shared::record::{Body, Record, StopReason};
+use windlass_shared::usage::UsageView;
 use windlass_shared::view::{
     CampaignState, CampaignView, Counts, FindingCounts, FollowUpView, IterationSummary, Late, LeverView,
     LiteratureView, MovesView, OpenIteration, WaitFor, WaitView, WorkerView,
@@ -158,6 +160,16 @@ impl Scene {
         }
         let records: Vec<Record> = self.read(include_str!("../kinds.json"));
         records.into_iter().filter(|record| matches!(record.body, Body::LeverRefused { .. })).collect()
+    }
+
+    /// Who had what of the fleet.
+    pub fn usage(self) -> UsageView {
+        self.read(include_str!("../usage.json"))
+    }
+
+    /// Who may have what of it.
+    pub fn quotas(self) -> Vec<QuotaView> {
+        self.read(include_str!("../quotas.json"))
     }
 
     /// The decisions among the records.

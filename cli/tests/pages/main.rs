@@ -72,7 +72,7 @@ fn check(name: &str, said: &str) {
 }
 
 /// Every command that reads, as people use it.
-const PAGES: [&[&str]; 23] = [
+const PAGES: [&[&str]; 26] = [
     &["campaigns"],
     &["status", "digits"],
     &["watch", "digits"],
@@ -95,6 +95,9 @@ const PAGES: [&[&str]; 23] = [
     &["sync", "digits", "copy"],
     &["wait", "digits", "3"],
     &["workers"],
+    &["status", "--usage"],
+    &["status", "digits", "--usage"],
+    &["quota", "list"],
     &["logs", "digits", "2"],
 ];
 

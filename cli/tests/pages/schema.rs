@@ -14,8 +14,13 @@ use windlass_shared::record::Body;
 const DOCUMENT: &str = include_str!("../../../docs/json.md");
 
 /// Commands that print a document, whatever they exit with.
-const COMMANDS: [&[&str]; 54] = [
+const COMMANDS: [&[&str]; 59] = [
     &["campaigns"],
+    &["status", "--usage"],
+    &["quota", "set", "ada", "--devices", "4", "--device-hours", "10"],
+    &["quota", "lift", "ada"],
+    &["quota", "set", "ada", "--devices", "4", "--dry-run"],
+    &["quota", "list"],
     &["status", "digits"],
     &["watch", "digits"],
     &["wait", "digits", "3"],

@@ -110,6 +110,7 @@ impl Driver {
             Asked::Remove { campaign, removals, why } => Ok(Ask::Remove { campaign, removals, why }),
             Asked::Drain { worker } => self.core.resolve_worker(&worker).map(Ask::Drain),
             Asked::Undrain { worker } => self.core.resolve_worker(&worker).map(Ask::Undrain),
+            Asked::SetQuota { owner, quota } => Ok(Ask::SetQuota { owner, quota }),
             Asked::ReleaseDevice { worker, device } => {
                 let worker = self.core.resolve_worker(&worker);
                 worker.and_then(|worker| {

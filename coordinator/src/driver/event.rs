@@ -4,6 +4,7 @@ use super::gather::Gathered;
 use super::query::Query;
 use crate::ledger::{Blob, Durable};
 use std::collections::BTreeSet;
+use std::time::Instant;
 use tokio::sync::oneshot;
 use windlass_engine::core::{Place, Removal, RequestKey};
 use windlass_shared::access::{Access, Grant};
@@ -18,6 +19,7 @@ use windlass_shared::lever::{Change, Lever};
 use windlass_shared::literature::{Review, Scope};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::{self, Deliverable};
+use windlass_shared::quota::Quota;
 use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::{self, Report};
@@ -45,7 +47,7 @@ pub(crate) enum Event {
     /// A client asks what is.
     Query(Query),
     /// A worker says all that it has, with small blobs that its outcomes name; the answer may hang.
-    Report { report: Box<Report>, parcels: Vec<Blob>, reply: Reply<session::Answer> },
+    Report { report: Box<Report>, parcels: Vec<Blob>, came: Instant, reply: Reply<session::Answer> },
     /// The caller of a hanging report has gone.
     HungUp { worker: WorkerId, session: SessionId, number: u64 },
     /// What the core wanted gathered.
@@ -133,6 +135,8 @@ pub(crate) enum Asked {
     Drain { worker: String },
     /// A worker takes work again.
     Undrain { worker: String },
+    /// An owner may have so much of the fleet, or as much as there is.
+    SetQuota { owner: String, quota: Option<Quota> },
     /// A device's quarantine is lifted.
     ReleaseDevice { worker: String, device: String },
 }

@@ -4,7 +4,8 @@
 use super::event::Reply;
 use super::outbox::Outbox;
 use std::collections::BTreeSet;
-use windlass_engine::core::{Core, Listed};
+use windlass_engine::campaign::Due;
+use windlass_engine::core::{Core, Figures, Listed};
 use windlass_engine::explain::{Subject, explain_for};
 use windlass_engine::session::{Known, known};
 use windlass_shared::access::Access;
@@ -12,9 +13,11 @@ use windlass_shared::attempt::{AttemptKey, Order};
 use windlass_shared::bindings::Bindings;
 use windlass_shared::claim::ClaimView;
 use windlass_shared::id::{CampaignId, Incarnation, LeverNumber, WorkerId};
+use windlass_shared::quota::QuotaView;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
-use windlass_shared::view::{CampaignView, Explanation, WorkerView};
+use windlass_shared::usage::UsageView;
+use windlass_shared::view::{CampaignState, CampaignView, Explanation, WorkerView};
 
 /// One question, names as the client wrote them.
 pub(crate) enum Query {
@@ -40,8 +43,16 @@ pub(crate) enum Query {
     Lever { access: Access, name: String, lever: LeverNumber, reply: Reply<(CampaignId, Listed)> },
     /// The fleet.
     Workers { access: Access, reply: Reply<Vec<WorkerView>> },
+    /// Who had what of the fleet.
+    Usage { access: Access, reply: Reply<UsageView> },
+    /// Who may have what of it.
+    Quotas { access: Access, reply: Reply<Vec<QuotaView>> },
+    /// How much there is of everything; whether it is durable makes no difference to a figure.
+    Figures { reply: Reply<Figures> },
     /// Why something is, or is not, running.
     Explain { access: Access, name: String, subject: Subject, reply: Reply<Explanation> },
+    /// Whether a campaign waits for a person.
+    Standing { campaign: CampaignId, reply: Reply<Standing> },
     /// Its life and its clock.
     About { reply: Reply<About> },
     /// Where a watcher stands: the pages of one campaign or of all.
@@ -54,6 +65,21 @@ pub(crate) enum Query {
     Visible { access: Access, reply: Reply<BTreeSet<CampaignId>> },
     /// The orders that a worker is at.
     Orders { worker: WorkerId, reply: Reply<Vec<Order>> },
+}
+
+/// Whether a campaign moves.
+pub(crate) enum Standing {
+    /// It does, or waits for a device, or has ended.
+    Moves,
+    /// Nothing runs, and what comes next is being looked at.
+    Settling,
+    /// Nothing moves until somebody does something.
+    Waits {
+        /// For what.
+        what: String,
+        /// At which moment, wall time.
+        wall_ms: i64,
+    },
 }
 
 /// What the coordinator is at this moment.
@@ -116,6 +142,12 @@ impl Query {
             Self::Workers { access, reply } => {
                 outbox.push(seq, reply, Ok(core.worker_views_for(now, &access)))
             }
+            Self::Usage { access, reply } => outbox.push(seq, reply, Ok(core.usage(now, &access))),
+            Self::Quotas { access, reply } => outbox.push(seq, reply, Ok(core.quotas(now, &access))),
+            Self::Standing { campaign, reply } => outbox.push(seq, reply, standing(core, now, &campaign)),
+            Self::Figures { reply } => {
+                let _ = reply.send(Ok(core.figures()));
+            }
             Self::Explain { access, name, subject, reply } => {
                 outbox.push(seq, reply, explain_for(core, now, &access, &name, &subject));
             }
@@ -133,6 +165,18 @@ impl Query {
             Self::MayWriteLog { key, reply } => outbox.push(seq, reply, may_write_log(core, &key)),
         }
     }
+}
+
+fn standing(core: &Core, now: Time, campaign: &CampaignId) -> Result<Standing, Refusal> {
+    let known = core.campaign(campaign)?;
+    if known.state != CampaignState::Active || known.live().next().is_some() {
+        return Ok(Standing::Moves);
+    }
+    Ok(match core.due(campaign) {
+        Some(Due::Nothing(what)) => Standing::Waits { what, wall_ms: now.wall_ms },
+        Some(Due::Device(_) | Due::Quota(_)) => Standing::Moves,
+        Some(Due::Records(_) | Due::Facts(_)) | None => Standing::Settling,
+    })
 }
 
 fn campaign(

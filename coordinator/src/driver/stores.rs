@@ -1,8 +1,9 @@
-//! What lies beside the core: the ledger's readers, blobs, logs.
+//! What lies beside the core: the ledger's readers, blobs, logs, figures.
 
 use crate::blobs::Blobs;
 use crate::ledger::Readers;
 use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::secrets;
 
 /// The stores. Cloning shares them.
@@ -16,4 +17,6 @@ pub(crate) struct Stores {
     pub logs: Logs,
     /// Values of secrets.
     pub secrets: secrets::Store,
+    /// What is counted as it happens.
+    pub metrics: Metrics,
 }

@@ -36,6 +36,11 @@ impl Tasks {
         });
     }
 
+    /// Resolves when the coordinator is to end: for a task that has a last word.
+    pub fn ending(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.shutdown.clone().cancelled_owned()
+    }
+
     /// Starts a task that ends with the coordinator, wherever it stands.
     pub fn until_shutdown(&self, task: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();

@@ -5,6 +5,7 @@ use super::*;
 use crate::blobs::Blobs;
 use crate::ledger::Batch;
 use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::space;
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +21,7 @@ fn stores(folder: &Path, writer: &Writer) -> Stores {
     let readers = ledger::open(folder, |_| {}).expect("open").readers;
     let blobs = Blobs::open(&folder.join("blobs"), readers.clone(), writer.blob_writer()).expect("open");
     let secrets = crate::secrets::Store::open(folder).expect("open");
-    Stores { readers, blobs, logs: Logs::new(folder.join("logs")), secrets }
+    Stores { readers, blobs, logs: Logs::new(folder.join("logs")), secrets, metrics: Metrics::new() }
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Who may make which call: one table, from which both the check and its test are made. What a call is about is
 //! looked at where its name is resolved, with the very access that the table gave.
 
+use super::at_a_time::{AtATime, Place, caller, stranger};
 use crate::identity::{Office, Peer};
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -105,6 +106,9 @@ pub const TABLE: &[Row] = &[
     admin("FleetService/Drain"),
     admin("FleetService/Undrain"),
     admin("FleetService/ReleaseDevice"),
+    admin("FleetService/SetQuota"),
+    row("FleetService/ListQuotas", [N, N, N, Y, Y, Y], Grant::Read),
+    row("FleetService/GetUsage", [N, N, N, Y, H, Y], Grant::Read),
     admin("UpkeepService/CollectGarbage"),
     row("UpkeepService/GetHealth", [N, N, N, Y, Y, Y], Grant::Read),
     row("IdentityService/Join", [Y, Y, Y, Y, Y, Y], Grant::Read),
@@ -142,28 +146,45 @@ impl Row {
 pub(super) struct Gate {
     /// Certificates are asked for where there is an office; else whoever came this far is an administrator.
     office: Option<Office>,
+    calls: AtATime,
+    joins: AtATime,
 }
+
+/// Calls of one client or worker whose answers have not begun: a worker has a report and its streams, a person a few
+/// shells. Each may hold a message.
+const CALLS_EACH_MAX: usize = 128;
+/// The same for all of one address that have no certificate yet.
+const JOINS_EACH_MAX: usize = 16;
 
 impl Gate {
     /// For a socket that is its owner's alone, or one behind the data folder's token.
     pub fn local() -> Self {
-        Self { office: None }
+        Self::new(None)
     }
 
     /// For peers with certificates.
     pub fn with(office: Office) -> Self {
-        Self { office: Some(office) }
+        Self::new(Some(office))
     }
 
-    fn admit<B>(&self, request: &http::Request<B>) -> Result<Access, Refusal> {
+    fn new(office: Option<Office>) -> Self {
+        let calls = AtATime::new("calls", CALLS_EACH_MAX);
+        Self { office, calls, joins: AtATime::new("calls", JOINS_EACH_MAX) }
+    }
+
+    /// Whether a call is made, for whom, and its place among those that its caller has going on.
+    fn admit<B>(&self, request: &http::Request<B>) -> Result<(Access, Place), Refusal> {
         let path = request.uri().path();
         let row = find(path).ok_or(Refusal::Unsupported { key: "call" })?;
-        let Some(office) = &self.office else { return Ok(Access { viewer: Viewer::Admin, need: row.need }) };
+        let Some(office) = &self.office else {
+            return Ok((Access { viewer: Viewer::Admin, need: row.need }, self.calls.begin(None)?));
+        };
         let missing = || Refusal::Certificate { problem: "the connection has no peer".to_owned() };
         let peer = request.extensions().get::<Peer>().ok_or_else(missing)?;
         if row.none == Y {
             // It looks at no campaign and no worker: its own token is what counts.
-            return Ok(Access { viewer: Viewer::Client(String::new()), need: row.need });
+            let place = self.joins.begin(Some(stranger(peer.from)))?;
+            return Ok((Access { viewer: Viewer::Client(String::new()), need: row.need }, place));
         }
         let holder = office.holder(peer)?;
         let who = format!("the {} {}", holder.role, holder.name);
@@ -174,7 +195,8 @@ impl Gate {
             (Role::Worker, None) => return Err(missing()),
         };
         if row.admits(&viewer) {
-            return Ok(Access { viewer, need: row.need });
+            let place = self.calls.begin(caller(&viewer))?;
+            return Ok((Access { viewer, need: row.need }, place));
         }
         let what = format!("call {}", row.call);
         Err(Refusal::NotAllowed { who, what, remedy: "use an identity of a role that may" })
@@ -210,9 +232,9 @@ where
 
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
         match self.gate.admit(&request) {
-            Ok(access) => {
+            Ok((access, place)) => {
                 request.extensions_mut().insert(access);
-                Answering::Made(Box::pin(self.inner.call(request)))
+                Answering::Made(Box::pin(self.inner.call(request)), place)
             }
             Err(refusal) => Answering::Refused(ready(Ok(to_status(&refusal).into_http()))),
         }
@@ -221,8 +243,8 @@ where
 
 /// The answer of a call, or the table's.
 pub(super) enum Answering<F> {
-    /// It was made.
-    Made(Pin<Box<F>>),
+    /// It was made; its place is free once the answer begins.
+    Made(Pin<Box<F>>, #[expect(dead_code, reason = "held, and never read")] Place),
     /// It was not.
     Refused(Ready<Result<http::Response<Body>, Infallible>>),
 }
@@ -232,7 +254,7 @@ impl<F: Future<Output = Result<http::Response<Body>, Infallible>>> Future for An
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         match &mut *self {
-            Self::Made(future) => future.as_mut().poll(context),
+            Self::Made(future, _) => future.as_mut().poll(context),
             Self::Refused(answer) => Pin::new(answer).poll(context),
         }
     }

@@ -1,9 +1,9 @@
 //! ArtifactService: blobs in streams, each checked against its digest.
 
 use super::access::permitted;
+use super::at_a_time::{AtATime, caller};
 use super::convert::{blob_failure, digest};
 use super::reach::{Reach, orders_of};
-use super::uploads::Uploads;
 use super::version::is_worker;
 use crate::blobs::{self, Incoming};
 use crate::driver::{Handle, blocking};
@@ -27,18 +27,22 @@ const MANIFEST_MAX_BYTES: u64 = 64 << 20;
 /// Pieces that wait for a slow reader: 2 MiB.
 const STREAM_LENGTH: usize = 8;
 
+/// Uploads of one client or worker at a time: a worker ships four outcomes at once, a person submits from a few
+/// shells. Each holds 256 KiB and an open file.
+const UPLOADS_EACH_MAX: usize = 32;
+
 /// The service over one coordinator.
 #[derive(Clone, Debug)]
 pub(super) struct Artifacts {
     handle: Handle,
     reach: Reach,
-    uploads: Uploads,
+    uploads: AtATime,
 }
 
 impl Artifacts {
     /// Serves what `handle` reaches.
     pub fn new(handle: Handle, reach: Reach) -> Self {
-        Self { handle, reach, uploads: Uploads::default() }
+        Self { handle, reach, uploads: AtATime::new("uploads", UPLOADS_EACH_MAX) }
     }
 
     /// A worker without an attempt has nothing to do with blobs.
@@ -130,7 +134,7 @@ impl ArtifactService for Artifacts {
         // What a worker brings belongs to a run that was leased: it is taken while there is any room. A client does
         // not come by that by its own word.
         let needs_room = !is_worker(request.metadata()) || matches!(access.viewer, Viewer::Client(_));
-        let _upload = self.uploads.begin(&access).map_err(|refusal| to_status(&refusal))?;
+        let _upload = self.uploads.begin(caller(&access.viewer)).map_err(|refusal| to_status(&refusal))?;
         let mut stream = request.into_inner();
         let mut incoming = self.handle.stores.blobs.incoming();
         let mut sent = Vec::new();

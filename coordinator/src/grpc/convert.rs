@@ -1,5 +1,6 @@
 //! What every service shares: request keys, campaign names, and failures as statuses.
 
+use super::trace::note_request;
 use crate::driver::Gone;
 use crate::{blobs, ledger, logs, upkeep};
 use bytes::Bytes;
@@ -19,6 +20,7 @@ pub(super) const NAME_MAX_BYTES: usize = 200;
 /// A request's key: its id and the hash of the call and of everything else that it says (I4).
 /// A client's key is its own: who guesses another's is told that it was used, and not what was answered.
 pub(super) fn request_key(access: &Access, call: &str, id: String, rest: &impl Message) -> RequestKey {
+    note_request(&id);
     let mut body = call.as_bytes().to_vec();
     body.push(0);
     if let Viewer::Client(name) = &access.viewer {

@@ -7,7 +7,7 @@ use crate::driver::{Asked, Call, Event, Handle, Query};
 use tonic::{Request, Response, Status};
 use windlass_engine::core::RequestKey;
 use windlass_proto::v1::fleet_service_server::FleetService;
-use windlass_proto::{document, v1};
+use windlass_proto::{document, refusal::to_status, v1};
 use windlass_shared::access::Access;
 
 /// The service over one coordinator.
@@ -85,5 +85,44 @@ impl FleetService for Fleet {
         let (worker, device) = (name("worker", message.worker)?, name("device", message.device)?);
         self.change(access, key, Asked::ReleaseDevice { worker, device }).await?;
         Ok(Response::new(v1::ReleaseDeviceResponse {}))
+    }
+
+    async fn get_usage(
+        &self,
+        request: Request<v1::GetUsageRequest>,
+    ) -> Result<Response<v1::GetUsageResponse>, Status> {
+        let access = permitted(&request)?;
+        let view = answered(self.handle.ask(|reply| Event::Query(Query::Usage { access, reply })).await)?;
+        Ok(Response::new(v1::GetUsageResponse { usage_document: document::write(&view) }))
+    }
+
+    async fn set_quota(
+        &self,
+        request: Request<v1::SetQuotaRequest>,
+    ) -> Result<Response<v1::SetQuotaResponse>, Status> {
+        let access = permitted(&request)?;
+        let mut message = request.into_inner();
+        let id = std::mem::take(&mut message.request_id);
+        let key = request_key(&access, "FleetService/SetQuota", id, &message);
+        let owner = name("owner", message.owner)?;
+        let quota = match message.quota_document.is_empty() {
+            true => None,
+            false => Some(
+                document::read("quota_document", &message.quota_document)
+                    .map_err(|refusal| to_status(&refusal))?,
+            ),
+        };
+        self.change(access, key, Asked::SetQuota { owner, quota }).await?;
+        Ok(Response::new(v1::SetQuotaResponse {}))
+    }
+
+    async fn list_quotas(
+        &self,
+        request: Request<v1::ListQuotasRequest>,
+    ) -> Result<Response<v1::ListQuotasResponse>, Status> {
+        let access = permitted(&request)?;
+        let views = answered(self.handle.ask(|reply| Event::Query(Query::Quotas { access, reply })).await)?;
+        let view_documents = views.iter().map(document::write).collect();
+        Ok(Response::new(v1::ListQuotasResponse { view_documents }))
     }
 }

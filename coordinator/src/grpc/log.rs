@@ -98,7 +98,8 @@ impl LogService for LogFiles {
         let asked = key.clone();
         answered(self.handle.ask(|reply| Event::Query(Query::MayWriteLog { key: asked, reply })).await)?;
         let log = self.handle.stores.logs.writable(&key).await.map_err(|error| log_failure(&error))?;
-        let acknowledged_bytes = write::take(&log, &key, message, &mut stream).await?;
+        let acknowledged_bytes =
+            write::take(&log, &self.handle.stores.metrics, &key, message, &mut stream).await?;
         let logs = &self.handle.stores.logs;
         if acknowledged_bytes >= SEAL_MIN_BYTES {
             logs.note_large(&key);

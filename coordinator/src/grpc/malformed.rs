@@ -29,10 +29,15 @@ fn refusal(status: &Status) -> Option<Refusal> {
     let is_ours = |part: &str| said.contains(part);
     let problem: String = said.chars().take(SAID_MAX_CHARS).collect();
     match status.code() {
-        Code::OutOfRange if is_ours("message length too large") => Some(Refusal::Malformed {
-            field: "message",
-            problem: format!("it is larger than the {MESSAGE_MAX_BYTES} bytes that are taken"),
-        }),
+        Code::OutOfRange if is_ours("message length too large") => {
+            // `… found 67108945 bytes, the limit is: 16777216 bytes`
+            let mut figures =
+                said.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
+            let limit_bytes = MESSAGE_MAX_BYTES as u64;
+            let figure = figures.next().unwrap_or(limit_bytes + 1);
+            let limit = figures.next().unwrap_or(limit_bytes);
+            Some(Refusal::TooMuch { what: "the bytes of one message".to_owned(), figure, limit })
+        }
         Code::Internal | Code::InvalidArgument | Code::Unimplemented | Code::Unknown
             if ["failed to decode Protobuf", "Unexpected EOF", "compression flag", "protocol error"]
                 .into_iter()
@@ -44,5 +49,36 @@ fn refusal(status: &Status) -> Option<Refusal> {
             Some(Refusal::Malformed { field: "message", problem: "it is missing".to_owned() })
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_transport_says_of_a_message_becomes_a_refusal_with_its_reason() {
+        let too_large =
+            "Error, decoded message length too large: found 67108945 bytes, the limit is: 65536 bytes";
+        for (status, want) in [
+            (
+                Status::out_of_range(too_large),
+                Some("the bytes of one message is 67108945; at most 65536 is taken"),
+            ),
+            (
+                Status::internal("failed to decode Protobuf message: x"),
+                Some("failed to decode Protobuf message: x"),
+            ),
+            (Status::internal("Missing request message."), Some("it is missing")),
+            (Status::not_found("Missing request message."), None),
+            (Status::out_of_range("an offset"), None),
+        ] {
+            let told = refusal(&status).map(|refusal| refusal.to_string());
+            assert!(
+                told.as_deref().map(|told| want.is_some_and(|want| told.contains(want)))
+                    == want.map(|_| true),
+                "{told:?}"
+            );
+        }
     }
 }

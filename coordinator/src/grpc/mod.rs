@@ -2,6 +2,7 @@
 
 pub mod access;
 mod artifact;
+mod at_a_time;
 mod campaign;
 mod claims;
 mod convert;
@@ -10,6 +11,7 @@ mod dry;
 mod findings;
 mod fleet;
 mod guard;
+mod health;
 mod identity;
 mod levers;
 pub mod listen;
@@ -18,8 +20,8 @@ mod malformed;
 mod reach;
 mod secrets;
 pub(crate) mod serve;
+mod trace;
 mod upkeep;
-mod uploads;
 mod version;
 mod watch;
 mod worker;

@@ -4,6 +4,7 @@
 mod sent;
 mod trees;
 
+use super::at_a_time::caller;
 use super::convert::{answered, blob_failure, ledger_failure};
 use crate::blobs;
 use crate::driver::{Asked, Event, Handle, Query, Stores, blocking};
@@ -66,15 +67,6 @@ impl From<Failure> for Status {
     }
 }
 
-/// Under which name a caller's uploads are kept; an administrator reaches everything.
-fn sender(viewer: &Viewer) -> Option<String> {
-    match viewer {
-        Viewer::Admin => None,
-        Viewer::Client(name) => Some(format!("client/{name}")),
-        Viewer::Worker(id, _) => Some(format!("worker/{id}")),
-    }
-}
-
 impl Reach {
     /// Those of `digests` that a caller may not touch.
     pub async fn beyond(
@@ -83,7 +75,8 @@ impl Reach {
         access: &Access,
         digests: &[Digest],
     ) -> Result<HashSet<Digest>, Status> {
-        let Some(who) = sender(&access.viewer) else { return Ok(HashSet::new()) };
+        // An administrator reaches everything.
+        let Some(who) = caller(&access.viewer) else { return Ok(HashSet::new()) };
         let mut beyond: HashSet<Digest> = digests.iter().copied().collect();
         self.sent().take_out(&who, &mut beyond, Instant::now());
         if beyond.is_empty() {
@@ -130,7 +123,7 @@ impl Reach {
         access: &Access,
         digests: Vec<Digest>,
     ) -> Result<(), Status> {
-        let Some(who) = sender(&access.viewer) else { return Ok(()) };
+        let Some(who) = caller(&access.viewer) else { return Ok(()) };
         let upto_seq = handle.durable.borrow().seq;
         let crowded = self.sent().crowded(&who, digests.len(), upto_seq);
         if let Some(held) = crowded {

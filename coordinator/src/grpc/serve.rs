@@ -7,10 +7,12 @@ use super::campaign::Campaigns;
 use super::dry::DryLayer;
 use super::fleet::Fleet;
 use super::guard::TokenGuard;
+use super::health;
 use super::identity::Identities;
 use super::log::LogFiles;
 use super::malformed;
 use super::reach::Reach;
+use super::trace::TraceLayer;
 use super::upkeep::Keeper;
 use super::version::{self, VersionGuard};
 use super::worker::Workers;
@@ -74,14 +76,9 @@ pub(crate) async fn routes(
     let artifacts = ArtifactServiceServer::new(Artifacts::new(handle.clone(), reach)).accept_compressed(Zstd);
     let upkeep = UpkeepServiceServer::new(Keeper::new(upkeep.clone()));
     let identities = IdentityServiceServer::new(Identities::new(handle.clone(), office.clone()));
-    let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<CampaignServiceServer<Campaigns>>().await;
-    reporter.set_serving::<WorkerServiceServer<Workers>>().await;
-    reporter.set_serving::<FleetServiceServer<Fleet>>().await;
-    reporter.set_serving::<LogServiceServer<LogFiles>>().await;
-    reporter.set_serving::<ArtifactServiceServer<Artifacts>>().await;
-    reporter.set_serving::<UpkeepServiceServer<Keeper>>().await;
-    reporter.set_serving::<IdentityServiceServer<Identities>>().await;
+    let (reporter, health_service) = tonic_health::server::health_reporter();
+    health::begin(&reporter).await;
+    handle.tasks.start(health::report(reporter, handle.clone()));
     let reflection =
         || tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS);
     let mut routes = Routes::builder();
@@ -93,7 +90,7 @@ pub(crate) async fn routes(
         .add_service(artifacts.max_decoding_message_size(MESSAGE_MAX_BYTES))
         .add_service(upkeep.max_decoding_message_size(MESSAGE_MAX_BYTES))
         .add_service(identities.max_decoding_message_size(IDENTITY_MESSAGE_MAX_BYTES))
-        .add_service(health)
+        .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
     Ok(routes.routes())
@@ -118,6 +115,7 @@ pub(crate) async fn unix(listener: UnixListener, routes: Routes, shutdown: Cance
         .layer(InterceptorLayer::new(VersionGuard))
         .layer(MapResponseLayer::new(malformed::refuse))
         .layer(DryLayer)
+        .layer(TraceLayer)
         .layer(Gate::local())
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
@@ -136,6 +134,7 @@ pub(crate) async fn tcp(listener: TcpListener, routes: Routes, token: Token, shu
         .layer(InterceptorLayer::new(VersionGuard))
         .layer(MapResponseLayer::new(malformed::refuse))
         .layer(DryLayer)
+        .layer(TraceLayer)
         .layer(Gate::local())
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())
@@ -157,6 +156,7 @@ pub(crate) async fn tls(
         .layer(InterceptorLayer::new(VersionGuard))
         .layer(MapResponseLayer::new(malformed::refuse))
         .layer(DryLayer)
+        .layer(TraceLayer)
         .layer(Gate::with(office))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.cancelled_owned())

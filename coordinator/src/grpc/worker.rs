@@ -5,6 +5,7 @@ use super::convert::{answered, digest, ledger_failure};
 use super::reach::{Reach, orders_of};
 use crate::driver::{Event, Handle, blocking};
 use crate::ledger::Blob;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tonic::{Request, Response, Status};
 use windlass_proto::v1::worker_service_server::WorkerService;
 use windlass_proto::{PARCEL_MAX_BYTES, PARCELS_MAX_BYTES, refusal::to_status, v1};
@@ -15,6 +16,9 @@ use windlass_shared::id::{SessionId, WorkerId};
 use windlass_shared::record::Body;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::{AttemptReport, Report};
+
+/// See [`apart_ms`].
+const CLOCK_STEP_MS: i64 = 10_000;
 
 /// The service over one coordinator.
 #[derive(Clone, Debug)]
@@ -105,6 +109,18 @@ impl Drop for HangUp {
     }
 }
 
+/// How far a worker's clock is ahead, in steps of ten seconds: what a message takes on its way is no news, and neither
+/// is a clock that drifts.
+fn apart_ms(wall_ms: i64, now_ms: i64) -> i64 {
+    let apart_ms = if wall_ms == 0 { 0 } else { wall_ms.saturating_sub(now_ms) };
+    apart_ms.saturating_add(apart_ms.signum() * CLOCK_STEP_MS / 2) / CLOCK_STEP_MS * CLOCK_STEP_MS
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// The blobs beside a report, each checked (I16). One that is damaged is left out, so that the worker's other
 /// attempts go on: the end that names it is not recorded before it comes whole.
 fn parcels(sent: Vec<v1::Parcel>) -> Result<Vec<Blob>, Status> {
@@ -131,10 +147,13 @@ fn parcels(sent: Vec<v1::Parcel>) -> Result<Vec<Blob>, Status> {
 #[tonic::async_trait]
 impl WorkerService for Workers {
     async fn sync(&self, request: Request<v1::SyncRequest>) -> Result<Response<v1::SyncResponse>, Status> {
+        let came = Instant::now();
         let access = permitted(&request)?;
         let mut message = request.into_inner();
         let mut parcels = parcels(std::mem::take(&mut message.parcels))?;
-        let report = Report::try_from(message).map_err(|refusal| to_status(&refusal))?;
+        let apart_ms = apart_ms(message.wall_ms, now_ms());
+        let mut report = Report::try_from(message).map_err(|refusal| to_status(&refusal))?;
+        report.worker.clock_apart_ms = apart_ms;
         let report = self.of(&access, report, &mut parcels).await?;
         let mut hang_up = HangUp {
             handle: self.handle.clone(),
@@ -144,10 +163,33 @@ impl WorkerService for Workers {
             is_answered: false,
         };
         let report = Box::new(report);
-        let answer = self.handle.ask(|reply| Event::Report { report, parcels, reply }).await;
+        let answer = self.handle.ask(|reply| Event::Report { report, parcels, came, reply }).await;
         hang_up.is_answered = true;
         let answer = answered(answer)?;
         let secrets = self.handle.stores.secrets.beside(&answer);
         Ok(Response::new(v1::SyncResponse { secrets, ..(&answer).into() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_told_apart_in_steps_that_neither_a_slow_message_nor_drift_makes() {
+        let now_ms = 1_700_000_000_000;
+        for (ahead_ms, want_ms) in [
+            (0, 0),
+            (-3_000, 0),
+            (4_999, 0),
+            (5_000, 10_000),
+            (7_200_000, 7_200_000),
+            (7_203_700, 7_200_000),
+            (-7_200_000, -7_200_000),
+            (-7_203_000, -7_200_000),
+        ] {
+            assert_eq!(apart_ms(now_ms + ahead_ms, now_ms), want_ms, "{ahead_ms}");
+        }
+        assert_eq!(apart_ms(0, now_ms), 0, "an older worker says nothing");
     }
 }

@@ -2,6 +2,7 @@
 //! streams through here.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Peer {
     /// Absent for one that is about to join.
     pub certificate: Option<Arc<PeerCertificate>>,
+    /// Its address.
+    pub from: IpAddr,
 }
 
 /// What the certificate of a peer says.

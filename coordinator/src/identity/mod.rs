@@ -13,4 +13,5 @@ mod token;
 pub(crate) use connections::Peer;
 pub use error::Error;
 pub(crate) use office::{Failure, Issued, Joiner, Office, Terms};
+pub(crate) use strangers::site;
 pub use token::{Token, file_in};

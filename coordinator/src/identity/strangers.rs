@@ -46,8 +46,8 @@ impl Drop for Stranger {
     }
 }
 
-/// A machine has as many IPv6 addresses as it likes within its network of 64 bits.
-fn site(from: IpAddr) -> IpAddr {
+/// What is counted as one address: a machine has as many of IPv6 as it likes within its network of 64 bits.
+pub(crate) fn site(from: IpAddr) -> IpAddr {
     match from.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => {

@@ -13,6 +13,7 @@ use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -206,7 +207,7 @@ pub(crate) fn incoming(
             let shutdown = shutdown.clone();
             handshakes.start(async move {
                 tokio::select! {
-                    shaken = handshake(&acceptor, stream, &connections, (permit, stranger)) => {
+                    shaken = handshake(&acceptor, (stream, from), &connections, (permit, stranger)) => {
                         if let Some(connection) = shaken {
                             let _ = sender.send(Ok(connection)).await;
                         }
@@ -222,22 +223,21 @@ pub(crate) fn incoming(
 /// A peer that stays silent, speaks something else or brings a foreign certificate costs its connection alone.
 async fn handshake(
     acceptor: &TlsAcceptor,
-    stream: TcpStream,
+    (stream, from): (TcpStream, SocketAddr),
     connections: &Connections,
     (permit, stranger): (OwnedSemaphorePermit, Stranger),
 ) -> Option<TlsConnection> {
-    let from = stream.peer_addr().ok();
     let _ = stream.set_nodelay(true);
     let shaken = tokio::time::timeout(HANDSHAKE_MAX, acceptor.accept(stream).into_fallible()).await;
     let stream = match shaken {
         Ok(Ok(stream)) => stream,
         Ok(Err((error, stream))) => {
-            tracing::info!(?from, error = &error as &dyn std::error::Error, "a TLS handshake failed");
+            tracing::info!(%from, error = &error as &dyn std::error::Error, "a TLS handshake failed");
             let _ = tokio::time::timeout(LINGER_MAX, linger(stream)).await;
             return None;
         }
         Err(_) => {
-            tracing::info!(?from, limit = ?HANDSHAKE_MAX, "a TLS handshake took too long");
+            tracing::info!(%from, limit = ?HANDSHAKE_MAX, "a TLS handshake took too long");
             return None;
         }
     };
@@ -248,7 +248,7 @@ async fn handshake(
     };
     // Who has shown a certificate is counted no more; the others are until they go.
     let stranger = certificate.is_none().then_some(stranger);
-    let entry = connections.enter(Peer { certificate });
+    let entry = connections.enter(Peer { certificate, from: from.ip() });
     let cut = Box::pin(entry.cut.clone().cancelled_owned());
     Some(TlsConnection { stream, entry, cut, _permit: permit, _stranger: stranger })
 }

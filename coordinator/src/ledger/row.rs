@@ -183,6 +183,7 @@ impl Subject {
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
             | Body::DeviceReleased { .. }
+            | Body::QuotaSet { .. }
             | Body::RequestAnswered {} => Self::default(),
         }
     }

@@ -2,10 +2,12 @@
 //! does not fit (a ledger edited by hand) leaves what it cannot touch.
 
 use super::follow_up::FollowUps;
+use super::in_line::request_of;
 use super::iteration::{Accepted, Iteration, Live, RunEnd};
 use super::state::{AttemptMark, Best, Campaign, Decided, MarkState, RECENT_MAX, Reason};
 use super::step::SUPERSEDED;
 use crate::share::{self, Moment};
+use crate::usage::is_gpu;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::access::Shared;
 use windlass_shared::attempt::{AttemptKey, Ending, Kind, Order, Outcome, Output};
@@ -88,10 +90,11 @@ impl Campaign {
                 let (iteration, limit_ms) = (order.key.id.iteration, order.soft_limit_ms);
                 let weight = self.bindings.windlass.weight;
                 self.share.lease(iteration, order.devices.len(), limit_ms, now, weight);
+                self.usage.lease(iteration, order.hard_limit_ms, record.wall_ms);
             }
             Body::AttemptEnded { attempt, fence, attempt_kind, worker, devices, outcome } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
-                let gpus = devices.iter().filter(|id| is_gpu(id.as_str())).count() as u64;
+                let gpus = devices.iter().filter(|id| is_gpu(id)).count() as u64;
                 self.gpu_ms = self.gpu_ms.saturating_add(outcome.duration_ms.saturating_mul(gpus));
                 let ended = share::Ended {
                     devices: devices.len(),
@@ -100,6 +103,7 @@ impl Campaign {
                     is_charged: !outcome.ending.is_infrastructure(),
                 };
                 self.share.end(attempt.iteration, ended, now, self.bindings.windlass.weight);
+                self.usage.end(attempt.iteration, *attempt_kind, devices, outcome, record.wall_ms);
                 self.attempt_ended(key, *attempt_kind, worker, outcome, record.wall_ms);
             }
             Body::ReportSuperseded { attempt, .. } => {
@@ -109,6 +113,7 @@ impl Campaign {
             }
             Body::FixApplied { iteration, fix, tree, net_lines, .. } => {
                 if let Some(open) = self.open.get_mut(iteration) {
+                    open.request = request_of(record).or(open.request.take());
                     open.fixes_tried.insert(*fix);
                     open.fixes_applied += 1;
                     open.tree = *tree;
@@ -122,6 +127,7 @@ impl Campaign {
             }
             Body::DeliverableAdded { iteration, deliverable } => {
                 if let Some(open) = self.iteration_mut(*iteration) {
+                    open.request = request_of(record).or(open.request.take());
                     open.added(deliverable);
                 }
             }
@@ -142,6 +148,7 @@ impl Campaign {
             }
             Body::IterationDecided { .. } if self.is_imported() => self.imported_decision(record),
             Body::IterationDecided { iteration, status, reason, arithmetic, .. } => {
+                self.usage.decided(*iteration, *status, reason);
                 self.iteration_decided(*iteration, *status, reason, arithmetic, record.wall_ms);
             }
             Body::ReviewRecorded { .. } | Body::FindingRecorded { .. } | Body::FindingMarked { .. } => {
@@ -157,6 +164,7 @@ impl Campaign {
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
             | Body::DeviceReleased { .. }
+            | Body::QuotaSet { .. }
             | Body::RequestAnswered {} => {}
         }
     }
@@ -178,6 +186,8 @@ impl Campaign {
         }
         self.last_opened = Some(*iteration);
         self.refusals.moved_on();
+        let entry = lever.and_then(|lever| self.levers.get(&lever));
+        let request = entry.map_or(&self.request, |entry| &entry.request).clone();
         let open = Iteration {
             number: *iteration,
             lever: *lever,
@@ -214,6 +224,7 @@ impl Campaign {
             is_cancelled: false,
             is_settled: false,
             follow_ups: FollowUps::default(),
+            request,
         };
         self.open.insert(*iteration, open);
     }
@@ -459,9 +470,4 @@ impl Iteration {
 /// Whether an output exists and is not empty (P21).
 pub(super) fn is_there(output: &Output) -> bool {
     output.digest.is_some_and(|digest| digest.size_bytes > 0)
-}
-
-/// Whether a device id is a GPU's; CPU slots cost no GPU time.
-fn is_gpu(id: &str) -> bool {
-    !id.starts_with("cpu-")
 }

@@ -3,10 +3,15 @@
 use super::iteration::Iteration;
 use super::lever::{LeverEntry, Past};
 use super::state::{Campaign, RETRIABLE_MAX};
-use windlass_shared::id::{IterationNumber, LeverNumber};
+use windlass_shared::id::{IterationNumber, LeverNumber, RequestId};
 use windlass_shared::lever::Pin;
 use windlass_shared::record::{Body, HoldReason, Record};
 use windlass_shared::view::LeverState;
+
+/// The client's request that a record answers.
+pub(super) fn request_of(record: &Record) -> Option<RequestId> {
+    record.request.as_ref().map(|request| request.id.clone())
+}
 
 impl Campaign {
     pub(super) fn lever_queued(&mut self, record: &Record) {
@@ -28,6 +33,7 @@ impl Campaign {
             queued_wall_ms: record.wall_ms,
             cited: cited.clone(),
             superseded_by: None,
+            request: request_of(record),
         };
         self.levers.insert(*lever, entry);
         self.queue.push(*lever);

@@ -13,7 +13,7 @@ use windlass_shared::attempt::{AttemptKey, Kind, Outcome};
 use windlass_shared::conclusion::Conclusion;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{DeviceId, IterationNumber, LeverNumber, WorkerId};
+use windlass_shared::id::{DeviceId, IterationNumber, LeverNumber, RequestId, WorkerId};
 use windlass_shared::lever::Pin;
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
@@ -192,6 +192,8 @@ pub struct Iteration {
     pub is_settled: bool,
     /// Scripts that were added beside its plan.
     pub follow_ups: FollowUps,
+    /// The client's request that its next attempt goes back to: its lever's, or that of what was sent since.
+    pub request: Option<RequestId>,
 }
 
 impl Iteration {

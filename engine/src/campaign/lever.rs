@@ -4,7 +4,7 @@ use crate::core::Field;
 use serde::{Deserialize, Serialize};
 use windlass_shared::conclusion::Status;
 use windlass_shared::digest::{Digest, Hash};
-use windlass_shared::id::{IterationNumber, LeverNumber};
+use windlass_shared::id::{IterationNumber, LeverNumber, RequestId};
 use windlass_shared::lever::{CitedRow, Lever, Pin};
 use windlass_shared::record::RetireReason;
 use windlass_shared::view::LeverState;
@@ -40,6 +40,8 @@ pub struct LeverEntry {
     pub cited: Vec<CitedRow>,
     /// The iteration of another lane that took its place: it is tried again, whatever was tried (P10, P39).
     pub superseded_by: Option<IterationNumber>,
+    /// The request that proposed it.
+    pub request: Option<RequestId>,
 }
 
 impl LeverEntry {

@@ -2,7 +2,7 @@
 
 use super::iteration::Iteration;
 use super::step::{Context, Due, Say};
-use crate::placement;
+use crate::placement::{self, Ask};
 use windlass_shared::attempt::{AttemptKey, Kind, MetricSpec, Order, ScriptOrder};
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{AttemptId, IterationNumber};
@@ -29,6 +29,9 @@ impl Context<'_> {
             return Due::Device(format!("{what}; the next try is in {seconds} s"));
         }
         let ask = self.ask(open, kind);
+        if let Some(wait) = self.quota(&ask) {
+            return Due::Quota(wait);
+        }
         match placement::place(&ask, &self.scene()) {
             None if self.say == Say::Nothing => Due::Device(String::new()),
             None => Due::Device(placement::why_not(&ask, &self.scene())),
@@ -42,6 +45,14 @@ impl Context<'_> {
                 }])
             }
         }
+    }
+
+    /// What the owner's quota keeps an attempt waiting for, if it does.
+    fn quota(&self, ask: &Ask) -> Option<String> {
+        let (_, count) = ask.devices(self.soft.fleet());
+        let barred = self.holding?.bars(count, self.soft.wall_ms())?;
+        let owner = self.campaign.owner.as_deref().unwrap_or_default();
+        Some(if self.say == Say::Nothing { String::new() } else { barred.tell(owner, count) })
     }
 
     fn order(&self, open: &Iteration, kind: Kind, devices: Vec<windlass_shared::id::DeviceId>) -> Order {
@@ -111,6 +122,7 @@ impl Context<'_> {
                 Kind::Score => run.outcome.score_artifact,
                 Kind::Run | Kind::Analysis => run.outcome.artifacts,
             }),
+            request: open.request.clone(),
         }
     }
 

@@ -8,6 +8,7 @@ use super::step::{CANCELLED, UNANALYSED};
 use crate::core::{Field, Table};
 use crate::literature::Literature;
 use crate::share::Share;
+use crate::usage::Usage;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::access::{Grant, Viewer};
@@ -16,7 +17,7 @@ use windlass_shared::conclusion::Status;
 use windlass_shared::decimal::Decimal;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::foreign::Foreign;
-use windlass_shared::id::{CampaignId, FencingNumber, IterationNumber, LeverNumber};
+use windlass_shared::id::{CampaignId, FencingNumber, IterationNumber, LeverNumber, RequestId};
 use windlass_shared::record::StopReason;
 use windlass_shared::view::{CampaignState, Counts, IterationSummary, LeverState};
 
@@ -232,6 +233,10 @@ pub struct Campaign {
     pub gpu_ms: u64,
     /// Its part of the fleet, as against the others'.
     pub share: Share,
+    /// What it had of the fleet, by what came of it.
+    pub usage: Usage,
+    /// The request that created it.
+    pub request: Option<RequestId>,
 }
 
 impl Campaign {
@@ -276,6 +281,8 @@ impl Campaign {
             counts: Counts::default(),
             gpu_ms: 0,
             share: Share::default(),
+            usage: Usage::default(),
+            request: None,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::core::Soft;
 use crate::gate::facts::{FixWanted, Wanted};
 use crate::gate::plan::{Completed, complete};
 use crate::placement::Ask;
+use crate::quota::Holding;
 use windlass_shared::attempt::Kind;
 use windlass_shared::digest::{Digest, Hash};
 use windlass_shared::id::{FencingNumber, IterationNumber, WorkerId};
@@ -33,6 +34,8 @@ pub struct Context<'a> {
     pub fence: FencingNumber,
     /// Whether a worker takes nothing new.
     pub is_drained: &'a dyn Fn(&WorkerId) -> bool,
+    /// What the campaign's owner has of the fleet, if it is a client.
+    pub holding: Option<&'a Holding>,
     /// Whether somebody reads why an attempt is not placed.
     pub say: Say,
 }
@@ -55,6 +58,8 @@ pub enum Due {
     Facts(Wanted),
     /// Nothing can be placed yet.
     Device(String),
+    /// Its owner's quota keeps it waiting, whatever is free.
+    Quota(String),
     /// Nothing, for this reason.
     Nothing(String),
 }
@@ -101,7 +106,7 @@ pub fn due(context: &Context<'_>) -> Due {
     let rank = |due: &Due| match due {
         Due::Records(_) => 0,
         Due::Facts(_) => 1,
-        Due::Device(_) => 2,
+        Due::Device(_) | Due::Quota(_) => 2,
         Due::Nothing(_) => 3,
     };
     let most_urgent = lanes(context).into_iter().map(|lane| lane.due).min_by_key(rank);

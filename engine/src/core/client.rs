@@ -1,5 +1,6 @@
 //! What clients ask for: each request becomes records and an answer, or a refusal.
 
+use super::bounds;
 use super::{Ask, Durable, Removal, RequestKey, help, import, steer};
 use crate::campaign::{Campaign, Iteration, Past};
 use crate::gate::facts::{Look, ProposalFacts, Rejected};
@@ -36,12 +37,16 @@ pub(super) fn decide(
         Ask::Import { ledger, owner } => import::import(durable, request, *ledger, owner),
         Ask::Share { campaign, with, share } => steer::share(find(durable, &campaign)?, with, share),
         Ask::Propose { campaign, lever, facts } => {
-            propose(find(durable, &campaign)?, lever, facts.map(|facts| *facts).map_err(|found| *found))
+            let campaign = find(durable, &campaign)?;
+            bounds::refuse_lever(durable, campaign)?;
+            propose(campaign, lever, facts.map(|facts| *facts).map_err(|found| *found))
         }
         Ask::Retire { campaign, lever } => retire(find(durable, &campaign)?, lever),
         Ask::Move { campaign, lever, place } => steer::move_lever(find(durable, &campaign)?, lever, place),
         Ask::Retry { campaign, lever, facts } => {
-            steer::retry(find(durable, &campaign)?, lever, facts.map(|facts| *facts))
+            let campaign = find(durable, &campaign)?;
+            bounds::refuse_lever(durable, campaign)?;
+            steer::retry(campaign, lever, facts.map(|facts| *facts))
         }
         Ask::Fix { campaign, iteration, change, facts } => {
             help::fix(find(durable, &campaign)?, iteration, change, facts.map(|facts| *facts))
@@ -64,6 +69,7 @@ pub(super) fn decide(
         Ask::Resume(campaign) => resume(find(durable, &campaign)?),
         Ask::Stop(campaign) => Ok(stop(find(durable, &campaign)?)),
         Ask::Remove { campaign, removals, why } => remove(find(durable, &campaign)?, &removals, &why),
+        Ask::SetQuota { owner, quota } => steer::set_quota(durable, owner, quota),
         Ask::Drain(worker) => Ok(drain(durable, worker)),
         Ask::Undrain(worker) => Ok(undrain(durable, worker)),
         Ask::ReleaseDevice(worker, device) => release_device(fleet, worker, device),
@@ -90,7 +96,7 @@ fn create(
     bindings: Box<Bindings>,
     Ground { tree, cap, git }: Ground,
 ) -> Result<Decided, Refusal> {
-    refuse_too_many(durable, owner.as_deref())?;
+    bounds::refuse_campaign(durable, owner.as_deref())?;
     bindings.validate()?;
     if (bindings.gate == GateKind::Epochs) != cap.is_some() {
         let problem = "its epoch cap was not looked for".to_owned();
@@ -145,21 +151,6 @@ fn create(
         records.push((Some(replaced.id.clone()), Body::CampaignStopped { reason }));
     }
     Ok((Answer::Campaign { id, levers_taken: taken }, records))
-}
-
-/// Campaigns of one client, those that have ended included: years of work, and a bound on what somebody's fault
-/// costs the others. Administrators have none.
-const CAMPAIGNS_EACH_MAX: usize = 10_000;
-
-/// Refuses one campaign more than a client may have.
-pub(super) fn refuse_too_many(durable: &Durable, owner: Option<&str>) -> Result<(), Refusal> {
-    let Some(owner) = owner else { return Ok(()) };
-    let own = durable.campaigns.values().filter(|campaign| campaign.owner.as_deref() == Some(owner)).count();
-    if own < CAMPAIGNS_EACH_MAX {
-        return Ok(());
-    }
-    let (figure, limit) = (own as u64 + 1, CAMPAIGNS_EACH_MAX as u64);
-    Err(Refusal::TooMuch { what: format!("the number of campaigns of {owner}"), figure, limit })
 }
 
 /// Whether a campaign is paused for its baseline.

@@ -2,10 +2,11 @@
 
 use super::Requests;
 use crate::campaign::Campaign;
+use crate::quota::Holding;
 use crate::share::{self, Moment};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use windlass_shared::attempt::AttemptKey;
+use windlass_shared::attempt::{AttemptKey, Order};
 use windlass_shared::id::{AttemptId, CampaignId, DeviceId, FencingNumber, Incarnation, WorkerId};
 use windlass_shared::record::{Body, Record};
 
@@ -36,6 +37,8 @@ pub struct Durable {
     pub failures_in_a_row: BTreeMap<WorkerId, u32>,
     /// The half-life of what campaigns had, milliseconds.
     pub half_life_ms: u64,
+    /// What clients have of the fleet over all their campaigns, and may have at most.
+    pub owners: BTreeMap<String, Holding>,
 }
 
 impl Default for Durable {
@@ -52,6 +55,7 @@ impl Default for Durable {
             kept: BTreeMap::new(),
             failures_in_a_row: BTreeMap::new(),
             half_life_ms: share::HALF_LIFE_MS,
+            owners: BTreeMap::new(),
         }
     }
 }
@@ -88,11 +92,17 @@ impl Durable {
                 let number = FencingNumber { incarnation, n: record.seq };
                 self.releases.entry(worker.clone()).or_default().insert(device.clone(), number);
             }
+            Body::QuotaSet { owner, quota } => {
+                self.owners.entry(owner.clone()).or_default().quota = *quota;
+                self.owners.retain(|_, holding| !holding.is_nothing());
+            }
             Body::AttemptLeased { order, worker, .. } => {
                 self.leases_given = order.key.fence.n;
                 self.live.entry(worker.clone()).or_default().insert(order.key.id.clone(), order.key.fence);
+                self.owner_took(order);
             }
             Body::AttemptEnded { attempt, worker, outcome, .. } => {
+                self.owner_let_go(record);
                 if let Some(live) = self.live.get_mut(worker) {
                     live.remove(attempt);
                     if live.is_empty() {
@@ -112,8 +122,9 @@ impl Durable {
         let Some(id) = &record.campaign else { return };
         if let Body::CampaignCreated { name, bindings, tree, cap, owner, .. } = &record.body {
             let campaign = Campaign::new(id.clone(), name.clone(), bindings.clone(), *tree, record.wall_ms);
+            let request = record.request.as_ref().map(|request| request.id.clone());
             self.campaigns
-                .insert(id.clone(), Campaign { cap: cap.clone(), owner: owner.clone(), ..campaign });
+                .insert(id.clone(), Campaign { cap: cap.clone(), owner: owner.clone(), request, ..campaign });
         } else if let Body::LedgerImported { name, bindings, source, owner, .. } = &record.body {
             let campaign = (id.clone(), name.clone(), bindings.clone());
             let campaign = Campaign::imported(campaign, source.clone(), record.wall_ms);
@@ -135,6 +146,29 @@ impl Durable {
                 self.keep_instead(&before, after);
             }
         }
+    }
+
+    /// Before the campaign knows of it: what it is taken to need follows from what came earlier.
+    fn owner_took(&mut self, order: &Order) {
+        let id = &order.key.id;
+        let Some(campaign) = self.campaigns.get(&id.campaign) else { return };
+        let Some(owner) = &campaign.owner else { return };
+        let devices = order.devices.len();
+        let device_ms = campaign.share.foreseen_ms(devices, order.soft_limit_ms);
+        let holding = self.owners.entry(owner.clone()).or_default();
+        holding.lease(&id.campaign, id.iteration, devices, device_ms);
+    }
+
+    /// What the machinery failed costs its owner nothing (P20).
+    fn owner_let_go(&mut self, record: &Record) {
+        let Body::AttemptEnded { attempt, devices, outcome, .. } = &record.body else { return };
+        let Some(campaign) = self.campaigns.get(&attempt.campaign) else { return };
+        let Some(holding) = campaign.owner.as_ref().and_then(|owner| self.owners.get_mut(owner)) else {
+            return;
+        };
+        let is_charged = !outcome.ending.is_infrastructure();
+        let device_ms = outcome.duration_ms.saturating_mul(if is_charged { devices.len() as u64 } else { 0 });
+        holding.end(&attempt.campaign, attempt.iteration, device_ms, record.wall_ms);
     }
 
     fn keep_instead(

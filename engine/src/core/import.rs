@@ -1,6 +1,7 @@
 //! A foreign ledger becomes a campaign: one record that begins it, and its decisions as they were.
 
-use super::client::{Decided, campaign_id, refuse_too_many};
+use super::bounds;
+use super::client::{Decided, campaign_id};
 use super::{Durable, RequestKey};
 use windlass_shared::bindings::Direction;
 use windlass_shared::conclusion::Status;
@@ -20,7 +21,7 @@ pub(super) fn import(
     ledger: Foreign,
     owner: Option<String>,
 ) -> Result<Decided, Refusal> {
-    refuse_too_many(durable, owner.as_deref())?;
+    bounds::refuse_campaign(durable, owner.as_deref())?;
     ledger.validate()?;
     let id = campaign_id(durable, &ledger.name, request);
     let begun = Body::LedgerImported {

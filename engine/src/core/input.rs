@@ -15,6 +15,7 @@ use windlass_shared::lever::{Change, Lever};
 use windlass_shared::literature::{Review, Scope};
 use windlass_shared::path::TreePath;
 use windlass_shared::plan::Deliverable;
+use windlass_shared::quota::Quota;
 use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session::Report;
@@ -90,6 +91,13 @@ pub enum Place {
 /// What a client can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
+    /// Bound what an owner may have of the fleet, or lift that.
+    SetQuota {
+        /// The client.
+        owner: String,
+        /// The bound; none: lifted.
+        quota: Option<Quota>,
+    },
     /// A campaign; its tree and scripts are in the store and its tree passed the guard.
     Create {
         /// For listings.

@@ -7,7 +7,7 @@ use crate::{session, share};
 use std::collections::BTreeSet;
 use windlass_shared::attempt::{Ending, Outcome};
 use windlass_shared::id::{CampaignId, IterationNumber, WorkerId};
-use windlass_shared::record::{Answer, Body, Record, Request};
+use windlass_shared::record::{Body, Record, Request};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::session as wire;
 use windlass_shared::time::Time;
@@ -53,6 +53,9 @@ impl Core {
         }
         for campaign in durable.campaigns.values() {
             self.soft.touch(campaign);
+        }
+        for worker in durable.drained.keys() {
+            self.soft.fleet.note_drained(worker, true);
         }
         self.durable = durable;
         self
@@ -109,7 +112,13 @@ impl Core {
             self.soft.forget_rank(campaign);
         }
         self.durable.apply(record);
+        if let Body::AttemptEnded { .. } = &record.body
+            && let Some(campaign) = record.campaign.as_ref().and_then(|id| self.durable.campaigns.get(id))
+        {
+            self.soft.wake_owner(campaign.owner.as_deref());
+        }
         match &record.body {
+            Body::QuotaSet { owner, .. } => self.soft.wake_owner(Some(owner)),
             // The half-life may be another one.
             Body::IncarnationStarted { .. } => self.soft.rank_anew(self.durable.campaigns.values()),
             Body::AttemptLeased { order, worker, .. } => {
@@ -126,7 +135,11 @@ impl Core {
             Body::ReportSuperseded { worker, .. } => {
                 self.soft.dirty_workers.insert(worker.clone());
             }
-            Body::WorkerUndrained { .. } => self.soft.wake_waiting(),
+            Body::WorkerDrained { worker, .. } => self.soft.fleet.note_drained(worker, true),
+            Body::WorkerUndrained { worker } => {
+                self.soft.fleet.note_drained(worker, false);
+                self.soft.wake_waiting();
+            }
             Body::DeviceReleased { worker, .. } => {
                 self.soft.dirty_workers.insert(worker.clone());
             }
@@ -205,7 +218,7 @@ impl Core {
     /// ([`Command::Step`], [`Command::Lose`]) are fed back at once and the core is asked again, until none
     /// is left.
     pub fn wants(&mut self, now: Time) -> Vec<Command> {
-        self.soft.advance(now.mono_ms, self.durable.live.keys().cloned());
+        self.soft.advance(now, self.durable.live.keys().cloned());
         for campaign in std::mem::take(&mut self.soft.over) {
             self.touch(&campaign);
         }
@@ -280,6 +293,9 @@ impl Core {
                 continue;
             }
             self.soft.wait(campaign, asks);
+            if lanes.iter().any(|lane| matches!(lane.due, Due::Quota(_))) {
+                self.soft.bar(&self.durable.campaigns[&id], now.mono_ms);
+            }
             for lane in lanes {
                 if let Due::Facts(wanted) = lane.due
                     && self.soft.begin_gathering(wanted.key())
@@ -333,7 +349,8 @@ impl Core {
         let campaign = self.durable.campaigns.get(campaign)?;
         let is_drained = |worker: &WorkerId| self.durable.drained.contains_key(worker);
         let fence = self.durable.next_fence();
-        Some(look(&Context { campaign, soft: &self.soft, fence, is_drained: &is_drained, say }))
+        let holding = campaign.owner.as_ref().and_then(|owner| self.durable.owners.get(owner));
+        Some(look(&Context { campaign, soft: &self.soft, fence, is_drained: &is_drained, holding, say }))
     }
 
     fn news_for(&mut self, worker: &WorkerId) -> Option<Command> {
@@ -474,12 +491,6 @@ impl Core {
             first.request = Some(Request { id: request.id, body: request.body, answer });
         }
         Ok(records)
-    }
-
-    /// What a request was answered, once its records are applied. A request that changed nothing is
-    /// [`Answer::Done`].
-    pub fn answered(&self, request: &RequestKey) -> Answer {
-        self.durable.requests.get(&request.id).map_or(Answer::Done, |answered| answered.answer())
     }
 
     fn number(&self, now: Time, bodies: impl IntoIterator<Item = (Option<CampaignId>, Body)>) -> Vec<Record> {

@@ -3,11 +3,13 @@
 //! *Durable* state is exactly the fold of the records. *Soft* state is rebuilt from observations. Nothing
 //! here reads a clock: time is an argument.
 
+mod bounds;
 pub(crate) mod canonical;
 mod claims;
 mod client;
 mod command;
 mod durable;
+mod figures;
 mod help;
 mod import;
 mod input;
@@ -18,6 +20,7 @@ mod requests;
 mod snapshot;
 mod soft;
 mod steer;
+mod usage;
 mod view;
 mod waiting;
 
@@ -25,6 +28,7 @@ pub use claims::{CLAIM_MAX_MS, Proposed};
 pub(crate) use client::evidence_for;
 pub use command::Command;
 pub use durable::Durable;
+pub use figures::{CAMPAIGN_STATES, DEVICE_STATES, Figures, WORKER_STATES};
 pub use input::{Ask, Input, Place, Removal, RequestKey};
 pub use machine::{Core, DRAIN_AFTER};
 pub use observation::Observation;

@@ -6,6 +6,7 @@ use super::waiting::{Rank, Waiting, rank};
 use crate::campaign::{Campaign, Wait};
 use crate::gate::facts::{FixFacts, FixWanted, PullFacts, PullWanted, WantedKey};
 use crate::placement::{Ask, Reservations};
+use crate::quota;
 use crate::session::Fleet;
 use std::collections::{BTreeMap, BTreeSet};
 use windlass_shared::digest::Digest;
@@ -20,6 +21,10 @@ pub const RETRY_AFTER_GATHER_FAILED_MS: u64 = 5_000;
 /// stays below the lease period, so that a campaign moves on within two of them (I14).
 const BACKOFF_MS: [u64; 2] = [1_000, 5_000];
 
+/// Campaigns that a quota keeps waiting are looked at again after this long, since an hour may be over that counted
+/// against it. One look costs nothing, and no deadline is computed from wall time.
+const QUOTA_LOOK_MS: u64 = 60_000;
+
 /// What a timer is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -27,6 +32,7 @@ enum Timer {
     Gather(WantedKey),
     Step(CampaignId),
     Wait(CampaignId, IterationNumber),
+    Quota,
 }
 
 /// See the module.
@@ -60,6 +66,14 @@ pub struct Soft {
     pub(super) silent: BTreeSet<WorkerId>,
     /// What researchers work on, and what they proposed.
     pub(super) claims: Claims,
+    /// Campaigns that the quotas of their owners keep waiting.
+    barred: BTreeMap<String, BTreeSet<CampaignId>>,
+    /// Whether the fleet had GPUs when it last changed.
+    had_gpus: bool,
+    /// Whether the next look at them has its timer.
+    looks_at_quotas: bool,
+    /// The wall time of the last look: quotas count by its hours.
+    wall_ms: i64,
     has_started: bool,
     /// Until then the workers that have not spoken in this life keep their leases.
     fresh_until_ms: Option<u64>,
@@ -153,7 +167,12 @@ impl Soft {
     }
 
     /// Lets time pass: sessions run out, pauses end.
-    pub(super) fn advance(&mut self, now_ms: u64, live_workers: impl Iterator<Item = WorkerId>) {
+    pub(super) fn advance(&mut self, now: Time, live_workers: impl Iterator<Item = WorkerId>) {
+        let now_ms = now.mono_ms;
+        let before_ms = std::mem::replace(&mut self.wall_ms, now.wall_ms);
+        if quota::hour(before_ms) != quota::hour(now.wall_ms) {
+            self.wake_barred();
+        }
         let lost = self.fleet.expire(now_ms);
         if !lost.is_empty() {
             self.wake_waiting();
@@ -195,8 +214,51 @@ impl Soft {
                         self.over.insert(campaign);
                     }
                 }
+                Some((_, Timer::Quota)) => {
+                    self.looks_at_quotas = false;
+                    self.wake_barred();
+                }
                 None => break,
             }
+        }
+    }
+
+    /// The wall time of the last look.
+    pub(crate) fn wall_ms(&self) -> i64 {
+        self.wall_ms
+    }
+
+    /// Campaigns that wait for a device.
+    pub(super) fn waiting_for_device(&self) -> usize {
+        self.waiting.in_line()
+    }
+
+    /// Campaigns that a quota keeps waiting.
+    pub(super) fn barred(&self) -> usize {
+        self.barred.values().flatten().filter(|campaign| self.waiting.contains(campaign)).count()
+    }
+
+    /// It waits for its owner's quota: until an attempt of its owner ends, the quota is another one, or an hour may
+    /// be over.
+    pub(super) fn bar(&mut self, campaign: &Campaign, now_ms: u64) {
+        let Some(owner) = &campaign.owner else { return };
+        self.barred.entry(owner.clone()).or_default().insert(campaign.id.clone());
+        if !std::mem::replace(&mut self.looks_at_quotas, true) {
+            self.timers.insert((now_ms + QUOTA_LOOK_MS, Timer::Quota));
+        }
+    }
+
+    fn wake_barred(&mut self) {
+        for campaign in std::mem::take(&mut self.barred).into_values().flatten() {
+            self.wake_one(&campaign);
+        }
+    }
+
+    /// Its owner may have more now than before.
+    pub(super) fn wake_owner(&mut self, owner: Option<&str>) {
+        let Some(barred) = owner.and_then(|owner| self.barred.remove(owner)) else { return };
+        for campaign in barred {
+            self.wake_one(&campaign);
         }
     }
 
@@ -309,6 +371,11 @@ impl Soft {
     pub(super) fn wake_waiting(&mut self) {
         let woken = self.waiting.wake(self.reservations.holders());
         self.dirty.extend(woken);
+        // Whether a campaign takes a GPU or its CPU slots by default follows from that, and how many devices so.
+        let has_gpus = self.fleet.has_gpus();
+        if std::mem::replace(&mut self.had_gpus, has_gpus) != has_gpus {
+            self.wake_barred();
+        }
     }
 
     fn wake_one(&mut self, campaign: &CampaignId) {

@@ -1,13 +1,15 @@
 //! What steers a campaign that runs: a lever's place in line, a lever put back, an iteration cancelled, a
 //! campaign's priority and name.
 
+use super::Durable;
 use super::client::{self, Decided, QUEUE_MAX, refuse_stopped};
 use super::input::Place;
 use crate::campaign::{Campaign, LeverEntry, Past, Reason};
 use crate::gate::facts::{Merged, PullFacts, PullWanted};
-use windlass_shared::access::{Grant, Shared};
+use windlass_shared::access::{self, Grant, Shared};
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::{IterationNumber, LeverNumber};
+use windlass_shared::quota::Quota;
 use windlass_shared::record::{Answer, Body};
 use windlass_shared::refusal::Refusal;
 use windlass_shared::view::LeverState;
@@ -100,6 +102,27 @@ pub(super) fn share(campaign: &Campaign, with: String, share: Option<Grant>) -> 
             )]
         }
     };
+    Ok((Answer::Done, bodies))
+}
+
+/// Owners with a quota at most: a laboratory, and a bound on memory.
+const QUOTAS_MAX: usize = 1_000;
+
+/// An owner may have so much of the fleet, or as much as there is. It need not be known: a quota may come before
+/// the client does.
+pub(super) fn set_quota(durable: &Durable, owner: String, quota: Option<Quota>) -> Result<Decided, Refusal> {
+    if !access::is_name(&owner) {
+        let problem = format!("{owner:?} is no client's name; write it as `windlass certs list` does");
+        return Err(Refusal::Malformed { field: "owner", problem });
+    }
+    quota.as_ref().map_or(Ok(()), Quota::check)?;
+    let before = durable.owners.get(&owner).and_then(|holding| holding.quota);
+    let bounded = durable.owners.values().filter(|holding| holding.quota.is_some()).count();
+    if before.is_none() && quota.is_some() && bounded >= QUOTAS_MAX {
+        let (figure, limit) = (bounded as u64 + 1, QUOTAS_MAX as u64);
+        return Err(Refusal::TooMuch { what: "the number of quotas".to_owned(), figure, limit });
+    }
+    let bodies = if before == quota { Vec::new() } else { vec![(None, Body::QuotaSet { owner, quota })] };
     Ok((Answer::Done, bodies))
 }
 

@@ -1,5 +1,6 @@
 //! What clients and the driver may ask about the present state.
 
+use super::RequestKey;
 use super::client::evidence_for;
 use super::machine::Core;
 use super::{help, steer};
@@ -11,6 +12,7 @@ use windlass_shared::attempt::{Kind, Order, Phase};
 use windlass_shared::device::DeviceState;
 use windlass_shared::id::{AttemptId, CampaignId, DeviceId, IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::{CITES_MAX, Change, Citation, Lever};
+use windlass_shared::record::Answer;
 use windlass_shared::refusal::Refusal;
 use windlass_shared::time::Time;
 use windlass_shared::view::{
@@ -40,6 +42,12 @@ impl Listed {
 }
 
 impl Core {
+    /// What a request was answered, once its records are applied. A request that changed nothing is
+    /// [`Answer::Done`].
+    pub fn answered(&self, request: &RequestKey) -> Answer {
+        self.durable.requests.get(&request.id).map_or(Answer::Done, |answered| answered.answer())
+    }
+
     /// A campaign by its id, its name, or a unique prefix of either.
     pub fn resolve_campaign(&self, text: &str) -> Result<CampaignId, Refusal> {
         self.resolve_campaign_for(&Access::ADMIN, text)
@@ -261,7 +269,7 @@ impl Core {
             return None;
         }
         match self.due(&campaign.id)? {
-            Due::Device(wait) | Due::Nothing(wait) => Some(wait),
+            Due::Device(wait) | Due::Quota(wait) | Due::Nothing(wait) => Some(wait),
             Due::Records(_) if self.soft().step_rests(&campaign.id) => {
                 Some("a step that names a blob which is not in the store; it is tried again every 5 s".to_owned())
             }

@@ -58,6 +58,11 @@ impl Waiting {
         self.places.contains_key(campaign)
     }
 
+    /// How many stand in some line.
+    pub fn in_line(&self) -> usize {
+        self.places.values().filter(|(_, asks)| !asks.is_empty()).count()
+    }
+
     /// Takes the first of each line out, and those of `also` that stand in one.
     pub fn wake<'a>(&mut self, also: impl Iterator<Item = &'a CampaignId>) -> Vec<Rank> {
         let firsts = self.lines.values().filter_map(BTreeSet::first);

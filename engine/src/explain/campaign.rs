@@ -95,7 +95,7 @@ pub(super) fn tell_pause<'a, 's>(
 /// A lane is free, and it would go on if it could.
 fn waits(core: &Core, campaign: &Campaign, answer: &mut Answer<'_>) {
     match core.queue(&campaign.id) {
-        Some(Due::Nothing(wait) | Due::Device(wait)) => answer.rule("P24", format!("it waits for {wait}")),
+        Some(Due::Nothing(wait) | Due::Device(wait) | Due::Quota(wait)) => answer.rule("P24", format!("it waits for {wait}")),
         Some(Due::Facts(wanted)) if core.soft().gathering_rests(&wanted.key()) => answer.say(
             "what its gates have to read cannot be read; it is tried again every 5 s, and the coordinator's log \
              says why",

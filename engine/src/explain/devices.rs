@@ -68,6 +68,10 @@ fn tell_worker(
         answer.say(format!("worker {name} lacks the label {}", lacking.join(", ")));
         return;
     }
+    if !ask.secrets_suit(member) {
+        answer.say(format!("worker {name} lacks the secret {}", ask.secrets.join(", ")));
+        return;
+    }
     if let Some(level) = ask.isolation.filter(|_| !ask.isolation_suits(member)) {
         answer.say(format!("worker {name} cannot run it `{}`", level.as_str()));
         return;

@@ -82,6 +82,11 @@ pub(super) fn tell_open(
                 order::tell_before(core, now, campaign, answer);
             }
         }
+        Due::Quota(wait) => {
+            let what = lane.kind.map_or("run", kind_word);
+            answer.say(format!("its {what} waits for {wait}"));
+            order::tell_holders(core, campaign, answer);
+        }
         Due::Nothing(wait) => {
             answer.say(format!("it waits: {wait}"));
         }

@@ -9,6 +9,21 @@ use windlass_shared::time::Time;
 /// Campaigns that are told one by one.
 const TOLD_MAX: usize = 5;
 
+/// Tells which attempts of its owner hold devices: their ends let this one go on.
+pub(super) fn tell_holders(core: &Core, campaign: &Campaign, answer: &mut Answer<'_>) {
+    let of_owner = core.durable().campaigns.values().filter(|one| one.owner == campaign.owner);
+    let holding = of_owner.flat_map(Campaign::live).filter(|live| !live.devices.is_empty());
+    let all: Vec<String> = holding
+        .map(|live| format!("{} has {} on {}", live.key.id, live.devices.len(), live.worker_name))
+        .collect();
+    for told in all.iter().take(TOLD_MAX) {
+        answer.say(format!("of its owner's attempts {told}"));
+    }
+    if all.len() > TOLD_MAX {
+        answer.say(format!("and {} more attempts of its owner hold devices", all.len() - TOLD_MAX));
+    }
+}
+
 /// Tells which campaigns wait for a device too and come first.
 pub(super) fn tell_before(core: &Core, now: Time, campaign: &Campaign, answer: &mut Answer<'_>) {
     let own = rank(campaign);

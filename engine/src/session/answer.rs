@@ -1,6 +1,7 @@
 //! What a worker should have: the desired state of one worker, computed from the ledger alone.
 
-use super::fleet::{Fleet, Member};
+use super::fleet::Fleet;
+use super::member::Member;
 use super::report::{Known, agrees, known};
 use crate::core::Durable;
 use std::cmp::Reverse;

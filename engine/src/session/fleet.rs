@@ -1,10 +1,11 @@
 //! The fleet as its own reports describe it.
 
-use super::answer::Told;
+use super::member::{Held, Member, Presence, Recount, Standing};
+use super::offer::Offer;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use windlass_shared::attempt::{AttemptKey, Order, Phase};
-use windlass_shared::device::{Device, DeviceKind, DeviceState, Load, WorkerInfo};
-use windlass_shared::id::{AttemptId, DeviceId, FencingNumber, SessionId, WorkerId};
+use windlass_shared::attempt::Order;
+use windlass_shared::device::DeviceKind;
+use windlass_shared::id::{AttemptId, SessionId, WorkerId};
 use windlass_shared::session::Report;
 
 /// By default a worker is lost this long after its last word, milliseconds. Syncs come every 20 s at the latest,
@@ -13,160 +14,6 @@ pub const LEASE_PERIOD_MS: u64 = 30_000;
 /// Closed sessions remembered per worker: a message would have to be delayed past this many reconnections
 /// to be taken for a new session.
 const CLOSED_SESSIONS_MAX: usize = 64;
-
-/// What a lease sets aside of its machine beside devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Claim {
-    memory_bytes: u64,
-    cpus: u32,
-}
-
-/// What the leases of one worker hold.
-#[derive(Clone, Debug, Default)]
-struct Held {
-    devices: BTreeMap<DeviceId, AttemptId>,
-    claims: BTreeMap<AttemptId, Claim>,
-}
-
-/// Whether a worker is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// It speaks.
-    Ready,
-    /// Its connection broke; nothing new is placed on it.
-    Suspected,
-    /// Silent past the lease period; its session is closed.
-    Lost,
-}
-
-/// One worker.
-#[derive(Clone, Debug)]
-pub struct Member {
-    /// What it says of itself.
-    pub info: WorkerInfo,
-    /// Its session.
-    pub session: SessionId,
-    /// The newest report's number.
-    pub number: u64,
-    /// The newest answer that arrived there.
-    pub seen: u64,
-    /// Its last word, monotonic.
-    pub last_word_ms: u64,
-    /// Whether it is there.
-    pub presence: Presence,
-    /// How busy its machine is, by its own word: for people, placement does not look at it.
-    pub load: Load,
-    /// Its devices, by its own word.
-    pub devices: Vec<Device>,
-    /// Its attempts, by its own word.
-    pub attempts: BTreeMap<AttemptKey, Phase>,
-    /// Whether its newest report waits for an answer.
-    pub is_open: bool,
-    /// What it was told in this session.
-    pub told: BTreeMap<AttemptKey, Told>,
-    /// The releases that it was told of in this session, each with the report that was answered so.
-    pub told_releases: BTreeMap<DeviceId, (FencingNumber, u64)>,
-    /// Devices that a lease of the ledger holds, whatever its reports say.
-    held: BTreeMap<DeviceId, AttemptId>,
-    /// Which of its devices are free by its word and held by no lease, in their order: asked far more often
-    /// than it changes.
-    is_free: Vec<bool>,
-    /// What those leases set aside beside devices.
-    claims: BTreeMap<AttemptId, Claim>,
-    /// How the fleet has counted it.
-    standing: Standing,
-    /// Its latest closed sessions, oldest first.
-    closed: VecDeque<SessionId>,
-}
-
-/// What the fleet's index holds of one worker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Standing {
-    /// Free GPUs and CPU slots; `None` while nothing may be placed on it.
-    free: Option<(usize, usize)>,
-    /// Whether it has a GPU, leased or not, and is not lost.
-    has_gpu: bool,
-}
-
-/// A worker's standing before and after something happened there.
-struct Recount {
-    before: Standing,
-    now: Standing,
-}
-
-impl Member {
-    /// Whether new work may be placed on it.
-    pub fn is_ready(&self) -> bool {
-        self.presence == Presence::Ready
-    }
-
-    /// Devices that are free by the host's word and held by no lease (I6).
-    pub fn free_devices(&self, kind: DeviceKind) -> impl Iterator<Item = &Device> {
-        let free = self.devices.iter().zip(&self.is_free).filter(|(_, is_free)| **is_free);
-        free.map(|(device, _)| device).filter(move |device| device.kind == kind)
-    }
-
-    /// The attempt whose lease holds a device, whatever the host says of it.
-    pub fn holder(&self, device: &DeviceId) -> Option<&AttemptId> {
-        self.held.get(device)
-    }
-
-    /// Devices of a kind that our own attempts alone keep from being free.
-    pub fn healthy_devices(&self, kind: DeviceKind) -> impl Iterator<Item = &Device> {
-        self.devices.iter().filter(move |device| {
-            device.kind == kind && matches!(device.state, DeviceState::Free | DeviceState::Busy(_))
-        })
-    }
-
-    /// Host memory that no lease has set aside, bytes; none where the worker does not say what it has.
-    pub fn free_memory_bytes(&self) -> u64 {
-        let claimed = self.claims.values().map(|claim| claim.memory_bytes).fold(0, u64::saturating_add);
-        self.info.memory_bytes.unwrap_or(0).saturating_sub(claimed)
-    }
-
-    /// Logical CPUs that no lease asked for by number; `None` where the worker does not say what it has.
-    pub fn free_cpus(&self) -> Option<u32> {
-        let claimed = self.claims.values().map(|claim| claim.cpus).fold(0, u32::saturating_add);
-        Some(self.info.cpus).filter(|&cpus| cpus > 0).map(|cpus| cpus.saturating_sub(claimed))
-    }
-
-    /// How many devices are free: GPUs and CPU slots.
-    fn free_counts(&self) -> (usize, usize) {
-        let free = self.devices.iter().zip(&self.is_free).filter(|(_, is_free)| **is_free);
-        free.fold((0, 0), |(gpus, cpus), (device, _)| match device.kind {
-            DeviceKind::Gpu => (gpus + 1, cpus),
-            DeviceKind::Cpu => (gpus, cpus + 1),
-        })
-    }
-
-    /// Takes a lease into account, the devices that it names and no others: this is the step that each
-    /// placement takes.
-    fn hold(&mut self, order: &Order) {
-        for held in &order.devices {
-            if let Some(place) = self.devices.iter().position(|device| device.id == *held) {
-                self.is_free[place] = false;
-            }
-        }
-        hold(&mut self.held, &mut self.claims, order);
-    }
-
-    /// Counts its free devices again.
-    fn recount(&mut self) -> Recount {
-        let has_gpu = self.presence != Presence::Lost
-            && self.devices.iter().any(|device| device.kind == DeviceKind::Gpu);
-        let now = Standing { free: self.is_ready().then(|| self.free_counts()), has_gpu };
-        Recount { before: std::mem::replace(&mut self.standing, now), now }
-    }
-
-    /// Looks up again which devices are free: after a report, and after a lease began or ended.
-    fn note_free(&mut self) {
-        let Self { devices, held, is_free, .. } = self;
-        is_free.clear();
-        is_free.extend(
-            devices.iter().map(|device| device.state == DeviceState::Free && !held.contains_key(&device.id)),
-        );
-    }
-}
 
 /// Every worker of this life of the coordinator.
 #[derive(Clone, Debug)]
@@ -184,6 +31,12 @@ pub struct Fleet {
     deadlines: BTreeSet<(u64, WorkerId)>,
     /// Why nothing new is leased anywhere, if nothing is.
     closed: Option<String>,
+    /// What it offered since the start.
+    offer: Offer,
+    /// Workers that take nothing new, by the ledger.
+    drained: BTreeSet<WorkerId>,
+    /// The latest moment that is known, monotonic: leases are recorded right after a look.
+    now_ms: u64,
 }
 
 impl Default for Fleet {
@@ -204,6 +57,9 @@ impl Fleet {
             gpu_worker_count: 0,
             deadlines: BTreeSet::new(),
             closed: None,
+            offer: Offer::default(),
+            drained: BTreeSet::new(),
+            now_ms: 0,
         }
     }
 
@@ -217,6 +73,25 @@ impl Fleet {
     /// Why nothing new is leased anywhere.
     pub fn closed(&self) -> Option<&str> {
         self.closed.as_deref()
+    }
+
+    /// What it offered since the start, and what of that was leased.
+    pub fn offer(&self) -> &Offer {
+        &self.offer
+    }
+
+    /// A worker takes nothing new, or work again.
+    pub(crate) fn note_drained(&mut self, worker: &WorkerId, is_drained: bool) {
+        match is_drained {
+            true => _ = self.drained.insert(worker.clone()),
+            false => _ = self.drained.remove(worker),
+        }
+        self.note_offer(worker);
+    }
+
+    fn note_offer(&mut self, worker: &WorkerId) {
+        let member = self.members.get(worker);
+        self.offer.note(worker, member, self.drained.contains(worker), self.now_ms);
     }
 
     /// How long a silent worker keeps its leases, milliseconds.
@@ -308,13 +183,13 @@ impl Fleet {
             .is_some_and(|before| before.info == report.worker && before.devices == report.devices);
         let (mut closed, mut told) = (VecDeque::new(), BTreeMap::new());
         let mut told_releases = BTreeMap::new();
-        let Held { devices: mut held, mut claims } = self.held_unheard.remove(&id).unwrap_or_default();
+        let mut held = self.held_unheard.remove(&id).unwrap_or_default();
         let mut standing = Standing::default();
         if let Some(before) = before {
             standing = before.standing;
             self.deadlines.remove(&(before.last_word_ms + self.lease_period_ms, id.clone()));
             closed = before.closed;
-            (held, claims) = (before.held, before.claims);
+            held = before.held;
             if before.session == report.session {
                 told = before.told;
                 told_releases = before.told_releases;
@@ -338,12 +213,13 @@ impl Fleet {
             told_releases,
             held,
             is_free: Vec::new(),
-            claims,
             standing,
             closed,
         };
         self.members.insert(id.clone(), member);
         let is_counted_otherwise = self.count(&id);
+        self.now_ms = self.now_ms.max(now_ms);
+        self.note_offer(&id);
         !is_same || is_counted_otherwise
     }
 
@@ -361,6 +237,7 @@ impl Fleet {
     /// Closes the sessions that have been silent too long, and names their workers.
     pub fn expire(&mut self, now_ms: u64) -> Vec<WorkerId> {
         let mut lost = Vec::new();
+        self.now_ms = self.now_ms.max(now_ms);
         while let Some((deadline_ms, _)) = self.deadlines.first() {
             if *deadline_ms > now_ms {
                 break;
@@ -372,6 +249,7 @@ impl Fleet {
                 close(&mut member.closed, member.session.clone());
             }
             self.count(&worker);
+            self.note_offer(&worker);
             lost.push(worker);
         }
         lost
@@ -391,25 +269,20 @@ impl Fleet {
                 self.stand_anew(worker, recount);
             }
             None => {
-                let unheard = self.held_unheard.entry(worker.clone()).or_default();
-                hold(&mut unheard.devices, &mut unheard.claims, order);
+                self.held_unheard.entry(worker.clone()).or_default().hold(order);
             }
         }
+        self.note_offer(worker);
     }
 
     /// A lease is over. The devices are free once the host's own word says so.
     pub fn let_go(&mut self, worker: &WorkerId, attempt: &AttemptId) {
-        match self.members.get_mut(worker) {
-            Some(member) => {
-                member.held.retain(|_, holder| holder != attempt);
-                member.claims.remove(attempt);
-            }
-            None => {
-                if let Some(held) = self.held_unheard.get_mut(worker) {
-                    held.devices.retain(|_, holder| holder != attempt);
-                    held.claims.remove(attempt);
-                }
-            }
+        let held = match self.members.get_mut(worker) {
+            Some(member) => Some(&mut member.held),
+            None => self.held_unheard.get_mut(worker),
+        };
+        if let Some(held) = held {
+            held.let_go(attempt);
         }
         self.count(worker);
     }
@@ -459,18 +332,6 @@ impl Fleet {
             let id = id.unwrap_or_else(|| worker.clone());
             self.free.entry((kind, free)).or_default().insert(id);
         }
-    }
-}
-
-/// What a lease holds and sets aside.
-fn hold(held: &mut BTreeMap<DeviceId, AttemptId>, claims: &mut BTreeMap<AttemptId, Claim>, order: &Order) {
-    let attempt = &order.key.id;
-    held.extend(order.devices.iter().map(|device| (device.clone(), attempt.clone())));
-    // For CPU slots the number is in the devices.
-    let on_gpus = order.devices.iter().any(|device| !device.as_str().starts_with("cpu-"));
-    let cpus = order.cpus.filter(|_| on_gpus).unwrap_or(0);
-    if cpus > 0 || order.memory_bytes > 0 {
-        claims.insert(attempt.clone(), Claim { memory_bytes: order.memory_bytes, cpus });
     }
 }
 

@@ -3,9 +3,13 @@
 
 mod answer;
 mod fleet;
+mod member;
+mod offer;
 mod report;
 
 pub(crate) use answer::note_told;
 pub use answer::{Told, What, answer, is_news};
-pub use fleet::{Fleet, LEASE_PERIOD_MS, Member, Presence};
+pub use fleet::{Fleet, LEASE_PERIOD_MS};
+pub use member::{Member, Presence};
+pub use offer::{Had, Offer};
 pub use report::{Known, known, never_there, records};

@@ -2,7 +2,7 @@
 //! ended under a stale one and change nothing (I5).
 
 use super::answer::What;
-use super::fleet::Member;
+use super::member::Member;
 use crate::campaign::{Campaign, MarkState};
 use crate::core::Durable;
 use windlass_shared::attempt::{AttemptKey, Ending, Outcome, Phase};

@@ -14,10 +14,14 @@ use windlass_shared::attempt::{AttemptKey, Ending, Order, Outcome, Phase};
 use windlass_shared::device::DeviceState;
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::lever::{FixTrigger, Kind, Lever};
+use windlass_shared::quota::Quota;
 use windlass_shared::record::Body;
 use windlass_shared::reference::Evidence;
 use windlass_shared::session::Report;
 use windlass_shared::view::CampaignState;
+
+/// Whose all campaigns are.
+const OWNER: &str = "ada";
 
 #[derive(Clone, Copy, Debug)]
 enum Deed {
@@ -39,6 +43,7 @@ enum Deed {
     Remove(u8),
     Quarantine(bool),
     Release(bool),
+    Quota(u8),
     End(bool, u8),
     Cut(bool, bool),
     Reconnect(bool),
@@ -84,6 +89,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         2 => (1..5_u8).prop_map(Deed::Remove),
         1 => worker().prop_map(Deed::Quarantine),
         1 => worker().prop_map(Deed::Release),
+        1 => (0..3_u8).prop_map(Deed::Quota),
         12 => (worker(), any::<u8>()).prop_map(|(worker, how)| Deed::End(worker, how)),
         2 => (worker(), any::<bool>()).prop_map(|(worker, cut)| Deed::Cut(worker, cut)),
         1 => worker().prop_map(Deed::Reconnect),
@@ -220,6 +226,11 @@ fn perform(world: &mut World, windlass: &Value, deed: Deed, sent: &mut Vec<Repor
             world.report(name(worker));
         }
         Deed::Release(worker) => ask(Ask::ReleaseDevice(WorkerId::from(name(worker)), "cpu-0".into())),
+        Deed::Quota(most) => {
+            let devices = (most > 0).then(|| u32::from(most) - 1);
+            let quota = devices.map(|devices| Quota { devices: Some(devices), time: None });
+            ask(Ask::SetQuota { owner: OWNER.to_owned(), quota });
+        }
         Deed::Resubmit => {
             let paused = matches!(world.state().state, CampaignState::Paused { .. });
             if paused {
@@ -266,6 +277,7 @@ fn heal(world: &mut World) {
         world.fake(worker).devices[0].state = DeviceState::Free;
         world.ask(Ask::Undrain(WorkerId::from(worker))).expect("undrained");
     }
+    world.ask(Ask::SetQuota { owner: OWNER.to_owned(), quota: None }).expect("lifted");
     let campaign = world.id();
     let _ = world.ask(Ask::Resume(campaign));
     for _ in 0..60 {
@@ -283,6 +295,7 @@ fn heal(world: &mut World) {
 
 fn check(windlass: &Value, deeds: Vec<Deed>) -> BTreeSet<&'static str> {
     let mut world = World::empty();
+    world.owner = Some(OWNER.to_owned());
     world.connect("w", cpus(1));
     world.connect("x", cpus(2));
     world.submit("digits", windlass).expect("sound bindings");

@@ -4,7 +4,7 @@ use super::Body;
 
 impl Body {
     /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
-    pub const KINDS: [&'static str; 32] = [
+    pub const KINDS: [&'static str; 33] = [
         "incarnation_started",
         "campaign_created",
         "ledger_imported",
@@ -36,6 +36,7 @@ impl Body {
         "worker_undrained",
         "evidence_removed",
         "device_released",
+        "quota_set",
         "request_answered",
     ];
 
@@ -73,6 +74,7 @@ impl Body {
             Self::WorkerUndrained { .. } => "worker_undrained",
             Self::EvidenceRemoved { .. } => "evidence_removed",
             Self::DeviceReleased { .. } => "device_released",
+            Self::QuotaSet { .. } => "quota_set",
             Self::RequestAnswered {} => "request_answered",
         }
     }

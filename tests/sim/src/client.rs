@@ -17,6 +17,7 @@ use windlass_shared::id::{
 use windlass_shared::lever::{Change, Lever};
 use windlass_shared::literature::{Review, Scope};
 use windlass_shared::plan::Deliverable;
+use windlass_shared::quota::Quota;
 use windlass_shared::record::Answer;
 use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
@@ -24,23 +25,62 @@ use windlass_shared::view::LeverState;
 
 /// How often a request is sent again before its client gives up.
 const RETRIES_MAX: u32 = 12;
+/// Whose all campaigns are.
+const OWNER: &str = "ada";
 /// The most campaigns of one history.
 const CAMPAIGNS_MAX: usize = 3;
 
 /// What a request asks for, before any facts.
 #[derive(Clone, Debug)]
 pub(crate) enum What {
-    Create { name: String, bindings: Box<Bindings>, tree: Digest },
-    Propose { campaign: CampaignId, lever: Box<Lever> },
-    Retire { campaign: CampaignId, lever: LeverNumber },
-    Move { campaign: CampaignId, lever: LeverNumber, place: Place },
-    Retry { campaign: CampaignId, lever: LeverNumber },
-    Cancel { campaign: CampaignId, iteration: IterationNumber },
-    Fix { campaign: CampaignId, iteration: IterationNumber },
-    Replace { campaign: CampaignId, iteration: IterationNumber, deliverable: Box<Deliverable> },
-    Conclude { campaign: CampaignId, iteration: IterationNumber },
-    Findings { campaign: CampaignId, review: Box<Review>, scopes: Vec<Scope> },
-    Update { campaign: CampaignId, priority: i32 },
+    Create {
+        name: String,
+        bindings: Box<Bindings>,
+        tree: Digest,
+    },
+    Propose {
+        campaign: CampaignId,
+        lever: Box<Lever>,
+    },
+    Retire {
+        campaign: CampaignId,
+        lever: LeverNumber,
+    },
+    Move {
+        campaign: CampaignId,
+        lever: LeverNumber,
+        place: Place,
+    },
+    Retry {
+        campaign: CampaignId,
+        lever: LeverNumber,
+    },
+    Cancel {
+        campaign: CampaignId,
+        iteration: IterationNumber,
+    },
+    Fix {
+        campaign: CampaignId,
+        iteration: IterationNumber,
+    },
+    Replace {
+        campaign: CampaignId,
+        iteration: IterationNumber,
+        deliverable: Box<Deliverable>,
+    },
+    Conclude {
+        campaign: CampaignId,
+        iteration: IterationNumber,
+    },
+    Findings {
+        campaign: CampaignId,
+        review: Box<Review>,
+        scopes: Vec<Scope>,
+    },
+    Update {
+        campaign: CampaignId,
+        priority: i32,
+    },
     Pause(CampaignId),
     Resume(CampaignId),
     Stop(CampaignId),
@@ -48,6 +88,8 @@ pub(crate) enum What {
     Drain(WorkerId),
     Undrain(WorkerId),
     Release(WorkerId, DeviceId),
+    /// The owner of all campaigns may have so many devices at once.
+    Quota(Option<u32>),
 }
 
 /// One request, as its client keeps it.
@@ -196,6 +238,10 @@ impl World {
             84..92 => What::Resume(campaign),
             92..93 => What::Stop(campaign),
             93..95 => What::Drain(self.some_worker()),
+            95..97 => {
+                let devices = self.random.below(4) as u32;
+                What::Quota((devices > 0).then_some(devices))
+            }
             _ => What::Undrain(self.some_worker()),
         })
     }
@@ -324,7 +370,7 @@ impl World {
                 Ask::Propose { campaign, lever, facts: Err(Box::new(Refusal::FactsMoved.into())) }
             }
             What::Create { name, bindings, tree } => {
-                Ask::Create { name, bindings, tree, cap: None, git: None, owner: None }
+                Ask::Create { name, bindings, tree, cap: None, git: None, owner: Some(OWNER.to_owned()) }
             }
             What::Retire { campaign, lever } => Ask::Retire { campaign, lever },
             What::Move { campaign, lever, place } => Ask::Move { campaign, lever, place },
@@ -358,6 +404,10 @@ impl World {
             What::Stop(campaign) => Ask::Stop(campaign),
             What::Remove(campaign, removal) => {
                 Ask::Remove { campaign, removals: vec![removal], why: "its time is over".to_owned() }
+            }
+            What::Quota(devices) => {
+                let quota = devices.map(|devices| Quota { devices: Some(devices), time: None });
+                Ask::SetQuota { owner: OWNER.to_owned(), quota }
             }
             What::Drain(worker) => Ask::Drain(worker),
             What::Undrain(worker) => Ask::Undrain(worker),

@@ -57,6 +57,9 @@ impl World {
                 for worker in drained {
                     self.ask(What::Undrain(worker));
                 }
+                if self.coordinator.model.quota.is_some() {
+                    self.ask(What::Quota(None));
+                }
                 if self.is_at_rest() {
                     return self.check_bytes();
                 }
@@ -91,6 +94,8 @@ impl World {
         match core.due(&campaign.id) {
             None | Some(Due::Nothing(_)) => campaign.live().next().is_none(),
             Some(Due::Device(_)) => !self.can_ever_run(core, campaign) || self.others_run(core, &campaign.id),
+            // Until it is lifted; then it is due like any other.
+            Some(Due::Quota(_)) => true,
             Some(Due::Records(_) | Due::Facts(_)) => false,
         }
     }

@@ -49,22 +49,26 @@ pub fn write(
     Ok(())
 }
 
-/// Puts one output below `root`, never through a link that leads out of it.
+/// Puts one output below `root`. Nothing is touched through a link: the run may have laid one to a file of others
+/// with the very name that its lever gave the output.
 fn place(root: &Path, path: &Path, text: &str) -> io::Result<()> {
     let elsewhere = || io::Error::from(rustix::io::Errno::ACCESS);
-    match fs::symlink_metadata(root) {
-        Ok(metadata) if !metadata.is_dir() => return Err(elsewhere()),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    let within = path.strip_prefix(root).map_err(|_| elsewhere())?;
+    let mut folder = root.to_owned();
+    let own = |folder: &Path| match fs::symlink_metadata(folder) {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => Err(elsewhere()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir(folder),
+        Err(error) => Err(error),
+    };
+    own(&folder)?;
+    for part in within.parent().into_iter().flat_map(Path::components) {
+        folder.push(part);
+        own(&folder)?;
     }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
-    }
-    let folder = path.parent().unwrap_or(path);
-    fs::create_dir_all(folder)?;
-    if !folder.canonicalize()?.starts_with(root.canonicalize()?) {
-        return Err(elsewhere());
     }
     fs::File::options().write(true).create_new(true).open(path)?.write_all(text.as_bytes())
 }
@@ -104,3 +108,34 @@ fn seconds(ms: u64) -> String {
 }
 
 const TAKES: &str = "a string takes everything";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn an_output_is_never_laid_or_removed_through_a_link() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (root, others) = (folder.path().join("results"), folder.path().join("others"));
+        fs::create_dir_all(&others).expect("a folder");
+        fs::create_dir_all(root.join("own")).expect("a folder");
+        fs::write(others.join("precious"), "precious").expect("a file");
+        symlink(&others, root.join("x")).expect("a link");
+        symlink(others.join("precious"), root.join("own/file")).expect("a link");
+        let lay = |name: &str| place(&root, &root.join(name), "text");
+        for name in ["x/precious", "x/made/here"] {
+            assert!(is_absence(&lay(name).expect_err(name)), "{name} is the run's doing");
+        }
+        lay("own/file").expect("a link at the very place gives way");
+        lay("own/deeper/file").expect("folders are made");
+        for name in ["own/file", "own/deeper/file"] {
+            assert_eq!(fs::read_to_string(root.join(name)).expect("a file"), "text");
+        }
+        let left: Vec<_> = fs::read_dir(&others).expect("a folder").flatten().collect();
+        assert_eq!(
+            (left.len(), fs::read(others.join("precious")).expect("there")),
+            (1, b"precious".to_vec())
+        );
+    }
+}

@@ -1,10 +1,31 @@
 //! How busy this machine is, as the kernel counts it. Two small files of `/proc`; what cannot be read is left out.
 
 use std::fs;
+use std::time::{Duration, Instant};
 use windlass_shared::device::Load;
 
+/// How old a reading may be that is told: the kernel works its average out anew every 5 s, and reports of short runs
+/// come by the hundred a second.
+const AGE_MAX: Duration = Duration::from_secs(5);
+
+/// The load as it was read last.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoadMeter {
+    last: Option<(Instant, Load)>,
+}
+
+impl LoadMeter {
+    /// The load, read again when the last reading is old.
+    pub fn read(&mut self) -> Load {
+        match self.last {
+            Some((read, load)) if read.elapsed() < AGE_MAX => load,
+            _ => self.last.insert((Instant::now(), load())).1,
+        }
+    }
+}
+
 /// A reading of this moment.
-pub fn load() -> Load {
+fn load() -> Load {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     Load {
         average_hundredths: average_hundredths(&read("/proc/loadavg")),

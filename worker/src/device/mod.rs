@@ -13,7 +13,7 @@ mod reading;
 mod state;
 
 pub use cpu::{CpuSlots, host_memory_bytes, topology};
-pub use load::load;
+pub use load::LoadMeter;
 pub use machine::{Machine, Seen};
 
 pub(crate) use lock::{file_name, machine_lock};

@@ -6,7 +6,7 @@ use crate::shop::{Backoff, Shop};
 use crate::spool::Ended;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use windlass_proto::v1;
 use windlass_shared::attempt::{AttemptKey, Outcome, Phase};
 use windlass_shared::secret::{Secret, Secrets};
@@ -23,6 +23,7 @@ pub(super) async fn sync(shop: &Shop, report: &Report) -> Result<Answer, Error> 
         .flat_map(|attempt| shop.parcels.of(&attempt.key))
         .map(|parcel| v1::Parcel { digest: parcel.digest.to_string(), data: parcel.bytes })
         .collect();
+    message.wall_ms = wall_ms();
     let mut request = tonic::Request::new(message);
     request.set_timeout(SYNC_MAX);
     let mut workers = shop.client.workers();
@@ -32,6 +33,12 @@ pub(super) async fn sync(shop: &Shop, report: &Report) -> Result<Answer, Error> 
     // Before anything is done about the orders that name them.
     shop.secrets.take(secrets(std::mem::take(&mut answer.secrets)));
     Answer::try_from(answer).map_err(|source| Error::Answer { call: "WorkerService.Sync", source })
+}
+
+/// This machine's wall clock: the coordinator says how far it is from its own.
+fn wall_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// By attempt; what is none is left out, and the attempt then says what it lacks.

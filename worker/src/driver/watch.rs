@@ -30,7 +30,10 @@ pub async fn start(shop: &Shop, order: Order, cpus: Vec<u32>, model: String) -> 
         let spec = prepare::spec(&shop, &order, &dir, uuid::Uuid::new_v4().to_string(), cpus, model)?;
         let Launched { pidfd, voice, .. } =
             shop.nursery.launch(dir.path(), &spec, &shop.secrets.of(&order)?)?;
-        Ok(Started { dir, pidfd, speaks: hear(voice) })
+        let speaks = hear(voice);
+        let request = order.request.as_ref().map(|request| request.as_str());
+        tracing::debug!(attempt = %order.key, request, speaks, "its shim was started");
+        Ok(Started { dir, pidfd, speaks })
     })
     .await
 }
@@ -64,7 +67,15 @@ pub async fn shim(pidfd: Option<OwnedFd>, dir: &AttemptDir) -> Option<Box<ExitRe
     }
     let dir = dir.clone();
     match blocking(move || dir.exit()).await {
-        Ok(exit) => exit.map(|exit| Box::new(exit.record)),
+        Ok(exit) => {
+            if let Some(exit) = &exit {
+                // What the shim itself was told, and wrote down.
+                let request = exit.request.as_ref().map(|request| request.as_str());
+                let (attempt, code) = (&exit.record.key, exit.record.code);
+                tracing::debug!(%attempt, request, code, "its shim has ended");
+            }
+            exit.map(|exit| Box::new(exit.record))
+        }
         Err(error) => {
             tracing::error!(problem = error.chain(), "failed to read an exit record");
             None

@@ -94,6 +94,16 @@ pub enum Error {
         /// What it did.
         problem: String,
     },
+    /// What answers without TLS is no coordinator.
+    #[error(
+        "what answers at {address} is no coordinator without TLS ({problem}); check the port and whether the coordinator runs"
+    )]
+    NotGrpc {
+        /// The address.
+        address: String,
+        /// What it did.
+        problem: String,
+    },
     /// Another coordinator, or somebody between.
     #[error(
         "what answers at {address} is another coordinator than this machine was told of, or stands between them: nothing was sent; check the address, or join with a token of that coordinator"
@@ -153,6 +163,20 @@ impl Error {
             let inside = one.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
             if let Some(ours) = inside.and_then(|inside| inside.downcast_ref::<Self>()) {
                 return Some(ours);
+            }
+            next = one.source();
+        }
+        None
+    }
+
+    /// The sentence of [`Error::NotGrpc`] in what a connection failed with: HTTP/2's layer keeps the words of what a
+    /// stream fails with, and not the error.
+    pub fn words_within(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+        let mut next = Some(error);
+        while let Some(one) = next {
+            let text = one.to_string();
+            if let Some(at) = text.find("what answers at ") {
+                return Some(text[at..].to_owned());
             }
             next = one.source();
         }

@@ -106,7 +106,7 @@ async fn connect(address: &str, config: Arc<ClientConfig>) -> Result<TlsStream<T
 }
 
 /// Every address of a name, in the order that the system gives them; IPv6 and IPv4 alike.
-async fn dial(address: &str) -> Result<TcpStream, Error> {
+pub(super) async fn dial(address: &str) -> Result<TcpStream, Error> {
     let (host, port) = address.rsplit_once(':').ok_or_else(|| Error::Address(address.to_owned()))?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let port: u16 = port.parse().map_err(|_| Error::Address(address.to_owned()))?;

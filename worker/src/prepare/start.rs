@@ -88,5 +88,6 @@ fn spec_for(
         mounts: mounts(shop, order, dir, purpose)?,
         device_model: String::new(),
         walls,
+        request: order.request.clone(),
     })
 }

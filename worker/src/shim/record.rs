@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use windlass_engine::attempt::ExitRecord;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::digest::Hash;
+use windlass_shared::id::RequestId;
 use windlass_shared::machine::{Containment, Isolation};
 
 /// Tells this shim from every other process: a pid alone may be recycled.
@@ -82,6 +83,9 @@ pub struct Exit {
     /// What contained it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub containment: Option<Containment>,
+    /// The client's request that the attempt goes back to, as the shim was told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
     /// It outlives a power cut, with all that it rests on. Earlier versions synced every one.
     #[serde(default = "yes")]
     pub is_synced: bool,
@@ -115,6 +119,14 @@ impl Exit {
             disk_use: None,
         };
         let (isolation, containment) = (Some(walls.isolation), Some(walls.containment));
-        Self { record, log_errno: None, log_hash: None, isolation, containment, is_synced: false }
+        Self {
+            record,
+            log_errno: None,
+            log_hash: None,
+            isolation,
+            containment,
+            request: None,
+            is_synced: false,
+        }
     }
 }

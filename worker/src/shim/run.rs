@@ -56,7 +56,10 @@ pub fn main(dir: &Path, nonce: &str) -> i32 {
     let mut record = match run(dir, &spec) {
         Ok(Some(record)) => record,
         Ok(None) => return 3,
-        Err(error) => Exit::unstarted(spec.key.clone(), error.chain(), &spec.walls),
+        Err(error) => {
+            let exit = Exit::unstarted(spec.key.clone(), error.chain(), &spec.walls);
+            Exit { request: spec.request.clone(), ..exit }
+        }
     };
     // A shorter run is repeated sooner than its disk would answer. A sync that failed is not tried again, since the
     // next one would say that all is well.
@@ -456,6 +459,7 @@ impl Life {
             log_hash: Some(log_hash),
             isolation,
             containment,
+            request: spec.request.clone(),
             is_synced: false,
         }
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use windlass_shared::attempt::AttemptKey;
+use windlass_shared::id::RequestId;
 
 /// Where the log is cut under a flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +72,9 @@ pub struct Spec {
     /// What it is shut into.
     #[serde(default)]
     pub walls: Walls,
+    /// The client's request that the attempt goes back to, for logs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
 }
 
 impl Spec {

@@ -208,6 +208,7 @@ pub fn order(
         kind: Kind::Run,
         seed: None,
         score_artifact: None,
+        request: None,
         tree: coordinator.tree(files),
         near: Vec::new(),
         devices: vec![DeviceId::from("cpu-0")],

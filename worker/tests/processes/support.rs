@@ -57,6 +57,7 @@ impl Attempt {
             secrets: Vec::new(),
             device_model: String::new(),
             walls: Walls::default(),
+            request: None,
         };
         Self { folder, spec, secrets: Secrets::new() }
     }

@@ -34,6 +34,9 @@ struct Written<'a> {
     analysis: [Deliverable; 1],
 }
 
+/// What travels with a lever: its name and its bytes.
+type Part = (String, Vec<u8>);
+
 /// The files of the best that the settings stand in.
 type Texts = BTreeMap<TreePath, String>;
 
@@ -198,7 +201,7 @@ impl Lever<'_> {
     }
 
     /// What measures the point, and the part that it is.
-    fn script(&self) -> Result<(Script, Option<(String, Vec<u8>)>), Error> {
+    fn script(&self) -> Result<(Script, Option<Part>), Error> {
         let Some(name) = &self.space.script else {
             return Ok((Script::Named(Script::BUILTIN_LOG.to_owned()), None));
         };

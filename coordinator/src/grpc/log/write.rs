@@ -3,6 +3,7 @@
 
 use crate::grpc::convert::log_failure;
 use crate::logs::{Error, Log};
+use crate::metrics::Metrics;
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
@@ -50,6 +51,7 @@ enum Next {
 /// Appends `first` and all that follows it; the bytes that are durable then.
 pub(super) async fn take(
     log: &Arc<Log>,
+    metrics: &Metrics,
     key: &AttemptKey,
     first: WriteLogRequest,
     stream: &mut Streaming<WriteLogRequest>,
@@ -62,6 +64,7 @@ pub(super) async fn take(
         let (batch, after) = gather(message, stream).await?;
         unsynced_bytes += batch.bytes as u64;
         log.append(key, batch.offset, batch.pieces).await.map_err(failed)?;
+        metrics.log_received(batch.bytes as u64);
         if unsynced_bytes >= SYNC_EVERY_BYTES && early.is_none() {
             let log = Arc::clone(log);
             early = Some(Box::pin(async move { log.sync().await }));

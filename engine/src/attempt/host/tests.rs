@@ -47,6 +47,7 @@ pub(crate) fn order(number: u32, device: &str) -> Order {
         secrets: Vec::new(),
         artifacts: Vec::new(),
         score_artifact: None,
+        request: None,
         run_artifacts: None,
     }
 }

@@ -42,6 +42,8 @@ pub struct World {
     pub untakable: Option<CampaignId>,
     /// What was gathered.
     pub gathered: Vec<Wanted>,
+    /// Whose the campaigns are that are submitted.
+    pub owner: Option<String>,
     /// The latest campaign.
     pub campaign: Option<CampaignId>,
     /// A history of days: what was missed is not looked for after each input.
@@ -66,6 +68,7 @@ impl World {
             unreadable: false,
             untakable: None,
             gathered: Vec::new(),
+            owner: None,
             campaign: None,
             is_long: false,
             legal: Legal::default(),
@@ -229,13 +232,14 @@ impl World {
 
     pub fn submit(&mut self, name: &str, windlass: &Value) -> Result<Answer, Refusal> {
         let bindings = Box::new(bindings(windlass));
+        let owner = self.owner.clone();
         self.ask(Ask::Create {
             name: name.to_owned(),
             bindings,
             tree: workspace(),
             cap: None,
             git: None,
-            owner: None,
+            owner,
         })
     }
 

@@ -236,6 +236,7 @@ impl CampaignLife {
             | Body::WorkerDrained { .. }
             | Body::WorkerUndrained { .. }
             | Body::DeviceReleased { .. }
+            | Body::QuotaSet { .. }
             | Body::RequestAnswered {} => broken("I13", format!("{} in a campaign", body.kind())),
         }
     }

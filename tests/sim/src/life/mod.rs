@@ -27,6 +27,8 @@ pub(crate) struct Life {
     /// Devices under a lease.
     held: BTreeMap<(WorkerId, DeviceId), AttemptKey>,
     pub(crate) drained: BTreeSet<WorkerId>,
+    /// Devices that the one owner may have at once.
+    pub(crate) quota: Option<u32>,
     pub(crate) requests: BTreeMap<RequestId, Request>,
     pub(crate) campaigns: BTreeMap<CampaignId, CampaignLife>,
 }
@@ -54,6 +56,10 @@ impl Life {
             }
             Body::DeviceReleased { .. } => {
                 return hold(record.request.is_some(), "I13", || "nobody asked for a release".to_owned());
+            }
+            Body::QuotaSet { quota, .. } => {
+                self.quota = quota.and_then(|quota| quota.devices);
+                return hold(record.request.is_some(), "I13", || "nobody asked for a quota".to_owned());
             }
             Body::RequestAnswered {} => {
                 return hold(record.request.is_some(), "I4", || "no request was answered".to_owned());
@@ -93,6 +99,10 @@ impl Life {
                         format!("{device} of {worker} is leased to {} and {}", order.key, show(&before))
                     })?;
                 }
+                let (held, quota) = (self.held.len(), self.quota.unwrap_or(u32::MAX));
+                hold(order.devices.is_empty() || held <= quota as usize, "a quota", || {
+                    format!("{} is leased, and its owner has {held} devices of {quota}", order.key)
+                })?;
             }
             Body::AttemptEnded { attempt, fence, .. } => {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
