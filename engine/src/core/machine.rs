@@ -112,11 +112,6 @@ impl Core {
             self.soft.forget_rank(campaign);
         }
         self.durable.apply(record);
-        if let Body::AttemptEnded { .. } = &record.body
-            && let Some(campaign) = record.campaign.as_ref().and_then(|id| self.durable.campaigns.get(id))
-        {
-            self.soft.wake_owner(campaign.owner.as_deref());
-        }
         match &record.body {
             Body::QuotaSet { owner, .. } => self.soft.wake_owner(Some(owner)),
             // The half-life may be another one.
@@ -170,6 +165,9 @@ impl Core {
             return;
         };
         self.soft.touch(campaign);
+        if let Body::AttemptEnded { .. } = &record.body {
+            self.soft.wake_owner(campaign.owner.as_deref());
+        }
         let all = campaign.open.values().chain(campaign.settled.values());
         let ending = all.filter(|open| campaign.is_stopped() || open.is_cancelled);
         for live in ending.filter_map(|open| open.live.as_ref()) {
