@@ -92,6 +92,7 @@ async fn huge_and_endless(channel: &Channel) {
         request_id: uuid::Uuid::now_v7().to_string(),
         campaign: "any".to_owned(),
         lever_document: vast,
+        ..Default::default()
     };
     let refused = campaigns.propose_lever(lever).await.expect_err("64 MiB in one message");
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
