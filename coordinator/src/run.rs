@@ -3,6 +3,7 @@
 use crate::blobs::{self, Blobs};
 use crate::driver::{self, Driver, Ended, Stores, Tasks, blocking};
 use crate::grpc::listen::{self, Endpoint, Listeners, Transport};
+use crate::grpc::room::Room;
 use crate::grpc::serve::{self, ReflectionError};
 use crate::hook::{self, Hook};
 use crate::identity::{self, Office, Terms, Token, tls};
@@ -54,6 +55,8 @@ pub struct Settings {
     pub share_half_life: Duration,
     /// At which marks a disk that fills up matters.
     pub marks: Marks,
+    /// How much of it one campaign may take.
+    pub room: Room,
     /// How long what nobody needs any more is kept.
     pub retention: Retention,
     /// Where figures for Prometheus are served, if anywhere; on loopback.
@@ -74,6 +77,7 @@ impl Settings {
             worker_lost_after: Duration::from_secs(30),
             share_half_life: Duration::from_millis(HALF_LIFE_MS),
             marks: Marks::default(),
+            room: Room::default(),
             retention: Retention::default(),
             metrics: None,
             hook: None,
@@ -182,7 +186,7 @@ async fn serve_once(
     let office = Office::open(&data_dir, terms)?;
     let sealing = keep_sealing(handle.stores.clone(), handle.durable.clone(), stop.clone());
     let upkeep = Upkeep::new(&data_dir, settings.retention, handle.clone());
-    let routes = serve::routes(&handle, &upkeep, &office).await?;
+    let routes = serve::routes(&handle, &upkeep, &office, settings.room).await?;
     let mut traces: Vec<PathBuf> = listeners.traces().into();
     if let Some(address) = settings.metrics {
         let is_accepted = settings.transport == Transport::Plaintext;

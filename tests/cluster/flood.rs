@@ -30,6 +30,9 @@ const JUNK: usize = 200;
 /// Clients at once.
 const CLIENTS: usize = 1_000;
 
+/// How often one of them begins anew.
+const TRIES_MAX: u32 = 1_000;
+
 /// The most memory that a process has had, KiB.
 fn peak_kib(daemon: &Daemon) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("it lives");
@@ -92,7 +95,7 @@ async fn huge_and_endless(channel: &Channel) {
         request_id: uuid::Uuid::now_v7().to_string(),
         campaign: "any".to_owned(),
         lever_document: vast,
-        researcher: String::new(),
+        ..Default::default()
     };
     let refused = campaigns.propose_lever(lever).await.expect_err("64 MiB in one message");
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
@@ -132,6 +135,24 @@ async fn one_client(identity: Identity) -> Result<tonic::Streaming<v1::WatchResp
     Ok(campaigns.watch(follow).await?.into_inner())
 }
 
+/// The same, and again when its connection was cut: a thousand clients on a machine with two cores do not all answer the
+/// coordinator's pings in time, and all of one name have so many calls at a time: they begin anew, as any client does.
+async fn one_of_many(identity: Identity) -> Result<tonic::Streaming<v1::WatchResponse>, tonic::Status> {
+    let mut tries = 1;
+    loop {
+        match one_client(identity.clone()).await {
+            Err(status)
+                if tries < TRIES_MAX
+                    && (status.details().is_empty() || status.code() == Code::ResourceExhausted) =>
+            {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            done => return done,
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn i18_a_coordinator_under_a_flood_serves_a_good_client_in_bounded_memory() {
     let fleet = Fleet::new();
@@ -159,7 +180,7 @@ async fn i18_a_coordinator_under_a_flood_serves_a_good_client_in_bounded_memory(
     let bad = Identity::read(&file).expect("readable").expect("joined");
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
-        clients.spawn(one_client(bad.clone()));
+        clients.spawn(one_of_many(bad.clone()));
     }
     // While they come.
     is_served(&fleet, &campaign);

@@ -72,6 +72,36 @@ async fn refused(
     assert!(said() > before, "it is said which blob, and of whom{}", fleet.logs());
 }
 
+/// Proposes one lever after the other until one is refused; what is said then.
+fn propose_until_refused(fleet: &Fleet, campaign: &str, project: &std::path::Path) -> String {
+    let (mut number, mut refused) = (0, String::new());
+    fleet.wait_until("a lever is refused", || {
+        number += 1;
+        let name = format!("lever-{number}");
+        crate::project::Project::lever(project, &name, &format!("0.6{number:04}"));
+        let file = project.join(format!("levers/{name}.yaml"));
+        let output = fleet.client(&["lever", "add", campaign, file.to_str().expect("UTF-8")]);
+        refused = String::from_utf8_lossy(&output.stderr).into_owned();
+        !output.status.success()
+    });
+    refused
+}
+
+#[test]
+fn i18_a_campaign_past_its_space_takes_no_new_work_and_says_figure_and_limit() {
+    for (flag, what) in [("--campaign-logs-max", "bytes of logs"), ("--campaign-blobs-max", "bytes of blobs")]
+    {
+        let fleet = Fleet::new();
+        let project = crate::project::Project::default().write(&fleet.path("project"));
+        let _coordinator = fleet.coordinator_with(&[flag, "4"]);
+        let _worker = fleet.worker("one");
+        let campaign = fleet.submit(&project, false);
+        fleet.wait_decided(&campaign, 1);
+        let said = propose_until_refused(&fleet, &campaign, &project);
+        assert!(said.contains(what) && said.contains("; at most 4 is taken"), "{said}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_brings_no_digest_into_a_campaigns_reach_by_naming_it() {
     let fleet = Fleet::new();

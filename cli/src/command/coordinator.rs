@@ -9,6 +9,7 @@ use crate::session::Session;
 use std::net::SocketAddr;
 use std::time::Duration;
 use windlass_coordinator::grpc::listen::Transport;
+use windlass_coordinator::grpc::room::Room;
 use windlass_coordinator::hook::Hook;
 use windlass_coordinator::upkeep::Retention;
 use windlass_shared::size::Size;
@@ -59,6 +60,12 @@ pub struct Args {
     /// Take nothing new when less is free there [default: 1 GiB, or a twentieth of a small disk]
     #[arg(long, env = "WINDLASS_DISK_STOP_BELOW", value_name = "SIZE", value_parser = Size::parse)]
     pub disk_stop_below: Option<Size>,
+    /// Logs of one campaign past which it takes no new work [default: 200 GiB]
+    #[arg(long, env = "WINDLASS_CAMPAIGN_LOGS_MAX", value_name = "SIZE", value_parser = Size::parse)]
+    pub campaign_logs_max: Option<Size>,
+    /// The same for its blobs, each counted once [default: 1 TiB]
+    #[arg(long, env = "WINDLASS_CAMPAIGN_BLOBS_MAX", value_name = "SIZE", value_parser = Size::parse)]
+    pub campaign_blobs_max: Option<Size>,
     /// How long logs are kept after their iteration was decided [default: for ever]
     #[arg(long, env = "WINDLASS_KEEP_LOGS", value_name = "SPAN", value_parser = Span::parse)]
     pub keep_logs: Option<Span>,
@@ -84,11 +91,20 @@ pub struct Args {
     pub lifeline_fd: Option<u32>,
 }
 
+fn room(args: &Args) -> Room {
+    let default = Room::default();
+    Room {
+        log_bytes: args.campaign_logs_max.map_or(default.log_bytes, |size| size.bytes),
+        blob_bytes: args.campaign_blobs_max.map_or(default.blob_bytes, |size| size.bytes),
+    }
+}
+
 /// Serves until it is asked to end.
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     role_log::start(&args.log, session.quiet);
     let mut signals = Signals::listen()?;
     let shutdown = tokio_util::sync::CancellationToken::new();
+    let room = room(&args);
     let settings = windlass_coordinator::Settings {
         data_dir: session.data_dir.clone(),
         listen: args.listen,
@@ -105,6 +121,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
             warn_bytes: args.disk_warn_below.map(|size| size.bytes),
             stop_bytes: args.disk_stop_below.map(|size| size.bytes),
         },
+        room,
         retention: Retention {
             unnamed: Duration::from_millis(args.keep_unnamed.ms),
             logs: args.keep_logs.map(|span| Duration::from_millis(span.ms)),

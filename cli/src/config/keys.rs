@@ -48,7 +48,7 @@ const COORDINATOR: &[&str] = &["coordinator", "up"];
 const WORKER: &[&str] = &["worker", "up"];
 
 /// All of them, as `doctor` lists them.
-pub const KEYS: [Key; 32] = [
+pub const KEYS: [Key; 34] = [
     key("client", "coordinator", "WINDLASS_COORDINATOR", Form::Text, &[], "the socket in data_dir"),
     key(
         "client",
@@ -90,6 +90,8 @@ pub const KEYS: [Key; 32] = [
         COORDINATOR,
         "1 GiB, or a twentieth",
     ),
+    key("coordinator", "campaign_logs_max", "WINDLASS_CAMPAIGN_LOGS_MAX", Form::Size, COORDINATOR, "200 GiB"),
+    key("coordinator", "campaign_blobs_max", "WINDLASS_CAMPAIGN_BLOBS_MAX", Form::Size, COORDINATOR, "1 TiB"),
     key("coordinator", "keep_logs", "WINDLASS_KEEP_LOGS", Form::Span, COORDINATOR, "for ever"),
     key("coordinator", "keep_outputs", "WINDLASS_KEEP_OUTPUTS", Form::Span, COORDINATOR, "for ever"),
     key("coordinator", "keep_unnamed", "WINDLASS_KEEP_UNNAMED", Form::Span, COORDINATOR, "48 h"),

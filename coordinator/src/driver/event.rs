@@ -158,6 +158,17 @@ impl Asked {
         }
     }
 
+    /// The campaign whose work it adds to, as its caller named it.
+    pub fn campaign(&self) -> Option<&str> {
+        match self {
+            Self::Propose { campaign, .. }
+            | Self::Retry { campaign, .. }
+            | Self::Fix { campaign, .. }
+            | Self::AddDeliverable { campaign, .. } => Some(campaign),
+            _ => None,
+        }
+    }
+
     /// Whether it makes work that a nearly full disk could not hold.
     pub fn makes_work(&self) -> bool {
         matches!(

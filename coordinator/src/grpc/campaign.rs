@@ -5,6 +5,7 @@ use super::convert::{
     answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key, shared,
 };
 use super::reach::Reach;
+use super::room::{Room, Rooms};
 use super::{claims, delivered, dry, findings, levers, secrets, watch};
 use crate::driver::{Asked, Call, Event, Handle, Intent, Query, blocking};
 use tokio_stream::wrappers::ReceiverStream;
@@ -28,16 +29,21 @@ use windlass_shared::refusal::Refusal;
 pub(super) struct Campaigns {
     handle: Handle,
     reach: Reach,
+    rooms: Rooms,
 }
 
 impl Campaigns {
     /// Serves what `handle` reaches.
-    pub fn new(handle: Handle, reach: Reach) -> Self {
-        Self { handle, reach }
+    pub fn new(handle: Handle, reach: Reach, each: Room) -> Self {
+        Self { handle, reach, rooms: Rooms::new(each) }
     }
 
     async fn change(&self, access: Access, request: RequestKey, asked: Asked) -> Result<Answer, Status> {
         self.reach.refuse_named(&self.handle, &access, &asked).await?;
+        if let Some(campaign) = asked.campaign().filter(|_| Rooms::is_asked_by(&asked)) {
+            let (id, _) = self.resolve(&access, campaign.to_owned()).await?;
+            self.rooms.refuse(&self.handle, &self.reach, &id).map_err(|refusal| to_status(&refusal))?;
+        }
         let intent = dry::intent();
         let event = |reply| Event::Call(Call { access, request, asked, reply, gathered_times: 0, intent });
         answered(self.handle.ask(event).await)

@@ -18,6 +18,7 @@ pub mod listen;
 mod log;
 mod malformed;
 mod reach;
+pub mod room;
 mod secrets;
 pub(crate) mod serve;
 mod trace;

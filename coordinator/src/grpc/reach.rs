@@ -8,7 +8,7 @@ use super::at_a_time::caller;
 use super::convert::{answered, blob_failure, ledger_failure};
 use crate::blobs;
 use crate::driver::{Asked, Event, Handle, Query, Stores, blocking};
-use crate::ledger::{self, Blob, Naming};
+use crate::ledger::{self, Blob, Naming, Stretch, Used};
 use sent::Sent;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +19,8 @@ use windlass_proto::refusal::to_status;
 use windlass_shared::access::{Access, Grant, Viewer};
 use windlass_shared::attempt::{Order, Outcome};
 use windlass_shared::digest::Digest;
-use windlass_shared::id::{CampaignId, WorkerId};
+use windlass_shared::id::{CampaignId, IterationNumber, WorkerId};
+use windlass_shared::record::Body;
 use windlass_shared::reference::Reference;
 use windlass_shared::refusal::Refusal;
 
@@ -203,6 +204,16 @@ impl Reach {
         .await
     }
 
+    /// What a campaign takes on the disk by all of its records.
+    pub async fn used(&self, handle: &Handle, campaign: &CampaignId) -> Result<Used, Status> {
+        let (campaign, upto_seq) = (campaign.clone(), handle.durable.borrow().seq);
+        self.blocking(handle, move |inner, stores| {
+            inner.read_on(stores, &campaign, upto_seq)?;
+            Ok(inner.naming.used(&campaign))
+        })
+        .await
+    }
+
     /// Off the loop and off the server's threads: it reads the ledger and the store.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -273,15 +284,20 @@ impl Inner {
         while after_seq < upto_seq {
             let page = stores.readers.after(Some(campaign), after_seq, PAGE_RECORDS)?;
             let is_last = page.len() < PAGE_RECORDS as usize;
-            let mut fresh = HashSet::new();
+            let mut stretch = Stretch::default();
             for record in &page {
                 let found = record.body.references();
-                let evidence = found.evidence.into_iter().map(|(_, reference)| reference);
-                for reference in found.lasting.into_iter().chain(evidence) {
+                let iteration = told_of(&record.body, &mut stretch);
+                let lasting = found.lasting.into_iter().map(|reference| (None, reference));
+                let evidence = found.evidence.into_iter();
+                let evidence = evidence.map(|(part, reference)| (iteration.map(|it| (it, part)), reference));
+                for (part, reference) in lasting.chain(evidence) {
                     let (Reference::Blob(digest) | Reference::Tree(digest)) = reference;
-                    fresh.insert(digest);
+                    stretch.named.entry(digest).or_insert(part);
                     if matches!(reference, Reference::Tree(_)) {
-                        self.open_beside(stores, digest, &mut compared, &mut fresh)?;
+                        for digest in self.open_beside(stores, digest, &mut compared)? {
+                            stretch.named.entry(digest).or_insert(part);
+                        }
                     }
                 }
             }
@@ -289,7 +305,8 @@ impl Inner {
                 Some(last) if !is_last => last.seq,
                 _ => upto_seq,
             };
-            self.naming.note(campaign, after_seq, fresh.iter())?;
+            stretch.upto_seq = after_seq;
+            self.naming.note(campaign, &stretch)?;
         }
         Ok(())
     }
@@ -300,19 +317,36 @@ impl Inner {
         stores: &Stores,
         tree: Digest,
         compared: &mut VecDeque<Arc<HashSet<Digest>>>,
-        fresh: &mut HashSet<Digest>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<Digest>, Failure> {
         let within = self.trees.open(&stores.blobs, tree)?;
         if compared.iter().any(|other| Arc::ptr_eq(other, &within)) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let is_new = |digest: &&Digest| !compared.iter().any(|other| other.contains(digest));
-        fresh.extend(within.iter().filter(is_new));
+        let fresh = within.iter().filter(is_new).copied().collect();
         compared.push_back(within);
         if compared.len() > COMPARED {
             compared.pop_front();
         }
-        Ok(())
+        Ok(fresh)
+    }
+}
+
+/// The iteration whose evidence a record is about, with what it says of logs and of removals noted.
+fn told_of(body: &Body, stretch: &mut Stretch) -> Option<IterationNumber> {
+    match body {
+        Body::AttemptEnded { attempt, outcome, .. } => {
+            if outcome.log.is_none() {
+                stretch.logs.push((attempt.iteration, outcome.log_bytes));
+            }
+            Some(attempt.iteration)
+        }
+        Body::DeliverableAccepted { iteration, .. } => Some(*iteration),
+        Body::EvidenceRemoved { iteration, evidence, .. } => {
+            stretch.removed.push((*iteration, *evidence));
+            None
+        }
+        _ => None,
     }
 }
 

@@ -12,6 +12,7 @@ use super::identity::Identities;
 use super::log::LogFiles;
 use super::malformed;
 use super::reach::Reach;
+use super::room::Room;
 use super::trace::TraceLayer;
 use super::upkeep::Keeper;
 use super::version::{self, VersionGuard};
@@ -67,9 +68,10 @@ pub(crate) async fn routes(
     handle: &Handle,
     upkeep: &Upkeep,
     office: &Office,
+    room: Room,
 ) -> Result<Routes, ReflectionError> {
     let reach = Reach::default();
-    let campaigns = CampaignServiceServer::new(Campaigns::new(handle.clone(), reach.clone()));
+    let campaigns = CampaignServiceServer::new(Campaigns::new(handle.clone(), reach.clone(), room));
     let workers = WorkerServiceServer::new(Workers::new(handle.clone(), reach.clone()));
     let fleet = FleetServiceServer::new(Fleet::new(handle.clone()));
     let logs = LogServiceServer::new(LogFiles::new(handle.clone())).accept_compressed(Zstd);

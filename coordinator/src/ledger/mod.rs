@@ -16,7 +16,7 @@ mod writer;
 pub use error::{Damage, DamageKind, Error};
 pub use export::{ExportError, Exported, export};
 pub use lock::DataLock;
-pub(crate) use naming::Naming;
+pub(crate) use naming::{Naming, Stretch, Used};
 pub(crate) use open::walk;
 pub use open::{Chain, Ledger, Opening, file_in, open};
 pub(crate) use place::refuse_network;

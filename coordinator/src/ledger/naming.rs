@@ -3,10 +3,11 @@
 
 use super::Error;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use windlass_shared::digest::Digest;
-use windlass_shared::id::CampaignId;
+use windlass_shared::id::{CampaignId, IterationNumber};
+use windlass_shared::reference::Evidence;
 
 /// Kept in memory, KiB: about a million digests. What is more lies in a file that SQLite has removed already.
 const MEMORY_KIB: i64 = 64 << 10;
@@ -22,10 +23,35 @@ struct State {
     campaigns: BTreeMap<CampaignId, Standing>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Default)]
 struct Standing {
     number: i64,
     upto_seq: u64,
+    lasting_bytes: u64,
+    /// What each part of an iteration's evidence takes, until it is removed.
+    parts: BTreeMap<(IterationNumber, Evidence), u64>,
+}
+
+/// What a stretch of a campaign's records names.
+#[derive(Debug, Default)]
+pub(crate) struct Stretch {
+    /// The last of them.
+    pub upto_seq: u64,
+    /// Blobs, each with the part of the evidence that it is first named by; without one it is kept for ever.
+    pub named: HashMap<Digest, Option<(IterationNumber, Evidence)>>,
+    /// Bytes of logs that lie in files of their own.
+    pub logs: Vec<(IterationNumber, u64)>,
+    /// Parts that were removed.
+    pub removed: Vec<(IterationNumber, Evidence)>,
+}
+
+/// What a campaign takes on the disk, bytes, as far as its records were read. A blob counts once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Used {
+    /// Logs.
+    pub log_bytes: u64,
+    /// Trees, changes, scripts, outputs and artifacts.
+    pub blob_bytes: u64,
 }
 
 impl Naming {
@@ -34,22 +60,43 @@ impl Naming {
         self.state().campaigns.get(campaign).map_or(0, |standing| standing.upto_seq)
     }
 
-    /// Notes what a campaign's records name, up to one of them. Told twice, it is as told once.
-    pub fn note<'a>(
-        &self,
-        campaign: &CampaignId,
-        upto_seq: u64,
-        named: impl Iterator<Item = &'a Digest>,
-    ) -> Result<(), Error> {
+    /// Notes what a stretch of a campaign's records names. One that was read already, by two who looked at a time,
+    /// adds nothing.
+    pub fn note(&self, campaign: &CampaignId, stretch: &Stretch) -> Result<(), Error> {
         let mut state = self.state();
         let next = state.campaigns.len().cast_signed() as i64;
-        let standing =
-            state.campaigns.get(campaign).copied().unwrap_or(Standing { number: next, upto_seq: 0 });
+        let fresh = || Standing { number: next, ..Standing::default() };
+        let mut standing = state.campaigns.get(campaign).cloned().unwrap_or_else(fresh);
+        if stretch.upto_seq <= standing.upto_seq {
+            return Ok(());
+        }
         let failed = Error::sqlite("note what a campaign names");
-        write(state.connection()?, standing.number, named).map_err(failed)?;
-        let upto_seq = standing.upto_seq.max(upto_seq);
-        state.campaigns.insert(campaign.clone(), Standing { upto_seq, ..standing });
+        for (part, bytes) in write(state.connection()?, standing.number, &stretch.named).map_err(failed)? {
+            standing.add(part, bytes);
+        }
+        for (iteration, bytes) in &stretch.logs {
+            standing.add(Some((*iteration, Evidence::Logs)), *bytes);
+        }
+        for part in &stretch.removed {
+            standing.parts.remove(part);
+        }
+        standing.upto_seq = stretch.upto_seq;
+        state.campaigns.insert(campaign.clone(), standing);
         Ok(())
+    }
+
+    /// What a campaign takes on the disk, as far as its records were read.
+    pub fn used(&self, campaign: &CampaignId) -> Used {
+        let state = self.state();
+        let Some(standing) = state.campaigns.get(campaign) else { return Used::default() };
+        let mut used = Used { log_bytes: 0, blob_bytes: standing.lasting_bytes };
+        for ((_, evidence), bytes) in &standing.parts {
+            match evidence {
+                Evidence::Logs => used.log_bytes += bytes,
+                Evidence::Outputs | Evidence::Artifacts => used.blob_bytes += bytes,
+            }
+        }
+        used
     }
 
     /// Those of some digests that one of these campaigns names, as far as they were read.
@@ -73,6 +120,16 @@ impl Naming {
     }
 }
 
+impl Standing {
+    fn add(&mut self, part: Option<(IterationNumber, Evidence)>, bytes: u64) {
+        let sum = match part {
+            Some(part) => self.parts.entry(part).or_default(),
+            None => &mut self.lasting_bytes,
+        };
+        *sum = sum.saturating_add(bytes);
+    }
+}
+
 impl State {
     fn connection(&mut self) -> Result<&mut Connection, Error> {
         if self.connection.is_none() {
@@ -93,20 +150,25 @@ fn open() -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn write<'a>(
+/// Those that were new, by part with their bytes.
+fn write(
     connection: &mut Connection,
     campaign: i64,
-    named: impl Iterator<Item = &'a Digest>,
-) -> rusqlite::Result<()> {
+    named: &HashMap<Digest, Option<(IterationNumber, Evidence)>>,
+) -> rusqlite::Result<Vec<(Option<(IterationNumber, Evidence)>, u64)>> {
+    let mut fresh = Vec::new();
     let transaction = connection.transaction()?;
     {
         let mut insert =
             transaction.prepare_cached("INSERT OR IGNORE INTO named (hash, campaign) VALUES (?1, ?2)")?;
-        for digest in named {
-            insert.execute(params![digest.hash.0, campaign])?;
+        for (digest, part) in named {
+            if insert.execute(params![digest.hash.0, campaign])? > 0 {
+                fresh.push((*part, digest.size_bytes));
+            }
         }
     }
-    transaction.commit()
+    transaction.commit()?;
+    Ok(fresh)
 }
 
 fn look_up(
@@ -150,9 +212,14 @@ mod tests {
         let id = |name: &str| CampaignId(name.to_owned());
         let set = |names: &[&str]| names.iter().map(|name| id(name)).collect::<BTreeSet<_>>();
         let (one, two, both) = (Digest::of(b"one"), Digest::of(b"two"), Digest::of(b"both"));
-        naming.note(&id("a"), 7, [one, both].iter()).expect("noted");
-        naming.note(&id("b"), 9, [two, both].iter()).expect("noted");
-        naming.note(&id("b"), 5, [two].iter()).expect("noted again");
+        let stretch = |upto_seq, named: &[Digest]| Stretch {
+            upto_seq,
+            named: named.iter().map(|digest| (*digest, None)).collect(),
+            ..Stretch::default()
+        };
+        naming.note(&id("a"), &stretch(7, &[one, both])).expect("noted");
+        naming.note(&id("b"), &stretch(9, &[two, both])).expect("noted");
+        naming.note(&id("b"), &stretch(5, &[two])).expect("noted again");
         let all = [one, two, both, Digest::of(b"none")];
         for (campaigns, want) in [
             (set(&["a"]), vec![one, both]),
@@ -166,5 +233,37 @@ mod tests {
             assert_eq!(found, want.into_iter().collect(), "{campaigns:?}");
         }
         assert_eq!(["a", "b", "c"].map(|name| naming.upto_seq(&id(name))), [7, 9, 0]);
+    }
+
+    #[test]
+    fn i18_what_a_campaign_takes_is_counted_once_and_until_it_is_removed() {
+        let (naming, id) = (Naming::default(), CampaignId("a".to_owned()));
+        let blob = |name: &str, size_bytes| Digest { size_bytes, ..Digest::of(name.as_bytes()) };
+        let part = |iteration, evidence| Some((IterationNumber(iteration), evidence));
+        let first = Stretch {
+            upto_seq: 5,
+            named: [
+                (blob("tree", 100), None),
+                (blob("results", 20), part(1, Evidence::Outputs)),
+                (blob("weights", 1000), part(1, Evidence::Artifacts)),
+                (blob("short log", 3), part(1, Evidence::Logs)),
+            ]
+            .into(),
+            logs: vec![(IterationNumber(1), 50)],
+            removed: Vec::new(),
+        };
+        naming.note(&id, &first).expect("noted");
+        assert_eq!(naming.used(&id), Used { log_bytes: 53, blob_bytes: 1120 });
+        naming.note(&id, &first).expect("noted twice");
+        assert_eq!(naming.used(&id), Used { log_bytes: 53, blob_bytes: 1120 }, "told twice is told once");
+        let second = Stretch {
+            upto_seq: 9,
+            named: [(blob("tree", 100), None), (blob("results", 20), part(2, Evidence::Outputs))].into(),
+            logs: vec![(IterationNumber(2), 7)],
+            removed: vec![(IterationNumber(1), Evidence::Artifacts), (IterationNumber(1), Evidence::Logs)],
+        };
+        naming.note(&id, &second).expect("noted");
+        assert_eq!(naming.used(&id), Used { log_bytes: 7, blob_bytes: 120 });
+        assert_eq!(naming.used(&CampaignId("b".to_owned())), Used::default());
     }
 }

@@ -27,6 +27,12 @@ pub struct Passed {
     /// Take nothing new when less is free there [default: 1 GiB, or a twentieth of a small disk]
     #[arg(long, env = "WINDLASS_DISK_STOP_BELOW", value_name = "SIZE", value_parser = Size::parse)]
     disk_stop_below: Option<Size>,
+    /// Logs of one campaign past which it takes no new work [default: 200 GiB]
+    #[arg(long, env = "WINDLASS_CAMPAIGN_LOGS_MAX", value_name = "SIZE", value_parser = Size::parse)]
+    campaign_logs_max: Option<Size>,
+    /// The same for its blobs, each counted once [default: 1 TiB]
+    #[arg(long, env = "WINDLASS_CAMPAIGN_BLOBS_MAX", value_name = "SIZE", value_parser = Size::parse)]
+    campaign_blobs_max: Option<Size>,
     /// How long logs are kept after their iteration was decided [default: for ever]
     #[arg(long, env = "WINDLASS_KEEP_LOGS", value_name = "SPAN", value_parser = Span::parse)]
     keep_logs: Option<Span>,
@@ -64,6 +70,8 @@ impl Passed {
             ("--share-half-life", span(self.share_half_life)),
             ("--disk-warn-below", size(self.disk_warn_below)),
             ("--disk-stop-below", size(self.disk_stop_below)),
+            ("--campaign-logs-max", size(self.campaign_logs_max)),
+            ("--campaign-blobs-max", size(self.campaign_blobs_max)),
             ("--keep-logs", span(self.keep_logs)),
             ("--keep-outputs", span(self.keep_outputs)),
             ("--keep-unnamed", span(self.keep_unnamed)),
@@ -94,6 +102,7 @@ mod tests {
             "keep_logs" => "1.5 d",
             "metrics" => "127.0.0.1:9464",
             "hook" => "cat >> told.jsonl",
+            "campaign_logs_max" | "campaign_blobs_max" => "3 GiB",
             _ => "90061 s",
         }
     }
