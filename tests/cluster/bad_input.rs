@@ -89,7 +89,11 @@ fn p5_p6_p12_a_lever_that_cannot_be_is_refused_with_rule_place_and_remedy() {
     bench.check(&pattern("((a+)+)+$"), "P6", &["no line matches"]);
     bench.check(&pattern("value\\t.*"), "P6", &["anchor.compare", "needs a group"]);
     let several = pattern("^log_[a-z]+\\t([0-9]+)$").replace("file: value.tsv", "file: log_facts.tsv");
-    bench.check(&several, "P6", &["log_facts.tsv of iteration 1", "several matches that differ", "line that is meant"]);
+    bench.check(
+        &several,
+        "P6",
+        &["log_facts.tsv of iteration 1", "several matches that differ", "line that is meant"],
+    );
     bench.check(&with("'> 0'", "'> 9'"), "P6", &["line 1 says 0.5, which is not > 9"]);
     bench.check(&with("file: value.tsv", "file: absent.tsv"), "P6", &["no such file"]);
     // Plans.
