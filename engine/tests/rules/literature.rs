@@ -181,7 +181,7 @@ fn p33_p34_the_evidence_gate_records_every_finding_kept_or_with_its_reasons() {
         Body::ReviewRecorded { kept, rejected, .. } => Some((*kept, *rejected)),
         _ => None,
     });
-    assert_eq!(reviews.collect::<Vec<_>>(), [(2, 7), (0, 1)]);
+    assert_eq!(reviews.collect::<Vec<_>>(), [(3, 9), (0, 1)]);
 }
 
 #[test]
