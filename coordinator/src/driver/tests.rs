@@ -131,7 +131,8 @@ async fn p6_an_anchor_in_evidence_that_was_removed_is_refused_with_the_day_and_t
                 log: None,
             }),
         };
-        let Finding::Proposal(Err(rejected)) = gather::proposal(stores, wanted, Vec::new()).await.finding else {
+        let Finding::Proposal(Err(rejected)) = gather::proposal(stores, wanted, Vec::new()).await.finding
+        else {
             panic!("not refused")
         };
         let reasons: Vec<&str> = rejected.problems.iter().map(Refusal::reason).collect();
