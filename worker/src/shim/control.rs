@@ -12,9 +12,11 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a shim waits for a lock that another is just letting go: a device's its forerunner, an attempt's
-/// a start that came too late.
-const LOCK_WAIT: Duration = Duration::from_secs(1);
+/// How long a shim waits for its attempt's lock, which a start that came too late is just letting go: milliseconds,
+/// and seconds where the machine's disk stands still. One that waits in vain is lost.
+const ATTEMPT_WAIT: Duration = Duration::from_secs(10);
+/// How long for a device's, which its forerunner is.
+const DEVICE_WAIT: Duration = Duration::from_secs(3);
 
 /// The living shim that `identity`, found in `dir`, describes; `None` when it is gone, whatever has its pid
 /// now, and when it lives in another folder that this one is a copy of.
@@ -84,7 +86,7 @@ pub(super) fn is_wanted(dir: &Path) -> bool {
 /// Holds the attempt: one shim in its life. Only the daemon may be in the way for a moment, or a shim that
 /// was started by an earlier daemon and finds that it is not wanted any more.
 pub(super) fn hold(dir: &Path) -> Result<File, Error> {
-    hold_soon(&lock_file(dir))
+    hold_soon(&lock_file(dir), ATTEMPT_WAIT)
 }
 
 fn lock_file(dir: &Path) -> std::path::PathBuf {
@@ -93,11 +95,11 @@ fn lock_file(dir: &Path) -> std::path::PathBuf {
 
 /// Holds a device (I6).
 pub(super) fn lock_device(path: &Path) -> Result<File, Error> {
-    hold_soon(path)
+    hold_soon(path, DEVICE_WAIT)
 }
 
-fn hold_soon(path: &Path) -> Result<File, Error> {
-    let until = Instant::now() + LOCK_WAIT;
+fn hold_soon(path: &Path, at_most: Duration) -> Result<File, Error> {
+    let until = Instant::now() + at_most;
     loop {
         match try_lock(path) {
             Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),

@@ -9,8 +9,9 @@ use rustix::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use windlass_shared::attempt::Order;
 
-/// How long a shim may hold its attempt before it says who it is.
-const STARTING_MAX: Duration = Duration::from_secs(5);
+/// How long a shim may hold its attempt before it says who it is: milliseconds, and seconds where the machine's
+/// disk stands still. Half of what a coordinator waits for a silent worker.
+const STARTING_MAX: Duration = Duration::from_secs(15);
 /// Between looks whether it has.
 const STARTING_PAUSE: Duration = Duration::from_millis(10);
 
