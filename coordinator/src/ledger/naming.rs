@@ -32,13 +32,16 @@ struct Standing {
     parts: BTreeMap<(IterationNumber, Evidence), u64>,
 }
 
+/// The part of an iteration's evidence that a blob belongs to; none where it is kept for ever.
+pub(crate) type Part = Option<(IterationNumber, Evidence)>;
+
 /// What a stretch of a campaign's records names.
 #[derive(Debug, Default)]
 pub(crate) struct Stretch {
     /// The last of them.
     pub upto_seq: u64,
     /// Blobs, each with the part of the evidence that it is first named by; without one it is kept for ever.
-    pub named: HashMap<Digest, Option<(IterationNumber, Evidence)>>,
+    pub named: HashMap<Digest, Part>,
     /// Bytes of logs that lie in files of their own.
     pub logs: Vec<(IterationNumber, u64)>,
     /// Parts that were removed.
@@ -121,7 +124,7 @@ impl Naming {
 }
 
 impl Standing {
-    fn add(&mut self, part: Option<(IterationNumber, Evidence)>, bytes: u64) {
+    fn add(&mut self, part: Part, bytes: u64) {
         let sum = match part {
             Some(part) => self.parts.entry(part).or_default(),
             None => &mut self.lasting_bytes,
@@ -154,8 +157,8 @@ fn open() -> rusqlite::Result<Connection> {
 fn write(
     connection: &mut Connection,
     campaign: i64,
-    named: &HashMap<Digest, Option<(IterationNumber, Evidence)>>,
-) -> rusqlite::Result<Vec<(Option<(IterationNumber, Evidence)>, u64)>> {
+    named: &HashMap<Digest, Part>,
+) -> rusqlite::Result<Vec<(Part, u64)>> {
     let mut fresh = Vec::new();
     let transaction = connection.transaction()?;
     {
