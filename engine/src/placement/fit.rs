@@ -103,8 +103,7 @@ fn choose(free: Vec<&Device>, count: usize) -> Vec<DeviceId> {
     let memory = |device: &Device| device.memory_bytes.unwrap_or(u64::MAX);
     if count == 1 {
         // What is asked for most: without lists. Any node that has one has enough.
-        let tightest =
-            free.iter().min_by_key(|it| (on(it.numa_node).count(), it.numa_node, memory(it)));
+        let tightest = free.iter().min_by_key(|it| (on(it.numa_node).count(), it.numa_node, memory(it)));
         return tightest.map(|device| device.id.clone()).into_iter().collect();
     }
     let nodes = free.iter().map(|device| device.numa_node);
