@@ -124,17 +124,15 @@ fn a_lever(which: u8) -> Lever {
 /// A proposal that is wrong in every state of a campaign: it is refused, and at most noted.
 fn wrong(world: &mut World, which: u8) {
     let before = world.records.len();
-    let sound = a_lever(which);
-    let lever = match which % 4 {
-        0 => Lever { analysis: Vec::new(), ..sound },
-        1 => Lever { title: String::new(), ..sound },
-        2 => Lever { kind: Kind::Change, parents: Vec::new(), anchor: None, ..sound },
-        _ => sound,
-    };
-    let refused = world.propose_with(lever, |facts| {
-        if which % 4 == 3 {
-            facts.parent = crate::harness::digest("a best that never was");
+    let literature = which.is_multiple_of(4).then(|| "F999".to_owned());
+    let refused = world.propose_with(Lever { literature, ..a_lever(which) }, |facts| match which % 4 {
+        0 => {}
+        1 if facts.evidence.is_some() => facts.look = Look::NoMatch,
+        2 if facts.evidence.is_some() => {
+            facts.look = Look::Contradicted { line: 3, value: "0.9".to_owned() };
         }
+        // Before anything was analysed the anchor is looked up nowhere.
+        _ => facts.parent = crate::harness::digest("a best that never was"),
     });
     assert!(refused.is_err(), "it was taken: {which}");
     let more: Vec<&Body> = world.records[before..].iter().map(|record| &record.body).collect();

@@ -78,7 +78,7 @@ fn every_rule_has_a_planted_fault_and_each_names_a_test_of_its_rule_that_is_ther
     for (name, text) in &patches {
         let Some(rule) = rule(name) else { continue };
         let line = text.lines().find_map(|line| line.strip_prefix("test: ")).unwrap_or_default();
-        let test = line.rsplit("::").next().unwrap_or_default();
+        let test = line.rsplit([':', ' ']).next().unwrap_or_default();
         // A test of `processes` is a row of a table, under its name.
         let is_there = !test.is_empty()
             && (texts.contains(&format!("fn {test}()")) || texts.contains(&format!("\"{test}\"")));
