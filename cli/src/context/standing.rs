@@ -184,7 +184,8 @@ pub fn queue(facts: &Facts) -> Section<'_> {
 
 /// The rules that a lever meets in this campaign, with its own figures.
 pub fn rules(facts: &Facts) -> Section<'_> {
-    let rules = in_force(facts);
+    // Nothing can be proposed where the decisions were made elsewhere, and nobody knows what was asked there.
+    let rules = if facts.story.imported.is_some() { Vec::new() } else { in_force(facts) };
     let total = rules.len();
     let entry = move |index: usize, pen: &Pen| {
         let (rule, text) = &rules[index];
@@ -271,7 +272,10 @@ fn in_force(facts: &Facts) -> Vec<(&'static str, String)> {
 
 /// The bindings that a researcher works with.
 pub fn bindings(facts: &Facts) -> Section<'_> {
-    let values = values(&facts.story.bindings);
+    let mut values = values(&facts.story.bindings);
+    if facts.story.imported.is_some() {
+        values.retain(|(key, _)| key.starts_with("metric"));
+    }
     let total = values.len();
     let entry = move |index: usize, pen: &Pen| {
         let (key, value) = &values[index];

@@ -21,6 +21,10 @@ impl Refusal {
                 "cite run.log or a file that a run wrote into $WINDLASS_RESULTS (`windlass show C N` names them)"
             }
             Self::NotSimpler { .. } => "delete more than you add, or use `kind: change` with an anchor",
+            Self::Lever { rule: "P6", field, .. } if field.starts_with("anchor.") => {
+                "write a regular expression that finds the line, with a group around the number that `compare` is \
+                 held against, such as `'loss ([0-9.]+)'` with `'< 0.1'` (docs/levers.md)"
+            }
             Self::Lever { rule, .. } => return lever_remedy(rule),
             Self::Duplicate { .. } => "state `changed_assumption` if something is different now",
             Self::DuplicateQueued { .. } => "retire one of the two",
