@@ -4,7 +4,7 @@
 
 use crate::error::Error;
 use crate::infer::{Problem as Infer, usual_direction};
-use crate::yaml::Problem;
+use crate::yaml::{Problem, read_at_most};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -59,12 +59,10 @@ pub struct Given {
 /// Reads the file; malformed lines are handed back beside what could be read.
 pub fn read(path: &Path, given: &Given) -> Result<(Foreign, Vec<Malformed>), Error> {
     let failed = |source| Error::File { operation: "read", path: path.to_owned(), source };
-    let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > FILE_MAX_BYTES {
-        let message = format!("it has {size} bytes; at most {FILE_MAX_BYTES} are taken");
-        return Err(too_much(path, message));
+    match read_at_most(path, FILE_MAX_BYTES).map_err(failed)? {
+        Some(bytes) => parse(path, &bytes, given),
+        None => Err(too_much(path, format!("it has more than {FILE_MAX_BYTES} bytes; no more are taken"))),
     }
-    parse(path, &std::fs::read(path).map_err(failed)?, given)
 }
 
 fn too_much(path: &Path, message: String) -> Error {

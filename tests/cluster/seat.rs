@@ -175,6 +175,9 @@ fn a_wait_that_ends_before_what_it_waits_for_exits_with_6() {
     std::fs::write(fleet.path("marks/go"), "").expect("a mark");
     let waited = fleet.json(&["wait", &campaign, "2", "--timeout", "2 min"]);
     assert_eq!((&waited["iteration"], &waited["status"]), (&2.into(), &"keep".into()));
+    // What is so already needs no time.
+    let waited = fleet.json(&["wait", &campaign, "2", "--timeout", "0"]);
+    assert_eq!(waited["status"], "keep");
 }
 
 #[test]
@@ -183,8 +186,14 @@ fn every_error_is_a_document_with_code_rule_message_and_remedy() {
     let nobody = refused(&fleet, &["campaigns"]);
     assert_eq!((nobody.0, &nobody.1["code"]), (Some(5), &"NO_COORDINATOR".into()));
     let _coordinator = fleet.coordinator();
-    let cases: [(&[&str], i32, &str); 6] = [
+    let endless = "x".repeat(5000);
+    let cases: [(&[&str], i32, &str); 10] = [
         (&["status", "nothing"], 4, "NOT_FOUND"),
+        // As the unset variable of a script says it.
+        (&["status", ""], 4, "NOT_FOUND"),
+        (&["status", &endless], 4, "NOT_FOUND"),
+        (&["explain", ""], 4, "NOT_FOUND"),
+        (&["drain", ""], 4, "NOT_FOUND"),
         (&["pause"], 2, "USAGE"),
         (&["context", "x", "--max-bytes", "1999"], 2, "USAGE"),
         (&["--request-id", "7", "drain", "one"], 4, "NOT_FOUND"),
