@@ -15,8 +15,8 @@ int main(int count, char **arguments) {
     printf("started_ns %lld%09ld\n", (long long)now.tv_sec, now.tv_nsec);
     fflush(stdout);
     long long left_bytes = count > 1 ? atoll(arguments[1]) : 0;
-    memset(block, 'x', sizeof block);
-    for (size_t end = 99; end < sizeof block; end += 100) block[end] = '\n';
+    if (left_bytes > 0) memset(block, 'x', sizeof block);
+    for (size_t end = 99; left_bytes > 0 && end < sizeof block; end += 100) block[end] = '\n';
     while (left_bytes > 0) {
         size_t part = left_bytes < (long long)sizeof block ? (size_t)left_bytes : sizeof block;
         ssize_t written = write(1, block, part);

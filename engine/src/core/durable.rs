@@ -10,6 +10,10 @@ use windlass_shared::attempt::{AttemptKey, Order};
 use windlass_shared::id::{AttemptId, CampaignId, DeviceId, FencingNumber, Incarnation, WorkerId};
 use windlass_shared::record::{Body, Record};
 
+/// Workspaces that one worker is asked to keep: each is as large as its project, all of them are named in every
+/// answer, and what is not kept is rebuilt (P21). More than a worker has attempts at once.
+pub const KEPT_MAX: usize = 32;
+
 /// The fold of the records. Two folds of the same records serialise to the same bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Durable {
@@ -31,8 +35,8 @@ pub struct Durable {
     /// The latest release of each device that was ever released: told to its worker while that says that the
     /// device is quarantined, carried out there once.
     pub releases: BTreeMap<WorkerId, BTreeMap<DeviceId, FencingNumber>>,
-    /// The runs whose workspaces a worker keeps for follow-ups (P22).
-    pub kept: BTreeMap<WorkerId, BTreeSet<AttemptKey>>,
+    /// The runs whose workspaces a worker keeps for follow-ups (P22), the oldest first, at most [`KEPT_MAX`].
+    pub kept: BTreeMap<WorkerId, Vec<AttemptKey>>,
     /// Infrastructure endings in a row, by worker (P20).
     pub failures_in_a_row: BTreeMap<WorkerId, u32>,
     /// The half-life of what campaigns had, milliseconds.
@@ -178,15 +182,26 @@ impl Durable {
     ) {
         for (worker, run) in before.difference(&after) {
             if let Some(kept) = self.kept.get_mut(worker) {
-                kept.remove(run);
+                kept.retain(|key| key != run);
                 if kept.is_empty() {
                     self.kept.remove(worker);
                 }
             }
         }
         for (worker, run) in after {
-            if !before.contains(&(worker.clone(), run.clone())) {
-                self.kept.entry(worker).or_default().insert(run);
+            if before.contains(&(worker.clone(), run.clone())) {
+                continue;
+            }
+            let kept = self.kept.entry(worker).or_default();
+            kept.push(run);
+            if kept.len() > KEPT_MAX {
+                // Every one of those is wanted whose analysis is still to come.
+                let is_open = |key: &AttemptKey| {
+                    let campaign = self.campaigns.get(&key.id.campaign);
+                    campaign.is_some_and(|campaign| campaign.open.contains_key(&key.id.iteration))
+                };
+                let oldest = kept.iter().position(|key| !is_open(key)).unwrap_or(0);
+                kept.remove(oldest);
             }
         }
     }

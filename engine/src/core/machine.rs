@@ -113,7 +113,7 @@ impl Core {
         }
         self.durable.apply(record);
         match &record.body {
-            Body::QuotaSet { owner, .. } => self.soft.wake_owner(Some(owner)),
+            Body::QuotaSet { owner, .. } => self.soft.touch_owned(owner, self.durable.campaigns.values()),
             // The half-life may be another one.
             Body::IncarnationStarted { .. } => self.soft.rank_anew(self.durable.campaigns.values()),
             Body::AttemptLeased { order, worker, .. } => {

@@ -27,7 +27,7 @@ mod waiting;
 pub use claims::{CLAIM_MAX_MS, Proposed};
 pub(crate) use client::evidence_for;
 pub use command::Command;
-pub use durable::Durable;
+pub use durable::{Durable, KEPT_MAX};
 pub use figures::{CAMPAIGN_STATES, DEVICE_STATES, Figures, WORKER_STATES};
 pub use input::{Ask, Input, Place, Removal, RequestKey};
 pub use machine::{Core, DRAIN_AFTER};

@@ -254,6 +254,13 @@ impl Soft {
         }
     }
 
+    /// An owner may have more now than before, or less: then no worker stays kept for what its quota bars.
+    pub(super) fn touch_owned<'a>(&mut self, owner: &str, campaigns: impl Iterator<Item = &'a Campaign>) {
+        for campaign in campaigns.filter(|campaign| campaign.owner.as_deref() == Some(owner)) {
+            self.touch(campaign);
+        }
+    }
+
     /// Its owner may have more now than before.
     pub(super) fn wake_owner(&mut self, owner: Option<&str>) {
         let Some(barred) = owner.and_then(|owner| self.barred.remove(owner)) else { return };

@@ -34,8 +34,8 @@ pub(super) fn fit(ask: &Ask, kind: DeviceKind, count: usize, member: &Member) ->
     if let Some(lack) = unfit(ask, kind, count, member) {
         return Err(lack);
     }
-    let free: Vec<&Device> =
-        member.free_devices(kind).filter(|device| suits(ask, kind, count, device)).collect();
+    let mut free: Vec<&Device> = Vec::with_capacity(member.devices.len());
+    free.extend(member.free_devices(kind).filter(|device| suits(ask, kind, count, device)));
     if free.len() < count {
         let healthy = member.healthy_devices(kind).filter(|device| suits(ask, kind, count, device)).count();
         return Err(if healthy < count { Lack::Healthy } else { Lack::Free });
@@ -93,15 +93,19 @@ fn suits(ask: &Ask, kind: DeviceKind, count: usize, device: &Device) -> bool {
     let is_usable = count == 1 || device.slice_of.is_none();
     is_usable
         && device.memory_bytes.unwrap_or(u64::MAX) >= ask.gpu_memory_bytes
-        && device.model.contains(&ask.gpu_model)
+        && (ask.gpu_model.is_empty() || device.model.contains(&ask.gpu_model))
 }
 
-/// The tightest: those with the least memory that suffices, of one NUMA node where one has enough.
+/// The tightest: those with the least memory that suffices, of one NUMA node where one has enough, and of the
+/// node that has the fewest left.
 fn choose(free: Vec<&Device>, count: usize) -> Vec<DeviceId> {
-    if let [only] = free.as_slice() {
-        return vec![only.id.clone()];
-    }
     let on = |node: Option<u32>| free.iter().filter(move |device| device.numa_node == node);
+    let memory = |device: &Device| device.memory_bytes.unwrap_or(u64::MAX);
+    if count == 1 {
+        // What is asked for most: without lists. Any node that has one has enough.
+        let tightest = free.iter().min_by_key(|it| (on(it.numa_node).count(), it.numa_node, memory(it)));
+        return tightest.map(|device| device.id.clone()).into_iter().collect();
+    }
     let nodes = free.iter().map(|device| device.numa_node);
     let enough = nodes.map(|node| (on(node).count(), node)).filter(|(there, _)| *there >= count).min();
     let mut candidates: Vec<&Device> = match enough {
@@ -109,6 +113,6 @@ fn choose(free: Vec<&Device>, count: usize) -> Vec<DeviceId> {
         None => free,
     };
     // Stable: among equals the worker's own order counts.
-    candidates.sort_by_key(|device| device.memory_bytes.unwrap_or(u64::MAX));
+    candidates.sort_by_key(|device| memory(device));
     candidates.into_iter().take(count).map(|device| device.id.clone()).collect()
 }

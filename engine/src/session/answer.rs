@@ -4,16 +4,10 @@ use super::fleet::Fleet;
 use super::member::Member;
 use super::report::{Known, agrees, known};
 use crate::core::Durable;
-use std::cmp::Reverse;
 use windlass_shared::attempt::{AttemptKey, Phase};
 use windlass_shared::device::{Device, DeviceState};
 use windlass_shared::id::WorkerId;
 use windlass_shared::session::{Answer, Release, Standing, Stop, StopReason};
-use windlass_shared::view::CampaignState;
-
-/// Workspaces that one worker is asked to keep: each is as large as its project, and what is not kept is
-/// rebuilt (P21).
-const KEEP_MAX: usize = 64;
 
 /// That a worker was told something, and in the answer to which report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,22 +59,11 @@ pub fn answer(durable: &Durable, fleet: &Fleet, worker: &WorkerId) -> Option<Ans
     Some(answer)
 }
 
-/// The runs whose workspaces a worker keeps, by key. Where they are too many, those come first whose analysis is
-/// still to come, since every one of them is wanted; then those of the campaigns that are to be served first.
+/// The runs whose workspaces a worker keeps, by key: the same is said in the same words.
 fn keep(durable: &Durable, worker: &WorkerId) -> Vec<AttemptKey> {
-    let mut keep: Vec<&AttemptKey> = durable.kept.get(worker).into_iter().flatten().collect();
-    if keep.len() > KEEP_MAX {
-        keep.sort_by_key(|key| {
-            let campaign = durable.campaigns.get(&key.id.campaign);
-            let is_open = campaign.is_some_and(|it| it.open.contains_key(&key.id.iteration));
-            let is_active = campaign.is_some_and(|it| it.state == CampaignState::Active);
-            let priority = campaign.map_or(i32::MIN, |it| it.bindings.windlass.priority);
-            (!is_open, !is_active, Reverse(priority))
-        });
-        keep.truncate(KEEP_MAX);
-        keep.sort();
-    }
-    keep.into_iter().cloned().collect()
+    let mut keep = durable.kept.get(worker).cloned().unwrap_or_default();
+    keep.sort();
+    keep
 }
 
 /// The releases of devices that the worker says are quarantined. Whether one was carried out already is for

@@ -1,7 +1,7 @@
 //! The fleet as its own reports describe it.
 
 use super::member::{Held, Member, Presence, Recount, Standing};
-use super::offer::Offer;
+use super::offer::{Offer, Since};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use windlass_shared::attempt::Order;
 use windlass_shared::device::DeviceKind;
@@ -90,8 +90,9 @@ impl Fleet {
     }
 
     fn note_offer(&mut self, worker: &WorkerId) {
-        let member = self.members.get(worker);
-        self.offer.note(worker, member, self.drained.contains(worker), self.now_ms);
+        if let Some(member) = self.members.get_mut(worker) {
+            self.offer.note(member, self.drained.contains(worker), self.now_ms);
+        }
     }
 
     /// How long a silent worker keeps its leases, milliseconds.
@@ -184,9 +185,9 @@ impl Fleet {
         let (mut closed, mut told) = (VecDeque::new(), BTreeMap::new());
         let mut told_releases = BTreeMap::new();
         let mut held = self.held_unheard.remove(&id).unwrap_or_default();
-        let mut standing = Standing::default();
+        let (mut standing, mut since) = (Standing::default(), Since::default());
         if let Some(before) = before {
-            standing = before.standing;
+            (standing, since) = (before.standing, before.since);
             self.deadlines.remove(&(before.last_word_ms + self.lease_period_ms, id.clone()));
             closed = before.closed;
             held = before.held;
@@ -212,8 +213,9 @@ impl Fleet {
             told,
             told_releases,
             held,
-            is_free: Vec::new(),
+            places: Vec::new(),
             standing,
+            since,
             closed,
         };
         self.members.insert(id.clone(), member);
@@ -265,6 +267,8 @@ impl Fleet {
         match self.members.get_mut(worker) {
             Some(member) => {
                 member.hold(order);
+                // In the same look: this is the step that each placement takes.
+                self.offer.note(member, self.drained.contains(worker), self.now_ms);
                 let recount = member.recount();
                 self.stand_anew(worker, recount);
             }
@@ -272,7 +276,6 @@ impl Fleet {
                 self.held_unheard.entry(worker.clone()).or_default().hold(order);
             }
         }
-        self.note_offer(worker);
     }
 
     /// A lease is over. The devices are free once the host's own word says so.
@@ -290,7 +293,7 @@ impl Fleet {
     /// Looks again at the devices of one worker and brings the index up to date; whether it changed.
     fn count(&mut self, worker: &WorkerId) -> bool {
         let Some(member) = self.members.get_mut(worker) else { return false };
-        member.note_free();
+        member.note_places();
         let recount = member.recount();
         self.stand_anew(worker, recount)
     }

@@ -1,6 +1,7 @@
 //! One worker as its own reports describe it, and what leases hold there.
 
 use super::answer::Told;
+use super::offer::Since;
 use std::collections::{BTreeMap, VecDeque};
 use windlass_shared::attempt::{AttemptKey, Order, Phase};
 use windlass_shared::device::{Device, DeviceKind, DeviceState, Load, WorkerInfo};
@@ -81,13 +82,23 @@ pub struct Member {
     pub told_releases: BTreeMap<DeviceId, (FencingNumber, u64)>,
     /// What leases of the ledger hold, whatever its reports say.
     pub(super) held: Held,
-    /// Which of its devices are free by its word and held by no lease, in their order: asked far more often
-    /// than it changes.
-    pub(super) is_free: Vec<bool>,
+    /// How its devices stand, in their order: asked far more often than it changes.
+    pub(super) places: Vec<Place>,
     /// How the fleet has counted it.
     pub(super) standing: Standing,
+    /// What it offers, and since when.
+    pub(super) since: Since,
     /// Its latest closed sessions, oldest first.
     pub(super) closed: VecDeque<SessionId>,
+}
+
+/// How one device stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// A lease of the ledger holds it.
+    pub(super) is_leased: bool,
+    /// It is free by the host's word and held by no lease (I6).
+    pub(super) is_free: bool,
 }
 
 /// What the fleet's index holds of one worker.
@@ -113,8 +124,13 @@ impl Member {
 
     /// Devices that are free by the host's word and held by no lease (I6).
     pub fn free_devices(&self, kind: DeviceKind) -> impl Iterator<Item = &Device> {
-        let free = self.devices.iter().zip(&self.is_free).filter(|(_, is_free)| **is_free);
+        let free = self.places().filter(|(_, place)| place.is_free);
         free.map(|(device, _)| device).filter(move |device| device.kind == kind)
+    }
+
+    /// Its devices and how each stands.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&Device, &Place)> {
+        self.devices.iter().zip(&self.places)
     }
 
     /// The attempt whose lease holds a device, whatever the host says of it.
@@ -143,7 +159,7 @@ impl Member {
 
     /// How many devices are free: GPUs and CPU slots.
     fn free_counts(&self) -> (usize, usize) {
-        let free = self.devices.iter().zip(&self.is_free).filter(|(_, is_free)| **is_free);
+        let free = self.places().filter(|(_, place)| place.is_free);
         free.fold((0, 0), |(gpus, cpus), (device, _)| match device.kind {
             DeviceKind::Gpu => (gpus + 1, cpus),
             DeviceKind::Cpu => (gpus, cpus + 1),
@@ -155,7 +171,7 @@ impl Member {
     pub(super) fn hold(&mut self, order: &Order) {
         for held in &order.devices {
             if let Some(place) = self.devices.iter().position(|device| device.id == *held) {
-                self.is_free[place] = false;
+                self.places[place] = Place { is_leased: true, is_free: false };
             }
         }
         self.held.hold(order);
@@ -169,14 +185,13 @@ impl Member {
         Recount { before: std::mem::replace(&mut self.standing, now), now }
     }
 
-    /// Looks up again which devices are free: after a report, and after a lease began or ended.
-    pub(super) fn note_free(&mut self) {
-        let Self { devices, held, is_free, .. } = self;
-        is_free.clear();
-        is_free.extend(
-            devices
-                .iter()
-                .map(|device| device.state == DeviceState::Free && !held.devices.contains_key(&device.id)),
-        );
+    /// Looks up again how its devices stand: after a report, and after a lease began or ended.
+    pub(super) fn note_places(&mut self) {
+        let Self { devices, held, places, .. } = self;
+        places.clear();
+        places.extend(devices.iter().map(|device| {
+            let is_leased = held.devices.contains_key(&device.id);
+            Place { is_leased, is_free: !is_leased && device.state == DeviceState::Free }
+        }));
     }
 }

@@ -5,7 +5,6 @@ use super::Presence;
 use super::member::Member;
 use std::collections::BTreeMap;
 use windlass_shared::device::{DeviceKind, DeviceState};
-use windlass_shared::id::WorkerId;
 
 /// Device time of one kind, device milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,11 +15,18 @@ pub struct Had {
     pub leased_ms: u64,
 }
 
-/// Devices of one worker since a moment: offered and leased, by kind.
-#[derive(Clone, Debug)]
-struct Since {
+/// Devices of one worker since a moment: offered and leased.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Since {
     at_ms: u64,
-    counts: BTreeMap<DeviceKind, (u64, u64)>,
+    gpus: Count,
+    cpus: Count,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    offered: u64,
+    leased: u64,
 }
 
 /// See the module.
@@ -30,33 +36,44 @@ pub struct Offer {
     pub since_ms: Option<u64>,
     /// What there was, by kind of device.
     pub kinds: BTreeMap<DeviceKind, Had>,
-    workers: BTreeMap<WorkerId, Since>,
 }
 
 impl Offer {
     /// Adds what a worker's devices were up to now, and notes what they are from now on.
-    pub(super) fn note(&mut self, worker: &WorkerId, member: Option<&Member>, is_drained: bool, now_ms: u64) {
+    pub(super) fn note(&mut self, member: &mut Member, is_drained: bool, now_ms: u64) {
         self.since_ms.get_or_insert(now_ms);
-        if let Some(since) = self.workers.remove(worker) {
-            let ms = now_ms.saturating_sub(since.at_ms);
-            for (kind, (offered, leased)) in since.counts {
+        let since = Since::now(member, is_drained, now_ms);
+        let before = std::mem::replace(&mut member.since, since);
+        let ms = now_ms.saturating_sub(before.at_ms);
+        for (kind, count) in [(DeviceKind::Gpu, before.gpus), (DeviceKind::Cpu, before.cpus)] {
+            if count.offered > 0 {
                 let had = self.kinds.entry(kind).or_default();
-                had.offered_ms = had.offered_ms.saturating_add(offered.saturating_mul(ms));
-                had.leased_ms = had.leased_ms.saturating_add(leased.saturating_mul(ms));
+                had.offered_ms = had.offered_ms.saturating_add(count.offered.saturating_mul(ms));
+                had.leased_ms = had.leased_ms.saturating_add(count.leased.saturating_mul(ms));
             }
         }
-        let Some(member) = member.filter(|member| member.presence != Presence::Lost) else { return };
-        let mut counts: BTreeMap<DeviceKind, (u64, u64)> = BTreeMap::new();
-        for device in &member.devices {
-            let is_leased = member.holder(&device.id).is_some();
+    }
+}
+
+impl Since {
+    fn now(member: &Member, is_drained: bool, at_ms: u64) -> Self {
+        let mut since = Self { at_ms, ..Self::default() };
+        if member.presence == Presence::Lost {
+            return since;
+        }
+        // A drained worker offers what still runs there.
+        let is_willing = !is_drained && member.info.unwilling.is_none();
+        for (device, place) in member.places() {
             let is_well = matches!(device.state, DeviceState::Free | DeviceState::Busy(_));
-            // A drained worker offers what still runs there.
-            if is_leased || (is_well && !is_drained && member.info.unwilling.is_none()) {
-                let (offered, leased) = counts.entry(device.kind).or_default();
-                *offered += 1;
-                *leased += u64::from(is_leased);
+            if place.is_leased || (is_well && is_willing) {
+                let count = match device.kind {
+                    DeviceKind::Gpu => &mut since.gpus,
+                    DeviceKind::Cpu => &mut since.cpus,
+                };
+                count.offered += 1;
+                count.leased += u64::from(place.is_leased);
             }
         }
-        self.workers.insert(worker.clone(), Since { at_ms: now_ms, counts });
+        since
     }
 }

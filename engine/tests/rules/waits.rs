@@ -145,7 +145,10 @@ fn a_wait_for_what_others_hold_names_them() {
     let [first, large, small] = ids.try_into().expect("three");
     assert!(told(&world, &large).contains(&format!("cpu-0 runs {first}")), "{}", told(&world, &large));
     let text = told(&world, &small);
-    assert!(text.contains(&format!("kept for {large}, which waits for several devices at once")), "{text}");
+    assert!(
+        text.contains(&format!("kept for campaign {large}, which waits for several devices at once")),
+        "{text}"
+    );
     assert!(text.contains(&format!("campaign {large} comes first: it is older")), "{text}");
     world.said.clear();
 }

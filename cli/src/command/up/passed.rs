@@ -99,7 +99,7 @@ mod tests {
             "advertise" => "head.lab:7400",
             "disk_warn_below" => "1234567 KiB",
             "disk_stop_below" => "0.7 GiB",
-            "keep_logs" => "1.5 d",
+            "keep_logs" => "36.5 h",
             "metrics" => "127.0.0.1:9464",
             "hook" => "cat >> told.jsonl",
             "campaign_logs_max" | "campaign_blobs_max" => "3 GiB",

@@ -100,6 +100,7 @@ const RESTATED: &str = "
     CampaignService/ListIterations                                 no   no   no      yes  hidden  yes  read
     CampaignService/ListFindings                                   no   no   no      yes  hidden  yes  read
     CampaignService/AddFindings                                    no   no   no      yes  hidden  yes  propose
+    CampaignService/Claim                                          no   no   no      yes  hidden  yes  propose
     CampaignService/ProposeLever                                   no   no   no      yes  hidden  yes  propose
     CampaignService/RetryLever                                     no   no   no      yes  hidden  yes  propose
     CampaignService/SubmitFix                                      no   no   no      yes  hidden  yes  propose
@@ -125,6 +126,9 @@ const RESTATED: &str = "
     FleetService/Drain                                             no   no   no      no   no      yes  own
     FleetService/Undrain                                           no   no   no      no   no      yes  own
     FleetService/ReleaseDevice                                     no   no   no      no   no      yes  own
+    FleetService/SetQuota                                          no   no   no      no   no      yes  own
+    FleetService/ListQuotas                                        no   no   no      yes  yes     yes  read
+    FleetService/GetUsage                                          no   no   no      yes  hidden  yes  read
     UpkeepService/CollectGarbage                                   no   no   no      no   no      yes  own
     UpkeepService/GetHealth                                        no   no   no      yes  yes     yes  read
     IdentityService/Join                                           yes  yes  yes     yes  yes     yes  read
