@@ -10,7 +10,7 @@ use crate::shop::{Backoff, Patience, persist};
 use bytes::Bytes;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -178,7 +178,7 @@ async fn send(client: &Client, key: &AttemptKey, path: &Path, from: u64, until: 
 }
 
 fn read(
-    path: &PathBuf,
+    path: &Path,
     key: v1::AttemptKey,
     from: u64,
     until: u64,
