@@ -146,7 +146,9 @@ impl CampaignLife {
 
     /// `ending` is its worker's word at that time: a spool that a power cut took back may say another one later.
     pub(super) fn superseded(&mut self, key: &AttemptKey, ending: &str) -> Checked {
-        hold(ending != Ending::Lost.as_str(), "I5", || format!("{key} was lost, and is superseded by its own loss"))?;
+        hold(ending != Ending::Lost.as_str(), "I5", || {
+            format!("{key} was lost, and is superseded by its own loss")
+        })?;
         match self.over.get_mut(key) {
             Some(lost) if *lost => {
                 *lost = false;
