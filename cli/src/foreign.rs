@@ -2,6 +2,7 @@
 //! memory_gb status description`, or any header that names a metric, a status and a description. Malformed
 //! lines are told by number. Never judges a row again.
 
+use crate::bounded;
 use crate::error::Error;
 use crate::infer::{Problem as Infer, usual_direction};
 use crate::yaml::Problem;
@@ -59,12 +60,13 @@ pub struct Given {
 /// Reads the file; malformed lines are handed back beside what could be read.
 pub fn read(path: &Path, given: &Given) -> Result<(Foreign, Vec<Malformed>), Error> {
     let failed = |source| Error::File { operation: "read", path: path.to_owned(), source };
-    let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > FILE_MAX_BYTES {
-        let message = format!("it has {size} bytes; at most {FILE_MAX_BYTES} are taken");
-        return Err(too_much(path, message));
+    match bounded::read(path, FILE_MAX_BYTES).map_err(failed)? {
+        Some(bytes) => parse(path, &bytes, given),
+        None => {
+            let message = format!("it has more than {FILE_MAX_BYTES} bytes; at most as many are taken");
+            Err(too_much(path, message))
+        }
     }
-    parse(path, &std::fs::read(path).map_err(failed)?, given)
 }
 
 fn too_much(path: &Path, message: String) -> Error {

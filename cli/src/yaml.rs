@@ -1,6 +1,7 @@
 //! Reads a YAML file that a person wrote; what is wrong is said with file, line, column, the line
 //! itself, and the nearest right key. Never decides what the values mean.
 
+use crate::bounded;
 use crate::error::Error;
 use crate::nearest::nearest;
 use serde::de::DeserializeOwned;
@@ -109,14 +110,15 @@ impl Problem {
 /// The text of a file, bounded.
 pub fn read_text(path: &Path) -> Result<String, Error> {
     let failed = |source| Error::File { operation: "read", path: path.to_owned(), source };
-    let size = std::fs::metadata(path).map_err(failed)?.len();
-    if size > FILE_MAX_BYTES {
-        return Err(
-            Problem::whole(path, format!("it has {size} bytes; at most {FILE_MAX_BYTES} are taken")).into()
-        );
-    }
-    let bytes = std::fs::read(path).map_err(failed)?;
-    String::from_utf8(bytes).map_err(|_| Problem::whole(path, "it is not UTF-8 text".to_owned()).into())
+    let Some(bytes) = bounded::read(path, FILE_MAX_BYTES).map_err(failed)? else {
+        let message = format!("it has more than {FILE_MAX_BYTES} bytes; at most as many are taken");
+        let remedy = "is it the file that was meant? what is long goes into files that it names";
+        return Err(Problem::whole(path, message).with_remedy(remedy).into());
+    };
+    String::from_utf8(bytes).map_err(|_| {
+        let remedy = "is it the file that was meant? save it as UTF-8";
+        Problem::whole(path, "it is not UTF-8 text".to_owned()).with_remedy(remedy).into()
+    })
 }
 
 /// Reads the text of `path` as a `T`.
@@ -274,5 +276,13 @@ mod tests {
         let place = find_key(&text, "windlass.lanes").expect("found");
         assert_eq!((place.line, place.column), (10, 3));
         assert!(find_key(&text, "windlass.weight").is_none());
+    }
+
+    #[test]
+    fn i18_what_has_no_end_is_given_up_after_so_many_bytes() {
+        for endless in ["/dev/zero", "/dev/full"] {
+            let said = read_text(Path::new(endless)).expect_err("it has no end").to_string();
+            assert!(said.contains(endless) && said.contains("more than 4194304 bytes"), "{said}");
+        }
     }
 }

@@ -6,6 +6,8 @@ mod control;
 mod devices;
 mod explain;
 mod explain_lever;
+mod facts;
+mod findings;
 mod follow_ups;
 mod gates;
 mod harness;
