@@ -151,7 +151,7 @@ impl Office {
         let token = Token { role, name: name.clone(), expires_ms, used: None };
         self.change(intent, |registry| registry.add_token(&secret, token, now_ms))?;
         if intent == Intent::Do {
-            tracing::info!(%role, ?name, "a join token was made");
+            tracing::info!(%role, name = name.as_deref(), "a join token was made");
         }
         let fingerprint = self.0.authority.fingerprint();
         Ok((JoinToken { role, name, address, fingerprint, secret }, expires_ms))
