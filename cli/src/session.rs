@@ -170,7 +170,8 @@ impl Session {
     pub fn line_width(&self) -> Option<u16> {
         if !std::io::stdout().is_terminal() {
             let stated = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<u16>().ok());
-            return stated.map(|columns| columns.max(WIDTH_MIN));
+            // None at all is what a terminal says that does not know.
+            return stated.filter(|&columns| columns > 0).map(|columns| columns.max(WIDTH_MIN));
         }
         Some(columns_of(std::io::stdout()))
     }

@@ -277,4 +277,12 @@ mod tests {
         assert_eq!((place.line, place.column), (10, 3));
         assert!(find_key(&text, "windlass.weight").is_none());
     }
+
+    #[test]
+    fn i18_what_has_no_end_is_given_up_after_so_many_bytes() {
+        for endless in ["/dev/zero", "/dev/full"] {
+            let said = read_text(Path::new(endless)).expect_err("it has no end").to_string();
+            assert!(said.contains(endless) && said.contains("more than 4194304 bytes"), "{said}");
+        }
+    }
 }

@@ -37,6 +37,9 @@ pub enum SecretError {
     /// There are more than [`SECRETS_MAX`].
     #[error("there are more than {SECRETS_MAX} secrets")]
     TooMany,
+    /// The file is longer than this, bytes.
+    #[error("the file has more than {0} bytes")]
+    FileTooLong(u64),
 }
 
 impl Secret {

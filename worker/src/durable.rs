@@ -13,10 +13,13 @@
 //! Version 0 had no such line; it is understood. A later version is refused by name and kept as it is.
 
 use crate::error::Error;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The version that is written.
@@ -25,6 +28,10 @@ pub const VERSION: u32 = 1;
 const MAGIC: &str = "windlass-spool ";
 /// The longest first line, bytes: a document without one in this much is none.
 const HEAD_MAX_BYTES: usize = 200;
+
+/// The longest document, bytes: an outcome with its parcels has a few MiB, and so has an order. What is longer was
+/// not written by us.
+const DOCUMENT_MAX_BYTES: u64 = 64 << 20;
 
 /// Files and folders that are synced one by one: a second on a slow disk. More cost less together with all that
 /// the file system was given, which a neighbour's checkpoint can make tens of gigabytes.
@@ -81,16 +88,43 @@ pub fn put<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
 fn place<T: Serialize>(path: &Path, value: &T, synced: bool) -> Result<(), Error> {
     let bytes = encode(value);
     let beside = path.with_extension("new");
-    let mut file = File::create(&beside).map_err(Error::file("create", &beside))?;
+    let mut file = create(&beside).map_err(Error::file("create", &beside))?;
     let written = file.write_all(&bytes).and_then(|()| if synced { file.sync_all() } else { Ok(()) });
     written.map_err(Error::file("write", &beside))?;
-    fs::rename(&beside, path).map_err(Error::file("rename into", path))
+    let renamed = fs::rename(&beside, path).or_else(|error| {
+        clear(path, &error)?;
+        fs::rename(&beside, path)
+    });
+    renamed.map_err(Error::file("rename into", path))
+}
+
+/// Begins a file of our own; what a run has put in its place, where it could, goes.
+pub fn create(path: &Path) -> io::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let begin = || -> io::Result<File> {
+        let opened = File::from(rustix::fs::open(path, flags, Mode::from_raw_mode(0o666))?);
+        if opened.metadata()?.is_file() { Ok(opened) } else { Err(io::ErrorKind::AlreadyExists.into()) }
+    };
+    begin().or_else(|error| {
+        clear(path, &error)?;
+        begin()
+    })
+}
+
+/// Removes what is no file at `path`; where that is not what was in the way, it stays with `error`.
+fn clear(path: &Path, error: &io::Error) -> io::Result<()> {
+    match fs::symlink_metadata(path).map(|found| found.file_type()) {
+        Ok(kind) if kind.is_dir() => fs::remove_dir_all(path),
+        Ok(kind) if !kind.is_file() => fs::remove_file(path),
+        _ => Err(error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)),
+    }
 }
 
 /// Sets `bytes` of the disk aside at `path`, for a document that must be written when it is full. Where the
 /// file system cannot do that, there is no such comfort.
 pub fn reserve(path: &Path, bytes: u64) -> Result<(), Error> {
-    let file = File::create(path).map_err(Error::file("create", path))?;
+    let file = create(path).map_err(Error::file("create", path))?;
     match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
         Err(errno @ (rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT)) => {
             Err(Error::file("reserve room in", path)(errno.into()))
@@ -107,7 +141,9 @@ pub fn from_reserve(
 ) -> Result<(), Error> {
     match write() {
         Err(error) if error.is_disk_full() => {
-            let file = File::options().write(true).open(reserve).map_err(Error::file("open", reserve))?;
+            let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+            let file = File::options().write(true).custom_flags(flags).open(reserve);
+            let file = file.map_err(Error::file("open", reserve))?;
             file.set_len(left_bytes).map_err(Error::file("give back", reserve))?;
             write()
         }
@@ -117,16 +153,35 @@ pub fn from_reserve(
 
 /// Reads a document; `None` when there is none.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    match fs::read(path) {
+    match read_at_most(path, DOCUMENT_MAX_BYTES) {
+        Ok(bytes) if bytes.len() as u64 > DOCUMENT_MAX_BYTES => Err(Error::Torn(path.to_owned())),
         Ok(bytes) => decode(path, &bytes).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::file("read", path)(error)),
     }
 }
 
+/// Opens a file of an attempt's folder. A link, a device or a pipe that a run put in its place is not there, so that
+/// nobody reads without an end or waits for whoever writes.
+pub fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = match rustix::fs::open(path, flags, Mode::empty()) {
+        Err(Errno::LOOP | Errno::NXIO) => return Err(io::ErrorKind::NotFound.into()),
+        opened => File::from(opened?),
+    };
+    if opened.metadata()?.is_file() { Ok(opened) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
+/// The bytes of such a file: of a longer one than `most_bytes` one byte more than that.
+pub fn read_at_most(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(most_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Makes a file outlive a power cut; one that is not there needs nothing.
 pub fn sync_file(path: &Path) -> Result<(), Error> {
-    match File::open(path).and_then(|file| file.sync_all()) {
+    match open(path).and_then(|file| file.sync_all()) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::file("sync", path)(error)),
         _ => Ok(()),
     }
@@ -226,6 +281,48 @@ mod tests {
         assert_eq!(few(std::slice::from_ref(&root)), None, "many");
         sync_trees(std::slice::from_ref(&root)).expect("synced with everything else");
         assert_eq!(few(&[root.join("gone")]), None, "what cannot be listed is not taken for nothing");
+    }
+
+    #[test]
+    fn what_is_no_file_any_more_is_not_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("exit.json");
+        put(&path, &document()).expect("put");
+        assert_eq!(read::<Document>(&path).expect("whole"), Some(document()));
+        let kept = folder.path().join("kept");
+        fs::rename(&path, &kept).expect("moved");
+        // To a whole document; and where reading would not end, or wait for somebody.
+        for to in [kept.as_path(), Path::new("/dev/zero")] {
+            std::os::unix::fs::symlink(to, &path).expect("a link");
+            assert_eq!(read::<Document>(&path).expect("nothing"), None, "{}", to.display());
+            fs::remove_file(&path).expect("removed");
+        }
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RWXU).expect("a pipe");
+        assert_eq!(read::<Document>(&path).expect("nothing"), None);
+        fs::remove_file(&path).expect("removed");
+        drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+        assert_eq!(read::<Document>(&path).expect("nothing"), None);
+        fs::remove_file(&path).expect("removed");
+        File::create(&path).and_then(|file| file.set_len(1 << 40)).expect("a hole of a terabyte");
+        assert!(matches!(read::<Document>(&path), Err(Error::Torn(_))));
+        // Whatever stands where it is to be, or where it is written first, is in nobody's way.
+        for place in [path.clone(), path.with_extension("new")] {
+            let pipe = || Ok(rustix::fs::mkfifoat(rustix::fs::CWD, &place, Mode::RWXU)?);
+            let makes: [&dyn Fn() -> io::Result<()>; 3] =
+                [&|| fs::create_dir_all(place.join("full")), &pipe, &|| {
+                    std::os::unix::fs::symlink("/dev/full", &place)
+                }];
+            for make in makes {
+                drop(fs::remove_file(&place));
+                make().expect("made");
+                put(&path, &document()).expect("put");
+                assert_eq!(read::<Document>(&path).expect("whole"), Some(document()));
+            }
+        }
+        // What is a failure stays one.
+        assert!(
+            put(&folder.path().join("absent/exit.json"), &document()).is_err_and(|error| error.is_absent())
+        );
     }
 
     #[test]

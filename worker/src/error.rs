@@ -345,6 +345,11 @@ impl Error {
         text
     }
 
+    /// Whether a file or its folder is not there.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether the disk of this machine is full.
     pub(crate) fn is_disk_full(&self) -> bool {
         let (Self::File { source, .. } | Self::System { source, .. }) = self else { return false };

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use windlass_shared::attempt::{AttemptKey, Order};
-use windlass_shared::secret::{self, Secrets as Values};
+use windlass_shared::secret::{self, SecretError, Secrets as Values};
 
 /// How long an attempt waits for values that are sent beside its order: after a restart of the daemon they
 /// come with the next answer, which hangs for 20 s at most.
@@ -118,9 +118,15 @@ pub fn read_file(file: &Path) -> Result<Values, Error> {
         return Err(Error::OpenSecrets { file: file.to_owned(), mode: metadata.mode() & 0o777 });
     }
     let mut text = String::new();
-    let read = (&mut opened).take(FILE_MAX_BYTES).read_to_string(&mut text);
+    let read = (&mut opened).take(FILE_MAX_BYTES + 1).read_to_string(&mut text);
     read.map_err(Error::file("read", file))?;
-    secret::parse_file(&text).map_err(|source| Error::Secrets { file: file.to_owned(), source })
+    // Cut short, its last value would be another.
+    let whole = if text.len() as u64 > FILE_MAX_BYTES {
+        Err(SecretError::FileTooLong(FILE_MAX_BYTES))
+    } else {
+        secret::parse_file(&text)
+    };
+    whole.map_err(|source| Error::Secrets { file: file.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -173,5 +179,16 @@ mod tests {
         let refused = store.of(&order(&["A"])).expect_err("open to all").chain();
         assert!(refused.contains("chmod 600") && !refused.contains("own-a"), "{refused}");
         assert!(Store::new(PathBuf::from("/absent/secrets.env")).names().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_refused_whole() {
+        let fits = usize::try_from(FILE_MAX_BYTES).expect("small") - "#\nA=own-a\n".len();
+        for (comment, is_read) in [(fits, true), (fits + 1, false)] {
+            let (_dir, store) = store(&format!("#{}\nA=own-a\n", "x".repeat(comment)), 0o600);
+            let read = store.of(&order(&["A"])).map_err(|error| error.chain());
+            assert_eq!(read.is_ok(), is_read, "{read:?}");
+            assert!(is_read || read.is_err_and(|said| said.contains("more than 4194304 bytes")));
+        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::error::Error;
 use crate::render::table::{Column, Table};
+use crate::render::text::fit;
 use crate::render::units;
 use crate::session::Session;
 use windlass_proto::document;
@@ -84,5 +85,5 @@ fn page(collected: &Collected, width: u16) -> String {
         sized(collected.kept_blobs, "blob", collected.kept_bytes),
         sized(collected.pinned_blobs, "blob", collected.pinned_bytes),
     ));
-    text
+    fit(&text, Some(width))
 }

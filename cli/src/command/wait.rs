@@ -62,9 +62,21 @@ pub async fn wait(args: &Args, session: &Session) -> Result<Waited, Error> {
     let waiting = until(args, session, &client, &campaign);
     match args.timeout {
         None => waiting.await,
-        Some(span) => tokio::time::timeout(Duration::from_millis(span.ms), waiting)
-            .await
-            .map_err(|_| Error::WaitEnded { why: format!("{span} are over") })?,
+        Some(span) => match tokio::time::timeout(Duration::from_millis(span.ms), waiting).await {
+            Ok(waited) => waited,
+            Err(_) => {
+                let found = by_now(args, &client, &campaign).await;
+                found.ok_or_else(|| Error::WaitEnded { why: format!("it was given {span}") })
+            }
+        },
+    }
+}
+
+/// A last look when the time is over: what is so by then was waited for, however short the time was.
+async fn by_now(args: &Args, client: &Client, campaign: &str) -> Option<Waited> {
+    match args.iteration {
+        Some(number) => decided(&history::fetch(client, campaign).await.ok()?, number),
+        None => super::status::get(client, campaign).await.ok().filter(is_idle).map(|view| idle(&view)),
     }
 }
 

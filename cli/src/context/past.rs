@@ -105,7 +105,7 @@ fn row(facts: &Facts, (iteration, decision): Pair<'_>, pen: &Pen) -> String {
     pen.entry(&row, || {
         let metric = row.metric.as_deref().unwrap_or("no metric");
         let summary =
-            if row.summary.is_empty() { String::new() } else { format!(" Learnt: {}", row.summary) };
+            if row.summary.is_empty() { String::new() } else { format!("; learnt: {}", row.summary) };
         format!(
             "iteration {} **{}** {metric}, {} ({}): {}{summary}",
             row.iteration, row.status, row.title, row.kind, row.sum

@@ -8,6 +8,7 @@ use crate::render::{units, views};
 use serde::Serialize;
 use windlass_shared::bindings::{Bindings, ConclusionMode, Dial, GateKind};
 use windlass_shared::claim::ClaimView;
+use windlass_shared::time::Span;
 use windlass_shared::view::{CampaignState, LeverState, LeverView, OpenIteration};
 
 #[derive(Serialize)]
@@ -232,10 +233,7 @@ fn in_force(facts: &Facts) -> Vec<(&'static str, String)> {
             format!("a run trains {} epochs; a lever does not touch the cap", bindings.budget_epochs()),
         ),
     });
-    rules.push((
-        "P19",
-        format!("a failed run may be fixed {}, within {}", units::times(own.fixes), own.fix_wait),
-    ));
+    rules.push(("P19", fixes(own.fixes, own.fix_wait)));
     if own.conclusion.mode == ConclusionMode::Required {
         rules.push(("P23", "what was measured is concluded by its researcher: a verdict for each deliverable, the finding, 3 to 8 bullets".to_owned()));
     }
@@ -268,6 +266,14 @@ fn in_force(facts: &Facts) -> Vec<(&'static str, String)> {
         ));
     }
     rules
+}
+
+fn fixes(fixes: u32, wait: Span) -> String {
+    match (fixes, wait.ms) {
+        (0, _) => "a failed run is a crash: no fix is tried".to_owned(),
+        (_, 0) => "a failed run is tried again only with a fix that its lever brings along".to_owned(),
+        _ => format!("a failed run may be fixed {}, within {wait}", units::times(fixes)),
+    }
 }
 
 /// The bindings that a researcher works with.

@@ -2,7 +2,7 @@
 
 use super::style::{self, FAINT};
 use super::table::{Cell, Column, Table};
-use super::text::neutral;
+use super::text::{fit, neutral};
 use crate::history::{FindingStory, Findings};
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::FindingNumber;
@@ -11,7 +11,7 @@ use windlass_shared::literature::{Effect, Verdict};
 /// The table.
 pub fn table(findings: &Findings, width: u16) -> String {
     if findings.is_empty() {
-        return "no findings yet: `windlass findings add C FILE` records a review\n".to_owned();
+        return fit("no findings yet: `windlass findings add C FILE` records a review\n", Some(width));
     }
     let mut table = Table::new(
         width,

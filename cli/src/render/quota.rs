@@ -1,13 +1,14 @@
 //! `windlass quota list`: who may have what, and has it.
 
 use super::table::{Column, Table};
+use super::text::fit;
 use super::units;
 use windlass_shared::quota::{Quota, QuotaView};
 
 /// The table.
 pub fn table(views: &[QuotaView], width: u16) -> String {
     if views.is_empty() {
-        return "no quotas; `windlass quota set OWNER --devices N` bounds an owner\n".to_owned();
+        return fit("no quotas; `windlass quota set OWNER --devices N` bounds an owner\n", Some(width));
     }
     let columns = [
         Column::new("owner"),

@@ -1,12 +1,10 @@
 //! CampaignService: campaigns, their levers, their iterations.
 
 use super::access::permitted;
-use super::convert::{
-    answered, digest, documents, ledger_failure, name, next_page_token, page_token, request_key, shared,
-};
+use super::convert::{answered, digest, known, ledger_failure, name, request_key, shared};
 use super::reach::Reach;
 use super::room::{Room, Rooms};
-use super::{claims, delivered, dry, findings, levers, secrets, watch};
+use super::{claims, delivered, dry, findings, iterations, levers, secrets, watch};
 use crate::driver::{Asked, Call, Event, Handle, Intent, Query, blocking};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -50,7 +48,7 @@ impl Campaigns {
     }
 
     async fn resolve(&self, access: &Access, campaign: String) -> Result<(CampaignId, String), Status> {
-        let name = name("campaign", campaign)?;
+        let name = known("campaign", campaign)?;
         let access = access.clone();
         answered(self.handle.ask(|reply| Event::Query(Query::Resolve { access, name, reply })).await)
     }
@@ -130,7 +128,7 @@ impl CampaignService for Campaigns {
     async fn get(&self, request: Request<v1::GetRequest>) -> Result<Response<v1::GetResponse>, Status> {
         let access = permitted(&request)?;
         let message = request.into_inner();
-        let name = name("campaign", message.campaign)?;
+        let name = known("campaign", message.campaign)?;
         let dimensions = answered(self.handle.dimensions(&access, &name, message.dimensions).await)?;
         let claim_documents = claims::asked(&self.handle, &access, &name, message.dimensions).await?;
         let found = self.handle.ask(|reply| Event::Query(Query::Campaign { access, name, reply })).await;
@@ -156,7 +154,7 @@ impl CampaignService for Campaigns {
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "CampaignService/Pause", id, &message);
-        let campaign = name("campaign", message.campaign)?;
+        let campaign = known("campaign", message.campaign)?;
         self.change(access, key, Asked::Pause { campaign }).await?;
         Ok(Response::new(v1::PauseResponse {}))
     }
@@ -169,7 +167,7 @@ impl CampaignService for Campaigns {
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "CampaignService/Resume", id, &message);
-        let campaign = name("campaign", message.campaign)?;
+        let campaign = known("campaign", message.campaign)?;
         self.change(access, key, Asked::Resume { campaign }).await?;
         Ok(Response::new(v1::ResumeResponse {}))
     }
@@ -179,7 +177,7 @@ impl CampaignService for Campaigns {
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "CampaignService/Stop", id, &message);
-        let campaign = name("campaign", message.campaign)?;
+        let campaign = known("campaign", message.campaign)?;
         self.change(access, key, Asked::Stop { campaign }).await?;
         Ok(Response::new(v1::StopResponse {}))
     }
@@ -192,7 +190,7 @@ impl CampaignService for Campaigns {
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "CampaignService/Update", id, &message);
-        let campaign = name("campaign", message.campaign)?;
+        let campaign = known("campaign", message.campaign)?;
         let new_name = message.name.map(|new| name("name", new)).transpose()?;
         let (priority, weight) = (message.priority, message.weight);
         let asked = Asked::Update { campaign, priority, weight, name: new_name };
@@ -207,7 +205,7 @@ impl CampaignService for Campaigns {
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "CampaignService/Share", id, &message);
-        let campaign = name("campaign", message.campaign)?;
+        let campaign = known("campaign", message.campaign)?;
         let share = shared(&message.with, &message.r#as)?;
         self.change(access, key, Asked::Share { campaign, with: message.with, share }).await?;
         Ok(Response::new(v1::ShareResponse {}))
@@ -223,7 +221,7 @@ impl CampaignService for Campaigns {
         let key = request_key(&access, "CampaignService/ProposeLever", id, &message);
         let lever: Lever = document::read("lever_document", &message.lever_document)
             .map_err(|refusal| to_status(&refusal))?;
-        let campaign = name("campaign", message.campaign)?;
+        let campaign = known("campaign", message.campaign)?;
         let researcher = Some(message.researcher).filter(|name| !name.is_empty());
         match self
             .change(access, key, Asked::Propose { campaign, lever: Box::new(lever), researcher })
@@ -256,7 +254,7 @@ impl CampaignService for Campaigns {
     ) -> Result<Response<v1::GetLeverResponse>, Status> {
         let access = permitted(&request)?;
         let message = request.into_inner();
-        let name = name("campaign", message.campaign)?;
+        let name = known("campaign", message.campaign)?;
         let lever = LeverNumber(message.lever);
         let found = self.handle.ask(|reply| Event::Query(Query::Lever { access, name, lever, reply })).await;
         let (campaign, listed) = answered(found)?;
@@ -281,7 +279,7 @@ impl CampaignService for Campaigns {
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "CampaignService/RetireLever", id, &message);
-        let campaign = name("campaign", message.campaign)?;
+        let campaign = known("campaign", message.campaign)?;
         self.change(access, key, Asked::Retire { campaign, lever: LeverNumber(message.lever) }).await?;
         Ok(Response::new(v1::RetireLeverResponse {}))
     }
@@ -295,7 +293,7 @@ impl CampaignService for Campaigns {
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "CampaignService/MoveLever", id, &message);
         let place = levers::place(message.place)?;
-        let campaign = name("campaign", message.campaign)?;
+        let campaign = known("campaign", message.campaign)?;
         self.change(access, key, Asked::Move { campaign, lever: LeverNumber(message.lever), place }).await?;
         Ok(Response::new(v1::MoveLeverResponse {}))
     }
@@ -308,7 +306,7 @@ impl CampaignService for Campaigns {
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "CampaignService/RetryLever", id, &message);
-        let campaign = name("campaign", message.campaign)?;
+        let campaign = known("campaign", message.campaign)?;
         self.change(access, key, Asked::Retry { campaign, lever: LeverNumber(message.lever) }).await?;
         Ok(Response::new(v1::RetryLeverResponse {}))
     }
@@ -321,7 +319,7 @@ impl CampaignService for Campaigns {
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "CampaignService/CancelIteration", id, &message);
-        let campaign = name("campaign", message.campaign)?;
+        let campaign = known("campaign", message.campaign)?;
         let iteration = IterationNumber(message.iteration);
         self.change(access, key, Asked::Cancel { campaign, iteration }).await?;
         Ok(Response::new(v1::CancelIterationResponse {}))
@@ -337,7 +335,7 @@ impl CampaignService for Campaigns {
         let key = request_key(&access, "CampaignService/SubmitFix", id, &message);
         let change: Change = document::read("change_document", &message.change_document)
             .map_err(|refusal| to_status(&refusal))?;
-        let campaign = name("campaign", message.campaign)?;
+        let campaign = known("campaign", message.campaign)?;
         let iteration = IterationNumber(message.iteration);
         self.change(access, key, Asked::Fix { campaign, iteration, change }).await?;
         Ok(Response::new(v1::SubmitFixResponse {}))
@@ -353,7 +351,7 @@ impl CampaignService for Campaigns {
         let key = request_key(&access, "CampaignService/AddDeliverable", id, &message);
         let deliverable: Deliverable = document::read("deliverable_document", &message.deliverable_document)
             .map_err(|refusal| to_status(&refusal))?;
-        let campaign = name("campaign", message.campaign)?;
+        let campaign = known("campaign", message.campaign)?;
         let iteration = IterationNumber(message.iteration);
         let asked = Asked::AddDeliverable { campaign, iteration, deliverable: Box::new(deliverable) };
         self.change(access, key, asked).await?;
@@ -413,18 +411,14 @@ impl CampaignService for Campaigns {
         use v1::explain_request::Part;
         let access = permitted(&request)?;
         let message = request.into_inner();
-        let name = name("name", message.name)?;
+        let name = known("campaign or worker", message.name)?;
         let subject = match message.part {
             None => Subject::Campaign,
             Some(Part::Lever(lever)) => Subject::Lever(LeverNumber(lever)),
             Some(Part::Iteration(iteration)) => {
                 let (campaign, _) = self.resolve(&access, name.clone()).await?;
                 let iteration = IterationNumber(iteration);
-                let readers = self.handle.stores.readers.clone();
-                let records = blocking(move || readers.iteration(&campaign, iteration))
-                    .await
-                    .map_err(|error| ledger_failure(&error))?;
-                Subject::Iteration(iteration, records)
+                Subject::Iteration(iteration, iterations::records(&self.handle, campaign, iteration).await?)
             }
         };
         let found =
@@ -438,24 +432,9 @@ impl CampaignService for Campaigns {
         request: Request<v1::GetIterationRequest>,
     ) -> Result<Response<v1::GetIterationResponse>, Status> {
         let access = permitted(&request)?;
-        let message = request.into_inner();
-        let (campaign, _) = self.resolve(&access, message.campaign).await?;
-        let iteration = IterationNumber(message.iteration);
-        let readers = self.handle.stores.readers.clone();
-        let after_seq = page_token(&message.page_token)?;
-        let asked = campaign.clone();
-        let page = blocking(move || readers.iteration_page(&asked, iteration, after_seq))
-            .await
-            .map_err(|error| ledger_failure(&error))?;
-        if page.records.is_empty() && after_seq == 0 {
-            let name = format!("{iteration} of {campaign}");
-            return Err(to_status(&Refusal::NotFound { what: "iteration", name }));
-        }
-        Ok(Response::new(v1::GetIterationResponse {
-            campaign: campaign.0,
-            record_documents: documents(&page.records),
-            next_page_token: next_page_token(page.next_after),
-        }))
+        let mut message = request.into_inner();
+        let (campaign, _) = self.resolve(&access, std::mem::take(&mut message.campaign)).await?;
+        iterations::page_of_one(&self.handle, campaign, &message).await.map(Response::new)
     }
 
     async fn list_iterations(
@@ -463,20 +442,9 @@ impl CampaignService for Campaigns {
         request: Request<v1::ListIterationsRequest>,
     ) -> Result<Response<v1::ListIterationsResponse>, Status> {
         let access = permitted(&request)?;
-        let message = request.into_inner();
-        let (campaign, metric) = self.resolve(&access, message.campaign).await?;
-        let after_seq = page_token(&message.page_token)?;
-        let readers = self.handle.stores.readers.clone();
-        let asked = campaign.clone();
-        let page = blocking(move || readers.decisions_page(&asked, after_seq))
-            .await
-            .map_err(|error| ledger_failure(&error))?;
-        Ok(Response::new(v1::ListIterationsResponse {
-            campaign: campaign.0,
-            metric,
-            record_documents: documents(&page.records),
-            next_page_token: next_page_token(page.next_after),
-        }))
+        let mut message = request.into_inner();
+        let named = self.resolve(&access, std::mem::take(&mut message.campaign)).await?;
+        iterations::page(&self.handle, named, &message).await.map(Response::new)
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

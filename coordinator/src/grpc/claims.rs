@@ -1,6 +1,6 @@
 //! What researchers work on: claims, which are in no record.
 
-use super::convert::{answered, name};
+use super::convert::{answered, known};
 use super::dry;
 use crate::driver::{Event, Handle, Query};
 use bytes::Bytes;
@@ -16,7 +16,7 @@ pub(super) async fn claim(
     access: Access,
     message: v1::ClaimRequest,
 ) -> Result<v1::ClaimResponse, Status> {
-    let name = name("campaign", message.campaign)?;
+    let name = known("campaign", message.campaign)?;
     let read = |bytes: &[u8]| document::read("claim_document", bytes);
     let claim = Some(message.claim_document).filter(|bytes| !bytes.is_empty());
     let claim = claim.map(|bytes| read(&bytes)).transpose();

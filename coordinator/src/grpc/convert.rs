@@ -16,6 +16,8 @@ use windlass_shared::refusal::Refusal;
 
 /// The longest name of anything, bytes: a name goes into listings and error messages.
 pub(super) const NAME_MAX_BYTES: usize = 200;
+/// As much of what cannot be a name is said back.
+const SHOWN_MAX_CHARS: usize = 80;
 
 /// A request's key: its id and the hash of the call and of everything else that it says (I4).
 /// A client's key is its own: who guesses another's is told that it was used, and not what was answered.
@@ -50,6 +52,15 @@ pub(super) fn name(field: &'static str, name: String) -> Result<String, Status> 
     Err(to_status(&Refusal::Malformed { field, problem: problem.to_owned() }))
 }
 
+/// The name of something that is there, or how it begins. An empty one, as a script's unset variable makes it, names
+/// nothing, and neither does an endless one.
+pub(super) fn known(what: &'static str, name: String) -> Result<String, Status> {
+    if (1..=NAME_MAX_BYTES).contains(&name.len()) {
+        return Ok(name);
+    }
+    Err(to_status(&Refusal::NotFound { what, name: name.chars().take(SHOWN_MAX_CHARS).collect() }))
+}
+
 /// How far a campaign is to be shared with a client; not at all for an empty word.
 pub(super) fn shared(with: &str, word: &str) -> Result<Option<Grant>, Status> {
     let malformed = |field, problem| to_status(&Refusal::Malformed { field, problem });
@@ -62,7 +73,7 @@ pub(super) fn shared(with: &str, word: &str) -> Result<Option<Grant>, Status> {
 
 /// A digest as it is written.
 pub(super) fn digest(field: &'static str, text: &str) -> Result<Digest, Status> {
-    let shown: String = text.chars().take(80).collect();
+    let shown: String = text.chars().take(SHOWN_MAX_CHARS).collect();
     let problem = format!("{shown:?} is not `<64 hex digits>:<size>`");
     Digest::parse(text).ok_or_else(|| to_status(&Refusal::Malformed { field, problem }))
 }

@@ -1,7 +1,7 @@
 //! Levers as they are listed: those that may still be pulled as the core has them, those that are over with
 //! what the ledger says of them, which blocks for the disk.
 
-use super::convert::{answered, documents, ledger_failure, name, next_page_token, page_token};
+use super::convert::{answered, documents, known, ledger_failure, next_page_token, page_token};
 use crate::driver::{Event, Handle, Query, blocking};
 use crate::ledger::{Error, Readers};
 use tonic::Status;
@@ -42,7 +42,7 @@ pub(super) async fn page(
     access: Access,
     message: ListLeversRequest,
 ) -> Result<ListLeversResponse, Status> {
-    let name = name("campaign", message.campaign)?;
+    let name = known("campaign", message.campaign)?;
     let token = page_token(&message.page_token)?;
     let limit_of = |limit: usize| match message.page_size as usize {
         0 => limit,

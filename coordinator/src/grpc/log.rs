@@ -3,7 +3,7 @@
 mod write;
 
 use super::access::permitted;
-use super::convert::{answered, blob_failure, ledger_failure, log_failure, name};
+use super::convert::{answered, blob_failure, known, ledger_failure, log_failure};
 use super::reach::orders_of;
 use crate::driver::{Event, Handle, Query, blocking};
 use crate::logs::{Found, Log, SEAL_MIN_BYTES, Search};
@@ -114,7 +114,7 @@ impl LogService for LogFiles {
         let access = permitted(&request)?;
         let message = request.into_inner();
         let search = search(&message)?;
-        let name = name("campaign", message.campaign)?;
+        let name = known("campaign", message.campaign)?;
         let iteration = IterationNumber(message.iteration);
         let campaign = match &access.viewer {
             Viewer::Worker(id, _) => self.campaign_of_attempt(id, name, iteration).await?,

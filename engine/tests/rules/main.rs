@@ -15,6 +15,7 @@ mod help;
 mod lanes;
 mod literature;
 mod literature_bounds;
+mod lost;
 mod machinery;
 mod memory;
 mod moves;

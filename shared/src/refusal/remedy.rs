@@ -40,6 +40,10 @@ impl Refusal {
                 "a backup that was taken before that day has it; rows and changes are kept for ever"
             }
             Self::RequestReused { .. } => "use a new request id for a new request",
+            Self::RequestId { .. } => "make a new UUIDv7 for each request, or leave --request-id out",
+            Self::Binding { .. } => "correct it in loop.run.yaml (docs/bindings.md has every key)",
+            Self::State { .. } => "`windlass status C` and `windlass explain C` say how it stands now",
+            Self::AbsentBlob { .. } => "send it again: what nothing names is removed after 48 hours",
             Self::Unsupported { .. } => "leave it out for now",
             Self::Ambiguous { .. } => "write more of the name, or the id",
             Self::NoRoom { .. } => {
@@ -70,6 +74,7 @@ impl Refusal {
             Self::NotFound { what: "device", .. } => "`windlass workers` lists them",
             Self::NotFound { what: "log", .. } => "`windlass show C N` lists the attempts",
             Self::NotFound { what: "ledger", .. } => "name the coordinator's folder with --data-dir",
+            Self::NotFound { .. } => "look at its name again",
             _ => return None,
         })
     }

@@ -1,8 +1,8 @@
 //! One pass over a finished log: the metric, the hash, the end. Memory stays bounded whatever the log
 //! (I18).
 
+use crate::durable;
 use crate::error::Error;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use windlass_engine::gate::anchor;
@@ -27,6 +27,8 @@ const CUT_MAX_BYTES: usize = 128;
 /// What a log says.
 #[derive(Clone, Debug)]
 pub struct LogReading {
+    /// Whether there is one.
+    pub is_there: bool,
     /// The metric, when one was asked for (P18).
     pub reading: Option<Reading>,
     /// Its bytes.
@@ -41,10 +43,12 @@ pub struct LogReading {
     pub matches: Vec<u32>,
 }
 
-/// Reads the log at `path`; one that is not there is empty. The metric is read from its first `in_time_bytes`
-/// alone, where what was printed later does not count (P16): a line that was torn there is none.
+/// Reads the log at `path`; one that is not there is empty. It has `most_bytes`: one that is longer is not what was
+/// printed, and is read no further than shows that. The metric is read from its first `in_time_bytes` alone, where
+/// what was printed later does not count (P16): a line that was torn there is none.
 pub fn read(
     path: &Path,
+    most_bytes: u64,
     metric: Option<&MetricSpec>,
     in_time_bytes: Option<u64>,
     patterns: &[String],
@@ -54,11 +58,12 @@ pub fn read(
     let (mut bytes, mut breaks, mut last) = (0_u64, 0_u64, b'\n');
     let mut end: Vec<u8> = Vec::with_capacity(2 * PIECE_BYTES);
     let mut buffer = vec![0; PIECE_BYTES];
-    let mut file = match File::open(path) {
-        Ok(file) => Some(file),
+    let mut file = match durable::open(path) {
+        Ok(file) => Some(file.take(most_bytes.saturating_add(1))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(Error::file("open", path)(error)),
     };
+    let is_there = file.is_some();
     while let Some(file) = file.as_mut() {
         let count = file.read(&mut buffer).map_err(Error::file("read", path))?;
         let Some(&final_byte) = buffer[..count].last() else { break };
@@ -83,7 +88,7 @@ pub fn read(
     let hash = Hash(*hasher.finalize().as_bytes());
     let is_torn = in_time_bytes.is_some_and(|in_time| in_time < bytes);
     let reading = reader.map(|reader| if is_torn { reader.finish_torn() } else { reader.finish() });
-    Ok(LogReading { reading, bytes, lines, hash, end, matches })
+    Ok(LogReading { is_there, reading, bytes, lines, hash, end, matches })
 }
 
 impl LogReading {
@@ -139,7 +144,7 @@ mod tests {
         std::fs::write(&path, log).expect("a log");
         let metric = MetricSpec { name: "acc".to_owned(), line: MetricLine::Last, range: None };
         let patterns: Vec<String> = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
-        read(&path, Some(&metric), None, &patterns).expect("readable")
+        read(&path, log.len() as u64, Some(&metric), None, &patterns).expect("readable")
     }
 
     #[test]
@@ -169,7 +174,7 @@ mod tests {
             (Some(8), None),
             (Some(0), None),
         ] {
-            let log = read(&path, Some(&metric), in_time_bytes, &[]).expect("readable");
+            let log = read(&path, u64::MAX, Some(&metric), in_time_bytes, &[]).expect("readable");
             let value = log.reading.as_ref().and_then(Reading::value).map(ToString::to_string);
             assert_eq!(value.as_deref(), want, "{in_time_bytes:?}");
             assert_eq!((log.bytes, log.lines), (26, 3), "the log itself is whole");

@@ -8,12 +8,13 @@ mod outputs;
 
 use crate::blobs;
 use crate::driver::blocking;
+use crate::durable;
 use crate::error::Error;
 use crate::logs::{self, Beginning, Turn};
 use crate::parcels::{self, Parcel};
 use crate::prepare::manifest;
 use crate::setup::Failure;
-use crate::shim::{self, Exit};
+use crate::shim::{self, Exit, LogLimits};
 use crate::shop::{Patience, Shop, persist};
 use crate::spool::AttemptDir;
 use crate::telemetry::{Summary, gpus};
@@ -21,7 +22,8 @@ use crate::workspace::{Below, artifacts, frozen_changed_below, frozen_touched, g
 use added::added_to;
 use rustix::io::Errno;
 use std::collections::BTreeSet;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use windlass_engine::attempt::{ExitRecord, classify};
@@ -102,7 +104,7 @@ pub async fn collect(
     if !packed {
         send(shop, order, &mut outcome, left).await;
         if held {
-            outcome.log_hash = send_log(shop, order, outcome.log_hash).await;
+            outcome.log_hash = send_log(shop, order, exit.log_bytes, outcome.log_hash).await;
         }
     }
     outcome
@@ -124,7 +126,7 @@ fn pack(
     }
     let read = |digest: Digest| Ok(Parcel { digest, bytes: shop.cache.read(&digest)?.into() });
     let log = held
-        .then(|| std::fs::read(dir.log()).ok())
+        .then(|| durable::read_at_most(&dir.log(), PARCEL_MAX_BYTES as u64).ok())
         .flatten()
         .map(|bytes| Parcel { digest: Digest::of(&bytes), bytes: bytes.into() });
     // What changed since it was read goes the long way, where that is found out.
@@ -145,11 +147,12 @@ fn pack(
 }
 
 /// A log that was held and has no room goes as any other. Its hash once it got there.
-async fn send_log(shop: &Shop, order: &Order, hash: Option<Hash>) -> Option<Hash> {
+async fn send_log(shop: &Shop, order: &Order, log_bytes: u64, hash: Option<Hash>) -> Option<Hash> {
     let dir = shop.work.attempt(&order.key).ok()?;
     let (_whole, is_whole) = tokio::sync::watch::channel(true);
     let turn = Turn::of(Beginning::Fresh);
-    match logs::ship(&shop.client, &order.key, &dir.log(), Beginning::Fresh, &turn, is_whole).await {
+    let (log, begun) = (dir.log(), Beginning::Fresh);
+    match logs::ship(&shop.client, &order.key, &log, log_bytes, begun, &turn, is_whole).await {
         Ok(_) => hash,
         Err(error) => {
             tracing::warn!(attempt = %order.key, problem = error.chain(), "the log is not taken");
@@ -223,11 +226,14 @@ fn read_folder(
     dir: &AttemptDir,
     exit: &ExitRecord,
 ) -> Result<(Outcome, Left), Error> {
-    let log = log::read(&dir.log(), order.metric.as_ref(), exit.log_bytes_in_time, &order.fix_patterns)?;
+    let in_time = exit.log_bytes_in_time;
+    let log = log::read(&dir.log(), exit.log_bytes, order.metric.as_ref(), in_time, &order.fix_patterns)?;
     let written: Option<Exit> = dir.exit()?;
     let (isolation, containment) =
         written.as_ref().map_or((None, None), |exit| (exit.isolation, exit.containment));
-    let damaged = written.as_ref().and_then(|exit| exit.log_hash).is_some_and(|hash| hash != log.hash);
+    // One that the run itself took away says no metric, and that is its own crash (P20).
+    let printed = written.as_ref().and_then(|exit| exit.log_hash).filter(|_| log.is_there);
+    let damaged = printed.is_some_and(|hash| hash != log.hash);
     let ending = match written.and_then(|exit| exit.log_errno).map(Errno::from_raw_os_error) {
         // The log is cut where the disk was full: what it says of the metric counts for nothing.
         Some(Errno::NOSPC | Errno::DQUOT) => Ending::DiskFull { over: None },
@@ -350,18 +356,21 @@ pub async fn failed_setup(shop: &Shop, order: &Order, failure: &Failure) -> Outc
     let told = Ending::Infra { detail: failure.to_string() };
     let mut outcome = Outcome { duration_ms: failure.duration_ms, setup_failed: true, ..Outcome::bare(told) };
     let (work, key, from) = (Arc::clone(&shop.work), order.key.clone(), failure.log.clone());
+    let most_bytes = LogLimits::of(&order.limits).file_max_bytes();
     let read = blocking(move || {
         let to = work.attempt(&key)?.log();
-        std::fs::copy(&from, &to).map_err(Error::file("copy the setup's log", &from))?;
-        Ok((log::read(&to, None, None, &[])?, to))
+        let copied =
+            durable::open(&from).and_then(|log| io::copy(&mut log.take(most_bytes), &mut File::create(&to)?));
+        copied.map_err(Error::file("copy the setup's log", &from))?;
+        Ok((log::read(&to, most_bytes, None, None, &[])?, to))
     });
     let sent = match read.await {
         Ok((log, path)) => {
             (outcome.log_bytes, outcome.log_tail) = (log.bytes, log.tail());
             let (_whole, is_whole) = tokio::sync::watch::channel(true);
             let turn = Turn::of(Beginning::Resumed);
-            let shipped =
-                logs::ship(&shop.client, &order.key, &path, Beginning::Resumed, &turn, is_whole).await;
+            let (client, begun) = (&shop.client, Beginning::Resumed);
+            let shipped = logs::ship(client, &order.key, &path, most_bytes, begun, &turn, is_whole).await;
             shipped.map(|_| outcome.log_hash = Some(log.hash))
         }
         Err(error) => Err(error),

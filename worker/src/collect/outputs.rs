@@ -2,16 +2,18 @@
 //! removed before it began, so what is there is new.
 
 use crate::blobs::Cache;
+use crate::durable;
 use crate::error::Error;
 use crate::prepare::script_status;
 use crate::spool::AttemptDir;
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Read;
 use windlass_shared::attempt::{Ending, Order, Output, ScriptOrder};
 use windlass_shared::digest::Digest;
 use windlass_shared::tree::{Manifest, Node};
 
+/// The most that is read of how the scripts ended, bytes: a line each, and a plan has some thousand rows at most.
+const STATUS_MAX_BYTES: u64 = 1 << 20;
 /// Bytes of a first line.
 const FIRST_LINE_MAX_BYTES: usize = 200;
 
@@ -29,7 +31,8 @@ pub fn of_scripts(
     dir: &AttemptDir,
     ending: &Ending,
 ) -> Result<Vec<Output>, Error> {
-    let codes = exit_codes(&fs::read_to_string(script_status(dir)).unwrap_or_default());
+    let status = durable::read_at_most(&script_status(dir), STATUS_MAX_BYTES).unwrap_or_default();
+    let codes = exit_codes(&String::from_utf8_lossy(&status));
     let mut outputs = Vec::new();
     for (index, one) in order.scripts.iter().enumerate() {
         let problem = match codes.get(&index) {

@@ -7,8 +7,6 @@ use crate::spool::{AttemptDir, WorkDir};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long the folder may stay with file work that the driver could not wait for.
-const HOLD_MAX: Duration = Duration::from_secs(2);
 /// How long shims may take: SIGTERM, 5 s of grace, the kill, the record.
 const END_MAX: Duration = Duration::from_secs(7);
 /// How long killed shims may take to be gone.
@@ -20,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// back after everything else was ended all the same.
 pub fn end_runs(root: &Path) -> Result<(), Error> {
     // Held to the end: no other daemon begins in between.
-    let held = hold(root);
+    let held = WorkDir::open(root);
     if let Err(error) = &held {
         tracing::warn!(problem = error.chain(), "ends the runs without holding the work folder");
     }
@@ -45,16 +43,6 @@ pub fn end_runs(root: &Path) -> Result<(), Error> {
         }));
     }
     first.map_or(Ok(()), Err)
-}
-
-fn hold(root: &Path) -> Result<WorkDir, Error> {
-    let until = Instant::now() + HOLD_MAX;
-    loop {
-        match WorkDir::open(root) {
-            Err(Error::WorkDirBusy(_)) if Instant::now() < until => std::thread::sleep(PAUSE),
-            result => return result,
-        }
-    }
 }
 
 /// Cancels every living shim and waits for them; those that live on after [`END_MAX`].

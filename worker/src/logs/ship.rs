@@ -4,13 +4,13 @@
 use super::growth::Growth;
 use crate::client::Client;
 use crate::driver::blocking;
+use crate::durable;
 use crate::error::Error;
 use crate::shop::{Backoff, Patience, persist};
 use bytes::Bytes;
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -81,12 +81,13 @@ pub enum Beginning {
 }
 
 /// Sends the log at `path` until `whole` is true and everything is acknowledged, unless it is held in `turn`
-/// before anything of it has gone. Fails only by a refusal or an unreadable log; a lost connection is waited
-/// out.
+/// before anything of it has gone. Of a file that is longer than `most_bytes`, which no shim writes, only so much
+/// goes. Fails only by a refusal or an unreadable log; a lost connection is waited out.
 pub async fn ship(
     client: &Client,
     key: &AttemptKey,
     path: &Path,
+    most_bytes: u64,
     beginning: Beginning,
     turn: &Turn,
     mut whole: watch::Receiver<bool>,
@@ -110,7 +111,7 @@ pub async fn ship(
     loop {
         // Asked before the size: a log that was whole then has its final size now.
         let finished = *whole.borrow_and_update();
-        let size = size(path)?;
+        let size = size(path)?.min(most_bytes);
         if acknowledged > size && finished {
             return Err(Error::LogOffset { have: size, acknowledged });
         }
@@ -177,7 +178,7 @@ async fn send(client: &Client, key: &AttemptKey, path: &Path, from: u64, until: 
 }
 
 fn read(
-    path: &PathBuf,
+    path: &Path,
     key: v1::AttemptKey,
     from: u64,
     until: u64,
@@ -185,7 +186,8 @@ fn read(
 ) -> Result<(), Error> {
     let mut key = Some(key);
     let mut offset = from;
-    let file = if from < until { Some(File::open(path).map_err(Error::file("open", path))?) } else { None };
+    let file =
+        if from < until { Some(durable::open(path).map_err(Error::file("open", path))?) } else { None };
     loop {
         let want = usize::try_from(until - offset).unwrap_or(usize::MAX).min(CHUNK_BYTES);
         let mut data = vec![0; want];
@@ -202,8 +204,8 @@ fn read(
 }
 
 fn size(path: &Path) -> Result<u64, Error> {
-    match std::fs::metadata(path) {
-        Ok(metadata) => Ok(metadata.len()),
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(if metadata.is_file() { metadata.len() } else { 0 }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(Error::file("look at", path)(error)),
     }

@@ -83,7 +83,7 @@ fn spec_for(
         hard_limit_ms: order.hard_limit_ms,
         measure_until_ms: order.measure_until_ms,
         locks: order.devices.iter().map(|device| shop.work.device_lock(device)).collect(),
-        log: order.limits.log_bytes.map_or_else(LogLimits::default, LogLimits::within),
+        log: LogLimits::of(&order.limits),
         secrets: order.secrets.clone(),
         mounts: mounts(shop, order, dir, purpose)?,
         device_model: String::new(),

@@ -3,12 +3,14 @@
 
 use super::record::{Identity, Place};
 use super::spec::Spec;
+use crate::durable;
 use crate::error::Error;
 use crate::procfs;
 use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::fs::File;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,12 +39,28 @@ pub fn identify(dir: &Path, identity: &Identity) -> Option<OwnedFd> {
 }
 
 /// Asks the shim in `dir` to end its run: SIGTERM now, the tree killed after a grace. Nothing happens
-/// where no shim listens.
+/// where there is no shim. One that cannot be asked, since its run took the pipe away, is killed, and its tree with it.
 pub fn cancel(dir: &Path) {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    if let Ok(fd) = rustix::fs::open(dir.join("control"), flags, Mode::empty()) {
+    if ask(dir).is_ok() {
+        return;
+    }
+    let identity = durable::read::<Identity>(&dir.join(Identity::FILE)).ok().flatten();
+    if let Some(shim) = identity.as_ref().and_then(|identity| identify(dir, identity)) {
+        tracing::warn!(folder = %dir.display(), "kills a shim that cannot be asked to end its run");
+        let _ = kill(&shim);
+    }
+}
+
+fn ask(dir: &Path) -> std::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let pipe = File::from(rustix::fs::open(dir.join("control"), flags, Mode::empty())?);
+    if !pipe.metadata()?.file_type().is_fifo() {
+        return Err(std::io::ErrorKind::NotFound.into());
+    }
+    match rustix::io::write(&pipe, b"c") {
         // A full pipe has been told before.
-        let _ = rustix::io::write(&fd, b"c");
+        Ok(_) | Err(rustix::io::Errno::AGAIN) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::RequestId;
+use windlass_shared::machine::Limits;
 
 /// Where the log is cut under a flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,16 @@ impl LogLimits {
     pub fn within(log_bytes: u64) -> Self {
         let tail_bytes = (log_bytes / 8).min(Self::default().tail_bytes);
         Self { head_bytes: log_bytes - tail_bytes, tail_bytes }
+    }
+
+    /// As a campaign limits its runs.
+    pub fn of(limits: &Limits) -> Self {
+        limits.log_bytes.map_or_else(Self::default, Self::within)
+    }
+
+    /// The longest that a log's file gets, bytes: the gap record between head and tail is one short line.
+    pub fn file_max_bytes(&self) -> u64 {
+        self.head_bytes.saturating_add(self.tail_bytes).saturating_add(256)
     }
 }
 

@@ -204,11 +204,19 @@ impl AttemptDir {
         }))
     }
 
-    /// Keeps what came of it until it is acknowledged, also when the run has filled the disk. It rests on the
-    /// exit record: after a power cut it is made again from that.
+    /// Keeps what came of it until it is acknowledged, also when the run has filled the disk, or removed its own
+    /// folder. It rests on the exit record: after a power cut it is made again from that.
     pub fn keep_ended(&self, ended: &Ended) -> Result<(), Error> {
         let reserve = self.path.join(Self::RESERVE);
-        durable::from_reserve(&reserve, 0, || durable::put(&self.path.join(OUTCOME_FILE), ended))
+        let keep =
+            || durable::from_reserve(&reserve, 0, || durable::put(&self.path.join(OUTCOME_FILE), ended));
+        match keep() {
+            Err(error) if error.is_absent() => {
+                fs::create_dir_all(&self.path).map_err(Error::file("create", &self.path))?;
+                keep()
+            }
+            kept => kept,
+        }
     }
 
     /// What lies below the workspace; none where it is a folder of its own.

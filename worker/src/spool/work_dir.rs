@@ -15,7 +15,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use windlass_shared::attempt::AttemptKey;
 use windlass_shared::id::{CampaignId, DeviceId, WorkerId};
 
@@ -24,6 +24,12 @@ use windlass_shared::id::{CampaignId, DeviceId, WorkerId};
 const KEPT_MAX: usize = 8;
 /// Spools set aside for a person to look at.
 const ASIDE_MAX: usize = 100;
+
+/// How long the folder may stay held: by file work of a driver that has returned, or by what a daemon that was
+/// killed was just starting, which has its descriptors until it becomes another program.
+const HELD_MAX: Duration = Duration::from_secs(3);
+/// Between tries to hold it.
+const HOLD_PAUSE: Duration = Duration::from_millis(10);
 
 /// Caches of a campaign that nobody ran here for this long go.
 const CACHES_UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -48,7 +54,7 @@ struct Boot {
 }
 
 impl WorkDir {
-    /// Opens or makes it. Refused while another daemon has it.
+    /// Opens or makes it. Refused where another daemon has it, and keeps it; blocks for [`HELD_MAX`] then.
     pub fn open(root: &Path) -> Result<Self, Error> {
         for folder in [root.to_owned(), root.join("attempts"), root.join("kept"), root.join("aside")] {
             fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
@@ -61,7 +67,12 @@ impl WorkDir {
         let path = root.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(Error::file("open the lock", &path))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let until = Instant::now() + HELD_MAX;
+        let pause = || {
+            std::thread::sleep(HOLD_PAUSE);
+            Instant::now() < until
+        };
+        if !hold(&lock, pause) {
             return Err(Error::WorkDirBusy(root));
         }
         let id = identity(&root.join("identity.json"))?;
@@ -152,9 +163,14 @@ impl WorkDir {
         self.root.join("fingerprints")
     }
 
-    /// The folder in which shims try what they can mount.
+    /// A new folder in which a shim tries what it can mount; what earlier ones left goes. One that a killed daemon
+    /// asked may still be trying, and must not be taken for ours.
     pub fn probe(&self) -> PathBuf {
-        self.root.join("probe")
+        let all = self.root.join("probe");
+        if let Err(problem) = remove_tree(&all) {
+            tracing::warn!(%problem, "failed to remove what was tried before");
+        }
+        all.join(uuid::Uuid::new_v4().to_string())
     }
 
     /// A campaign's own caches.
@@ -341,6 +357,16 @@ fn open_up(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Takes the lock, which somebody may just be letting go of; `pause` says whether it may be tried again.
+fn hold(lock: &File, mut pause: impl FnMut() -> bool) -> bool {
+    while flock(lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !pause() {
+            return false;
+        }
+    }
+    true
+}
+
 /// Lets ext4 lay the folders in `path` far from each other. For some minutes it gives no inode out again that was in
 /// use before, and looks at all of those beside a folder for each new file there: where short runs come and go by
 /// the hundred, that is a tenth of what they cost. Elsewhere there is no such flag, and no such search.
@@ -365,4 +391,27 @@ fn identity(path: &Path) -> Result<WorkerId, Error> {
     let worker = WorkerId(uuid::Uuid::new_v4().to_string());
     durable::write(path, &IdentityDocument { worker: worker.clone() })?;
     Ok(worker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_let_go_soon_is_had_and_one_that_is_kept_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = || File::create(folder.path().join("lock")).expect("a lock");
+        let (daemon, next) = (open(), open());
+        assert!(hold(&daemon, || unreachable!("nobody has it")));
+        // What a daemon starts has its descriptors until it becomes another program, whoever is killed meanwhile.
+        let mut inherited = Some(daemon.try_clone().expect("a descriptor"));
+        drop(daemon);
+        let mut pauses = 0;
+        let some = || {
+            pauses += 1;
+            pauses < 3
+        };
+        assert!(!hold(&next, some) && pauses == 3);
+        assert!(hold(&next, || inherited.take().is_some()));
+    }
 }

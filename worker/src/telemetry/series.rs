@@ -3,8 +3,11 @@
 
 use super::FILE;
 use super::row::{Row, header};
+use crate::durable;
+use rustix::fs::OFlags;
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use windlass_shared::machine::Flag;
 
@@ -13,6 +16,8 @@ use windlass_shared::machine::Flag;
 const ROWS_MAX: usize = 800;
 /// Between rows, at first.
 const INTERVAL_MS: u64 = 2_000;
+/// More than a table has, bytes: rows of eight GPUs have some hundred.
+const TABLE_MAX_BYTES: u64 = 4 << 20;
 /// Circumstances count when they held in at least one row of so many.
 const SHARE: usize = 10;
 
@@ -59,7 +64,11 @@ impl Series {
             return self.write_all();
         }
         let line = self.rows.last().map(Row::to_line).unwrap_or_default();
-        File::options().append(true).open(&self.path)?.write_all(line.as_bytes())
+        let mut table = File::options();
+        // A pipe that a run puts in its place must not make anybody wait.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let mut table = table.append(true).custom_flags(flags.bits().cast_signed()).open(&self.path)?;
+        table.write_all(line.as_bytes())
     }
 
     fn thin(&mut self) {
@@ -76,7 +85,7 @@ impl Series {
     /// Not synced: after a power cut nobody asks for it.
     fn write_all(&self) -> io::Result<()> {
         let beside = self.path.with_extension("tsv.new");
-        fs::write(&beside, text(&self.rows, self.gpus))?;
+        durable::create(&beside)?.write_all(text(&self.rows, self.gpus).as_bytes())?;
         fs::rename(&beside, &self.path)
     }
 }
@@ -162,7 +171,8 @@ fn text(rows: &[Row], gpus: usize) -> String {
 
 /// Rows of a file, as far as they are whole; of one that is not there, none.
 fn read(path: &Path, gpus: usize) -> Vec<Row> {
-    let text = fs::read_to_string(path).unwrap_or_default();
+    let bytes = durable::read_at_most(path, TABLE_MAX_BYTES).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
     let Some((head, body)) = text.split_once('\n') else { return Vec::new() };
     if format!("{head}\n") != header(gpus) {
         return Vec::new();

@@ -3,17 +3,20 @@
 
 use crate::Test;
 use crate::scene::{FILES, Scene};
-use crate::support::wait_for;
+use crate::support::{wait_at_most, wait_for};
 use std::collections::BTreeMap;
-use windlass_shared::attempt::{Ending, Order, Outcome};
+use std::time::Duration;
+use windlass_shared::attempt::{Ending, Order, Outcome, Phase};
 use windlass_shared::digest::Digest;
 use windlass_shared::path::TreePath;
+use windlass_shared::session::{Stop, StopReason};
 use windlass_shared::tree::{Manifest, Node};
 
 pub const TESTS: &[Test] = &[
     ("results_that_cannot_be_kept_are_named_beside_the_outcome", what_cannot_be_kept),
     ("i16_a_blob_that_is_not_its_digest_is_never_run", a_blob_that_is_not_its_digest),
     ("a_path_that_is_too_long_here_is_said_and_nothing_is_run", a_path_too_long),
+    ("i18_p20_a_run_that_wrecks_the_folder_around_it_ends_and_holds_nobody_up", a_wrecked_folder),
 ];
 
 /// Writes 100,000 files: not beside tests that measure time.
@@ -104,18 +107,69 @@ fn a_path_too_long() {
 }
 
 fn a_large_tree() {
+    /// Each step, on a disk that is a hundred times as slow as a quiet one.
+    const PATIENCE: Duration = Duration::from_secs(20 * 60);
     let scene = Scene::new();
     let command = "find . -type f | wc -l; chmod u+w d7/f7; echo y > d7/f7; echo val_acc: 0.5";
     let paths = (0..100_000).map(|n| format!("d{}/f{n}", n % 250));
     let mut order = on_tree(&scene, "large", command, paths);
-    (order.soft_limit_ms, order.hard_limit_ms) = (600_000, 1_200_000);
+    (order.soft_limit_ms, order.hard_limit_ms) = (3_600_000, 7_200_000);
     scene.lease(&order);
-    // Each wait has its own patience: a slow disk takes its time for so many files.
-    wait_for("it to be leased", || scene.coordinator.phase(&order.key));
-    scene.wait_until_running(&order.key);
-    let outcome = scene.outcome(&order.key);
+    let phase = || scene.coordinator.phase(&order.key);
+    wait_at_most(PATIENCE, "its tree to be laid out", || {
+        phase().filter(|phase| matches!(phase, Phase::Running { .. } | Phase::Ended(_)))
+    });
+    let outcome = wait_at_most(PATIENCE, "its end", || scene.coordinator.outcome(&order.key));
     assert_eq!(outcome.ending, Ending::Finished);
     assert_eq!(scene.coordinator.log(&order.key), "100000\nval_acc: 0.5\n");
     assert_eq!(outcome.frozen_changed.as_ref().map(TreePath::as_str), Some("d7/f7"));
     scene.acknowledge(&order.key);
+}
+
+/// What a run does to the folder around its own, and how it ends.
+const WRECKS: [(&str, &str, &str); 7] = [
+    ("endless", "rm ../run.log; ln -s /dev/zero ../run.log", "no metric"),
+    ("piped", "rm ../run.log; mkfifo ../run.log", "no metric"),
+    ("gone", "rm ../run.log", "no metric"),
+    ("nested", "rm ../run.log; mkdir -p ../run.log/more", "no metric"),
+    ("hollow", "truncate -s 1T ../run.log", "damaged"),
+    (
+        "placed",
+        "for name in exit outcome; do for end in json new; do mkdir -p ../$name.$end/more; done; done
+         rm -f ../telemetry.tsv; mkfifo ../telemetry.tsv ../telemetry.tsv.new; ln -s /dev/zero ../layers.new",
+        "a metric",
+    ),
+    ("removed", "cd /; rm -rf \"$(dirname \"$WINDLASS_RESULTS\")\"", "no metric"),
+];
+
+fn a_wrecked_folder() {
+    // Copied workspaces: a folder with a mount in it is not removed by what sees the mount.
+    let scene = Scene::copying();
+    for (name, wreck, want) in WRECKS {
+        let order = scene.order(name, &format!("echo val_acc: 0.5; {wreck}; exit 0"), FILES);
+        let outcome = scene.carry_out(&order);
+        match want {
+            "damaged" => {
+                assert_eq!(infra(&outcome), "run.log is damaged: not what the run printed", "{name}")
+            }
+            _ => assert_eq!(outcome.ending, Ending::Finished, "{name}: {outcome:?}"),
+        }
+        let value = outcome.reading.as_ref().and_then(|reading| reading.value());
+        assert_eq!(value.is_some(), want == "a metric", "{name}: {outcome:?}");
+        assert!(scene.coordinator.log(&order.key).len() < 80 << 20, "{name}");
+    }
+    // One that cannot be told to end is ended all the same.
+    for (name, wreck) in [("deaf", "rm ../control"), ("misled", "rm ../control; touch ../control")] {
+        let mut order = scene.order(name, &format!("{wreck}; echo > $MARKS/{name}; sleep 3600"), FILES);
+        (order.soft_limit_ms, order.hard_limit_ms) = (3_600_000, 7_200_000);
+        scene.lease(&order);
+        wait_for("it to begin", || scene.mark(name).exists().then_some(()));
+        let stop = Stop { key: order.key.clone(), reason: StopReason::Cancelled };
+        scene.coordinator.want(|state| state.stop.push(stop));
+        assert_eq!(scene.outcome(&order.key).ending, Ending::Lost, "{name}");
+        scene.acknowledge(&order.key);
+    }
+    // And whoever comes next runs as ever.
+    let next = scene.order("next", "echo val_acc: 0.5", FILES);
+    assert_eq!(scene.carry_out(&next).ending, Ending::Finished);
 }
