@@ -61,7 +61,7 @@ pub fn read(path: &Path, given: &Given) -> Result<(Foreign, Vec<Malformed>), Err
     let failed = |source| Error::File { operation: "read", path: path.to_owned(), source };
     match read_at_most(path, FILE_MAX_BYTES).map_err(failed)? {
         Some(bytes) => parse(path, &bytes, given),
-        None => Err(too_much(path, format!("it has more than {FILE_MAX_BYTES} bytes; no more are taken"))),
+        None => Err(too_much(path, format!("it is too long; at most {FILE_MAX_BYTES} bytes are taken"))),
     }
 }
 

@@ -112,7 +112,7 @@ impl Problem {
 pub fn read_text(path: &Path) -> Result<String, Error> {
     let failed = |source| Error::File { operation: "read", path: path.to_owned(), source };
     let Some(bytes) = read_at_most(path, FILE_MAX_BYTES).map_err(failed)? else {
-        let message = format!("it has more than {FILE_MAX_BYTES} bytes; no more are taken");
+        let message = format!("it is too long; at most {FILE_MAX_BYTES} bytes are taken");
         return Err(Problem::whole(path, message).with_remedy("name the file that is meant").into());
     };
     let text = String::from_utf8(bytes);
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(read_at_most(&path, 4).expect("read"), None);
         for endless in ["/dev/zero", "/dev/full"] {
             let said = read_text(Path::new(endless)).expect_err("it has no end").to_string();
-            assert!(said.contains(endless) && said.contains("more than 4194304 bytes"), "{said}");
+            assert!(said.contains(endless) && said.contains("at most 4194304 bytes"), "{said}");
         }
     }
 }
