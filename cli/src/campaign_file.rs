@@ -33,6 +33,12 @@ pub struct CampaignFile {
 /// Reads the campaign file of the workspace at `dir`.
 pub fn read(dir: &Path) -> Result<CampaignFile, Error> {
     let path = dir.join(NAME);
+    // A pipe would be waited for without end; the file travels with the workspace anyway.
+    if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+        return Err(Problem::whole(&path, "is no regular file".to_owned())
+            .with_remedy("name the workspace's folder; it must hold a loop.run.yaml")
+            .into());
+    }
     let text = yaml::read_text(&path).map_err(|problem| match problem {
         Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             Problem::whole(&path, "there is no campaign file".to_owned())
@@ -71,7 +77,7 @@ fn tag_of(day: &jiff::Zoned) -> String {
 /// Points at the campaign file's line for a refused binding that only the workspace could tell.
 pub fn place(dir: &Path, problem: Error) -> Error {
     let path = dir.join(NAME);
-    match (&problem, std::fs::read_to_string(&path)) {
+    match (&problem, yaml::read_text(&path)) {
         (Error::Refused(refusal @ Refusal::Binding { .. }), Ok(text)) => {
             Problem::refused(&path, &text, refusal).into()
         }
@@ -194,5 +200,18 @@ mod tests {
         let problem = read(dir.path()).expect_err("refused");
         assert_eq!(problem.exit_code(), 2);
         assert!(problem.to_report().message.contains("there is no campaign file"));
+    }
+
+    #[test]
+    fn a_campaign_file_that_is_a_pipe_or_a_folder_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join(NAME);
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo is there");
+        assert!(made.success());
+        let refused = |dir: &Path| read(dir).expect_err("refused").to_report().message;
+        assert!(refused(dir.path()).contains("is no regular file"));
+        std::fs::remove_file(&path).expect("removed");
+        std::fs::create_dir(&path).expect("a folder");
+        assert!(refused(dir.path()).contains("is no regular file"));
     }
 }

@@ -13,7 +13,7 @@ use crate::yaml::Problem;
 use serde::Serialize;
 use std::error::Error as _;
 use std::path::PathBuf;
-use system::{is_disk_full, is_folder_trouble};
+use system::{file_remedy, is_disk_full, is_folder_trouble};
 use windlass_proto::refusal::Received;
 use windlass_shared::refusal::{self, ExitCode as Code, Refusal};
 
@@ -426,6 +426,8 @@ impl Error {
             Self::Interrupted { resume } => resume.clone(),
             Self::Unwell { .. } => Some("each says above what to do".to_owned()),
             Self::LeversRefused { .. } => Some("repair each as said above and add it again".to_owned()),
+            Self::File { source, .. } => file_remedy(source).map(str::to_owned),
+            Self::WaitEnded { .. } => Some("wait again; `windlass status C` says how it stands".to_owned()),
             _ => None,
         }
     }

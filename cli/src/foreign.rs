@@ -2,9 +2,10 @@
 //! memory_gb status description`, or any header that names a metric, a status and a description. Malformed
 //! lines are told by number. Never judges a row again.
 
+use crate::bounded;
 use crate::error::Error;
 use crate::infer::{Problem as Infer, usual_direction};
-use crate::yaml::{Problem, read_at_most};
+use crate::yaml::Problem;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -59,9 +60,12 @@ pub struct Given {
 /// Reads the file; malformed lines are handed back beside what could be read.
 pub fn read(path: &Path, given: &Given) -> Result<(Foreign, Vec<Malformed>), Error> {
     let failed = |source| Error::File { operation: "read", path: path.to_owned(), source };
-    match read_at_most(path, FILE_MAX_BYTES).map_err(failed)? {
+    match bounded::read(path, FILE_MAX_BYTES).map_err(failed)? {
         Some(bytes) => parse(path, &bytes, given),
-        None => Err(too_much(path, format!("it is too long; at most {FILE_MAX_BYTES} bytes are taken"))),
+        None => {
+            let message = format!("it has more than {FILE_MAX_BYTES} bytes; at most as many are taken");
+            Err(too_much(path, message))
+        }
     }
 }
 

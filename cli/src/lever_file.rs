@@ -81,7 +81,10 @@ pub fn read(path: &Path) -> Result<LeverFile, Error> {
 
 /// Reads one whose change may also be what was edited elsewhere: that is taken where the file names none.
 pub fn read_with(path: &Path, edited: Option<(Change, Blobs)>) -> Result<LeverFile, Error> {
-    let text = yaml::read_text(path)?;
+    let text = yaml::read_text(path).map_err(|problem| match problem {
+        Error::Document(problem) => Error::Document(Box::new(of_form(*problem))),
+        other => other,
+    })?;
     let mut written: Written = yaml::parse(path, &text).map_err(|problem| Box::new(of_form(*problem)))?;
     let mut blobs = Blobs::default();
     let change = match (edited, written.patch.is_none() && written.tree.is_none()) {

@@ -3,6 +3,7 @@
 
 mod args;
 pub mod blobs;
+mod bounded;
 mod branches;
 pub mod campaign_file;
 mod client;

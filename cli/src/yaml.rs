@@ -1,13 +1,12 @@
 //! Reads a YAML file that a person wrote; what is wrong is said with file, line, column, the line
 //! itself, and the nearest right key. Never decides what the values mean.
 
+use crate::bounded;
 use crate::error::Error;
 use crate::nearest::nearest;
 use serde::de::DeserializeOwned;
 use serde_saphyr::Error as Saphyr;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use windlass_shared::refusal::Refusal;
 
@@ -111,23 +110,15 @@ impl Problem {
 /// The text of a file, bounded.
 pub fn read_text(path: &Path) -> Result<String, Error> {
     let failed = |source| Error::File { operation: "read", path: path.to_owned(), source };
-    let Some(bytes) = read_at_most(path, FILE_MAX_BYTES).map_err(failed)? else {
-        let message = format!("it is too long; at most {FILE_MAX_BYTES} bytes are taken");
-        return Err(Problem::whole(path, message).with_remedy("name the file that is meant").into());
+    let Some(bytes) = bounded::read(path, FILE_MAX_BYTES).map_err(failed)? else {
+        let message = format!("it has more than {FILE_MAX_BYTES} bytes; at most as many are taken");
+        let remedy = "is it the file that was meant? what is long goes into files that it names";
+        return Err(Problem::whole(path, message).with_remedy(remedy).into());
     };
-    let text = String::from_utf8(bytes);
-    text.map_err(|_| {
-        let problem = Problem::whole(path, "it is not UTF-8 text".to_owned());
-        problem.with_remedy("save it as UTF-8, or name the file that is meant").into()
+    String::from_utf8(bytes).map_err(|_| {
+        let remedy = "is it the file that was meant? save it as UTF-8";
+        Problem::whole(path, "it is not UTF-8 text".to_owned()).with_remedy(remedy).into()
     })
-}
-
-/// The bytes of what is at `path`; nothing where there are more than `most_bytes`. Of a device or a pipe nobody
-/// knows that before they were read.
-pub fn read_at_most(path: &Path, most_bytes: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most_bytes + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= most_bytes).then_some(bytes))
 }
 
 /// Reads the text of `path` as a `T`.
@@ -288,15 +279,10 @@ mod tests {
     }
 
     #[test]
-    fn i18_what_is_too_long_or_without_an_end_is_given_up_after_so_many_bytes() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("lever.yaml");
-        std::fs::write(&path, "12345").expect("written");
-        assert_eq!(read_at_most(&path, 5).expect("read").as_deref(), Some(&b"12345"[..]));
-        assert_eq!(read_at_most(&path, 4).expect("read"), None);
+    fn i18_what_has_no_end_is_given_up_after_so_many_bytes() {
         for endless in ["/dev/zero", "/dev/full"] {
             let said = read_text(Path::new(endless)).expect_err("it has no end").to_string();
-            assert!(said.contains(endless) && said.contains("at most 4194304 bytes"), "{said}");
+            assert!(said.contains(endless) && said.contains("more than 4194304 bytes"), "{said}");
         }
     }
 }

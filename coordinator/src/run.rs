@@ -216,7 +216,8 @@ async fn serve_once(
     }
     tasks.start(serve::unix(listeners.unix, routes, stop.clone()));
     tasks.start(sealing);
-    tracing::info!(%incarnation, socket = %endpoint.socket.display(), tcp = ?endpoint.tcp, "ready");
+    let tcp = endpoint.tcp.map(tracing::field::display);
+    tracing::info!(%incarnation, socket = %endpoint.socket.display(), tcp, tls = endpoint.tls, "ready");
     let tcp = ready(&endpoint);
     let ran = driver.run().await;
     stop.cancel();

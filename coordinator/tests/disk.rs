@@ -7,6 +7,7 @@ use common::process::{self, Process, records};
 use common::{Client, FakeWorker, request_id, wait_for};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use tonic_health::pb::health_check_response::ServingStatus::{self, NotServing, Serving};
 use windlass_proto::refusal::from_status;
 use windlass_proto::{document, v1};
 use windlass_shared::record::Body;
@@ -45,6 +46,17 @@ async fn create_until_refused(client: &Client) -> (Vec<String>, tonic::Status) {
     }
 }
 
+/// What needs a ledger that can be written is said to serve or not, and what only reads to serve.
+async fn serve(client: &Client, writing: ServingStatus) {
+    wait_for(async || client.serving("").await == writing).await;
+    for service in ["windlass.v1.CampaignService", "windlass.v1.WorkerService"] {
+        wait_for(async || client.serving(service).await == writing).await;
+    }
+    for service in ["windlass.v1.LogService", "windlass.v1.FleetService", "windlass.v1.UpkeepService"] {
+        assert_eq!(client.serving(service).await, Serving, "{service}");
+    }
+}
+
 /// Reads are answered from what is durable, and every change is refused with the reason.
 async fn only_reads(client: &Client, acknowledged: &[String]) {
     let listed = client.campaigns().list(v1::ListRequest {}).await.expect("reads go on").into_inner();
@@ -66,6 +78,7 @@ async fn only_reads(client: &Client, acknowledged: &[String]) {
     assert_eq!(refused.rule.as_deref(), Some("I17"));
     let health = client.health().await;
     assert!(health.read_only.is_some() && health.notice.is_some(), "{health:?}");
+    serve(client, NotServing).await;
     assert!(client.try_send_blobs(&[vec![7; 40_000]]).await.is_none(), "no blob is taken");
     assert!(FakeWorker::try_new(client).await.is_none(), "no report is taken");
 }
@@ -78,6 +91,7 @@ async fn i17_a_ledger_that_cannot_be_written_is_read_on_and_loses_nothing() {
     let wrap = ["sh", "-c", "trap '' XFSZ; ulimit -f 600; exec \"$0\" \"$@\""];
     let mut process = Process::start(folder.path(), &wrap, None);
     let client = process.client().await.expect("it starts");
+    serve(&client, Serving).await;
     let (acknowledged, status) = create_until_refused(&client).await;
     assert_eq!(from_status(&status).reason, "READ_ONLY", "{status}");
     assert!(!acknowledged.is_empty());
@@ -181,6 +195,7 @@ async fn i17_a_full_disk_is_waited_out_and_nothing_acknowledged_is_lost() {
     })
     .await;
     assert!(!process.has_ended(), "it is the same process");
+    serve(&Client::connect(&socket).await.expect("it answers"), Serving).await;
     process.kill();
     acknowledged_are_there(&data_dir, &acknowledged);
 }

@@ -41,6 +41,8 @@ fn a_command_says_in_a_sentence_what_its_address_leads_to() {
         let (got, printed, said) = fleet.run_as("ada", &["--coordinator", url, "campaigns"]);
         assert!(got == code && said.contains(want), "{url}: {got}, {want:?} is not in {said:?}");
         assert!(printed.is_empty() && said.lines().count() <= 2, "a sentence, and what to do: {said}");
+        assert!(said.to_lowercase().matches("connection refused").count() <= 1, "said once: {said}");
+        assert!(!said.contains(['{', '}', '\\']), "nothing of how a program prints its own values: {said}");
         assert!(
             !said.contains("transport error") || said.contains("answers at"),
             "no inner words alone: {said}"

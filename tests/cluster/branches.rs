@@ -278,3 +278,29 @@ fn branches_grow_in_a_linked_worktree_whose_files_git_converts() {
     assert_eq!(blob("autoresearch/one"), b"one\r\nthree\r\n", "what a lever wrote is what was measured");
     git(&repository, &["fsck", "--strict"]);
 }
+
+#[test]
+fn p29_p30_the_copy_and_the_branch_that_research_keeps_are_those_of_a_sync() {
+    let fleet = Fleet::new();
+    let (repository, project) = project(&fleet, "sha1");
+    let agent = fleet.path("agent.sh");
+    let script = "[ $WINDLASS_TURN = propose ] || exit 0\nprintf '# the one number\\nVALUE=0.75\\n' > params.sh\n\
+        cat > \"$WINDLASS_TURN_DIR/lever.yaml\" <<'END'\ntitle: set 0.75\nfiles: [params.sh]\n\
+        anchor: {file: value.tsv, pattern: 'value\\t([0-9.]+)', compare: '> 0'}\nprediction: val becomes 0.75\n\
+        analysis:\n  - {script: 'builtin:log', output: end.tsv, dimension: end, question: q, if_helped: a, if_not: b}\nEND\n";
+    std::fs::write(&agent, script).expect("an agent");
+    let _coordinator = fleet.coordinator();
+    let _worker = fleet.worker("one");
+    let before = untouched(&repository);
+    let campaign = fleet.submit(&project, false);
+    let command = ["--max-iterations", "1", "--sync", "sandbox", "--", "sh", agent.to_str().expect("UTF-8")];
+    let output = windlass(&fleet, &project, &[&["research", &campaign], &command[..]].concat());
+    let said = String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned();
+    assert!(output.status.success() && !said.contains("was not brought up to date"), "{said}");
+    assert_eq!(git(&repository, &["log", "--format=%s", "autoresearch/one"]), "set 0.75\nbaseline\nbegin");
+    assert_eq!(untouched(&repository), before, "nothing that is checked out was touched");
+    let tsv = std::fs::read_to_string(project.join("sandbox/results.tsv")).expect("the copy");
+    assert_eq!(tsv, fleet.ok(&["results", &campaign, "--format", "tsv"]), "rows are called by their commits");
+    let again = ok(&fleet, &project, &["sync", &campaign]);
+    assert_eq!((&again["written"], &again["branch"]["written"]), (&0.into(), &0.into()), "{again}");
+}

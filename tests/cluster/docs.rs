@@ -1,20 +1,57 @@
 //! Every command in README.md and docs/ is run. A page's `sh` blocks are one script, in order, in a folder
 //! of its own with `examples/` beside it; `text`, `yaml` and other blocks are not run. A page that does not
-//! start a coordinator itself finds one. What a `text said` block shows must have been said, line by line.
+//! start a coordinator itself finds one. What a `text said` block shows must have been said, line by line. Agents that
+//! need an account have stand-ins on the path that propose nothing.
 
 use crate::harness::{Fleet, WINDLASS};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What the script runs in a line's place, with the reason.
-const INSTEAD: [(&str, &str); 3] = [
+const INSTEAD: [(&str, &str); 10] = [
     // The demo's own test runs it whole.
     ("cargo run --release -- demo", "windlass demo --help > demo-help.txt"),
     // This is what is running.
     ("bash tests/run.sh", "test -n \"$REPOSITORY\" && test -f \"$REPOSITORY/tests/run.sh\""),
     // The binary under test is on the path already.
     ("cargo install --path cli", "command -v windlass > which.txt"),
+    // These go on for ever (P32): the same line with an end, and a researcher where the page leaves that to its reader.
+    (
+        "windlass research line --agent claude --max-hours 12",
+        "windlass research line --agent claude --max-hours 12 --max-dry 1",
+    ),
+    (
+        "windlass research line --agent claude --max-hours 12 --max-cost 20",
+        "windlass research line --agent claude --max-hours 12 --max-cost 20 --max-dry 1",
+    ),
+    (
+        "windlass research line --agent claude --max-hours 12 --max-cost 50",
+        "windlass research line --agent claude --max-hours 12 --max-cost 50 --max-dry 1",
+    ),
+    (
+        "windlass research line --agent codex -- --model gpt-5-codex",
+        "windlass research line --agent codex --max-dry 1 -- --model gpt-5-codex",
+    ),
+    (
+        "windlass research line -- python3 my_researcher.py",
+        "echo pass > my_researcher.py; windlass research line --max-dry 1 -- python3 my_researcher.py",
+    ),
+    (
+        "windlass research digits -- windlass researcher levers examples/digits/levers",
+        "windlass --quiet submit examples/digits && windlass wait digits 1 --timeout '5 min' && \
+         windlass research digits --max-iterations 1 -- windlass researcher levers examples/digits/levers",
+    ),
+    // It is started by the loop, in a turn.
+    (
+        "windlass researcher levers line/levers",
+        "windlass research line --name ada --max-dry 1 -- windlass researcher levers line/levers",
+    ),
 ];
+
+/// Stands for an agent that needs an account: it says what a turn has cost, and proposes nothing.
+const STAND_IN: &str =
+    "#!/bin/sh\ncat > /dev/null\necho '{\"type\":\"result\",\"total_cost_usd\":0.01,\"usage\":{}}'\n";
 
 /// How long a page may take, seconds: the slowest takes half a minute.
 const PAGE_MAX_S: &str = "600";
@@ -73,6 +110,11 @@ fn check(page: &str) {
     std::fs::create_dir_all(&place).expect("a folder");
     std::fs::create_dir_all(&bin).expect("a folder");
     std::os::unix::fs::symlink(WINDLASS, bin.join("windlass")).expect("a link");
+    for agent in ["claude", "codex"] {
+        std::fs::write(bin.join(agent), STAND_IN).expect("a script");
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(bin.join(agent), executable).expect("it can be started");
+    }
     let copied = Command::new("cp").arg("-r").arg(repository().join("examples")).arg(&place).status();
     assert!(copied.expect("cp runs").success());
     // On the way out: what the page started in the background ends, and the failing line is named.

@@ -146,6 +146,12 @@ fn a_command_is_asked_its_levers_are_run_and_concluded_and_a_limit_ends_it_clean
     assert_eq!((&end["cost"]["input_tokens"], &end["cost"]["cost_usd"]), (&200.into(), &0.5.into()));
     // One turn to propose and one to conclude, for each.
     assert_eq!(end["cost"]["turns"], 4);
+    for (iteration, turns) in [(2, [1, 2]), (3, [3, 4])] {
+        let path = stage.turn(1).join(format!("../../costs/{iteration}.json"));
+        let spent: Value = serde_json::from_slice(&std::fs::read(path).expect("kept")).expect("JSON");
+        assert_eq!([&spent["turns_from"], &spent["turns_to"]], turns, "of iteration {iteration}: {spent}");
+        assert_eq!((&spent["turns"], &spent["input_tokens"]), (&2.into(), &100.into()), "{spent}");
+    }
     assert_eq!(said(&events, "landed").len(), 2);
     let shown = stage.fleet.json(&["show", &stage.campaign, "2"]);
     assert_eq!(shown["conclusion"]["finding"], "it printed its number");
@@ -306,6 +312,37 @@ fn a_command_that_runs_for_ever_is_ended_by_its_time_limit_with_all_that_it_star
         "answered",
         "ended by its time limit",
     );
+}
+
+/// What a command does to its own folder; then it ends well, without an answer.
+const MESSES: [&str; 6] = [
+    "rm -rf $D",
+    "for f in output.log turn.json edited.json; do ln -s $FLEET/victim $D/$f; done",
+    "mkdir $D/output.log $D/turn.json",
+    "rm -rf ../work; echo no folder > $D/work",
+    "rm params.sh; mkfifo params.sh; mkfifo $D/usage.json; chmod 0 $D",
+    "kill -9 $PPID $$",
+];
+
+#[test]
+fn a_command_that_makes_a_mess_of_its_folder_gets_no_further_than_its_turn() {
+    let cases: Vec<String> =
+        MESSES.iter().enumerate().map(|(index, mess)| format!("{}) {mess} ;;", index + 1)).collect();
+    let agent =
+        format!("D=$WINDLASS_TURN_DIR\ncase $(basename $D) in\n{}\n*) exit ;;\nesac\n", cases.join("\n"));
+    let stage = Stage::new(&agent);
+    std::fs::write(stage.fleet.path("victim"), "precious").expect("written");
+    // More turns than keep their copies, so that what is left of each is cleared away too.
+    let (output, events) = stage.run(&["--max-dry", "24", "--max-repairs", "0"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{events:?} {stderr}");
+    for turn in 1..=MESSES.len() as u32 {
+        assert_eq!(stage.kept(turn)["turn"], turn, "each is recorded");
+    }
+    assert_eq!(stage.kept(6)["ending"], "failed");
+    assert_eq!(std::fs::read_to_string(stage.fleet.path("victim")).expect("there"), "precious");
+    let _coordinator = stage.fleet.coordinator();
+    assert_eq!(stage.levers(), 0);
 }
 
 #[test]

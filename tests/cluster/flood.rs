@@ -7,7 +7,7 @@ use crate::harness::{Daemon, Fleet};
 use crate::joining::{TLS, token};
 use crate::project::Project;
 use prost::bytes::Bytes;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -66,6 +66,22 @@ fn silent(to: SocketAddr) -> Vec<TcpStream> {
             stream
         })
         .collect()
+}
+
+/// A handshake takes so long at most: whoever says nothing, or half of it, is hung up on.
+fn hung_up_on(held: Vec<TcpStream>) {
+    for mut stream in held {
+        stream.set_read_timeout(Some(Duration::from_secs(120))).expect("set");
+        let mut answer = [0; 1024];
+        let ended = loop {
+            match stream.read(&mut answer) {
+                Ok(0) => break true,
+                Ok(_) => {}
+                Err(error) => break !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+            }
+        };
+        assert!(ended, "a connection that says nothing was held for two minutes");
+    }
 }
 
 /// Bytes that are no TLS: each is hung up on.
@@ -174,7 +190,7 @@ async fn i18_a_coordinator_under_a_flood_serves_a_good_client_in_bounded_memory(
     let refused = CampaignServiceClient::new(unknown).propose_lever(lever).await.expect_err("no certificate");
     assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
     throwing.await.expect("thrown");
-    drop(held);
+    tokio::task::spawn_blocking(move || hung_up_on(held)).await.expect("each is");
 
     let file = identity::file_in(&fleet.path("client-bad"));
     let bad = Identity::read(&file).expect("readable").expect("joined");

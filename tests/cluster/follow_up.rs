@@ -71,6 +71,11 @@ fn p22_a_decided_iteration_is_followed_up_on_and_what_is_found_is_evidence() {
         fleet.ok(&["status", &campaign]).contains("has late.tsv since: made in 0.75")
     });
     assert!(fleet.ok(&["show", &campaign, "2"]).contains("late.tsv"));
+    let rows = fleet.json(&["results", &campaign]);
+    let found = &rows["iterations"][1]["follow_ups"];
+    assert_eq!(found[0]["first_line"], "made in 0.75", "{rows}");
+    assert!(rows["iterations"][2].get("follow_ups").is_none(), "{rows}");
+    assert!(fleet.ok(&["report", &campaign]).contains("(`late.tsv`): made in 0.75"));
     // A lever cites it.
     Project::lever(&project, "cites", "0.3");
     let lever = project.join("levers/cites.yaml");

@@ -67,7 +67,12 @@ impl Fleet {
 
     /// Starts a coordinator with flags of its own, and waits until it answers.
     pub fn coordinator_with(&self, flags: &[&str]) -> Daemon {
-        let daemon = self.daemon(&[&["coordinator"], flags].concat(), "coordinator.log", &[]);
+        self.coordinator_in(flags, &[])
+    }
+
+    /// The same, with an environment of its own.
+    pub fn coordinator_in(&self, flags: &[&str], env: &[(&str, &str)]) -> Daemon {
+        let daemon = self.daemon(&[&["coordinator"], flags].concat(), "coordinator.log", env);
         self.wait_until("the coordinator answers", || self.client(&["campaigns"]).status.success());
         daemon
     }

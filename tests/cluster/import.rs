@@ -1,6 +1,6 @@
 //! A ledger that was made elsewhere, through a real coordinator: listed, shown, plotted, exported, read-only.
 
-use crate::harness::Fleet;
+use crate::harness::{Fleet, WINDLASS};
 
 const RECORDED: &str = include_str!("../data/showcase-ml-autoresearch.results.tsv");
 
@@ -21,10 +21,19 @@ fn i13_p29_an_imported_ledger_is_shown_like_any_campaign_and_never_changes() {
         assert_eq!((&status["decided"]["keep"], &status["decided"]["discard"]), (&6.into(), &4.into()));
         assert_eq!(fleet.json(&["campaigns"])["campaigns"][0]["name"], "first loop");
         assert_eq!(fleet.ok(&["results", &id, "--format", "tsv"]), RECORDED, "import and export are one");
-        assert!(fleet.ok(&["show", &id, "9"]).contains("cosine schedule"));
+        let page = fleet.ok(&["show", &id, "9"]);
+        assert!(page.contains("cosine schedule") && page.contains("old.tsv"), "{page}");
+        assert!(!page.contains("[P14]") && !page.contains("net lines"), "nobody knows of those: {page}");
         assert!(fleet.ok(&["best", &id]).contains("0.6700"));
         assert!(fleet.ok(&["plot", &id]).contains("val_acc"));
-        assert!(fleet.ok(&["report", &id]).contains("imported from"));
+        let context = fleet.ok(&["context", &id]);
+        assert!(context.contains("cosine schedule") && context.contains("(imported)"), "{context}");
+        assert!(
+            !context.contains("P16") && !context.contains("editable_files"),
+            "nothing is asked: {context}"
+        );
+        let report = fleet.ok(&["report", &id]);
+        assert!(report.contains("imported from") && report.contains("Learnt: "), "{report}");
         assert!(fleet.ok(&["explain", &id]).contains("read-only"));
         fleet.ok(&["files", &id, "9"]);
         fleet.ok(&["diff", &id, "9"]);
@@ -91,4 +100,38 @@ fn i18_the_longest_ledger_that_is_taken_is_one_message_and_one_batch() {
     let refused = fleet.client(&["ledger", "import", path]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said.contains("more than 10000 rows"), "{said}");
+}
+
+#[test]
+fn i18_a_file_without_end_is_refused_wherever_one_is_named() {
+    let fleet = Fleet::new();
+    let project = crate::project::Project::default().write(&fleet.path("project"));
+    let _coordinator = fleet.coordinator();
+    let campaign = fleet.submit(&project, false);
+    for arguments in [
+        &["ledger", "import", "/dev/zero", "--metric", "val"][..],
+        &["lever", "add", &campaign, "/dev/zero"],
+        &["conclude", &campaign, "1", "/dev/zero"],
+        &["findings", "add", &campaign, "/dev/zero"],
+        &["fix", &campaign, "1", "/dev/zero"],
+        &["--config", "/dev/zero", "campaigns"],
+    ] {
+        let refused = fleet.client(arguments);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(matches!(refused.status.code(), Some(2 | 3)), "{arguments:?}: {said}");
+        let names_it = said.contains("/dev/zero") && said.contains("remedy");
+        assert!(names_it && (said.contains("at most") || said.contains("no regular file")), "{said}");
+    }
+    // What is named by a pipe is taken all the same.
+    let (file, data) = (fleet.path("old.tsv"), fleet.data_dir());
+    std::fs::write(&file, RECORDED).expect("a file");
+    let line = format!(
+        "cat '{}' | '{WINDLASS}' --data-dir '{}' ledger import /dev/stdin --name piped",
+        file.display(),
+        data.display()
+    );
+    let mut shell = std::process::Command::new("sh");
+    let piped = shell.args(["-c", &line]).env_remove("WINDLASS_COORDINATOR").output().expect("a shell");
+    assert!(piped.status.success(), "{}", String::from_utf8_lossy(&piped.stderr));
+    assert_eq!(fleet.ok(&["results", "piped", "--format", "tsv"]), RECORDED);
 }

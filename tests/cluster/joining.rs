@@ -33,7 +33,7 @@ pub fn joined(fleet: &Fleet, name: &str) {
 }
 
 /// A worker that has joined, of the same name.
-fn worker(fleet: &Fleet, name: &str) -> Daemon {
+pub fn worker(fleet: &Fleet, name: &str) -> Daemon {
     let text = token(fleet, "worker", Some(name));
     // A terminal breaks lines where it likes.
     let broken: Vec<&str> =
@@ -258,6 +258,27 @@ fn certificates_of_another_ca_expired_early_or_unlisted_are_refused_each_in_a_se
     std::fs::copy(&work, &file).expect("copied");
     let (code, _, said) = fleet.run_as("ada", &["campaigns"]);
     assert!(code == 3 && said.contains("the worker gpu-1 may not"), "{code} {said}");
+}
+
+#[test]
+fn a_ca_of_ones_own_is_taken_and_machines_join_by_it() {
+    let fleet = Fleet::new();
+    let folder = fleet.data_dir().join("identity");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, "the lab's own");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).expect("a certificate");
+    std::fs::write(folder.join("ca.pem"), certificate.pem()).expect("written");
+    std::fs::write(folder.join("ca.key"), key.serialize_pem()).expect("written");
+    let _coordinator = fleet.coordinator_with(&TLS);
+    let token = JoinToken::parse(&token(&fleet, "client", Some("ada"))).expect("a token");
+    assert_eq!(token.fingerprint, Hash::of(certificate.der()));
+    let (code, _, said) = fleet.run_as("ada", &["join", &token.to_string()]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(fleet.run_as("ada", &["campaigns"]).0, 0);
+    assert_eq!(mode(&folder.join("ca.key")), 0o600);
 }
 
 #[test]

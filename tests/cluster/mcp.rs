@@ -351,9 +351,20 @@ fn what_is_pasted_into_a_host_starts_this_server() {
     assert_eq!(server["args"][2], fleet.data_dir().to_str().expect("UTF-8"));
     let program = server["command"].as_str().expect("a program");
     assert!(std::path::Path::new(program).is_file(), "{program}");
-    for host in ["cursor", "vscode", "gemini"] {
+    // Where each host's own pages say that the program stands.
+    for (host, place) in [
+        ("claude", "/mcpServers/windlass/command"),
+        ("claude-desktop", "/mcpServers/windlass/command"),
+        ("cursor", "/mcpServers/windlass/command"),
+        ("gemini", "/mcpServers/windlass/command"),
+        ("windsurf", "/mcpServers/windlass/command"),
+        ("vscode", "/servers/windlass/command"),
+        ("opencode", "/mcp/windlass/command/0"),
+    ] {
         let text = fleet.ok(&["mcp", "--print-config", host]);
-        assert!(serde_json::from_str::<Value>(&text).is_ok(), "{host}: {text}");
+        let config: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{host}: {error}: {text}"));
+        assert_eq!(config.pointer(place).and_then(Value::as_str), Some(program), "{host}: {text}");
     }
     let codex = fleet.json(&["mcp", "--print-config", "codex"]);
     assert!(

@@ -2,6 +2,7 @@
 //! leave is delivered once.
 
 use crate::harness::{Fleet, WINDLASS};
+use crate::joining::{self, TLS};
 use crate::project::Project;
 use std::path::Path;
 use std::process::Command;
@@ -73,6 +74,30 @@ fn what_ends_while_the_coordinator_is_away_is_delivered_once_when_it_is_back() {
             attempts.is_ok_and(|mut attempts| attempts.next().is_none())
         })
     });
+    fleet.verify();
+}
+
+#[test]
+fn what_a_run_left_is_sent_once_more_to_a_coordinator_that_began_anew_and_knows_not_who_sent_it() {
+    let fleet = Fleet::new();
+    // It dies with all of it in its store, and with the end that names it not yet recorded.
+    let point = [("WINDLASS_FAILPOINT", "before_commit:attempt_ended")];
+    let mut coordinator = fleet.coordinator_in(&TLS, &point);
+    let endpoint = std::fs::read(fleet.data_dir().join("endpoint.json")).expect("it");
+    let endpoint: serde_json::Value = serde_json::from_slice(&endpoint).expect("JSON");
+    let address = endpoint["tcp"].as_str().expect("an address").to_owned();
+    let _worker = joining::worker(&fleet, "gpu-1");
+    // Too large to travel with the report.
+    let script = "i=0; while [ $i -lt 9000 ]; do i=$((i+1)); echo \"weight $i\"; done > model.bin; echo \"val: $VALUE\"";
+    let project = Project::default().run(script).windlass("  artifacts: [model.bin]\n");
+    let campaign = fleet.submit(&project.write(&fleet.path("project")), false);
+    fleet.wait_until("the coordinator was killed", || coordinator.has_ended());
+    let _coordinator = fleet.coordinator_with(&["--listen", &address, "--tls", "always"]);
+    fleet.wait_decided(&campaign, 1);
+    assert_eq!(fleet.decided(&campaign), [(1, "keep".to_owned(), "0.5".to_owned())]);
+    assert_eq!(ends(&fleet, &campaign), (vec!["finished".to_owned()], 1), "it was not run again");
+    let weights: String = (1..=9000).map(|i| format!("weight {i}\n")).collect();
+    assert_eq!(fleet.ok(&["get", &campaign, "1", "artifacts/model.bin"]), weights);
     fleet.verify();
 }
 

@@ -185,36 +185,36 @@ fn every_error_is_a_document_with_code_rule_message_and_remedy() {
     let fleet = Fleet::new();
     let nobody = refused(&fleet, &["campaigns"]);
     assert_eq!((nobody.0, &nobody.1["code"]), (Some(5), &"NO_COORDINATOR".into()));
+    assert!(nobody.1["remedy"].is_string(), "{}", nobody.1);
     let _coordinator = fleet.coordinator();
+    let project = Project::default().write(&fleet.path("project"));
+    let campaign = fleet.submit(&project, false);
+    let nowhere = fleet.path("nowhere");
+    let key = "01890000-0000-7000-8000-000000000000";
     let endless = "x".repeat(5000);
-    let cases: [(&[&str], i32, &str); 10] = [
-        (&["status", "nothing"], 4, "NOT_FOUND"),
+    let cases: [(&[&str], i32, &str, bool); 14] = [
         // As the unset variable of a script says it.
-        (&["status", ""], 4, "NOT_FOUND"),
-        (&["status", &endless], 4, "NOT_FOUND"),
-        (&["explain", ""], 4, "NOT_FOUND"),
-        (&["drain", ""], 4, "NOT_FOUND"),
-        (&["pause"], 2, "USAGE"),
-        (&["context", "x", "--max-bytes", "1999"], 2, "USAGE"),
-        (&["--request-id", "7", "drain", "one"], 4, "NOT_FOUND"),
-        (&["submit", "nowhere"], 1, "SYSTEM"),
-        (&["agent-info", "--schema", "windlass.nothing"], 2, "INPUT"),
+        (&["status", ""], 4, "NOT_FOUND", false),
+        (&["status", &endless], 4, "NOT_FOUND", false),
+        (&["explain", ""], 4, "NOT_FOUND", false),
+        (&["drain", ""], 4, "NOT_FOUND", false),
+        (&["conclude", &campaign, "1", text(&nowhere)], 1, "SYSTEM", false),
+        (&["pause"], 2, "USAGE", false),
+        (&["context", "x", "--max-bytes", "1999"], 2, "USAGE", false),
+        (&["submit", text(&nowhere)], 2, "FILE", false),
+        (&["agent-info", "--schema", "windlass.nothing"], 2, "INPUT", false),
+        // A key that is none is refused before the worker is looked for, as is one that is long over.
+        (&["--request-id", "7", "drain", "one"], 3, "REQUEST_ID", true),
+        (&["--request-id", key, "pause", &campaign], 3, "REQUEST_ID", true),
+        (&["cancel", &campaign, "7"], 4, "NOT_FOUND", false),
+        (&["status", "nothing"], 4, "NOT_FOUND", false),
+        (&["wait", &campaign, "7", "--timeout", "100 ms"], 6, "WAIT_ENDED", false),
     ];
-    for (args, code, name) in cases {
+    for (args, code, name, has_rule) in cases {
         let (found, error) = refused(&fleet, args);
-        for key in ["code", "rule", "message", "remedy"] {
-            assert!(error.get(key).is_some(), "{args:?} lacks {key}: {error}");
-        }
-        if name == "SYSTEM" {
-            assert_ne!(found, Some(0), "{error}");
-            continue;
-        }
-        // A key that is none is refused before the worker is looked for.
-        if args.contains(&"--request-id") {
-            assert_eq!((found, &error["code"]), (Some(3), &"REQUEST_ID".into()), "{error}");
-            continue;
-        }
         assert_eq!((found, error["code"].as_str()), (Some(code), Some(name)), "{args:?}: {error}");
+        assert!(error["message"].is_string() && error["remedy"].is_string(), "{args:?}: {error}");
+        assert_eq!(error["rule"].is_string(), has_rule, "{args:?}: {error}");
     }
 }
 

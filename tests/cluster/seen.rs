@@ -66,7 +66,29 @@ fn parse(text: &str) -> Page {
         let figure: f64 = figure.parse().expect("a number");
         assert_eq!(samples.insert(series.to_owned(), figure), None, "twice: {line}");
     }
-    Page { types, samples }
+    let page = Page { types, samples };
+    for (family, _) in page.types.iter().filter(|(_, kind)| *kind == "histogram") {
+        check_histogram(&page, family);
+    }
+    page
+}
+
+/// Buckets that each hold those below, up to one that holds all: without that no quantile can be told.
+fn check_histogram(page: &Page, family: &str) {
+    let bound = |series: &str| {
+        let text = series.strip_prefix(&format!("{family}_bucket{{le=\""))?.strip_suffix("\"}")?.to_owned();
+        let bound: f64 = text.parse().unwrap_or_else(|_| panic!("{series}"));
+        assert_eq!(bound == f64::INFINITY, text == "+Inf", "{series}");
+        assert!(bound < 1e9 || text == "+Inf", "{series} bounds nothing that there is");
+        Some(bound)
+    };
+    let buckets = page.samples.iter().filter_map(|(series, count)| Some((bound(series)?, *count)));
+    let mut buckets: Vec<(f64, f64)> = buckets.collect();
+    buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
+    assert!(buckets.len() > 3 && buckets.is_sorted_by_key(|(_, count)| *count), "{family}: {buckets:?}");
+    let all = page.samples.get(&format!("{family}_count")).copied();
+    assert_eq!(buckets.last().copied(), all.map(|all| (f64::INFINITY, all)), "{family}");
+    assert!(page.samples.contains_key(&format!("{family}_sum")), "{family}");
 }
 
 fn page(fleet: &Fleet) -> Page {
@@ -153,6 +175,14 @@ fn figures_are_not_served_in_clear_beyond_this_machine() {
     args.push("--listen");
     args.push("nowhere");
     assert_eq!(fleet.run_as("data", &args).0, 2, "a wrong address is a wrong command line");
+    // Where that was accepted it is served, and said at every start.
+    for start in 1..=2 {
+        let flag = "--plaintext-i-accept-that-anyone-can-read-and-run";
+        let coordinator = fleet.coordinator_with(&["--metrics", "0.0.0.0:0", flag]);
+        let said = std::fs::read_to_string(fleet.path("coordinator.log")).expect("a log");
+        assert_eq!(said.matches("NO TLS on 0.0.0.0:").count(), start, "{said}");
+        assert!(coordinator.terminate().success());
+    }
 }
 
 /// The lines of a log as JSON.

@@ -63,6 +63,14 @@ pub async fn take(
     ask(client, campaign, Some(claim), span_ms).await
 }
 
+/// What all work on now.
+///
+/// # Errors
+/// Those of the coordinator.
+pub async fn list(client: &Client, campaign: &str) -> Result<Vec<ClaimView>, Error> {
+    ask(client, campaign, None, 0).await
+}
+
 async fn ask(
     client: &Client,
     campaign: &str,
@@ -86,7 +94,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let session = &session.asking(args.dry);
     let client = Client::connect(session).await?;
     let claims = match (args.about, args.release) {
-        (None, false) => ask(&client, &args.campaign, None, 0).await?,
+        (None, false) => list(&client, &args.campaign).await?,
         (about, is_release) => {
             let missing = || Error::Input {
                 message: "a claim is somebody's, and nobody says whose".to_owned(),

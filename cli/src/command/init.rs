@@ -3,7 +3,7 @@
 use crate::args::Dry;
 use crate::campaign_file::NAME;
 use crate::error::Error;
-use crate::infer::{Guess, Inferred, Limit, Metric, Problem, Project, Side, guess, usual_direction};
+use crate::infer::{Guess, Inferred, Limit, Metric, Problem, Project, Side, Stated, guess, usual_direction};
 use crate::layout;
 use crate::render::text::neutral;
 use crate::session::Session;
@@ -90,6 +90,8 @@ struct Taken {
     editable: Vec<Guess<String>>,
     gate: &'static str,
     budget: Guess<String>,
+    /// Where the epoch cap stands, if `submit` does not find it by itself.
+    epochs: Option<Guess<Stated>>,
     repeats: bool,
 }
 
@@ -238,9 +240,9 @@ fn take(args: &Args, inferred: &Inferred, voice: &mut Voice<'_>) -> Result<Taken
     let what = ("entrypoint", "the command of one experiment");
     let entrypoint = voice.pick(what, args.entrypoint.as_ref(), "--entrypoint", &inferred.commands)?;
     let editable = voice.files(&args.editable, inferred)?;
-    let (gate, budget) = limit(args, inferred, voice)?;
+    let (gate, budget, epochs) = limit(args, inferred, voice)?;
     let repeats = known.is_some_and(|known| known.repeats);
-    Ok(Taken { metric, direction, entrypoint, editable, gate, budget, repeats })
+    Ok(Taken { metric, direction, entrypoint, editable, gate, budget, epochs, repeats })
 }
 
 fn word(direction: Direction) -> &'static str {
@@ -250,32 +252,33 @@ fn word(direction: Direction) -> &'static str {
     }
 }
 
+/// Which gate, its budget, and where the epoch cap stands.
+type Gate = (&'static str, Guess<String>, Option<Guess<Stated>>);
+
 /// The gate: the project's own limits, else minutes.
-fn limit(
-    args: &Args,
-    inferred: &Inferred,
-    voice: &mut Voice<'_>,
-) -> Result<(&'static str, Guess<String>), Error> {
+fn limit(args: &Args, inferred: &Inferred, voice: &mut Voice<'_>) -> Result<Gate, Error> {
     let minutes = inferred.limits.iter().filter_map(|limit| match &limit.value {
         Limit::Minutes(minutes) => Some(guess(minutes.clone(), limit.reason.clone())),
         Limit::Epochs(_) => None,
     });
     let mut minutes: Vec<_> = minutes.collect();
-    let epochs = inferred.limits.iter().find_map(|limit| match limit.value {
-        Limit::Epochs(count) => Some(guess(count.to_string(), limit.reason.clone())),
+    let epochs = inferred.limits.iter().find_map(|limit| match &limit.value {
+        Limit::Epochs(epochs) => Some(guess(epochs, limit.reason.clone())),
         Limit::Minutes(_) => None,
     });
     if let (Some(epochs), None, []) = (&epochs, &args.budget, minutes.as_slice()) {
         let what = ("budget", "the number of epochs of a run");
-        return Ok(("epochs", voice.pick(what, None, "--budget", std::slice::from_ref(epochs))?));
+        let count = [guess(epochs.value.count.to_string(), epochs.reason.clone())];
+        let stated = epochs.value.stated.clone().map(|stated| guess(stated, epochs.reason.clone()));
+        return Ok(("epochs", voice.pick(what, None, "--budget", &count)?, stated));
     }
     let reason = match &epochs {
-        Some(epochs) => format!("minutes; {} says {}", epochs.reason, epochs.value),
+        Some(epochs) => format!("minutes; {} says {}", epochs.reason, epochs.value.count),
         None => "minutes; nothing in the project says".to_owned(),
     };
     minutes.push(guess(BUDGET_MINUTES.to_owned(), reason));
     let what = ("budget", "the number of minutes that a run may take");
-    Ok(("time", voice.pick(what, args.budget.as_ref(), "--budget", &minutes)?))
+    Ok(("time", voice.pick(what, args.budget.as_ref(), "--budget", &minutes)?, None))
 }
 
 fn frozen(inferred: &Inferred) -> impl Iterator<Item = (&String, &String)> {
@@ -306,8 +309,12 @@ fn compose(taken: &Taken, inferred: &Inferred) -> String {
     text.push_str(&format!("gate: {}\n", taken.gate));
     text.push_str(&format!("budget: {}{}\n", taken.budget.value, comment(&taken.budget.reason)));
     text.push_str("literature: off\n");
-    if taken.repeats || !inferred.ignore.is_empty() {
+    if taken.repeats || taken.epochs.is_some() || !inferred.ignore.is_empty() {
         text.push_str("\nwindlass:\n");
+    }
+    if let Some(Guess { value: Stated { file, pattern }, reason }) = &taken.epochs {
+        let (file, pattern) = (scalar(file), scalar(pattern));
+        text.push_str(&format!("  epochs:{}\n    file: {file}\n    pattern: {pattern}\n", comment(reason)));
     }
     if taken.repeats {
         text.push_str("  metric_line: last  # it is printed in a loop\n");
@@ -365,6 +372,10 @@ fn choices(taken: &Taken, inferred: &Inferred) -> Vec<Choice> {
     ];
     all.extend(taken.editable.iter().map(|file| one("editable_files", file, Vec::new())));
     all.push(one("budget", &taken.budget, Vec::new()));
+    if let Some(Guess { value, reason }) = &taken.epochs {
+        all.push(one("windlass.epochs.file", &guess(value.file.clone(), reason.clone()), Vec::new()));
+        all.push(one("windlass.epochs.pattern", &guess(value.pattern.clone(), reason.clone()), Vec::new()));
+    }
     all.extend(inferred.ignore.iter().map(|path| one("windlass.ignore", path, Vec::new())));
     all
 }

@@ -17,7 +17,7 @@ pub struct Args {
     /// The token of `windlass token create`, however it was broken into lines; `-` reads standard input
     #[arg(value_name = "TOKEN", required = true)]
     pub token: Vec<String>,
-    /// Under which name, where the token says none [default: the user's]
+    /// Under which name, where the token says none [default: the user's, else the host's]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
     #[command(flatten)]
@@ -37,7 +37,7 @@ struct Joined {
 pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let token = JoinToken::parse(&text(&args.token)?).map_err(identity::Error::from)?;
     let session = &session.asking(args.dry);
-    let default_name = std::env::var("USER").unwrap_or_default();
+    let default_name = own_name(|variable| std::env::var(variable).ok());
     if session.is_dry {
         // A token is used by its first use: what it says is all that can be told before.
         let name = token.name.clone().or(args.name).unwrap_or(default_name);
@@ -57,6 +57,12 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     Ok(())
 }
 
+/// Who this is where nobody says: the user, and the machine where nobody has logged in, as in a container.
+fn own_name(variable: impl Fn(&str) -> Option<String>) -> String {
+    let user = ["USER", "LOGNAME"].into_iter().filter_map(variable).find(|name| !name.is_empty());
+    user.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+}
+
 /// The token's text, from the command line or standard input.
 pub fn text(words: &[String]) -> Result<String, Error> {
     if words != ["-"] {
@@ -66,4 +72,24 @@ pub fn text(words: &[String]) -> Result<String, Error> {
     let read = std::io::stdin().take(TOKEN_MAX_BYTES).read_to_string(&mut text);
     read.map_err(|source| Error::System { operation: "read a token from standard input", source })?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_says_no_name_has_the_users_and_else_the_hosts() {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        for (user, logname, want) in [
+            (Some("ada"), Some("root"), "ada"),
+            (Some(""), Some("ada"), "ada"),
+            (None, Some("ada"), "ada"),
+            (Some(""), None, host.as_str()),
+            (None, None, host.as_str()),
+        ] {
+            let set = |name: &str| if name == "USER" { user } else { logname }.map(str::to_owned);
+            assert_eq!(own_name(set), want);
+        }
+    }
 }

@@ -41,7 +41,7 @@ pub struct Args {
     /// A folder that a command which is shut in may write to, beside its turn's
     #[arg(long, value_name = "DIR")]
     pub writable: Vec<PathBuf>,
-    /// Keep the user's copy up to date here, as `windlass sync` lays it out
+    /// Keep the user's copy up to date here, and the campaign's branch, as `windlass sync` does
     #[arg(long, value_name = "DIR")]
     pub sync: Option<PathBuf>,
     #[command(flatten)]

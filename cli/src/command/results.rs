@@ -10,6 +10,7 @@ use crate::results_tsv;
 use crate::session::Session;
 use clap::ValueEnum;
 use serde::Serialize;
+use windlass_shared::view::Late;
 
 /// Which campaign, in which form.
 #[derive(Debug, clap::Args)]
@@ -51,6 +52,8 @@ pub struct Row {
     description: String,
     net_lines: i64,
     decided_wall_ms: i64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    follow_ups: Vec<Late>,
 }
 
 /// Prints it.
@@ -95,6 +98,7 @@ pub fn rows(story: &Story) -> Vec<Row> {
             description: decision.description.clone(),
             net_lines: decision.arithmetic.net_lines,
             decided_wall_ms: decision.wall_ms,
+            follow_ups: iteration.found_beside().collect(),
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use crate::args::Dry;
 use crate::branches::{self, GitError, Kept};
 use crate::client::Client;
 use crate::error::Error;
-use crate::history;
+use crate::history::{self, Story};
 use crate::layout::{self, Writes};
 use crate::render::units;
 use crate::session::Session;
@@ -86,6 +86,21 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Brings a copy up to date as the command does, for who has the story at hand: the folder, and with
+/// `iter_strategy: branches` the branch in the repository here.
+///
+/// # Errors
+/// Those of the command; the folder is there all the same when only the branch could not be moved.
+pub async fn bring(client: &Client, story: &Story, dir: &Path) -> Result<(), Error> {
+    let Some(commits) = branches::commits(client, story).await? else {
+        return layout::lay_out(client, story, dir, Writes::Done).await.map(drop);
+    };
+    // Rows are called by their commits (P29).
+    let named = Story { commits: commits.names(), ..story.clone() };
+    layout::lay_out(client, &named, dir, Writes::Done).await?;
+    branches::keep(Path::new("."), named.campaign.as_str(), &commits, false).map(drop)
 }
 
 fn tell(session: &Session, kept: &Kept) {

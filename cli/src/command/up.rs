@@ -1,6 +1,7 @@
 //! `windlass up`: a coordinator and a worker on this machine, supervised as child processes.
 
 mod passed;
+mod worker;
 
 use super::role_log;
 use crate::error::{Error, quote};
@@ -11,7 +12,7 @@ use crate::process::signals::{Request, Signals};
 use crate::session::Session;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// How the two are set up.
 #[derive(Debug, Default, clap::Args)]
@@ -24,18 +25,8 @@ pub struct Args {
     pub worker_lost_after: Option<String>,
     #[command(flatten)]
     coordinator: passed::Passed,
-    /// The worker's own folder [default: worker in the data folder]
-    #[arg(long, env = "WINDLASS_WORK_DIR", value_name = "DIR")]
-    pub work_dir: Option<PathBuf>,
-    /// The worker's name [default: the host's]
-    #[arg(long, env = "WINDLASS_WORKER_NAME", value_name = "NAME")]
-    pub name: Option<String>,
-    /// A label that campaigns can ask for; may be given several times
-    #[arg(long = "label", env = "WINDLASS_LABELS", value_delimiter = ',', value_name = "LABEL")]
-    pub labels: Vec<String>,
-    /// CPU slots that the worker offers where there is no GPU [default: its own choice]
-    #[arg(long, env = "WINDLASS_CPU_SLOTS", value_name = "K")]
-    pub cpu_slots: Option<u32>,
+    #[command(flatten)]
+    pub worker: worker::Handed,
     #[command(flatten)]
     pub log: role_log::Logging,
 }
@@ -81,7 +72,6 @@ pub fn pair(args: &Args, session: &Session, logs: Option<&Path>) -> Pair {
     let said = args.log.log.iter().flat_map(|filter| ["--log".into(), filter.into()]);
     let said: Vec<OsString> =
         said.chain(["--log-format".into(), args.log.log_format.as_str().into()]).collect();
-    let work_dir = args.work_dir.clone().unwrap_or_else(|| session.data_dir.join("worker"));
     let log = |name: &str| logs.map(|dir| dir.join(name));
     let option = |name: &str, value: OsString| [OsString::from(name), value];
     let form = session.is_json().then_some("json");
@@ -98,10 +88,7 @@ pub fn pair(args: &Args, session: &Session, logs: Option<&Path>) -> Pair {
     let mut worker: Vec<OsString> = said;
     worker.extend(form.iter().flat_map(|form| option("--output", form.into())));
     worker.extend(option("--data-dir", data_dir));
-    worker.extend(option("--work-dir", work_dir.into_os_string()));
-    worker.extend(args.name.iter().flat_map(|name| option("--name", name.into())));
-    worker.extend(args.labels.iter().flat_map(|label| option("--label", label.into())));
-    worker.extend(args.cpu_slots.iter().flat_map(|slots| option("--cpu-slots", slots.to_string().into())));
+    worker.extend(args.worker.words());
     Pair::new(
         Plan { role: "coordinator", args: coordinator, log: log("coordinator.log") },
         Plan { role: "worker", args: worker, log: log("worker.log") },

@@ -198,7 +198,7 @@ mod tests {
         };
         assert_eq!(worker.labels, ["own"]);
         let Command::Up(up) = desk.read(&["up"]).command else { panic!("up") };
-        assert_eq!((up.labels, up.name.as_deref()), (vec!["near".to_owned()], Some("mine")));
+        assert_eq!((up.worker.labels, up.worker.name.as_deref()), (vec!["near".to_owned()], Some("mine")));
     }
 
     #[test]

@@ -4,10 +4,12 @@ use crate::client::Client;
 use crate::command::{claim, lever, status};
 use crate::download::{self, Contents};
 use crate::error::Error;
-use crate::history::{self, Iteration, Story};
+use crate::history::{self, Attempt, Iteration, Story};
+use crate::render::fold::{Fold, Look};
 use crate::render::text::is_text;
 use std::collections::BTreeMap;
-use windlass_proto::v1::GetRequest;
+use windlass_proto::v1::{GetRequest, ReadLogRequest};
+use windlass_shared::attempt::Outcome;
 use windlass_shared::claim::ClaimView;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::IterationNumber;
@@ -21,6 +23,8 @@ const FILES_MAX: usize = 64;
 const FILE_MAX_BYTES: u64 = 256 << 10;
 /// Bytes fetched for all of them together.
 const FETCHED_MAX_BYTES: u64 = 4 << 20;
+/// Bytes of a log's end: more lines than a context of the usual size tells of one.
+const LOG_END_BYTES: u64 = 16 << 10;
 
 /// A file that an anchor can cite.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,15 +121,44 @@ async fn of_iteration(client: &Client, iteration: &Iteration) -> Result<Vec<File
             text: contents.get(&digest).filter(|bytes| is_text(bytes)).map(|bytes| text(bytes)),
         }));
     }
-    if let Some((_, outcome)) = iteration.logged() {
+    if let Some((attempt, outcome)) = iteration.logged() {
         files.push(File {
             iteration: iteration.number,
             path: "run.log".to_owned(),
             size_bytes: outcome.log_bytes,
-            text: Some(outcome.log_tail.clone()),
+            text: log_end(client, attempt, outcome).await,
         });
     }
     Ok(files)
+}
+
+/// The end of a run's log; none where it cannot be read, which is no reason to tell nothing of the rest.
+async fn log_end(client: &Client, attempt: &Attempt, outcome: &Outcome) -> Option<String> {
+    if !outcome.log_tail.is_empty() || outcome.log_bytes == 0 {
+        return Some(outcome.log_tail.clone());
+    }
+    let id = &attempt.order.key.id;
+    let offset = outcome.log_bytes.saturating_sub(LOG_END_BYTES);
+    let request = ReadLogRequest {
+        campaign: id.campaign.0.clone(),
+        iteration: id.iteration.0,
+        attempt: id.number,
+        offset,
+        ..ReadLogRequest::default()
+    };
+    let mut stream = client.logs().read_log(request).await.ok()?.into_inner();
+    let mut bytes = Vec::new();
+    while let Some(piece) = stream.message().await.ok()? {
+        bytes.extend_from_slice(&piece.data);
+        if bytes.len() as u64 > LOG_END_BYTES {
+            break;
+        }
+    }
+    // It begins in the middle of a line.
+    let whole = bytes.iter().position(|&byte| byte == b'\n').filter(|_| offset > 0).map_or(0, |at| at + 1);
+    let mut fold = Fold::new(Look::Whole);
+    let text = fold.push(&bytes[whole..]) + &fold.finish();
+    Some(text)
 }
 
 /// The files that are small enough, as many as have room.

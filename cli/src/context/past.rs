@@ -89,7 +89,11 @@ fn row(facts: &Facts, (iteration, decision): Pair<'_>, pen: &Pen) -> String {
         iteration: iteration.number.0,
         lever: iteration.lever.map(|lever| lever.0),
         title: pen.line(&iteration.title),
-        kind: facts.story.lever_of(iteration).map_or("baseline", |lever| lever.kind.as_str()),
+        kind: match facts.story.lever_of(iteration) {
+            Some(lever) => lever.kind.as_str(),
+            None if facts.story.imported.is_some() => "imported",
+            None => "baseline",
+        },
         status: decision.status.as_str(),
         reason: pen.line(&decision.reason),
         metric: figure(sum.metric.as_ref(), pen),
@@ -101,7 +105,7 @@ fn row(facts: &Facts, (iteration, decision): Pair<'_>, pen: &Pen) -> String {
     pen.entry(&row, || {
         let metric = row.metric.as_deref().unwrap_or("no metric");
         let summary =
-            if row.summary.is_empty() { String::new() } else { format!(" Learnt: {}", row.summary) };
+            if row.summary.is_empty() { String::new() } else { format!("; learnt: {}", row.summary) };
         format!(
             "iteration {} **{}** {metric}, {} ({}): {}{summary}",
             row.iteration, row.status, row.title, row.kind, row.sum

@@ -8,6 +8,7 @@ use crate::render::{units, views};
 use serde::Serialize;
 use windlass_shared::bindings::{Bindings, ConclusionMode, Dial, GateKind};
 use windlass_shared::claim::ClaimView;
+use windlass_shared::time::Span;
 use windlass_shared::view::{CampaignState, LeverState, LeverView, OpenIteration};
 
 #[derive(Serialize)]
@@ -184,7 +185,8 @@ pub fn queue(facts: &Facts) -> Section<'_> {
 
 /// The rules that a lever meets in this campaign, with its own figures.
 pub fn rules(facts: &Facts) -> Section<'_> {
-    let rules = in_force(facts);
+    // Nothing can be proposed where the decisions were made elsewhere, and nobody knows what was asked there.
+    let rules = if facts.story.imported.is_some() { Vec::new() } else { in_force(facts) };
     let total = rules.len();
     let entry = move |index: usize, pen: &Pen| {
         let (rule, text) = &rules[index];
@@ -231,10 +233,7 @@ fn in_force(facts: &Facts) -> Vec<(&'static str, String)> {
             format!("a run trains {} epochs; a lever does not touch the cap", bindings.budget_epochs()),
         ),
     });
-    rules.push((
-        "P19",
-        format!("a failed run may be fixed {}, within {}", units::times(own.fixes), own.fix_wait),
-    ));
+    rules.push(("P19", fixes(own.fixes, own.fix_wait)));
     if own.conclusion.mode == ConclusionMode::Required {
         rules.push(("P23", "what was measured is concluded by its researcher: a verdict for each deliverable, the finding, 3 to 8 bullets".to_owned()));
     }
@@ -269,9 +268,20 @@ fn in_force(facts: &Facts) -> Vec<(&'static str, String)> {
     rules
 }
 
+fn fixes(fixes: u32, wait: Span) -> String {
+    match (fixes, wait.ms) {
+        (0, _) => "a failed run is a crash: no fix is tried".to_owned(),
+        (_, 0) => "a failed run is tried again only with a fix that its lever brings along".to_owned(),
+        _ => format!("a failed run may be fixed {}, within {wait}", units::times(fixes)),
+    }
+}
+
 /// The bindings that a researcher works with.
 pub fn bindings(facts: &Facts) -> Section<'_> {
-    let values = values(&facts.story.bindings);
+    let mut values = values(&facts.story.bindings);
+    if facts.story.imported.is_some() {
+        values.retain(|(key, _)| key.starts_with("metric"));
+    }
     let total = values.len();
     let entry = move |index: usize, pen: &Pen| {
         let (key, value) = &values[index];

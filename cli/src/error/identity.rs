@@ -99,7 +99,9 @@ fn told(error: &identity::Error) -> Error {
     let mut cause = std::error::Error::source(error);
     while let Some(one) = cause {
         let text = one.to_string();
-        if !message.contains(&text) {
+        // A sentence may have said it in its own words, without the system's number.
+        let words = text.split(" (os error").next().unwrap_or(&text).to_lowercase();
+        if !message.to_lowercase().contains(&words) {
             message.push_str(&format!(": {text}"));
         }
         cause = one.source();

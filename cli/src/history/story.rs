@@ -15,6 +15,7 @@ use windlass_shared::plan::Deliverable;
 use windlass_shared::record::{Arithmetic, HoldReason, RetireReason};
 use windlass_shared::reference::Evidence;
 use windlass_shared::refusal::Refusal;
+use windlass_shared::view::Late;
 
 /// One campaign, from its records.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,6 +190,14 @@ impl Story {
         })
     }
 
+    /// The net lines of a decision with their sign; nothing where they were counted elsewhere, if at all.
+    pub fn net_lines(&self, decision: &Decision) -> String {
+        match self.imported {
+            Some(_) => String::new(),
+            None => format!("{:+}", decision.arithmetic.net_lines),
+        }
+    }
+
     /// The tree that an iteration's change was made to.
     pub fn base_of(&self, iteration: &Iteration) -> Digest {
         let parent = iteration.parent.and_then(|parent| self.iterations.get(&parent));
@@ -216,6 +225,14 @@ impl Iteration {
     /// The rows of its plan, or those that were added beside it.
     pub fn rows(&self, follow_ups: bool) -> impl Iterator<Item = &Deliverable> {
         self.plan.iter().filter(move |row| self.follow_ups.contains(&row.output) == follow_ups)
+    }
+
+    /// What scripts found that were added beside its plan (P22).
+    pub fn found_beside(&self) -> impl Iterator<Item = Late> {
+        self.rows(true).filter_map(|row| {
+            let first_line = self.accepted.get(&row.output)?.clone();
+            Some(Late { output: row.output.clone(), dimension: row.dimension.clone(), first_line })
+        })
     }
 
     /// The last attempt of a kind that has ended.

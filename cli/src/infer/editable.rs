@@ -203,6 +203,17 @@ pub fn ignored(project: &Project) -> Vec<Guess<String>> {
     let git = builder.build().ok();
     let is_ignored = |name: &str| git.as_ref().is_some_and(|git| git.matched(name, true).is_ignore());
     let is_left = |name: &str| LEFT_BEHIND.contains(&name) || is_environment(&project.root.join(name));
-    let here = project.top.iter().filter(|name| is_left(name) && !is_ignored(name));
-    here.map(|name| guess(name.clone(), "runs or tools left it there")).collect()
+    let here = project.top.iter().filter(|name| !is_ignored(name));
+    here.filter_map(|name| match () {
+        () if is_left(name) => Some(guess(name.clone(), "runs or tools left it there")),
+        () if may_hold_secrets(name) => Some(guess(name.clone(), "it may hold secrets")),
+        () => None,
+    })
+    .collect()
+}
+
+/// Whether a file is one in which settings of a machine are kept, keys among them, and not the example of one.
+fn may_hold_secrets(name: &str) -> bool {
+    let is_example = ["example", "sample", "template", "dist"].iter().any(|end| name.ends_with(end));
+    (name == ".env" || name.starts_with(".env.")) && !is_example
 }

@@ -10,7 +10,7 @@ mod project;
 mod tests;
 
 pub use editable::Side;
-pub use gate::Limit;
+pub use gate::{Limit, Stated};
 pub use metric::Metric;
 pub use project::Project;
 

@@ -1,5 +1,6 @@
 //! Small project layouts, and what is inferred from each.
 
+use super::gate::Epochs;
 use super::*;
 use std::path::Path;
 
@@ -128,6 +129,46 @@ fn cases() -> Vec<Case> {
             limits: &[],
         },
         Case {
+            name: "the default of an option caps epochs, and is named by a pattern",
+            files: &[(
+                "train.py",
+                "p.add_argument('-e', '--epochs', type=int, default=12, help='how many')\nprint(f'acc: {x}')\n",
+            )],
+            metric: Some(("acc", Some(Maximize))),
+            repeats: false,
+            command: Some("python3 train.py"),
+            editable: &["train.py"],
+            limits: &[r#"12 epochs of train.py by ["']--epochs["'].*\bdefault\s*=\s*([0-9]+)"#],
+        },
+        Case {
+            name: "an option that a Makefile passes is no cap, and a limit in minutes may be one",
+            files: &[
+                (
+                    "train.py",
+                    "p.add_argument('--num-epochs', default=12)\np.add_argument(\"--max-minutes\", default=2.5)\n\
+                     p.add_argument('--lr', default=0.1)\nprint(f'acc: {x}')\n",
+                ),
+                ("Makefile", "train:\n\tpython3 train.py --num-epochs 3\n"),
+            ],
+            metric: Some(("acc", Some(Maximize))),
+            repeats: false,
+            command: Some("make train"),
+            editable: &["train.py"],
+            limits: &["5 minutes"],
+        },
+        Case {
+            name: "a line of the usual form goes before an option's default",
+            files: &[
+                ("train.py", "p.add_argument('--epochs', default=12)\nprint(f'acc: {x}')\n"),
+                ("config.yaml", "epochs: 5\n"),
+            ],
+            metric: Some(("acc", Some(Maximize))),
+            repeats: false,
+            command: Some("python3 train.py"),
+            editable: &["train.py", "config.yaml"],
+            limits: &["5 epochs"],
+        },
+        Case {
             name: "nothing at all",
             files: &[("notes.md", "a thought\n")],
             metric: None,
@@ -165,7 +206,10 @@ fn bindings_are_inferred_from_what_a_project_says() {
         assert_eq!(editable, want, "{name}");
         let limits = inferred.limits.iter().map(|found| match &found.value {
             Limit::Minutes(minutes) => format!("{minutes} minutes"),
-            Limit::Epochs(count) => format!("{count} epochs"),
+            Limit::Epochs(Epochs { count, stated: None }) => format!("{count} epochs"),
+            Limit::Epochs(Epochs { count, stated: Some(stated) }) => {
+                format!("{count} epochs of {} by {}", stated.file, stated.pattern)
+            }
         });
         let limits: Vec<String> = limits.collect();
         assert_eq!(limits, case.limits, "{name}");
@@ -192,15 +236,22 @@ fn every_guess_names_the_place_that_it_rests_on() {
 #[test]
 fn an_environment_stays_here_and_its_python_is_named_by_its_full_path() {
     let dir = tempfile::tempdir().expect("a folder");
-    let files = [("train.py", TRAIN), (".venv/pyvenv.cfg", ""), (".venv/bin/python", ""), ("wandb/x.py", "")];
+    let files = [
+        ("train.py", TRAIN),
+        (".venv/pyvenv.cfg", ""),
+        (".venv/bin/python", ""),
+        ("wandb/x.py", ""),
+        (".env", "TOKEN=1\n"),
+        (".env.example", "TOKEN=\n"),
+    ];
     lay_out(dir.path(), &files);
     let inferred = Inferred::of(&Project::read(dir.path()).expect("read"));
     let root = std::fs::canonicalize(dir.path()).expect("there");
     let python = root.join(".venv/bin/python");
     assert_eq!(inferred.commands[0].value, format!("{} train.py", python.display()));
     let ignored: Vec<_> = inferred.ignore.iter().map(|found| found.value.as_str()).collect();
-    assert_eq!(ignored, [".venv", "wandb"]);
-    std::fs::write(dir.path().join(".gitignore"), ".venv/\nwandb\n").expect("written");
+    assert_eq!(ignored, [".env", ".venv", "wandb"]);
+    std::fs::write(dir.path().join(".gitignore"), ".venv/\nwandb\n.env\n").expect("written");
     let inferred = Inferred::of(&Project::read(dir.path()).expect("read"));
     assert_eq!(inferred.ignore, []);
 }

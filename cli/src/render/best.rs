@@ -46,7 +46,7 @@ pub fn page(story: &Story, now_ms: i64, width: u16) -> String {
             Cell::styled(&iteration.number.to_string(), style),
             sum.metric.as_ref().map_or("-", |metric| metric.text()).into(),
             sum.gain.as_ref().map_or(String::new(), |gain| signed(gain.text())).into(),
-            format!("{:+}", sum.net_lines).into(),
+            story.net_lines(decision).into(),
             Cell::styled(&iteration.title, style),
             units::ago(decision.wall_ms, now_ms).into(),
         ]);

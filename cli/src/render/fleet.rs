@@ -37,7 +37,7 @@ pub fn workers(views: &[WorkerView], width: u16) -> String {
             short(view.info.id.as_str()).into(),
             Cell::styled(&view.state, state_style(&view.state)),
             heard(view).into(),
-            devices(&view.devices).into(),
+            devices(view).into(),
             runs.join(" ").into(),
             load(view).into(),
             view.info.labels.join(", ").into(),
@@ -81,8 +81,9 @@ fn load(view: &WorkerView) -> String {
     }
 }
 
-/// Devices by model, and how many are free: `2 × A100 80 GiB, 1 free`.
-fn devices(devices: &[Device]) -> String {
+/// Devices by model, and how many are free: `2 × A100 80 GiB, 1 free`. Of what is lost nobody knows that.
+fn devices(view: &WorkerView) -> String {
+    let devices: &[Device] = &view.devices;
     let mut models: BTreeMap<(DeviceKind, String), u64> = BTreeMap::new();
     for device in devices {
         let memory = device.memory_bytes.map_or(String::new(), |bytes| format!(" {}", units::bytes(bytes)));
@@ -102,8 +103,10 @@ fn devices(devices: &[Device]) -> String {
     if parts.is_empty() {
         return "none".to_owned();
     }
-    let free = devices.iter().filter(|device| device.state == DeviceState::Free).count();
-    parts.push(format!("{free} free"));
+    if view.state != "lost" {
+        let free = devices.iter().filter(|device| device.state == DeviceState::Free).count();
+        parts.push(format!("{free} free"));
+    }
     parts.join(", ")
 }
 

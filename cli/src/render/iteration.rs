@@ -22,8 +22,11 @@ const LAST_LINES_MAX: usize = 5;
 pub fn page(story: &Story, iteration: &Iteration, evidence: &[String], now_ms: i64, width: u16) -> String {
     let heading = format!("{STRONG}iteration {}{STRONG:#}  {}", iteration.number, neutral(&iteration.title));
     let mut page = Page::new(&heading, width);
-    decision(&mut page, iteration, now_ms);
+    decision(&mut page, story, iteration, now_ms);
     lever(&mut page, story, iteration);
+    if story.imported.is_some() {
+        return page.finish();
+    }
     page.section("Gates");
     for gate in gates(story, iteration) {
         page.line(gate.gate, &neutral(&format!("[{}] {}", gate.rule, gate.found)));
@@ -67,7 +70,7 @@ pub fn page(story: &Story, iteration: &Iteration, evidence: &[String], now_ms: i
     page.finish()
 }
 
-fn decision(page: &mut Page, iteration: &Iteration, now_ms: i64) {
+fn decision(page: &mut Page, story: &Story, iteration: &Iteration, now_ms: i64) {
     match &iteration.decision {
         Some(decision) => {
             let color = style::of_status(decision.status);
@@ -85,6 +88,10 @@ fn decision(page: &mut Page, iteration: &Iteration, now_ms: i64) {
             }
         }
         None => page.line("decision", "none yet"),
+    }
+    if let Some(imported) = &story.imported {
+        page.line("from", &neutral(&imported.source));
+        return;
     }
     let parent = iteration.parent.map_or("the workspace".to_owned(), |parent| format!("iteration {parent}"));
     page.line("builds on", &format!("{parent}, {:+} net lines", iteration.net_lines));

@@ -65,10 +65,10 @@ fn staircase(text: &mut String, story: &Story) {
         let gain = sum.gain.as_ref().map_or(String::new(), |gain| best::signed(gain.text()));
         let _ = writeln!(
             text,
-            "| {} | {} | {gain} | {:+} | {} |",
+            "| {} | {} | {gain} | {} | {} |",
             iteration.number,
             results_tsv::metric(decision),
-            sum.net_lines,
+            story.net_lines(decision),
             escape(&iteration.title)
         );
     }
@@ -99,7 +99,7 @@ fn kept(text: &mut String, story: &Story) {
             let _ = writeln!(text, "- Cites: {}", escape(&row.to_string()));
         }
         let _ = writeln!(text, "- Decided: {}", sentence(&decision.arithmetic.sentence));
-        learnt(text, iteration);
+        learnt(text, iteration, decision);
     }
 }
 
@@ -118,11 +118,22 @@ fn evidence(story: &Story, iteration: &Iteration) -> Option<String> {
     })
 }
 
-fn learnt(text: &mut String, iteration: &Iteration) {
-    let Some(conclusion) = &iteration.conclusion else { return };
+fn learnt(text: &mut String, iteration: &Iteration, decision: &Decision) {
+    let Some(conclusion) = &iteration.conclusion else {
+        // Of what was imported its summary is all that is known.
+        if !decision.summary.is_empty() {
+            let _ = writeln!(text, "- Learnt: {}", sentence(&decision.summary));
+        }
+        return;
+    };
     let _ = writeln!(text, "- Learnt: {}", sentence(&conclusion.finding));
     for bullet in &conclusion.bullets {
         let _ = writeln!(text, "  - {}", escape(bullet));
+    }
+    for found in iteration.found_beside() {
+        let (dimension, output, line) =
+            (escape(&found.dimension), code(found.output.as_str()), escape(&found.first_line));
+        let _ = writeln!(text, "- Looked at besides: {dimension} ({output}): {line}");
     }
 }
 
@@ -135,8 +146,10 @@ fn tested(text: &mut String, story: &Story) {
         }
         let (number, title) = (iteration.number, escape(&iteration.title));
         let _ = writeln!(text, "- Iteration {number}, {title}: {}", sentence(&decision.arithmetic.sentence));
-        if let Some(conclusion) = &iteration.conclusion {
-            let _ = writeln!(text, "  {}", sentence(&conclusion.finding));
+        let finding =
+            iteration.conclusion.as_ref().map_or(&decision.summary, |conclusion| &conclusion.finding);
+        if !finding.is_empty() {
+            let _ = writeln!(text, "  {}", sentence(finding));
         }
     }
 }

@@ -5,7 +5,8 @@ use super::state::State;
 use crate::error::Error;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The latest so many turns keep their working copy and their evidence; of older ones only what was said and
@@ -112,6 +113,22 @@ impl Desk {
         Ok(())
     }
 
+    /// Takes a turn's folder back from its command, which is dead: a folder again, and ours to write to, whatever that
+    /// has made of it.
+    pub fn take_back(&self, number: u64) -> Result<(), Error> {
+        let folder = self.turn(number);
+        if !std::fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()) {
+            remove(&folder)?;
+            make(&folder)?;
+        }
+        let ours = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(&folder, ours).map_err(|source| Error::File {
+            operation: "take back",
+            path: folder,
+            source,
+        })
+    }
+
     /// Takes from turns that are long over what can be had again.
     pub fn prune(&self, latest: u64) -> Result<(), Error> {
         let Some(old) = latest.checked_sub(WHOLE_TURNS) else { return Ok(()) };
@@ -129,13 +146,26 @@ pub fn make(path: &Path) -> Result<(), Error> {
     builder.create(path).map_err(|source| Error::File { operation: "make", path: path.to_owned(), source })
 }
 
-/// Removes a folder, whatever modes a command has given what is in it.
-fn remove(path: &Path) -> Result<(), Error> {
-    windlass_worker::spool::remove_tree(path).map_err(|source| Error::File {
-        operation: "remove",
+/// Writes a file of ours among what a command left: over whatever it has put in its place, and never through a link.
+pub fn put(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    remove(path)?;
+    let made = File::options().write(true).create_new(true).open(path);
+    made.and_then(|mut file| file.write_all(bytes)).map_err(|source| Error::File {
+        operation: "write",
         path: path.to_owned(),
         source,
     })
+}
+
+/// Removes what is there, whatever a command has made of it: a folder with what is in it, of any mode; a file; a link.
+fn remove(path: &Path) -> Result<(), Error> {
+    let removed = match std::fs::symlink_metadata(path) {
+        Ok(found) if found.is_dir() => windlass_worker::spool::remove_tree(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(problem) => Err(problem),
+    };
+    removed.map_err(|source| Error::File { operation: "remove", path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -168,6 +198,31 @@ mod tests {
         desk.prune(WHOLE_TURNS + 1).expect("pruned");
         assert!(!desk.turn(1).join("work").exists() && desk.turn(1).join("output.log").exists());
         assert!(desk.turn(2).join("work").exists());
+    }
+
+    #[test]
+    fn whatever_a_command_makes_of_its_folder_it_is_taken_back_and_written_to_beside_its_links() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let desk = Desk::open(&dir.path().join("desk")).expect("open");
+        desk.begin("tiny-1").expect("a state");
+        let victim = dir.path().join("victim");
+        std::fs::write(&victim, "precious").expect("written");
+        let folder = desk.turn(1);
+        let messes: [&dyn Fn(); 5] = [
+            &|| std::fs::remove_dir_all(&folder).expect("gone"),
+            &|| std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o0)).expect("closed"),
+            &|| std::os::unix::fs::symlink(&victim, folder.join("turn.json")).expect("a link"),
+            &|| std::fs::hard_link(&victim, folder.join("turn.json")).expect("a name more"),
+            &|| std::fs::create_dir_all(folder.join("turn.json/below")).expect("a folder"),
+        ];
+        for mess in messes {
+            desk.clear(1).expect("made");
+            mess();
+            desk.take_back(1).expect("ours again");
+            put(&folder.join("turn.json"), b"said").expect("written");
+            assert_eq!(std::fs::read(folder.join("turn.json")).expect("there"), b"said");
+            assert_eq!(std::fs::read(&victim).expect("there"), b"precious");
+        }
     }
 
     #[test]

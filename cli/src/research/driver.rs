@@ -5,6 +5,7 @@ use super::agent;
 use super::answer::Answer;
 use super::ask::Ask;
 use super::backoff;
+use super::claims;
 use super::cost::{self, Cost};
 use super::decide::{self, Step};
 use super::lay::REFUSAL;
@@ -15,8 +16,8 @@ use super::tell::{Event, account};
 use super::turn::{Ending, Over, Table};
 use super::watcher::Watcher;
 use crate::client::Client;
+use crate::command::sync;
 use crate::error::{Error, Report};
-use crate::layout::{self, Writes};
 use crate::render::units;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -103,6 +104,7 @@ impl<'a> Driver<'a> {
                 agent::cancel(&shim);
                 agent::ended(&shim, &self.state.campaign, turn.number, turn.nonce).await?;
             }
+            self.give_back(turn).await;
         }
         self.save()
     }
@@ -193,13 +195,17 @@ impl<'a> Driver<'a> {
     }
 
     async fn attend(&mut self, turn: Turn) -> Result<(), Error> {
+        self.claim(&turn).await;
         self.table.begin(&self.client, &self.state, &turn).await?;
-        let over = self.table.end(&self.client, &self.editable, &self.state, &turn).await?;
+        let over = self.until_over(&turn).await?;
         // Sent before anything is entered: when the coordinator is away all of this is done once more.
         let sending = send::prepare(&self.client, &turn, &over.answer).await?;
         self.clock();
         for cost in [&mut self.state.total, &mut self.state.current] {
             cost.add_turn(over.agent_ms, over.usage);
+        }
+        if sending.is_none() {
+            self.give_back(&turn).await;
         }
         let event = Event { turn: Some(turn.number), ..Event::new("answered", &over.sentence) };
         event.tell(self.table.session)?;
@@ -217,6 +223,31 @@ impl<'a> Driver<'a> {
                 }
             }
             (ending, _) => self.failed(&turn, ending, &over),
+        }
+    }
+
+    /// Until nothing of a turn runs any more. What it works on is claimed meanwhile.
+    async fn until_over(&self, turn: &Turn) -> Result<Over, Error> {
+        let over = self.table.end(&self.client, &self.editable, &self.state, turn);
+        let mut over = std::pin::pin!(over);
+        loop {
+            tokio::select! {
+                over = &mut over => return over,
+                () = tokio::time::sleep(claims::RENEW_EVERY) => self.claim(turn).await,
+            }
+        }
+    }
+
+    async fn claim(&self, turn: &Turn) {
+        let Table { desk, researcher, .. } = self.table;
+        if turn.ask.is_for_a_lever() {
+            claims::hold(&self.client, desk, &self.state.campaign, researcher, turn).await;
+        }
+    }
+
+    async fn give_back(&self, turn: &Turn) {
+        if turn.ask.is_for_a_lever() {
+            claims::give_back(&self.client, &self.state.campaign, self.table.researcher).await;
         }
     }
 
@@ -308,7 +339,10 @@ impl<'a> Driver<'a> {
                 event.tell(self.table.session)
             }
             Err(problem) if problem.is_unavailable() || !is_refusal(&problem) => Err(problem),
-            Err(problem) => self.refused(turn, &problem.to_report()).await,
+            Err(problem) => {
+                self.give_back(turn).await;
+                self.refused(turn, &problem.to_report()).await
+            }
         }
     }
 
@@ -351,18 +385,24 @@ impl<'a> Driver<'a> {
         let (_, story) = self.watcher.look(&self.client).await?;
         let gpu_ms = iteration.and_then(|number| story.iterations.get(&number)).map_or(0, cost::gpu_ms);
         let synced = match &self.settings.sync {
-            Some(dir) => layout::lay_out(&self.client, story, dir, Writes::Done).await.map(drop),
+            Some(dir) => sync::bring(&self.client, story, dir).await,
             None => Ok(()),
         };
         let lever = self.state.flight.take().map(|flight| flight.lever);
         if let Some(number) = iteration {
             self.state.total.add_iteration(gpu_ms);
             self.state.current.add_iteration(gpu_ms);
-            let bytes = serde_json::to_vec(&self.state.current)
-                .map_err(|source| Error::Encode { what: "a cost", source })?;
+            let spent = Spent {
+                turns_from: self.state.turns_before + 1,
+                turns_to: self.state.turns,
+                cost: &self.state.current,
+            };
+            let bytes =
+                serde_json::to_vec(&spent).map_err(|source| Error::Encode { what: "a cost", source })?;
             keep(&self.table.desk.cost(number.0), &bytes)?;
         }
         let cost = std::mem::take(&mut self.state.current);
+        self.state.turns_before = self.state.turns;
         self.save()?;
         let sentence = format!("{sentence} ({})", account(&cost));
         let iteration = iteration.map(|number| number.0);
@@ -389,6 +429,15 @@ impl<'a> Driver<'a> {
     fn save(&self) -> Result<(), Error> {
         self.state.write(&self.table.desk.state())
     }
+}
+
+/// What an iteration came to, and the turns in whose folders everything of it is kept.
+#[derive(serde::Serialize)]
+struct Spent<'a> {
+    turns_from: u64,
+    turns_to: u64,
+    #[serde(flatten)]
+    cost: &'a Cost,
 }
 
 /// A refusal as a document.

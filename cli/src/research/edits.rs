@@ -43,9 +43,9 @@ pub struct Edits {
 
 /// Compares `work` with the tree that it was a copy of.
 pub async fn of(client: &Client, base: &Manifest, work: &Path, editable: &Editable) -> Result<Edits, Error> {
-    let mut found = read_back(base, work).map_err(|problem| Error::System {
-        operation: "read the working copy",
-        source: std::io::Error::other(problem.chain()),
+    let mut found = read_back(base, work).map_err(|problem| Error::Input {
+        message: format!("the working copy cannot be read: {}", problem.chain()),
+        remedy: "leave its files and folders readable".to_owned(),
     })?;
     added(base, work, editable, &mut found)?;
     let mut edits = Edits::default();

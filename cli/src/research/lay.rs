@@ -58,9 +58,8 @@ pub struct Edited {
 impl Edited {
     /// Notes it beside the answer.
     pub fn keep(&self, turn: &Path) -> Result<(), Error> {
-        let path = turn.join(EDITED);
         let bytes = serde_json::to_vec(self).map_err(|source| Error::Encode { what: EDITED, source })?;
-        std::fs::write(&path, bytes).map_err(|source| Error::File { operation: "write", path, source })
+        desk::put(&turn.join(EDITED), &bytes)
     }
 
     fn read(turn: &Path) -> Self {
@@ -69,8 +68,14 @@ impl Edited {
     }
 }
 
-/// Lays it out, empty before.
-pub async fn turn(client: &Client, desk: &Desk, state: &State, turn: &Turn) -> Result<(), Error> {
+/// Lays it out for a researcher, empty before.
+pub async fn turn(
+    client: &Client,
+    desk: &Desk,
+    researcher: &str,
+    state: &State,
+    turn: &Turn,
+) -> Result<(), Error> {
     let folder = desk.turn(turn.number);
     // The refusal was written when the turn was decided on.
     let refusal = std::fs::read(folder.join(REFUSAL)).ok();
@@ -82,7 +87,7 @@ pub async fn turn(client: &Client, desk: &Desk, state: &State, turn: &Turn) -> R
     if let Some(bytes) = &refusal {
         write(REFUSAL, bytes)?;
     }
-    let facts = context::gather(client, &state.campaign).await?;
+    let facts = seen_by(researcher, context::gather(client, &state.campaign).await?);
     work(client, &facts, turn, &folder.join(WORK)).await?;
     if let Some(previous) = turn.previous {
         before(&desk.turn(previous), &folder, turn.base)?;
@@ -94,6 +99,12 @@ pub async fn turn(client: &Client, desk: &Desk, state: &State, turn: &Turn) -> R
     write("prompt.md", words(&facts, state, turn).as_bytes())
 }
 
+/// What one researcher sees: what the others work on, not that it is at work itself.
+pub fn seen_by(researcher: &str, mut facts: Facts) -> Facts {
+    facts.claims.retain(|view| view.claim.researcher != researcher);
+    facts
+}
+
 /// The prompt of a turn.
 pub fn words(facts: &Facts, state: &State, turn: &Turn) -> String {
     let best = facts.view.best.as_ref().and_then(|best| best.metric.as_ref());
@@ -102,6 +113,7 @@ pub fn words(facts: &Facts, state: &State, turn: &Turn) -> String {
         iteration: turn.iteration,
         dry: state.dry,
         repairs: turn.repairs,
+        has_company: !facts.claims.is_empty() || facts.story.bindings.windlass.lanes > 1,
         story: &facts.story,
         best: best.map_or("not measured", |metric| metric.text()),
     })

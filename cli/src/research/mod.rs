@@ -5,6 +5,7 @@ mod agent;
 mod answer;
 mod ask;
 mod backoff;
+mod claims;
 mod cost;
 mod decide;
 mod desk;

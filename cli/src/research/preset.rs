@@ -15,8 +15,16 @@ pub enum Preset {
 }
 
 /// What services say when they limit somebody, in lower case.
-const LIMITED: [&str; 6] =
-    ["rate limit", "rate_limit", "usage limit", "too many requests", "overloaded", "quota exceeded"];
+const LIMITED: [&str; 7] = [
+    "rate limit",
+    "rate_limit",
+    "usage limit",
+    // Of a session, a week, or without a word of which.
+    "hit your",
+    "too many requests",
+    "overloaded",
+    "quota exceeded",
+];
 /// Where that is looked for: the last so many bytes of what was printed.
 const LOOK_BYTES: usize = 16 << 10;
 
@@ -127,6 +135,8 @@ mod tests {
             "é".repeat(20_000)
         );
         assert!(Preset::Codex.is_limited(&limited));
+        let session = "{\"type\":\"result\",\"is_error\":true,\"result\":\"You've hit your session limit · resets 3:50pm\"}";
+        assert!(Preset::Claude.is_limited(session));
         assert!(!Preset::Claude.is_limited("panic: index out of range"));
     }
 }

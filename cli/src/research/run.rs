@@ -120,7 +120,7 @@ pub async fn run(settings: Settings, session: &Session) -> Result<(), Error> {
 /// The prompt that would be asked now, for a dry run: nothing is begun.
 pub async fn show(settings: &Settings, session: &Session) -> Result<String, Error> {
     let client = Client::connect(session).await?;
-    let facts = context::gather(&client, &settings.campaign).await?;
+    let facts = lay::seen_by(&settings.name, context::gather(&client, &settings.campaign).await?);
     let state = State::new(facts.view.campaign.as_str());
     let iteration = decide::latest_analysed(&facts.story).map_or(1, |iteration| iteration.number.0);
     let turn = Turn {

@@ -41,6 +41,9 @@ pub struct State {
     pub total: Cost,
     /// What has been spent since the last iteration was decided.
     pub current: Cost,
+    /// The latest turn before that.
+    #[serde(default)]
+    pub turns_before: u64,
 }
 
 /// What is going on.
@@ -113,6 +116,7 @@ impl State {
             limited: 0,
             total: Cost::default(),
             current: Cost::default(),
+            turns_before: 0,
         }
     }
 

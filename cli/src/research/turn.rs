@@ -4,7 +4,7 @@
 use super::agent::{self, Agent, Standing, Start};
 use super::answer::{self, Answer};
 use super::cost::Usage;
-use super::desk::Desk;
+use super::desk::{self, Desk};
 use super::edits::{self, Edits};
 use super::lay::{self, Edited, REFUSAL, WORK};
 use super::preset::Preset;
@@ -100,7 +100,7 @@ impl Table<'_> {
         if agent::was_begun(&shim) {
             return Ok(());
         }
-        lay::turn(client, self.desk, state, turn).await?;
+        lay::turn(client, self.desk, self.researcher, state, turn).await?;
         let folder = self.desk.turn(turn.number);
         let start = Start {
             turn: &folder,
@@ -161,6 +161,7 @@ impl Table<'_> {
         exit: Option<&Exit>,
     ) -> Result<Over, Error> {
         let folder = self.desk.turn(turn.number);
+        self.desk.take_back(turn.number)?;
         let output = self.output(turn.number)?;
         let (mut ending, mut sentence) = exit.map_or_else(lost, |exit| ended(&exit.record));
         if ending == Ending::Failed && self.preset.is_some_and(|preset| preset.is_limited(&output)) {
@@ -221,13 +222,10 @@ impl Table<'_> {
             |paths: &[windlass_shared::path::TreePath]| paths.iter().map(ToString::to_string).collect();
         let (files, frozen) = (names(&edits.files), names(&edits.frozen));
         Edited { base: Some(turn.base), files: edits.files.clone() }.keep(folder)?;
-        if !edits.patch.is_empty() {
-            let path = folder.join("change.patch");
-            std::fs::write(&path, &edits.patch).map_err(|source| Error::File {
-                operation: "write",
-                path,
-                source,
-            })?;
+        // For people to read, unless the command has a file of that name for itself.
+        let patch = folder.join("change.patch");
+        if !edits.patch.is_empty() && std::fs::symlink_metadata(&patch).is_err() {
+            desk::put(&patch, &edits.patch)?;
         }
         let answer = match ending {
             Ending::Done => answer::read(turn.ask, folder, edits),
@@ -245,7 +243,7 @@ impl Table<'_> {
             Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => Vec::new(),
             Err(source) => return Err(Error::File { operation: "read", path: from, source }),
         };
-        std::fs::write(&to, &bytes).map_err(|source| Error::File { operation: "write", path: to, source })?;
+        desk::put(&to, &bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
@@ -253,11 +251,7 @@ impl Table<'_> {
 fn keep(path: &Path, kept: &Kept<'_>) -> Result<(), Error> {
     let bytes = serde_json::to_vec_pretty(kept)
         .map_err(|source| Error::Encode { what: "windlass.turn/1", source })?;
-    std::fs::write(path, bytes).map_err(|source| Error::File {
-        operation: "write",
-        path: path.to_owned(),
-        source,
-    })
+    desk::put(path, &bytes)
 }
 
 fn word(answer: &Answer) -> &'static str {

@@ -236,10 +236,13 @@ fn a_dry_run_tells_the_campaign_its_files_and_what_would_travel() {
 fn init_shows_what_it_infers_and_writes_over_nothing_unasked() {
     let desk = Desk::unattended();
     let loops = "for e in range(3):\n    print(f'val_acc: {e}')\n";
+    let options =
+        "p.add_argument('--epochs', type=int, default=12, help='how long')\nprint(f'val_acc: {1}')\n";
     for (name, files) in [
         ("full", &[("train.py", loops), ("evaluate.py", ""), ("c.yaml", "epochs: 5\n")][..]),
         ("mute", &[("train.py", "print('done')\n")]),
         ("odd", &[("run.sh", "echo \"quality: $q\"\n")]),
+        ("opts", &[("main.py", options), (".env", "TOKEN=1\n")]),
     ] {
         let dir = desk.dir.path().join(name);
         std::fs::create_dir_all(dir.join("wandb")).unwrap();
@@ -256,10 +259,11 @@ fn init_shows_what_it_infers_and_writes_over_nothing_unasked() {
         &["init", "mute", "--yes", "--metric", "val acc", "--direction", "maximize"],
         &["init", "odd", "--yes"],
         &["init", "odd", "--yes", "--direction", "maximize"],
+        &["init", "opts", "--yes"],
         &["init", "nowhere", "--yes"],
     ]);
     check("init", &said);
-    for project in ["full", "odd"] {
+    for project in ["full", "odd", "opts"] {
         let output = desk.command(&["submit", project, "--dry-run"]).output().unwrap();
         assert!(output.status.success(), "{project}");
     }

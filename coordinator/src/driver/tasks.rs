@@ -106,9 +106,10 @@ pub(crate) async fn caught<T>(task: impl Future<Output = T>) -> Result<T, Panick
     .await
 }
 
-/// Runs what blocks for the disk on a thread where that hurts nobody.
+/// Runs what blocks for the disk on a thread where that hurts nobody. What it logs names the call that it is for.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
+    let span = tracing::Span::current();
+    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
         Ok(answer) => answer,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }

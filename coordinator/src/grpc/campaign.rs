@@ -1,13 +1,10 @@
 //! CampaignService: campaigns, their levers, their iterations.
 
 use super::access::permitted;
-use super::convert::{
-    answered, digest, documents, known, ledger_failure, name, next_page_token, page_token, request_key,
-    shared,
-};
+use super::convert::{answered, digest, known, ledger_failure, name, request_key, shared};
 use super::reach::Reach;
 use super::room::{Room, Rooms};
-use super::{claims, delivered, dry, findings, levers, secrets, watch};
+use super::{claims, delivered, dry, findings, iterations, levers, secrets, watch};
 use crate::driver::{Asked, Call, Event, Handle, Intent, Query, blocking};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
@@ -421,11 +418,7 @@ impl CampaignService for Campaigns {
             Some(Part::Iteration(iteration)) => {
                 let (campaign, _) = self.resolve(&access, name.clone()).await?;
                 let iteration = IterationNumber(iteration);
-                let readers = self.handle.stores.readers.clone();
-                let records = blocking(move || readers.iteration(&campaign, iteration))
-                    .await
-                    .map_err(|error| ledger_failure(&error))?;
-                Subject::Iteration(iteration, records)
+                Subject::Iteration(iteration, iterations::records(&self.handle, campaign, iteration).await?)
             }
         };
         let found =
@@ -439,24 +432,9 @@ impl CampaignService for Campaigns {
         request: Request<v1::GetIterationRequest>,
     ) -> Result<Response<v1::GetIterationResponse>, Status> {
         let access = permitted(&request)?;
-        let message = request.into_inner();
-        let (campaign, _) = self.resolve(&access, message.campaign).await?;
-        let iteration = IterationNumber(message.iteration);
-        let readers = self.handle.stores.readers.clone();
-        let after_seq = page_token(&message.page_token)?;
-        let asked = campaign.clone();
-        let page = blocking(move || readers.iteration_page(&asked, iteration, after_seq))
-            .await
-            .map_err(|error| ledger_failure(&error))?;
-        if page.records.is_empty() && after_seq == 0 {
-            let name = format!("{iteration} of {campaign}");
-            return Err(to_status(&Refusal::NotFound { what: "iteration", name }));
-        }
-        Ok(Response::new(v1::GetIterationResponse {
-            campaign: campaign.0,
-            record_documents: documents(&page.records),
-            next_page_token: next_page_token(page.next_after),
-        }))
+        let mut message = request.into_inner();
+        let (campaign, _) = self.resolve(&access, std::mem::take(&mut message.campaign)).await?;
+        iterations::page_of_one(&self.handle, campaign, &message).await.map(Response::new)
     }
 
     async fn list_iterations(
@@ -464,20 +442,9 @@ impl CampaignService for Campaigns {
         request: Request<v1::ListIterationsRequest>,
     ) -> Result<Response<v1::ListIterationsResponse>, Status> {
         let access = permitted(&request)?;
-        let message = request.into_inner();
-        let (campaign, metric) = self.resolve(&access, message.campaign).await?;
-        let after_seq = page_token(&message.page_token)?;
-        let readers = self.handle.stores.readers.clone();
-        let asked = campaign.clone();
-        let page = blocking(move || readers.decisions_page(&asked, after_seq))
-            .await
-            .map_err(|error| ledger_failure(&error))?;
-        Ok(Response::new(v1::ListIterationsResponse {
-            campaign: campaign.0,
-            metric,
-            record_documents: documents(&page.records),
-            next_page_token: next_page_token(page.next_after),
-        }))
+        let mut message = request.into_inner();
+        let named = self.resolve(&access, std::mem::take(&mut message.campaign)).await?;
+        iterations::page(&self.handle, named, &message).await.map(Response::new)
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

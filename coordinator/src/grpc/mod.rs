@@ -13,6 +13,7 @@ mod fleet;
 mod guard;
 mod health;
 mod identity;
+mod iterations;
 mod levers;
 pub mod listen;
 mod log;

@@ -57,7 +57,6 @@ impl Authority {
         let is_there = |path: &Path| path.try_exists().map_err(Error::file("look for", path));
         match (is_there(&certificate)?, is_there(&key)?) {
             (true, true) => {}
-            // The certificate is written last: a key alone is what a crash left of the very first start.
             (false, _) => make(&certificate, &key)?,
             (true, false) => {
                 let problem = "ca.key, the key beside it, is missing".to_owned();
@@ -179,7 +178,18 @@ fn check(der: &CertificateDer<'_>, key: &KeyPair) -> Result<(), String> {
 }
 
 fn make(certificate: &Path, key: &Path) -> Result<(), Error> {
-    let pair = KeyPair::generate().map_err(Error::Certificate)?;
+    // The certificate is written last: a key alone is what a crash left of the very first start. Or it is somebody's
+    // own, whose certificate has another name: no key is ever written over.
+    let pair = match fs::read_to_string(key) {
+        Ok(text) => KeyPair::from_pem(&text)
+            .map_err(|error| Error::Authority { path: key.to_owned(), problem: error.to_string() })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let pair = KeyPair::generate().map_err(Error::Certificate)?;
+            write_whole(key, pair.serialize_pem().as_bytes())?;
+            pair
+        }
+        Err(source) => return Err(Error::file("read", key)(source)),
+    };
     let mut params = CertificateParams::default();
     params.distinguished_name =
         named("ca", &format!("windlass {}", &Uuid::new_v4().simple().to_string()[..8]));
@@ -189,7 +199,6 @@ fn make(certificate: &Path, key: &Path) -> Result<(), Error> {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let signed = params.self_signed(&pair).map_err(Error::Certificate)?;
-    write_whole(key, pair.serialize_pem().as_bytes())?;
     write_whole(certificate, signed.pem().as_bytes())?;
     tracing::info!(path = %certificate.display(), "a CA was made");
     Ok(())
@@ -211,4 +220,76 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     fs::rename(&beside, path).map_err(Error::file("put into place", path))?;
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::file("sync", folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with these two files in it; what opening its CA comes to.
+    fn open(certificate: Option<&str>, key: Option<&str>) -> (tempfile::TempDir, Result<Authority, Error>) {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder_in(dir.path())).expect("a folder");
+        for (name, text) in [("ca.pem", certificate), ("ca.key", key)] {
+            let path = folder_in(dir.path()).join(name);
+            text.iter().for_each(|text| fs::write(&path, text).expect("written"));
+        }
+        let opened = Authority::open(dir.path());
+        (dir, opened)
+    }
+
+    /// A certificate and its key, as somebody brings them along.
+    fn brought(is_ca: IsCa, from: Duration) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::default();
+        (params.is_ca, params.not_before) = (is_ca, moment(SystemTime::now() - from));
+        params.not_after = params.not_before + time::Duration::days(10);
+        (params.self_signed(&key).expect("a certificate").pem(), key.serialize_pem())
+    }
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn ca() -> IsCa {
+        IsCa::Ca(BasicConstraints::Unconstrained)
+    }
+
+    #[test]
+    fn a_ca_that_was_given_is_the_one_that_tokens_carry_and_its_key_is_closed_to_others() {
+        let (certificate, key) = brought(ca(), DAY);
+        let (dir, opened) = open(Some(&certificate), Some(&key));
+        let der = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
+        assert_eq!(opened.expect("a CA").fingerprint(), Hash::of(&der));
+        let file = folder_in(dir.path()).join("ca.key");
+        assert_eq!(fs::metadata(&file).expect("it").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(&file).expect("it"), key);
+    }
+
+    #[test]
+    fn what_is_no_ca_is_refused_in_a_sentence_that_names_the_file() {
+        let (good, key) = brought(ca(), DAY);
+        let (leaf, of_leaf) = brought(IsCa::NoCa, DAY);
+        let (over, of_over) = brought(ca(), 30 * DAY);
+        let check = |certificate: Option<&str>, key: Option<&str>, want: &[&str]| {
+            let (_dir, opened) = open(certificate, key);
+            let said = opened.err().expect("refused").to_string();
+            assert!(want.iter().all(|want| said.contains(want)), "{want:?} is not in {said}");
+        };
+        check(Some(&leaf), Some(&of_leaf), &["ca.pem", "not marked as a CA's"]);
+        check(Some(&over), Some(&of_over), &["ca.pem", "it is valid from"]);
+        check(Some(&good), Some(&of_leaf), &["ca.pem", "the key of another certificate"]);
+        check(Some(&good), None, &["ca.pem", "is missing"]);
+        check(Some("no certificate"), Some(&key), &["ca.pem"]);
+        check(Some(&good), Some("no key"), &["ca.key"]);
+        check(None, Some("no key"), &["ca.key"]);
+        assert!(open(Some(&good), Some(&key)).1.is_ok());
+    }
+
+    #[test]
+    fn a_key_without_a_certificate_is_gone_on_with_and_never_written_over() {
+        let (_, key) = brought(ca(), DAY);
+        let (dir, opened) = open(None, Some(&key));
+        let fingerprint = opened.expect("a CA of that key").fingerprint();
+        assert_eq!(fs::read_to_string(folder_in(dir.path()).join("ca.key")).expect("it"), key);
+        assert_eq!(Authority::open(dir.path()).expect("the same").fingerprint(), fingerprint);
+    }
 }

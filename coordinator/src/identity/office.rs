@@ -4,7 +4,7 @@
 use super::Error;
 use super::authority::{AskedKey, Authority, Subject, draw_serial, folder_in, write_whole};
 use super::connections::{Connections, Peer, PeerCertificate};
-use super::registry::{Holder, Registry, Token, Void};
+use super::registry::{Holder, Registry, Token, Void, minutes};
 use super::tls;
 use crate::driver::Intent;
 use rustls::ServerConfig;
@@ -259,13 +259,13 @@ impl Office {
         };
         let now_ms = now_ms();
         if now_ms >= certificate.until_ms {
-            let ago = (now_ms - certificate.until_ms) / 60_000;
-            return refuse(format!("the certificate expired {ago} min ago by the coordinator's clock"));
+            let since = minutes(now_ms - certificate.until_ms);
+            return refuse(format!("the certificate expired {since} ago by the coordinator's clock"));
         }
         if now_ms < certificate.from_ms {
-            let ahead = (certificate.from_ms - now_ms) / 60_000;
+            let ahead = minutes(certificate.from_ms - now_ms);
             return refuse(format!(
-                "the certificate is not valid for another {ahead} min by the coordinator's clock"
+                "the certificate is not valid for another {ahead} by the coordinator's clock"
             ));
         }
         let registry = self.0.registry.read().unwrap_or_else(PoisonError::into_inner);

@@ -68,6 +68,14 @@ pub(super) enum Void {
     Revoked,
 }
 
+/// A length of time as people say it, from milliseconds.
+pub(super) fn minutes(ms: i64) -> String {
+    match ms / 60_000 {
+        0 => "less than a minute".to_owned(),
+        minutes => format!("{minutes} min"),
+    }
+}
+
 impl Registry {
     /// Takes a token in.
     pub fn add_token(&mut self, secret: &str, token: Token, now_ms: i64) -> Result<(), Refusal> {
@@ -116,8 +124,8 @@ impl Registry {
             return refuse("was used before; each lets one machine in, once".to_owned());
         }
         if token.expires_ms <= now_ms {
-            let minutes = (now_ms - token.expires_ms) / 60_000;
-            return refuse(format!("expired {minutes} min ago by the coordinator's clock"));
+            let since = minutes(now_ms - token.expires_ms);
+            return refuse(format!("expired {since} ago by the coordinator's clock"));
         }
         if token.role != holder.role {
             return refuse(format!("is for the role {} and not for {}", token.role, holder.role));
@@ -169,12 +177,34 @@ impl Registry {
             let oldest = own().min_by_key(|(_, it)| it.issued_ms).map(|(serial, _)| serial.clone());
             oldest.and_then(|serial| self.certificates.remove(&serial));
         }
-        let mut holders: BTreeSet<&Holder> = self.certificates.values().map(|it| &it.holder).collect();
-        holders.insert(&holder);
-        bound("the number of known machines and people", holders.len(), HOLDERS_MAX)?;
+        if self.count_with(&holder) > HOLDERS_MAX {
+            self.forget_a_worker(&holder, issued_ms);
+        }
+        bound("the number of known machines and people", self.count_with(&holder), HOLDERS_MAX)?;
         let made = Certificate { holder, issued_ms, expires_ms, revoked_ms: None };
         self.certificates.insert(serial.to_owned(), made);
         Ok(())
+    }
+
+    /// How many are known, with this one.
+    fn count_with(&self, holder: &Holder) -> usize {
+        let known = self.certificates.values().map(|it| &it.holder);
+        known.chain([holder]).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Makes room by the worker that is longest over: machines come and go, and own nothing that another of their
+    /// name could take. A person's name stays taken, since campaigns are a name's.
+    fn forget_a_worker(&mut self, but: &Holder, now_ms: i64) {
+        let mut last: BTreeMap<&Holder, i64> = BTreeMap::new();
+        for it in self.certificates.values().filter(|it| it.holder.role == Role::Worker) {
+            let over_ms = it.revoked_ms.unwrap_or(it.expires_ms).min(it.expires_ms);
+            let known = last.entry(&it.holder).or_insert(over_ms);
+            *known = over_ms.max(*known);
+        }
+        let over = last.into_iter().filter(|(holder, over_ms)| *holder != but && *over_ms <= now_ms);
+        if let Some(oldest) = over.min_by_key(|(_, over_ms)| *over_ms).map(|(holder, _)| holder.clone()) {
+            self.certificates.retain(|_, it| it.holder != oldest);
+        }
     }
 
     /// Ends the certificates of a machine whose name another machine has now: it was set up anew. How many counted.
@@ -400,5 +430,33 @@ mod tests {
             registry.add_certificate(&n.to_string(), ada.clone(), (n, n + 1000)).expect("room");
         }
         assert_eq!(registry.views(100).len(), KEPT_EACH_MAX);
+    }
+    #[test]
+    fn a_machine_that_is_over_makes_room_and_a_person_never_does() {
+        let mut registry = Registry::default();
+        // Ada's is over for longer than any worker's.
+        registry.add_certificate("ada", holder("ada", None), (0, 1)).expect("room");
+        let worker = |n: usize| holder(&format!("gpu-{n}"), Some(&format!("w-{n}")));
+        for n in 1..HOLDERS_MAX {
+            let until_ms = 10 + i64::try_from(n).expect("small");
+            registry.add_certificate(&format!("s{n}"), worker(n), (0, until_ms)).expect("room");
+        }
+        let full =
+            registry.add_certificate("new", worker(HOLDERS_MAX), (5, 100)).expect_err("all count still");
+        assert_eq!(
+            full.to_string(),
+            "the number of known machines and people is 2001; at most 2000 is taken"
+        );
+        registry.revoke("s2", 6).expect("known");
+        registry
+            .add_certificate("new", worker(HOLDERS_MAX), (11, 100))
+            .expect("the second was revoked first");
+        assert_eq!(registry.holder("s2"), Err(Void::Unknown), "it is let in no more than before");
+        registry
+            .add_certificate("newer", holder("bob", None), (11, 100))
+            .expect("the first has expired since");
+        assert_eq!(registry.holder("s1"), Err(Void::Unknown));
+        assert!(registry.holder("s3").is_ok() && registry.holder("ada").is_ok());
+        assert!(registry.add_certificate("newest", worker(0), (11, 100)).is_err(), "all others count");
     }
 }

@@ -154,7 +154,7 @@ impl Metrics {
                 "Campaigns with an attempt that waits, by for what",
             ),
             leases: gauge(registry, "leases", "Live attempts"),
-            workers: gauges(registry, "workers", "Workers, by state"),
+            workers: gauges(registry, "workers", "Workers, by state; a drained one that is lost is drained"),
             devices: gauges(registry, "devices", "Devices of workers that are not lost, by kind and state"),
             offered: device_time(registry, "device_offered", "Time for which devices were there for work"),
             held: device_time(registry, "device_leased", "Time for which devices were leased"),

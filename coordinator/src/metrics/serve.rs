@@ -77,6 +77,9 @@ impl Page {
         std::fs::write(&file, format!("{bound}\n"))
             .map_err(|source| Error::Write { path: file.clone(), source })?;
         tracing::info!(address = %bound, "metrics at http://{bound}/metrics");
+        if !bound.ip().is_loopback() {
+            tracing::warn!(address = %bound, "NO TLS on {bound}: anyone on the way can read these figures");
+        }
         Ok(Self { listener, file })
     }
 

@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 use windlass_coordinator::{Error, Settings, run};
 use windlass_proto::v1::artifact_service_client::ArtifactServiceClient;
 use windlass_proto::v1::campaign_service_client::CampaignServiceClient;
@@ -176,6 +179,13 @@ impl Client {
     pub async fn health(&self) -> Health {
         let answer = self.upkeep().get_health(v1::GetHealthRequest {}).await.expect("an answer").into_inner();
         document::read("health", &answer.health_document).expect("health")
+    }
+
+    /// What gRPC's own health service says of a service.
+    pub async fn serving(&self, service: &str) -> ServingStatus {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let mut health = HealthClient::new(self.channel.clone());
+        health.check(request).await.expect("an answer").into_inner().status()
     }
 
     /// One campaign's page.

@@ -55,12 +55,14 @@ pub fn conclude(facts: &Facts<'_>) -> Conclusion {
     if total > shown {
         bullets.push(format!("{} more deliverables lie under results/", total - shown));
     }
-    let found: Vec<&str> = iteration
-        .accepted
-        .values()
-        .map(|accepted| accepted.first_line.as_str())
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines = iteration.accepted.values().map(|accepted| accepted.first_line.as_str());
+    let mut found: Vec<&str> = Vec::new();
+    // What several deliverables begin with is said once: each of the builtin kind tells the same log.
+    for line in lines.filter(|line| !line.is_empty()) {
+        if !found.contains(&line) {
+            found.push(line);
+        }
+    }
     // Where a scorer judges, deliverables may quote what the run itself printed: the sum stands before them.
     let scored = iteration.artifact.as_ref().map(|_| facts.sentence);
     let found: Vec<&str> = scored.into_iter().chain(found).collect();

@@ -29,6 +29,7 @@ pub use lease::room;
 pub use lever::{LeverEntry, Past};
 pub use moves::Moves;
 pub use refused::Refusals;
+pub use replicates::NOT_CONFIRMED;
 pub use state::{
     AttemptMark, Best, Campaign, Decided as DecidedMark, MarkState, RECENT_MAX, RETRIABLE_MAX, Reason,
 };

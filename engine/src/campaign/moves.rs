@@ -55,10 +55,13 @@ impl Campaign {
             return None;
         }
         Some(if moves.swings < scheduler.swing_budget {
-            format!(
-                "for a swing: the first {} levers are swings, and {} of them were pulled",
-                scheduler.swing_budget, moves.swings
-            )
+            match scheduler.swing_budget {
+                1 => "for a swing: the first lever is to be one".to_owned(),
+                budget => format!(
+                    "for a swing: the first {budget} levers are swings, and {} of them were pulled",
+                    moves.swings
+                ),
+            }
         } else {
             format!("for a swing or a merge: {} exploits were pulled in a row", moves.exploits_in_a_row)
         })

@@ -85,6 +85,13 @@ impl Campaign {
         let held = |reason| Turn::Record(Box::new(Body::LeverHeld { lever: entry.number, reason }));
         let (tree, net_lines, diff) = match &facts.merged {
             Merged::Conflict(clashes) => {
+                // Evidence that says otherwise goes first: nobody is asked to write anew what it refutes (P7).
+                let is_refuted = matches!(facts.look, Look::Contradicted { .. } | Look::NoMatch);
+                if let Err(turn) = self.revalidate(entry, &facts.look)
+                    && is_refuted
+                {
+                    return *turn;
+                }
                 let files = clashes.iter().map(|clash| clash.file.clone()).collect();
                 let clashes = clashes.iter().filter(|clash| clash.best_lines.is_some()).cloned().collect();
                 return held(HoldReason::NeedsRebase { files, clashes });

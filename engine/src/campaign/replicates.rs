@@ -10,7 +10,7 @@ use windlass_shared::id::IterationNumber;
 use windlass_shared::record::{Arithmetic, Noise};
 
 /// The reason of a gain that its replicates did not confirm (P27).
-const NOT_CONFIRMED: &str = "not confirmed";
+pub const NOT_CONFIRMED: &str = "not confirmed";
 
 impl Context<'_> {
     /// How many measured runs this iteration needs before its analysis: those of the baseline, and of a gain

@@ -60,10 +60,12 @@ impl Core {
             }
         }
         for (id, member) in self.soft().fleet().members() {
+            let is_drained = self.durable().drained.contains_key(id);
             let state = match member.presence {
+                // A machine that was taken out is away on purpose: nobody is to be called for it.
+                Presence::Lost | Presence::Ready if is_drained => "drained",
                 Presence::Lost => "lost",
                 Presence::Suspected => "suspected",
-                Presence::Ready if self.durable().drained.contains_key(id) => "drained",
                 Presence::Ready => "ready",
             };
             *figures.workers.entry(state).or_default() += 1;

@@ -12,7 +12,7 @@ use windlass_shared::record::{Answer, Arithmetic, Body};
 use windlass_shared::refusal::Refusal;
 
 /// The reason of every imported decision.
-const REASON: &str = "as recorded";
+pub(crate) const RECORDED: &str = "as recorded";
 
 /// Decides an import.
 pub(super) fn import(
@@ -56,14 +56,14 @@ fn decision(
     };
     let status = row.status.as_str();
     let sentence = match (&row.metric, &*record) {
-        (None, _) => format!("no metric: {status}, {REASON}"),
-        (Some(metric), None) => format!("{metric}: {status}, {REASON}"),
+        (None, _) => format!("no metric: {status}, {RECORDED}"),
+        (Some(metric), None) => format!("{metric}: {status}, {RECORDED}"),
         (Some(metric), Some(record)) => {
             let by = metric.minus(record).abs();
             match metric.cmp(record) {
-                std::cmp::Ordering::Greater => format!("{metric} > {record} by {by}: {status}, {REASON}"),
-                std::cmp::Ordering::Less => format!("{metric} < {record} by {by}: {status}, {REASON}"),
-                std::cmp::Ordering::Equal => format!("{metric} = {record}: {status}, {REASON}"),
+                std::cmp::Ordering::Greater => format!("{metric} > {record} by {by}: {status}, {RECORDED}"),
+                std::cmp::Ordering::Less => format!("{metric} < {record} by {by}: {status}, {RECORDED}"),
+                std::cmp::Ordering::Equal => format!("{metric} = {record}: {status}, {RECORDED}"),
             }
         }
     };
@@ -86,7 +86,7 @@ fn decision(
     Body::IterationDecided {
         iteration: row.iteration,
         status: row.status,
-        reason: REASON.to_owned(),
+        reason: RECORDED.to_owned(),
         arithmetic,
         best: *best,
         summary: row.summary,

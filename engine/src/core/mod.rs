@@ -29,6 +29,7 @@ pub(crate) use client::evidence_for;
 pub use command::Command;
 pub use durable::{Durable, KEPT_MAX};
 pub use figures::{CAMPAIGN_STATES, DEVICE_STATES, Figures, WORKER_STATES};
+pub(crate) use import::RECORDED;
 pub use input::{Ask, Input, Place, Removal, RequestKey};
 pub use machine::{Core, DRAIN_AFTER};
 pub use observation::Observation;

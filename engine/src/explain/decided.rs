@@ -1,7 +1,8 @@
 //! Why a decided iteration was decided so: the rule and the sum, from its records.
 
 use super::{Answer, seconds};
-use crate::campaign::{CANCELLED, Campaign, UNANALYSED, default_min_gain};
+use crate::campaign::{CANCELLED, Campaign, NOT_CONFIRMED, SUPERSEDED, UNANALYSED, default_min_gain};
+use crate::core::RECORDED;
 use windlass_shared::attempt::Kind;
 use windlass_shared::conclusion::Status;
 use windlass_shared::id::IterationNumber;
@@ -101,16 +102,18 @@ fn tell_decision(
         }
     }
     answer.figure("net_lines", arithmetic.net_lines);
-    if arithmetic.gain.is_none() {
+    if reason == RECORDED {
+        answer.say("its decision was made elsewhere and is taken as it stood");
         return;
     }
+    let (Some(weighed), Some(_)) = (weighed(reason), &arithmetic.gain) else { return };
     let min_gain =
         simplicity.min_gain.clone().unwrap_or_else(|| default_min_gain(campaign.baseline_metric.as_ref()));
     answer
         .figure("min_gain", min_gain)
         .figure("lines", simplicity.lines)
         .figure("tolerance", &simplicity.tolerance);
-    answer.rule("P26", weighed(reason));
+    answer.rule("P26", weighed);
 }
 
 fn verb(status: Status) -> &'static str {
@@ -128,6 +131,9 @@ pub(super) fn rule_of(reason: &str) -> &'static str {
         "simpler" | "instrumentation" | "not worth its lines" => "P26",
         UNANALYSED => "P21",
         CANCELLED => "P10",
+        NOT_CONFIRMED => "P27",
+        SUPERSEDED => "P39",
+        RECORDED => "P29",
         "soft_timeout" | "hard_timeout" => "P16",
         reason if reason.starts_with("infrastructure") => "P20",
         reason if reason.starts_with("no metric") => "P18",
@@ -136,15 +142,18 @@ pub(super) fn rule_of(reason: &str) -> &'static str {
     }
 }
 
-/// What simplicity had to do with it.
-fn weighed(reason: &str) -> &'static str {
-    match reason {
+/// What simplicity had to do with it, where it was weighed at all.
+fn weighed(reason: &str) -> Option<&'static str> {
+    Some(match reason {
         "better" => {
             "a strictly better metric is kept, unless it gains at most min_gain for `lines` lines or more"
         }
         "not worth its lines" => "it gains at most min_gain and adds `lines` lines or more",
         "simpler" => "it removes lines and stays within the tolerance of the record",
         "instrumentation" => "it only logs more and stays within the tolerance of the record",
-        _ => "it is not better, and neither removes lines within the tolerance nor only logs more",
-    }
+        "equal" | "worse" => {
+            "it is not better, and neither removes lines within the tolerance nor only logs more"
+        }
+        _ => return None,
+    })
 }

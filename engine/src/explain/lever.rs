@@ -186,7 +186,7 @@ fn tell_anchor(core: &Core, campaign: &Campaign, entry: &LeverEntry, answer: &mu
             );
         }
     }
-    if let Some(best) = best.filter(|_| entry.pinned_on != best) {
+    if let Some(best) = best.filter(|_| entry.pinned_on != best && entry.is_queued()) {
         answer.rule("P7", format!("the best is iteration {best} now, so it is looked up there at its turn"));
     }
     let wanted = campaign.pull_wanted(entry);

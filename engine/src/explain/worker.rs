@@ -21,7 +21,8 @@ pub(super) fn explain(core: &Core, now: Time, id: &WorkerId, sight: Sight<'_>) -
         return answer.about(format!("worker {id}"));
     };
     let silent_ms = now.mono_ms.saturating_sub(member.last_word_ms);
-    match closed_to_new_work(core, now, id, member) {
+    let closed = closed_to_new_work(core, now, id, member);
+    match &closed {
         Some(why) => answer.say(format!("it takes nothing new: {why}")),
         None => answer.say("it is ready for work"),
     };
@@ -42,8 +43,10 @@ pub(super) fn explain(core: &Core, now: Time, id: &WorkerId, sight: Sight<'_>) -
         answer.say("it offers no device");
     }
     for device in &member.devices {
-        let text = occupied(member, device, sight)
-            .unwrap_or_else(|| format!("{} is free: nothing that waits fits it", device.id));
+        let text = occupied(member, device, sight).unwrap_or_else(|| match closed {
+            Some(_) => format!("{} was free by the worker's last word", device.id),
+            None => format!("{} is free: nothing that waits fits it", device.id),
+        });
         answer.say(text).figure("device", describe(device));
     }
     for (key, phase) in &member.attempts {

@@ -1,5 +1,6 @@
 //! The fleet as its own reports describe it.
 
+use super::lost::Lost;
 use super::member::{Held, Member, Presence, Recount, Standing};
 use super::offer::{Offer, Since};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -29,6 +30,8 @@ pub struct Fleet {
     /// How many have any GPU at all, leased or not, and are not lost.
     gpu_worker_count: usize,
     deadlines: BTreeSet<(u64, WorkerId)>,
+    /// Members that were silent for longer.
+    lost: Lost,
     /// Why nothing new is leased anywhere, if nothing is.
     closed: Option<String>,
     /// What it offered since the start.
@@ -56,6 +59,7 @@ impl Fleet {
             ready_count: 0,
             gpu_worker_count: 0,
             deadlines: BTreeSet::new(),
+            lost: Lost::default(),
             closed: None,
             offer: Offer::default(),
             drained: BTreeSet::new(),
@@ -178,6 +182,9 @@ impl Fleet {
         let id = report.worker.id.clone();
         let attempts = report.attempts.into_iter().map(|attempt| (attempt.key, attempt.phase)).collect();
         let before = self.members.remove(&id);
+        if let Some(before) = before.as_ref().filter(|before| before.presence == Presence::Lost) {
+            self.lost.remove(before.last_word_ms, &id);
+        }
         // Labels, models and memory decide as well as numbers.
         let is_same = before
             .as_ref()
@@ -249,12 +256,25 @@ impl Fleet {
                 member.presence = Presence::Lost;
                 member.is_open = false;
                 close(&mut member.closed, member.session.clone());
+                self.lost.note(member.last_word_ms, worker.clone());
             }
             self.count(&worker);
             self.note_offer(&worker);
             lost.push(worker);
         }
+        self.forget(now_ms);
         lost
+    }
+
+    /// Forgets who is lost for long. One whose leases are not over yet is kept until they are: its devices come back
+    /// by its own word alone (I6). One that speaks after all is heard as after a restart.
+    fn forget(&mut self, now_ms: u64) {
+        for (last_word_ms, worker) in self.lost.over(now_ms) {
+            if self.members.get(&worker).is_some_and(Member::holds_nothing) {
+                self.members.remove(&worker);
+                self.lost.remove(last_word_ms, &worker);
+            }
+        }
     }
 
     /// When the next session runs out, monotonic.

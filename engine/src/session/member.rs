@@ -138,6 +138,11 @@ impl Member {
         self.held.devices.get(device)
     }
 
+    /// Whether no lease holds anything of it.
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.held.devices.is_empty() && self.held.claims.is_empty()
+    }
+
     /// Devices of a kind that our own attempts alone keep from being free.
     pub fn healthy_devices(&self, kind: DeviceKind) -> impl Iterator<Item = &Device> {
         self.devices.iter().filter(move |device| {

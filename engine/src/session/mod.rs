@@ -3,6 +3,7 @@
 
 mod answer;
 mod fleet;
+mod lost;
 mod member;
 mod offer;
 mod report;
@@ -10,6 +11,7 @@ mod report;
 pub(crate) use answer::note_told;
 pub use answer::{Told, What, answer, is_news};
 pub use fleet::{Fleet, LEASE_PERIOD_MS};
+pub use lost::{LOST_KEPT_MS, LOST_MAX};
 pub use member::{Member, Presence};
 pub use offer::{Had, Offer};
 pub use report::{Known, known, never_there, records};

@@ -26,6 +26,7 @@ const OWNER: &str = "ada";
 #[derive(Clone, Copy, Debug)]
 enum Deed {
     Propose(u8),
+    Wrong(u8),
     Conflict(u8),
     Missing(u8),
     Retire(u8),
@@ -73,6 +74,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     let worker = any::<bool>;
     let deed = prop_oneof![
         4 => (0..8_u8).prop_map(Deed::Propose),
+        1 => any::<u8>().prop_map(Deed::Wrong),
         1 => (1..9_u8).prop_map(Deed::Conflict),
         1 => (1..9_u8).prop_map(Deed::Missing),
         1 => (1..9_u8).prop_map(Deed::Retire),
@@ -117,6 +119,25 @@ fn a_lever(which: u8) -> Lever {
     let kind = kinds[usize::from(which) % kinds.len()];
     let parents = if kind == Kind::Merge { vec![IterationNumber(1), IterationNumber(2)] } else { Vec::new() };
     Lever { fixes, analysis, kind, parents, ..lever(&format!("lever-{which}")) }
+}
+
+/// A proposal that is wrong in every state of a campaign: it is refused, and at most noted.
+fn wrong(world: &mut World, which: u8) {
+    let before = world.records.len();
+    let literature = which.is_multiple_of(4).then(|| "F999".to_owned());
+    let refused = world.propose_with(Lever { literature, ..a_lever(which) }, |facts| match which % 4 {
+        0 => {}
+        1 if facts.evidence.is_some() => facts.look = Look::NoMatch,
+        2 if facts.evidence.is_some() => {
+            facts.look = Look::Contradicted { line: 3, value: "0.9".to_owned() };
+        }
+        // Before anything was analysed the anchor is looked up nowhere.
+        _ => facts.parent = crate::harness::digest("a best that never was"),
+    });
+    assert!(refused.is_err(), "it was taken: {which}");
+    let more: Vec<&Body> = world.records[before..].iter().map(|record| &record.body).collect();
+    let is_note = |body: &&Body| matches!(body, Body::LeverRefused { .. });
+    assert!(more.iter().all(is_note), "a refusal left more than a note: {more:?}");
 }
 
 /// A fix, a repaired script or a conclusion for the latest iteration; a follow-up on the best or on the latest.
@@ -241,6 +262,7 @@ fn perform(world: &mut World, windlass: &Value, deed: Deed, sent: &mut Vec<Repor
             let literature = crate::literature::some_basis(world, which);
             drop(world.propose(Lever { literature, ..a_lever(which) }));
         }
+        Deed::Wrong(which) => wrong(world, which),
         Deed::Review(which) => drop(crate::literature::some_review(world, which)),
         Deed::Conflict(lever) => {
             let conflict = Merged::Conflict(vec![path("train.py").into()]);

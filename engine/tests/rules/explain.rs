@@ -6,7 +6,11 @@ use windlass_engine::core::Ask;
 use windlass_engine::explain::{Subject, explain};
 use windlass_engine::gate::facts::{Look, Merged};
 use windlass_shared::attempt::Kind;
+use windlass_shared::bindings::Direction;
+use windlass_shared::conclusion::Status;
+use windlass_shared::decimal::Decimal;
 use windlass_shared::device::DeviceState;
+use windlass_shared::foreign::{Foreign, ForeignRow};
 use windlass_shared::id::{IterationNumber, LeverNumber, WorkerId};
 use windlass_shared::record::Body;
 use windlass_shared::refusal::Refusal;
@@ -23,7 +27,9 @@ fn iteration(world: &World, number: u32) -> Subject {
         Body::IterationDecided { iteration, .. } | Body::FixApplied { iteration, .. } => *iteration == number,
         _ => false,
     };
-    Subject::Iteration(number, world.records.iter().filter(|record| of_it(&record.body)).cloned().collect())
+    let campaign = Some(world.id());
+    let of_it = world.records.iter().filter(|record| record.campaign == campaign && of_it(&record.body));
+    Subject::Iteration(number, of_it.cloned().collect())
 }
 
 /// Some sentence has this rule, these words and these figures.
@@ -131,6 +137,49 @@ fn a_decided_iteration_says_rule_and_sum() {
     check(&told(4), None, "attempt 1, a run, ended crashed with exit code 1", &[]);
     let none = ask(&world, "digits", &iteration(&world, 5));
     assert!(matches!(none, Err(Refusal::NotFound { what: "iteration", .. })));
+}
+
+#[test]
+fn p27_p39_a_gain_that_was_not_kept_is_not_called_a_loss() {
+    let is_called_no_better =
+        |told: &Explanation| told.sentences.iter().any(|sentence| sentence.text.contains("it is not better"));
+    // Overtaken: it beat its own parent.
+    let mut world = World::with(&json!({"lanes": 2}));
+    world.connect("v", cpus(1));
+    for name in ["a", "b"] {
+        world.propose(lever(name)).expect("queued");
+    }
+    world.finish("0.5");
+    world.finish_of(2, "0.6");
+    world.finish_of(3, "0.55");
+    let told = ask(&world, "digits", &iteration(&world, 3)).expect("decided");
+    check(&told, Some("P39"), "it is discarded: 0.55 > 0.5 by 0.05", &[("gain", "0.05")]);
+    assert!(!is_called_no_better(&told), "{told:#?}");
+    world.said.clear();
+    // Recorded elsewhere: nobody here weighed anything.
+    let row = |number, metric| ForeignRow {
+        iteration: IterationNumber(number),
+        metric: Decimal::parse(metric),
+        status: Status::Discard,
+        summary: String::new(),
+        description: "momentum".to_owned(),
+        notes: std::collections::BTreeMap::new(),
+    };
+    let first = ForeignRow { status: Status::Keep, ..row(1, "0.5") };
+    let columns = ["iter", "val_acc", "status"].map(str::to_owned).to_vec();
+    let ledger = Box::new(Foreign {
+        name: "old".to_owned(),
+        metric: "val_acc".to_owned(),
+        direction: Direction::Maximize,
+        columns,
+        source: "old.tsv".to_owned(),
+        rows: vec![first, row(2, "0.6")],
+    });
+    world.ask(Ask::Import { ledger, owner: None }).expect("imported");
+    let told = ask(&world, "old", &iteration(&world, 2)).expect("decided");
+    check(&told, Some("P29"), "it is discarded: 0.6 > 0.5 by 0.1", &[]);
+    check(&told, None, "made elsewhere", &[]);
+    assert!(!is_called_no_better(&told), "{told:#?}");
 }
 
 #[test]

@@ -49,6 +49,9 @@ fn p11_p24_an_exploit_waits_and_says_for_what() {
     assert!(world.explain_lever(1).contains(&format!("its move waits {wait}")));
     let moves = world.core.campaign_view(world.now, &world.id()).expect("known").moves.expect("scheduled");
     assert_eq!((moves.swings, moves.swing_budget, moves.allowed), (0, 2, vec!["swing".to_owned()]));
+    let mut world = World::based(&scheduled(1, 1));
+    world.propose(of_kind("a", Kind::Change)).expect("queued");
+    assert_eq!(world.waits_for(), "L1 for a swing: the first lever is to be one");
     // Where nothing is scheduled any move goes.
     let mut world = World::based(&json!({}));
     world.propose(of_kind("a", Kind::Change)).expect("queued");

@@ -2,8 +2,8 @@
 
 use crate::harness::{World, anchor, crash, diff_of, digest, holds, infra, lever, path, row};
 use serde_json::json;
-use windlass_engine::core::{Ask, RETRY_AFTER_GATHER_FAILED_MS};
-use windlass_engine::gate::facts::{Look, Merged, ProposalFacts, Wanted};
+use windlass_engine::core::Ask;
+use windlass_engine::gate::facts::{Look, Merged};
 use windlass_shared::conclusion::Status;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{IterationNumber, LeverNumber};
@@ -207,6 +207,39 @@ fn p8_a_conflict_holds_the_lever_and_blocks_nobody() {
     world.take();
 }
 
+#[test]
+fn p7_p8_what_the_evidence_refutes_is_stale_though_it_conflicts_and_missing_evidence_is_no_pass() {
+    let conflict = || Merged::Conflict(vec![path("train.py").into()]);
+    for (look, want) in [
+        (contradicted("0.5"), Some("P7")),
+        (Look::NoMatch, Some("P7")),
+        (Look::FileMissing, None),
+        (several(), None),
+        (holds(IterationNumber(2), "0.5"), None),
+    ] {
+        let mut world = World::based(&json!({}));
+        world.propose(lever("a")).expect("queued");
+        let b = world.propose(lever("b")).expect("queued");
+        world.merges.insert(b, conflict());
+        world.looks.insert(b, look.clone());
+        world.finish("0.6");
+        match want {
+            Some(rule) => assert_eq!(stale_by(&world, b).0, rule, "{look:?}"),
+            None => {
+                let state = state_of(&world, b);
+                let is_held = matches!(state, LeverState::Held { reason: HoldReason::NeedsRebase { .. } });
+                assert!(is_held && world.state().levers[&b].passes == 0, "{look:?}: {state:?}");
+            }
+        }
+    }
+    // While the best has not moved its pin stands unasked.
+    let mut world = World::based(&json!({}));
+    world.merges.insert(LeverNumber(1), conflict());
+    world.looks.insert(LeverNumber(1), Look::NoMatch);
+    let a = world.propose(lever("a")).expect("queued");
+    assert!(matches!(state_of(&world, a), LeverState::Held { .. }));
+}
+
 /// Levers queued before the baseline was decided, of which the first never finds its evidence.
 fn never_found(passes: u32, others: usize) -> (World, LeverNumber) {
     let mut world = World::with(&json!({"passes": passes}));
@@ -333,53 +366,6 @@ fn p10_what_the_machinery_or_the_analysis_ended_was_not_tried() {
 }
 
 #[test]
-fn facts_that_have_moved_are_asked_for_again() {
-    let mut world = World::based(&json!({}));
-    let moved = |change: fn(&mut ProposalFacts), world: &mut World| {
-        assert_eq!(world.propose_with(lever("a"), change), Err(Refusal::FactsMoved));
-    };
-    moved(|facts| facts.parent = digest("another best"), &mut world);
-    moved(|facts| facts.evidence = None, &mut world);
-    moved(|facts| facts.evidence = Some(IterationNumber(7)), &mut world);
-    assert!(world.state().levers.is_empty() && world.state().past_levers.is_empty());
-}
-
-#[test]
-fn a_turn_is_judged_by_facts_of_the_present_best_alone() {
-    let mut world = World::based(&json!({}));
-    for name in ["a", "b"] {
-        world.propose(lever(name)).expect("queued");
-    }
-    let parents = |world: &World| {
-        let pulls = world.gathered.iter().filter_map(|wanted| match wanted {
-            Wanted::Pull(pull) => Some((pull.lever.0, pull.best.map(|best| best.0), pull.parent)),
-            Wanted::Fix(_) => None,
-        });
-        pulls.collect::<Vec<_>>()
-    };
-    world.finish("0.6");
-    assert_eq!(
-        parents(&world),
-        [(1, Some(1), crate::harness::workspace()), (2, Some(2), world.state().parent_tree())]
-    );
-    world.finish("0.7");
-}
-
-#[test]
-fn facts_that_cannot_be_gathered_are_wanted_again_after_a_pause() {
-    let mut world = World::based(&json!({}));
-    world.unreadable = true;
-    world.propose(lever("a")).expect("queued");
-    assert_eq!(world.pulls_gathered().len(), 1);
-    world.pass_heard(4_000);
-    assert_eq!(world.pulls_gathered().len(), 1, "not hammered");
-    world.unreadable = false;
-    world.pass_heard(1_000);
-    assert_eq!(world.pulls_gathered().len(), 2);
-    world.finish("0.6");
-}
-
-#[test]
 fn p12_p13_the_plan_is_completed_at_its_turn() {
     let dimensions = |world: &World| -> Vec<String> {
         world.open().plan.iter().map(|row| row.dimension.clone()).collect()
@@ -423,46 +409,6 @@ fn p13_a_repeat_without_a_reason_is_warned_of() {
     let (_, warnings) = world.propose_with(Lever { analysis: plan, ..lever("a") }, |_| {}).expect("queued");
     assert!(warnings.len() == 1 && warnings[0].contains("log-facts"), "{warnings:?}");
     world.take();
-}
-
-#[test]
-fn a_failed_gather_hides_nothing_that_changed_meanwhile() {
-    let mut world = World::based(&json!({}));
-    world.unreadable = true;
-    for name in ["a", "b"] {
-        world.propose(lever(name)).expect("queued");
-    }
-    let key = world.gathered[0].key();
-    world.unreadable = false;
-    let (request, campaign) = (world.next_request(), world.id());
-    let ask = Ask::Retire { campaign, lever: LeverNumber(1) };
-    world.feed(windlass_engine::core::Input::Client { request, ask }).expect("retired");
-    world.observe(windlass_engine::core::Observation::GatherFailed(key));
-    assert_eq!(world.open().lever, Some(LeverNumber(2)));
-    world.finish("0.6");
-}
-
-#[test]
-fn a_step_that_cannot_be_taken_rests_and_starves_nobody() {
-    let mut world = World::empty();
-    world.connect("w", crate::harness::cpus(1));
-    world.submit("urgent", &json!({"priority": 5})).expect("created");
-    world.finish("0.5");
-    let urgent = world.id();
-    let is_open = |world: &World| !world.core.campaign(&urgent).expect("known").open.is_empty();
-    world.untakable = Some(urgent.clone());
-    world.propose(lever("a")).expect("queued");
-    assert!(!is_open(&world), "its step was not taken");
-    let waits = world.waits_for();
-    assert!(waits.contains("not in the store"), "{waits}");
-    world.submit("later", &json!({})).expect("created");
-    world.finish("0.5");
-    assert!(!is_open(&world));
-    world.untakable = None;
-    world.pass(RETRY_AFTER_GATHER_FAILED_MS);
-    assert!(is_open(&world), "it is tried again");
-    world.campaign = Some(urgent.clone());
-    world.finish("0.6");
 }
 
 #[test]

@@ -305,6 +305,21 @@ fn p23_the_automatic_conclusion_is_three_to_eight_bullets_of_facts() {
 }
 
 #[test]
+fn p23_what_several_deliverables_begin_with_is_said_once() {
+    let mut world = World::based(&json!({}));
+    world.propose(Lever { analysis: vec![row("x"), row("y"), row("z")], ..lever("a") }).expect("queued");
+    world.end(Kind::Run, |order| {
+        let mut outcome = good(order, "0.9");
+        for (output, line) in outcome.outputs.iter_mut().zip(["the log", "a curve", "the log"]) {
+            output.first_line = line.to_owned();
+        }
+        outcome
+    });
+    assert_eq!(conclusions(&world)[1].finding, "the log; a curve");
+    assert_eq!(conclusions(&world)[1].deliverables.len(), 3, "each is judged all the same");
+}
+
+#[test]
 fn p23_a_crash_is_concluded_from_its_ending() {
     let mut world = World::based(&json!({"fixes": 1}));
     world.propose(fixed(vec![on("crashed")])).expect("queued");

@@ -126,7 +126,7 @@ fn i4_a_refusal_is_no_answer_to_remember() {
 // ---- I5, I6: losses
 
 /// `w` falls silent with a run on it, and `x` takes the iteration over.
-fn lost() -> (World, Box<Order>) {
+pub fn lost() -> (World, Box<Order>) {
     let mut world = World::with(&json!({}));
     let (_, order) = world.order(Kind::Run);
     world.connect("x", cpus(1));

@@ -21,6 +21,10 @@ impl Refusal {
                 "cite run.log or a file that a run wrote into $WINDLASS_RESULTS (`windlass show C N` names them)"
             }
             Self::NotSimpler { .. } => "delete more than you add, or use `kind: change` with an anchor",
+            Self::Lever { rule: "P6", field, .. } if field.starts_with("anchor.") => {
+                "write a regular expression that finds the line, with a group around the number that `compare` is \
+                 held against, such as `'loss ([0-9.]+)'` with `'< 0.1'` (docs/levers.md)"
+            }
             Self::Lever { rule, .. } => return lever_remedy(rule),
             Self::Duplicate { .. } => "state `changed_assumption` if something is different now",
             Self::DuplicateQueued { .. } => "retire one of the two",
@@ -36,6 +40,10 @@ impl Refusal {
                 "a backup that was taken before that day has it; rows and changes are kept for ever"
             }
             Self::RequestReused { .. } => "use a new request id for a new request",
+            Self::RequestId { .. } => "make a new UUIDv7 for each request, or leave --request-id out",
+            Self::Binding { .. } => "correct it in loop.run.yaml (docs/bindings.md has every key)",
+            Self::State { .. } => "`windlass status C` and `windlass explain C` say how it stands now",
+            Self::AbsentBlob { .. } => "send it again: what nothing names is removed after 48 hours",
             Self::Unsupported { .. } => "leave it out for now",
             Self::Ambiguous { .. } => "write more of the name, or the id",
             Self::NoRoom { .. } => {
@@ -66,6 +74,7 @@ impl Refusal {
             Self::NotFound { what: "device", .. } => "`windlass workers` lists them",
             Self::NotFound { what: "log", .. } => "`windlass show C N` lists the attempts",
             Self::NotFound { what: "ledger", .. } => "name the coordinator's folder with --data-dir",
+            Self::NotFound { .. } => "look at its name again",
             _ => return None,
         })
     }

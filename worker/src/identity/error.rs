@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use windlass_shared::access::Role;
 use windlass_shared::join::TokenError;
 
+/// How the sentence of [`Error::NotGrpc`] begins and ends: it must be found again in a text.
+const NOT_GRPC_BEGINS: &str = "what answers at";
+const NOT_GRPC_ENDS: &str = "check the port and whether the coordinator runs";
+
 /// A failure to join, or to reach a coordinator by TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -52,7 +56,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// This machine has joined nobody.
-    #[error("this machine has joined no coordinator: there is no {}; ask for a token and use `windlass join TOKEN`", path.display())]
+    #[error("this machine has joined no coordinator: there is no {}; ask for a token and use `windlass join TOKEN`, or `windlass worker --join TOKEN` for a worker", path.display())]
     NotJoined {
         /// Where its identity would be.
         path: PathBuf,
@@ -95,9 +99,7 @@ pub enum Error {
         problem: String,
     },
     /// What answers without TLS is no coordinator.
-    #[error(
-        "what answers at {address} is no coordinator without TLS ({problem}); check the port and whether the coordinator runs"
-    )]
+    #[error("{NOT_GRPC_BEGINS} {address} is no coordinator without TLS ({problem}); {NOT_GRPC_ENDS}")]
     NotGrpc {
         /// The address.
         address: String,
@@ -174,12 +176,29 @@ impl Error {
     pub fn words_within(error: &(dyn std::error::Error + 'static)) -> Option<String> {
         let mut next = Some(error);
         while let Some(one) = next {
+            // It may stand in what another layer made of it, with that one's quotes and brackets behind.
             let text = one.to_string();
-            if let Some(at) = text.find("what answers at ") {
-                return Some(text[at..].to_owned());
+            let sentence = text.find(NOT_GRPC_BEGINS).map(|at| &text[at..]);
+            if let Some((said, _)) = sentence.and_then(|sentence| sentence.split_once(NOT_GRPC_ENDS)) {
+                return Some(format!("{said}{NOT_GRPC_ENDS}"));
             }
             next = one.source();
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_that_another_layer_wrapped_is_told_without_its_wrapping() {
+        let address = "127.0.0.1:7070".to_owned();
+        let own = Error::NotGrpc { address, problem: "it speaks TLS: write https://".to_owned() };
+        let wrapped = format!("Error {{ kind: Io, source: Custom(Some({:?})) }}", own.to_string());
+        let around = io::Error::other(wrapped);
+        assert_eq!(Error::words_within(&around), Some(own.to_string()));
+        assert_eq!(Error::words_within(&io::Error::other("something else")), None);
     }
 }

@@ -64,6 +64,15 @@ fn line_ends(hunk: &Hunk, bytes: &[u8]) -> &'static str {
     }
 }
 
+/// What to add where a path has a folder before it that the tree does not have: `diff -u old/f new/f` writes such.
+fn meant(name: &TreePath, base: &Manifest) -> String {
+    let rest = name.as_str().split_once('/').and_then(|(_, rest)| TreePath::parse(rest).ok());
+    match rest.filter(|rest| base.entries.contains_key(rest)) {
+        Some(rest) => format!("; {rest} is there: write the patch's paths as a/{rest} and b/{rest}"),
+        None => String::new(),
+    }
+}
+
 impl Work<'_> {
     fn file(&mut self, file: &FilePatch) -> Result<(), Refusal> {
         let name = file.operation.name();
@@ -78,7 +87,8 @@ impl Work<'_> {
         };
         let source = source.cloned();
         if source.is_none() && file.operation.source().is_some() {
-            return Err(at("there is no such file in the tree"));
+            let meant = meant(name, self.base);
+            return Err(at(&format!("there is no such file in the tree{meant}")));
         }
         match &file.operation {
             Operation::Create(to) | Operation::Rename { to, .. } | Operation::Copy { to, .. } => {

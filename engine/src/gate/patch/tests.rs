@@ -154,6 +154,8 @@ fn p5_what_does_not_fit_is_refused_by_file_and_line() {
     refused(header, ("f", Some(1)), "no hunk");
     refused("diff --git a/f b/f\nindex 1..2\n", ("f", Some(1)), "no hunk");
     refused("--- a/nope\n+++ b/nope\n@@ -1 +1 @@\n-a\n+b\n", ("nope", Some(1)), "no such file");
+    let other = "--- old/f\n+++ new/f\n@@ -1 +1 @@\n-a\n+b\n";
+    refused(other, ("new/f", Some(1)), "f is there: write the patch's paths as a/f and b/f");
     refused("--- /dev/null\n+++ b/f\n@@ -0,0 +1 @@\n+b\n", ("f", Some(1)), "there already");
     refused("diff --git a/f b/g\nrename from f\nrename to g\n", ("g", Some(1)), "there already");
     refused("--- a/f\n+++ b/g\n@@ -1 +1 @@\n-a\n+b\n", ("the tree", Some(1)), "two files");

@@ -144,9 +144,11 @@ impl CampaignLife {
         Ok(())
     }
 
-    pub(super) fn superseded(&mut self, key: &AttemptKey, truth: &Truth) -> Checked {
-        let is_lost = truth.made.get(key).is_some_and(|made| made.outcome.ending == Ending::Lost);
-        hold(!is_lost, "I5", || format!("{key} was lost, and is superseded by its own loss"))?;
+    /// `ending` is its worker's word at that time: a spool that a power cut took back may say another one later.
+    pub(super) fn superseded(&mut self, key: &AttemptKey, ending: &str) -> Checked {
+        hold(ending != Ending::Lost.as_str(), "I5", || {
+            format!("{key} was lost, and is superseded by its own loss")
+        })?;
         match self.over.get_mut(key) {
             Some(lost) if *lost => {
                 *lost = false;

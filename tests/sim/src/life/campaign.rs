@@ -200,8 +200,8 @@ impl CampaignLife {
                 let key = AttemptKey { id: attempt.clone(), fence: *fence };
                 self.ended(&key, worker, devices, outcome, truth)
             }
-            Body::ReportSuperseded { attempt, fence, .. } => {
-                self.superseded(&AttemptKey { id: attempt.clone(), fence: *fence }, truth)
+            Body::ReportSuperseded { attempt, fence, ending, .. } => {
+                self.superseded(&AttemptKey { id: attempt.clone(), fence: *fence }, ending)
             }
             Body::FixApplied { iteration, fix, tree, net_lines, .. } => {
                 self.fixed(*iteration, *fix, *tree, *net_lines)
