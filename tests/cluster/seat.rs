@@ -192,12 +192,11 @@ fn every_error_is_a_document_with_code_rule_message_and_remedy() {
     let nowhere = fleet.path("nowhere");
     let key = "01890000-0000-7000-8000-000000000000";
     let endless = "x".repeat(5000);
-    let cases: [(&[&str], i32, &str, bool); 14] = [
+    let cases: [(&[&str], i32, &str, bool); 13] = [
         // As the unset variable of a script says it.
         (&["status", ""], 4, "NOT_FOUND", false),
         (&["status", &endless], 4, "NOT_FOUND", false),
         (&["explain", ""], 4, "NOT_FOUND", false),
-        (&["drain", ""], 4, "NOT_FOUND", false),
         (&["conclude", &campaign, "1", text(&nowhere)], 1, "SYSTEM", false),
         (&["pause"], 2, "USAGE", false),
         (&["context", "x", "--max-bytes", "1999"], 2, "USAGE", false),
