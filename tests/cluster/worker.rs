@@ -2,21 +2,28 @@
 
 use crate::harness::{Daemon, Fleet, WINDLASS, signal};
 use crate::project::Project;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Counts to 40, a line every 50 ms, then prints the metric.
-const COUNT: &str =
-    "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo \"line $i\"; sleep 0.05; done; echo \"val: $VALUE\"";
+/// Counts to 30, a line every 50 ms, waits for the file `$GO`, counts on to 40 and prints the metric.
+const COUNT: &str = "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo \"line $i\"; sleep 0.05; \
+                     while [ $i = 30 ] && ! [ -e \"$GO\" ]; do sleep 0.05; done; done; echo \"val: $VALUE\"";
 
 fn is_running(fleet: &Fleet, campaign: &str) -> bool {
     let status = fleet.json(&["status", campaign]);
     status["open"]["attempt"]["phase"] == "running"
 }
 
+/// Where the mark is that lets it go on.
+fn go(fleet: &Fleet) -> PathBuf {
+    fleet.path("go")
+}
+
 /// A fleet whose one worker is counting: the fleet, its coordinator, its worker, the campaign.
 fn counting() -> (Fleet, Daemon, Daemon, String) {
     let fleet = Fleet::new();
-    let project = Project::default().run(COUNT).write(&fleet.path("project"));
+    let env = format!("  env: {{GO: {}}}\n", go(&fleet).display());
+    let project = Project::default().run(COUNT).windlass(&env).write(&fleet.path("project"));
     let coordinator = fleet.coordinator();
     let worker = fleet.worker("one");
     let campaign = fleet.submit(&project, false);
@@ -33,6 +40,7 @@ fn a_run_survives_kill_9_of_its_daemon_and_its_log_is_whole() {
         worker = fleet.worker_unready("one");
         fleet.wait_until("it is back", || fleet.ok(&["workers"]).contains("ready"));
     }
+    std::fs::write(go(&fleet), "").expect("a mark");
     fleet.wait_decided(&campaign, 1);
     assert_eq!(fleet.decided(&campaign), [(1, "keep".to_owned(), "0.5".to_owned())]);
     let log = fleet.ok(&["logs", &campaign, "1"]);
@@ -48,6 +56,7 @@ fn a_run_survives_kill_9_of_its_daemon_and_its_log_is_whole() {
 fn a_run_that_ends_while_its_daemon_is_away_is_delivered_when_it_is_back() {
     let (fleet, _coordinator, worker, campaign) = counting();
     worker.kill();
+    std::fs::write(go(&fleet), "").expect("a mark");
     fleet.wait_until("the run ends by itself", || {
         !fleet.processes().iter().any(|(_, command)| command.contains("run.sh") || command.contains("shim"))
     });
@@ -63,6 +72,7 @@ fn sigterm_to_the_daemon_leaves_the_run() {
     assert!(worker.terminate().success());
     assert!(fleet.processes().iter().any(|(_, command)| command.contains("run.sh")), "the run lives on");
     let _worker = fleet.worker_unready("one");
+    std::fs::write(go(&fleet), "").expect("a mark");
     fleet.wait_decided(&campaign, 1);
     assert_eq!(fleet.decided(&campaign)[0].1, "keep");
 }

@@ -1,7 +1,7 @@
 //! FleetService: the fleet, for people.
 
 use super::access::permitted;
-use super::convert::{answered, known, name, request_key};
+use super::convert::{answered, name, request_key};
 use super::dry;
 use crate::driver::{Asked, Call, Event, Handle, Query};
 use tonic::{Request, Response, Status};
@@ -56,7 +56,7 @@ impl FleetService for Fleet {
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "FleetService/Drain", id, &message);
-        let worker = known("worker", message.worker)?;
+        let worker = name("worker", message.worker)?;
         self.change(access, key, Asked::Drain { worker }).await?;
         Ok(Response::new(v1::DrainResponse {}))
     }
@@ -69,7 +69,7 @@ impl FleetService for Fleet {
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "FleetService/Undrain", id, &message);
-        let worker = known("worker", message.worker)?;
+        let worker = name("worker", message.worker)?;
         self.change(access, key, Asked::Undrain { worker }).await?;
         Ok(Response::new(v1::UndrainResponse {}))
     }
@@ -82,7 +82,7 @@ impl FleetService for Fleet {
         let mut message = request.into_inner();
         let id = std::mem::take(&mut message.request_id);
         let key = request_key(&access, "FleetService/ReleaseDevice", id, &message);
-        let (worker, device) = (known("worker", message.worker)?, known("device", message.device)?);
+        let (worker, device) = (name("worker", message.worker)?, name("device", message.device)?);
         self.change(access, key, Asked::ReleaseDevice { worker, device }).await?;
         Ok(Response::new(v1::ReleaseDeviceResponse {}))
     }
