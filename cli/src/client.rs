@@ -109,9 +109,9 @@ impl Client {
         }
         let plain = plain(address, session.plaintext)?;
         let channel = identity::connect_plain(&plain, tuned).await.map_err(|error| {
-            let is_named = matches!(identity::Error::within(&error), Some(identity::Error::Resolve { .. }));
-            // A name that cannot be found is told as such; of everything else there is nothing to add.
-            if is_named { Error::from_connection(&error) } else { unreachable(error) }
+            // What the dialler says is whole: which numbers were tried, what came of it, and what to look at.
+            let is_said = identity::Error::within(&error).is_some();
+            if is_said { Error::from_connection(&error) } else { unreachable(error) }
         })?;
         Ok(Self { channel, authorize: Authorize { token: token(session)?, is_dry: session.is_dry } })
     }

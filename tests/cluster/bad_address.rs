@@ -50,8 +50,8 @@ fn a_command_says_in_a_sentence_what_its_address_leads_to() {
     };
     check(&format!("https://{v6}"), "nobody answers at [::1]", 5);
     check(&format!("https://{v4}"), "nobody answers at 127.0.0.1", 5);
-    check(&format!("http://{v6}"), "no coordinator answers at http://[::1]", 5);
-    check(&format!("http://{v4}"), "no coordinator answers at", 5);
+    check(&format!("http://{v6}"), "nobody answers at [::1]", 5);
+    check(&format!("http://{v4}"), "nobody answers at 127.0.0.1", 5);
     check(&format!("http://{web}"), "speaks no HTTP/2); check the port", 1);
     check(&format!("http://{mail}"), "speaks no HTTP/2); check the port", 1);
     check(&format!("http://{tls}"), "it speaks TLS: write https://", 1);

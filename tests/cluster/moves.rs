@@ -48,7 +48,7 @@ fn p11_swings_come_first_exploits_stop_at_the_limit_and_the_registry_tells_all()
     let research = Research { fleet: &fleet, project, campaign: campaign.clone() };
 
     research.add("a", "0.6", "");
-    research.waits_for("for a swing: the first 1 levers are swings, and 0 of them were pulled");
+    research.waits_for("for a swing: the first lever is to be one");
     assert_eq!(research.status()["moves"]["allowed"], serde_json::json!(["swing"]));
     let told = fleet.ok(&["explain", &campaign, "L1"]);
     assert!(told.contains("[P11]") && told.contains("its move waits for a swing"), "{told}");

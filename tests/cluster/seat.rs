@@ -187,12 +187,16 @@ fn every_error_is_a_document_with_code_rule_message_and_remedy() {
     assert_eq!((nobody.0, &nobody.1["code"]), (Some(5), &"NO_COORDINATOR".into()));
     assert!(nobody.1["remedy"].is_string(), "{}", nobody.1);
     let _coordinator = fleet.coordinator();
-    let endless = "x".repeat(5000);
     let project = Project::default().write(&fleet.path("project"));
     let campaign = fleet.submit(&project, false);
     let nowhere = fleet.path("nowhere");
     let key = "01890000-0000-7000-8000-000000000000";
+    let endless = "x".repeat(5000);
     let cases: [(&[&str], i32, &str, bool); 13] = [
+        // As the unset variable of a script says it.
+        (&["status", ""], 4, "NOT_FOUND", false),
+        (&["status", &endless], 4, "NOT_FOUND", false),
+        (&["explain", ""], 4, "NOT_FOUND", false),
         (&["conclude", &campaign, "1", text(&nowhere)], 1, "SYSTEM", false),
         (&["pause"], 2, "USAGE", false),
         (&["context", "x", "--max-bytes", "1999"], 2, "USAGE", false),
@@ -203,10 +207,6 @@ fn every_error_is_a_document_with_code_rule_message_and_remedy() {
         (&["--request-id", key, "pause", &campaign], 3, "REQUEST_ID", true),
         (&["cancel", &campaign, "7"], 4, "NOT_FOUND", false),
         (&["status", "nothing"], 4, "NOT_FOUND", false),
-        // As the unset variable of a script says it.
-        (&["status", ""], 4, "NOT_FOUND", false),
-        (&["status", &endless], 4, "NOT_FOUND", false),
-        (&["explain", ""], 4, "NOT_FOUND", false),
         (&["wait", &campaign, "7", "--timeout", "100 ms"], 6, "WAIT_ENDED", false),
     ];
     for (args, code, name, has_rule) in cases {
