@@ -101,11 +101,11 @@ fn tell_decision(
             answer.figure(name, value);
         }
     }
-    answer.figure("net_lines", arithmetic.net_lines);
     if reason == RECORDED {
         answer.say("its decision was made elsewhere and is taken as it stood");
         return;
     }
+    answer.figure("net_lines", arithmetic.net_lines);
     let (Some(weighed), Some(_)) = (weighed(reason), &arithmetic.gain) else { return };
     let min_gain =
         simplicity.min_gain.clone().unwrap_or_else(|| default_min_gain(campaign.baseline_metric.as_ref()));
