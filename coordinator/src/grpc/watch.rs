@@ -3,9 +3,10 @@
 
 use super::convert::{answered, ledger_failure};
 use crate::driver::{Event, Handle, Pages, Query, blocking};
+use crate::ledger::Written;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -13,7 +14,6 @@ use windlass_proto::v1::watch_response;
 use windlass_proto::{document, refusal::to_status, v1};
 use windlass_shared::access::{Access, Viewer};
 use windlass_shared::id::{CampaignId, Incarnation};
-use windlass_shared::record::{Body, Record};
 use windlass_shared::refusal::Refusal;
 
 /// Records read from the ledger at once.
@@ -22,6 +22,13 @@ const PAGE_RECORDS: u32 = 256;
 const STREAM_LENGTH: usize = 64;
 /// Pages of soft state are shown at most this often: four times a second looks live.
 const PAGES_EVERY: Duration = Duration::from_millis(250);
+/// Making pages takes this part of the time at most, one in so many: a fleet with thousands of campaigns is shown less
+/// often.
+const PAGES_SHARE: u32 = 20;
+/// But no less often than this.
+const PAGES_SLOWEST: Duration = Duration::from_secs(2);
+/// The kind of record that tells of the coordinator's own start.
+const INCARNATION_STARTED: &str = "incarnation_started";
 
 /// Where a watcher begins.
 pub(super) struct Cursor {
@@ -75,10 +82,10 @@ struct Watcher {
 }
 
 /// Whether a record is a watcher's to see: one of its campaigns, or the coordinator's own start.
-fn is_seen(seen: &BTreeSet<CampaignId>, record: &Record) -> bool {
+fn is_seen(seen: &BTreeSet<CampaignId>, record: &Written) -> bool {
     match &record.campaign {
         Some(campaign) => seen.contains(campaign),
-        None => matches!(record.body, Body::IncarnationStarted { .. }),
+        None => record.kind == INCARNATION_STARTED,
     }
 }
 
@@ -111,7 +118,9 @@ impl Watcher {
                 _ = timer.tick(), if pages_due => {
                     pages_due = false;
                     moved.mark_unchanged();
+                    let began = Instant::now();
                     self.pages().await?;
+                    timer.reset_after((began.elapsed() * PAGES_SHARE).clamp(PAGES_EVERY, PAGES_SLOWEST));
                 }
                 changed = moved.changed(), if !pages_due => {
                     changed.map_err(|_| Ended)?;
@@ -126,7 +135,8 @@ impl Watcher {
         while self.cursor.after_seq < upto_seq {
             let readers = self.handle.stores.readers.clone();
             let (campaign, after_seq) = (self.cursor.campaign.clone(), self.cursor.after_seq);
-            let read = blocking(move || readers.after(campaign.as_ref(), after_seq, PAGE_RECORDS)).await;
+            let read =
+                blocking(move || readers.written_after(campaign.as_ref(), after_seq, PAGE_RECORDS)).await;
             let records = match read {
                 Ok(records) => records,
                 Err(error) => return self.fail(ledger_failure(&error)).await,
@@ -141,7 +151,7 @@ impl Watcher {
                     self.cursor.after_seq = record.seq;
                     continue;
                 }
-                let event = watch_response::Event::RecordDocument(document::write(&record));
+                let event = watch_response::Event::RecordDocument(record.document);
                 self.send(record.seq, event).await?;
                 self.cursor.after_seq = record.seq;
             }

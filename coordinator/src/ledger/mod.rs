@@ -20,7 +20,7 @@ pub(crate) use naming::{Naming, Stretch, Used};
 pub(crate) use open::walk;
 pub use open::{Chain, Ledger, Opening, file_in, open};
 pub(crate) use place::refuse_network;
-pub use reader::{Page, Readers};
+pub use reader::{Page, Readers, Written};
 pub use row::Head;
 pub use verify::{Found, Verified, VerifyError, verify};
 pub(crate) use verify::{head_of, open_read_only};

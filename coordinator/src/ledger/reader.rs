@@ -29,6 +29,19 @@ pub struct Page {
     pub next_after: Option<u64>,
 }
 
+/// A record as it lies in the ledger, for who only passes it on: its text is the JSON of its [`Record`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its number.
+    pub seq: u64,
+    /// The campaign it belongs to, if it belongs to one.
+    pub campaign: Option<CampaignId>,
+    /// The name of its kind.
+    pub kind: String,
+    /// Its text.
+    pub document: Bytes,
+}
+
 /// A pool of read-only connections. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Readers {
@@ -48,10 +61,35 @@ impl Readers {
         after_seq: u64,
         limit: u32,
     ) -> Result<Vec<Record>, Error> {
+        self.rows_after(campaign, after_seq, limit)?.iter().map(record).collect()
+    }
+
+    /// The same as they are written, each checked against its hash and not parsed.
+    pub fn written_after(
+        &self,
+        campaign: Option<&CampaignId>,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Written>, Error> {
+        let rows = self.rows_after(campaign, after_seq, limit)?;
+        let written = rows.into_iter().map(|row| {
+            whole(&row)?;
+            let campaign = row.campaign.map(CampaignId);
+            Ok(Written { seq: row.seq, campaign, kind: row.kind, document: row.body.into() })
+        });
+        written.collect()
+    }
+
+    fn rows_after(
+        &self,
+        campaign: Option<&CampaignId>,
+        after_seq: u64,
+        limit: u32,
+    ) -> Result<Vec<Row>, Error> {
         let after_seq = after_seq.cast_signed();
         match campaign {
-            None => self.select("seq > ?1 ORDER BY seq LIMIT ?2", params![after_seq, limit]),
-            Some(campaign) => self.select(
+            None => self.rows("seq > ?1 ORDER BY seq LIMIT ?2", params![after_seq, limit]),
+            Some(campaign) => self.rows(
                 "campaign = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
                 params![campaign.0, after_seq, limit],
             ),
@@ -197,16 +235,15 @@ impl Readers {
     }
 
     fn select(&self, condition: &str, parameters: impl Params) -> Result<Vec<Record>, Error> {
+        self.rows(condition, parameters)?.iter().map(record).collect()
+    }
+
+    fn rows(&self, condition: &str, parameters: impl Params) -> Result<Vec<Row>, Error> {
         let sql = format!("SELECT {COLUMNS} FROM records WHERE {condition}");
-        let rows = self
-            .with(|connection| {
-                connection
-                    .prepare_cached(&sql)?
-                    .query_map(parameters, Row::read)?
-                    .collect::<Result<Vec<_>, _>>()
-            })
-            .map_err(Error::sqlite("read records"))?;
-        rows.into_iter().map(|row| record(&row)).collect()
+        self.with(|connection| {
+            connection.prepare_cached(&sql)?.query_map(parameters, Row::read)?.collect::<Result<Vec<_>, _>>()
+        })
+        .map_err(Error::sqlite("read records"))
     }
 
     /// Reads until a page is full.
@@ -253,10 +290,12 @@ impl Readers {
 }
 
 /// The chain before a single record is not at hand; its own link to it is checked all the same.
+fn whole(row: &Row) -> Result<(), Error> {
+    if row.is_whole() { Ok(()) } else { Err(Damage { seq: row.seq, kind: DamageKind::Changed }.into()) }
+}
+
 fn record(row: &Row) -> Result<Record, Error> {
-    if !row.is_whole() {
-        return Err(Damage { seq: row.seq, kind: DamageKind::Changed }.into());
-    }
+    whole(row)?;
     serde_json::from_slice(&row.body)
         .map_err(|error| Damage { seq: row.seq, kind: DamageKind::Body(error) }.into())
 }
