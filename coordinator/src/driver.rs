@@ -21,7 +21,7 @@ pub(crate) use handle::{Gone, Handle};
 pub(crate) use query::{Pages, Query, Standing};
 pub(crate) use stores::Stores;
 use tasks::caught;
-pub(crate) use tasks::{Tasks, blocking};
+pub(crate) use tasks::{Tasks, among_tasks, blocking};
 
 use crate::blobs;
 use crate::ledger::{self, Batch, Durable, Writer};

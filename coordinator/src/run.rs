@@ -1,7 +1,7 @@
 //! The coordinator's life: open, replay, record a new incarnation, serve, and end cleanly.
 
 use crate::blobs::{self, Blobs};
-use crate::driver::{self, Driver, Ended, Stores, Tasks, blocking};
+use crate::driver::{self, Driver, Ended, Stores, Tasks, among_tasks, blocking};
 use crate::grpc::listen::{self, Endpoint, Listeners, Transport};
 use crate::grpc::room::Room;
 use crate::grpc::serve::{self, ReflectionError};
@@ -219,7 +219,7 @@ async fn serve_once(
     let tcp = endpoint.tcp.map(tracing::field::display);
     tracing::info!(%incarnation, socket = %endpoint.socket.display(), tcp, tls = endpoint.tls, "ready");
     let tcp = ready(&endpoint);
-    let ran = driver.run().await;
+    let ran = among_tasks(driver.run()).await;
     stop.cancel();
     tasks.end(GRACE).await;
     for trace in traces {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// Tasks beside the loop: servers, streams, gatherers. Every one is joined at shutdown. Cloning shares
 /// them.
@@ -104,6 +104,15 @@ pub(crate) async fn caught<T>(task: impl Future<Output = T>) -> Result<T, Panick
         }
     })
     .await
+}
+
+/// Runs the loop among the other tasks, on their threads: on the thread that waits for it each of its words would be
+/// one thread waking another.
+pub(crate) async fn among_tasks<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match AbortOnDropHandle::new(tokio::spawn(work)).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// Runs what blocks for the disk on a thread where that hurts nobody. What it logs names the call that it is for.
