@@ -34,7 +34,7 @@ LEVER = """title: edit {n}
 kind: change
 files: [{files}]
 tree: tree-{n}
-anchor: {{file: began.txt, pattern: '([0-9]+)'}}
+anchor: {{file: began.txt, pattern: '^([0-9]+)[.]'}}
 prediction: none
 analysis:
   - {{script: look.sh, output: look-{n}.txt, dimension: look-{n}, question: what?, if_helped: this, if_not: that}}
@@ -131,7 +131,7 @@ def main():
     def ask(*arguments):
         done = subprocess.run([binary, "--data-dir", data, "--quiet", *arguments], capture_output=True, text=True)
         if done.returncode != 0:
-            raise SystemExit(f"windlass {' '.join(arguments)}: {done.stderr}")
+            raise SystemExit(f"windlass {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
 
     try:

@@ -148,11 +148,16 @@ impl Session {
     /// they are. A closed stderr is nobody's loss.
     pub fn say(&self, text: &str) {
         if !self.quiet {
-            let mut err = AutoStream::new(std::io::stderr().lock(), self.color);
-            let dry = if self.is_dry { "(dry run) " } else { "" };
-            let text = format!("{dry}{}", neutral_block(text));
-            let _ = writeln!(err, "{}", fit(&text, talk_width()));
+            self.complain(text);
         }
+    }
+
+    /// The same of what went wrong, `--quiet` or not.
+    pub fn complain(&self, text: &str) {
+        let mut err = AutoStream::new(std::io::stderr().lock(), self.color);
+        let dry = if self.is_dry { "(dry run) " } else { "" };
+        let text = format!("{dry}{}", neutral_block(text));
+        let _ = writeln!(err, "{}", fit(&text, talk_width()));
     }
 
     /// Whether programs read.

@@ -109,10 +109,14 @@ fn p2_a_frozen_file_is_refused_at_once_and_a_run_that_changes_one_is_a_crash() {
     std::fs::write(&lever, "title: touch the grader\nfiles: [run.sh]\ntree: frozen\nanchor: {file: value.tsv, pattern: value}\nprediction: more\nanalysis:\n  - {script: 'builtin:log', output: x.tsv, dimension: x, question: q, if_helped: a, if_not: b}\n").expect("a file");
     std::fs::create_dir(fleet.path("frozen")).expect("a folder");
     std::fs::write(fleet.path("frozen/run.sh"), "echo val: 1\n").expect("a file");
-    let refused = fleet.client(&["lever", "add", &campaign, lever.to_str().expect("UTF-8")]);
-    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(refused.status.code(), Some(3), "{said}");
-    assert!(said.contains("P2") && said.contains("run.sh"), "rule and place are named: {said}");
+    // What is wrong is said with `--quiet` too.
+    for quiet in [&[][..], &["--quiet"]] {
+        let args = [quiet, &["lever", "add", &campaign, lever.to_str().expect("UTF-8")]].concat();
+        let refused = fleet.client(&args);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(3), "{said}");
+        assert!(said.contains("P2") && said.contains("run.sh"), "rule and place are named: {said}");
+    }
 }
 
 #[test]

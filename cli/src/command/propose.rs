@@ -84,7 +84,7 @@ pub async fn all(
 pub fn refused(session: &Session, file: &Path, problem: &Error) -> Refused {
     let why = problem.to_report();
     if !why.problems.is_empty() {
-        session.say(&format!("refused {}{}", file.display(), crate::error::told(&why)));
+        session.complain(&format!("refused {}{}", file.display(), crate::error::told(&why)));
         return Refused { file: file.display().to_string(), why };
     }
     let rule = why.rule.as_ref().map(|rule| format!(" [{rule}]")).unwrap_or_default();
@@ -92,9 +92,9 @@ pub fn refused(session: &Session, file: &Path, problem: &Error) -> Refused {
     let path = file.display().to_string();
     // A problem of the file itself begins with its path and place already.
     let place = if message.starts_with(&path) { String::new() } else { format!("{path}: ") };
-    session.say(&format!("refused{rule} {place}{message}"));
+    session.complain(&format!("refused{rule} {place}{message}"));
     if let Some(remedy) = &why.remedy {
-        session.say(&format!("  remedy: {remedy}"));
+        session.complain(&format!("  remedy: {remedy}"));
     }
     Refused { file: file.display().to_string(), why }
 }

@@ -38,7 +38,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let found = find(&story, args.iteration)?;
     // A page with a gap is better than none.
     let evidence = evidence(&client, found).await.unwrap_or_else(|problem| {
-        session.say(&format!("the evidence cannot be listed:\n  {}", problem.to_report().message));
+        session.complain(&format!("the evidence cannot be listed:\n  {}", problem.to_report().message));
         Vec::new()
     });
     if !session.is_json() {

@@ -53,7 +53,7 @@ pub async fn run(args: Args, session: &Session) -> Result<(), Error> {
     let levers = lever::list(&client, &view.campaign.0).await?;
     // A page with a gap is better than none: a very long campaign's decisions may not fit one message.
     let decided = history::decisions(&client, &view.campaign.0).await.unwrap_or_else(|problem| {
-        session.say(&format!("the decisions cannot be listed:\n  {}", problem.to_report().message));
+        session.complain(&format!("the decisions cannot be listed:\n  {}", problem.to_report().message));
         Vec::new()
     });
     session.print(&status::page(&view, &levers, &decided, units::now_ms(), session.width()))
