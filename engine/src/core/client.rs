@@ -128,7 +128,7 @@ fn create(
     let replaced = durable
         .campaigns
         .values()
-        .find(|campaign| campaign.name == name && campaign.owner == owner && has_no_ground(campaign));
+        .find(|campaign| has_no_ground(campaign) && campaign.name == name && campaign.owner == owner);
     let mut taken = 0;
     if let Some(replaced) = replaced {
         let findings = if takes_findings { replaced.findings_taken() } else { Vec::new() };
