@@ -14,7 +14,7 @@ mod space;
 mod sweeping;
 mod watch;
 
-pub(crate) use blocking::blocking;
+pub(crate) use blocking::{aside, blocking};
 pub use end_runs::end_runs;
 pub use watch::readable_when;
 pub(crate) use watch::shim as shim_ended;
@@ -40,6 +40,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use windlass_engine::attempt::{
     self, Action, CpuShares, ExitRecord, Host, REPORT_SOON_MS, Recovered, Recovery,
 };
@@ -71,6 +72,12 @@ enum Event {
 
 /// Runs a worker until `shutdown`. Its runs live on, unless [`end_runs`] is called then. Fails when the work folder cannot be used.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Error> {
+    // Among its tasks, on their threads: on the thread that waits for it each of its words would be one thread waking
+    // another.
+    AbortOnDropHandle::new(tokio::spawn(work(settings, shutdown))).await.map_err(Error::Task)?
+}
+
+async fn work(settings: Settings, shutdown: CancellationToken) -> Result<(), Error> {
     let client = Client::new(&settings.coordinator)?;
     let (sender, mut events) = mpsc::channel(EVENTS_MAX);
     let (shop, found) = open(&settings, client).await?;

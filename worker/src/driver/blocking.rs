@@ -37,6 +37,15 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(counted).await.map_err(Error::Task)?
 }
 
+/// Does `work` there without anybody waiting for it: closing what the kernel takes its time over.
+pub(crate) fn aside(work: impl FnOnce() + Send + 'static) {
+    let piece = Piece::begin();
+    drop(tokio::task::spawn_blocking(move || {
+        let _piece = piece;
+        work();
+    }));
+}
+
 /// Waits until none is in hand, at most so long. Whether that came true.
 pub(super) async fn settle(at_most: Duration) -> bool {
     let mut in_hand = IN_HAND.subscribe();

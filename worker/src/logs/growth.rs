@@ -1,6 +1,6 @@
 //! Knows when a file grew, by inotify; where there is none to be had, by looking again soon.
 
-use crate::driver::readable_when;
+use crate::driver::{aside, readable_when};
 use rustix::fd::OwnedFd;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use std::path::Path;
@@ -35,6 +35,15 @@ impl Growth {
         let mut events = [0; 512];
         while rustix::io::read(told.get_ref(), &mut events).is_ok_and(|count| count > 0) {}
         ready.clear_ready();
+    }
+}
+
+impl Drop for Growth {
+    /// The kernel lets a queue go after a grace period of some ten milliseconds: nobody else waits for that.
+    fn drop(&mut self) {
+        if let Some(queue) = self.told.take().map(AsyncFd::into_inner) {
+            aside(move || drop(queue));
+        }
     }
 }
 
