@@ -114,12 +114,17 @@ fn enter_namespace() -> Result<(), Error> {
 }
 
 /// Plain layers: `userxattr` leaves out redirects and partial copies, so that the upper layer can be read
-/// without the kernel.
+/// without the kernel. `volatile` leaves out the sync of the whole file system below, of whatever anybody has
+/// written there, with which an overlay's end otherwise waits: what an attempt leaves is synced by itself.
 fn mount_overlay(overlay: &Overlay) -> Result<(), Error> {
-    let options = options(overlay).ok_or_else(|| unmountable(&overlay.merged))?;
-    let options = std::ffi::CString::new(options).map_err(|_| unmountable(&overlay.merged))?;
-    mount("overlay", &overlay.merged, "overlay", MountFlags::empty(), Some(options.as_c_str()))
-        .map_err(|errno| Error::file("mount an overlay at", &overlay.merged)(errno.into()))
+    let plain = options(overlay).ok_or_else(|| unmountable(&overlay.merged))?;
+    let with = |options: String| -> Result<(), Error> {
+        let options = std::ffi::CString::new(options).map_err(|_| unmountable(&overlay.merged))?;
+        mount("overlay", &overlay.merged, "overlay", MountFlags::empty(), Some(options.as_c_str()))
+            .map_err(|errno| Error::file("mount an overlay at", &overlay.merged)(errno.into()))
+    };
+    // Linux before 5.10 does not know it.
+    with(format!("{plain},volatile")).or_else(|_| with(plain))
 }
 
 fn unmountable(path: &Path) -> Error {

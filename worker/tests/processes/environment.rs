@@ -16,6 +16,7 @@ use windlass_shared::time::Span;
 pub const TESTS: &[Test] = &[
     ("i11_an_edit_that_was_reverted_is_still_seen", a_reverted_edit_is_seen),
     ("an_analysis_sees_what_its_run_left", an_analysis_sees_the_merged_state),
+    ("the_end_of_a_run_does_not_wait_for_what_others_have_written", an_end_syncs_nobody_else),
     ("a_small_edit_of_a_large_workspace_moves_what_was_edited", a_small_edit_moves_little),
     ("i16_a_blob_that_is_damaged_in_the_cache_is_fetched_again", a_damaged_blob_is_fetched_again),
     ("i16_a_tree_that_cannot_be_made_of_another_comes_whole", a_tree_that_cannot_be_made),
@@ -112,6 +113,22 @@ fn an_analysis_sees_the_merged_state() {
         later.results = looked.results;
         assert_eq!(file(&scene.carry_out(&later)).as_deref(), Some("weights\nmade\ndata\ngone\n"));
     }
+}
+
+fn an_end_syncs_nobody_else() {
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = kernel.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if !mounts() || (major, minor) < (5, 10) {
+        crate::say(&format!("Linux {kernel} has no volatile overlays here"));
+        return;
+    }
+    let scene = Scene::new();
+    let order = scene.order("volatile", "grep \" $PWD overlay \" /proc/self/mounts; echo val_acc: 1", FILES);
+    scene.carry_out(&order);
+    // An overlay that is not volatile syncs the whole file system below it when it ends.
+    let log = scene.coordinator.log(&order.key);
+    assert!(log.contains(",volatile,"), "{log}");
 }
 
 fn a_small_edit_moves_little() {
