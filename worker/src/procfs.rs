@@ -2,6 +2,7 @@
 
 use rustix::process::Pid;
 use std::fs;
+use std::sync::LazyLock;
 
 /// The parts of `/proc/<pid>/stat` that we need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,9 +131,12 @@ pub fn numbers(pid: Pid) -> Vec<u32> {
     line.split_ascii_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
-/// This boot's id: a process of another boot is gone, whatever its pid.
-pub fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+/// This boot's id: a process of another boot is gone, whatever its pid. It outlives no process, and is read once.
+pub fn boot_id() -> &'static str {
+    static BOOT_ID: LazyLock<String> = LazyLock::new(|| {
+        fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+    });
+    &BOOT_ID
 }
 
 /// How often the kernel has killed for memory since boot.

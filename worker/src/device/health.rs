@@ -43,7 +43,9 @@ impl Health {
         let found = found.unwrap_or_default();
         let kept = match found.boot_id == boot_id {
             true => found,
-            false => Document { boot_id, releases: found.releases, ..Document::default() },
+            false => {
+                Document { boot_id: boot_id.to_owned(), releases: found.releases, ..Document::default() }
+            }
         };
         Self { file, now: kept.clone(), kept }
     }

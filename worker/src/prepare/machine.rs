@@ -26,23 +26,25 @@ pub enum Purpose {
 /// Checks the data and makes the caches; both are linked where the environment points to them.
 pub(super) async fn prepare(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<(), Error> {
     let (shop, order, dir) = (shop.clone(), order.clone(), dir.clone());
-    blocking(move || {
-        for one in &order.data {
-            data::may_show(Path::new(&one.path), shop.ground.hidden())?;
-            data::check(&shop.work.fingerprints(), one)?;
-        }
-        link_data(&order, &dir)?;
-        for cache in &order.caches {
-            let path = shop.work.caches(&order.key.id.campaign)?.join(&cache.name);
-            fs::create_dir_all(&path).map_err(Error::file("create", &path))?;
-        }
-        if !order.caches.is_empty() {
-            let caches = shop.work.caches(&order.key.id.campaign)?;
-            crate::workspace::note_use(&caches.with_extension("used"))?;
-        }
-        Ok(())
-    })
-    .await
+    blocking(move || make_ready(&shop, &order, &dir)).await
+}
+
+/// The same, on a thread for blocking calls.
+pub(super) fn make_ready(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<(), Error> {
+    for one in &order.data {
+        data::may_show(Path::new(&one.path), shop.ground.hidden())?;
+        data::check(&shop.work.fingerprints(), one)?;
+    }
+    link_data(order, dir)?;
+    for cache in &order.caches {
+        let path = shop.work.caches(&order.key.id.campaign)?.join(&cache.name);
+        fs::create_dir_all(&path).map_err(Error::file("create", &path))?;
+    }
+    if !order.caches.is_empty() {
+        let caches = shop.work.caches(&order.key.id.campaign)?;
+        crate::workspace::note_use(&caches.with_extension("used"))?;
+    }
+    Ok(())
 }
 
 /// `$WINDLASS_DATA/<last part of the path>`; a second one of that name has its number before it.

@@ -34,7 +34,9 @@ pub async fn prepare(shop: &Shop, order: &Order, stop: &CancellationToken) -> Re
     // Before anything is fetched: what is not to be had here is not to be had after a download either.
     shop.ground.level(order)?;
     let dir = shop.work.attempt(&order.key)?;
-    begin(order, &dir).await?;
+    if begin_with(order, &dir, shop.clone(), at_once).await? {
+        return Ok(());
+    }
     tokio::select! {
         at_hand = shop.secrets.await_all(order) => at_hand?,
         () = stop.cancelled() => return Err(Error::Cancelled),
@@ -52,7 +54,17 @@ pub async fn prepare(shop: &Shop, order: &Order, stop: &CancellationToken) -> Re
 }
 
 /// Begins a folder: the order in it, what an earlier try left out of it.
-async fn begin(order: &Order, dir: &AttemptDir) -> Result<(), Error> {
+async fn begin(order: &Order, dir: &AttemptDir, shop: Shop) -> Result<(), Error> {
+    begin_with(order, dir, shop, |_, _, _| Ok(())).await
+}
+
+/// The same, and what comes next on the same thread.
+async fn begin_with<T: Send + 'static>(
+    order: &Order,
+    dir: &AttemptDir,
+    shop: Shop,
+    next: fn(&Shop, &Order, &AttemptDir) -> Result<T, Error>,
+) -> Result<T, Error> {
     let (dir, order) = (dir.clone(), order.clone());
     blocking(move || {
         if !dir.begin(&order)? {
@@ -61,9 +73,19 @@ async fn begin(order: &Order, dir: &AttemptDir) -> Result<(), Error> {
         for folder in [dir.results(), dir.temporary()] {
             fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
         }
-        Ok(())
+        next(&shop, &order, &dir)
     })
     .await
+}
+
+/// Makes a run ready for which nothing is to be fetched, set up or waited for. False: nothing was done.
+fn at_once(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<bool, Error> {
+    let waits = order.kind != Kind::Run || order.setup.is_some() || !order.secrets.is_empty();
+    if waits || !workspace::lay_at_once(shop, order, dir)? {
+        return Ok(false);
+    }
+    machine::make_ready(shop, order, dir)?;
+    Ok(true)
 }
 
 /// [`Access`] that can cross to another thread.

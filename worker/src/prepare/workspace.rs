@@ -31,7 +31,7 @@ pub(super) async fn lay(
 
 /// Everything of a fresh attempt's folder but its setup: what a setup itself runs in.
 pub async fn fresh_copy(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<(), Error> {
-    super::begin(order, dir).await?;
+    super::begin(order, dir, shop.clone()).await?;
     let tree = tree(shop, order.tree, &order.near).await?;
     lay_tree(shop, order, &tree, dir, None).await
 }
@@ -64,14 +64,26 @@ async fn lay_tree(
     }
     let trees = layers(shop, order, tree).await?;
     let dir = dir.clone();
-    blocking(move || {
-        let below = Below { trees, setup: setup.map(|it| it.dir.upper()) };
-        for folder in [dir.workspace(), dir.upper(), dir.overlay_work()] {
-            fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
-        }
-        dir.keep_layers(&below)
-    })
-    .await
+    blocking(move || lay_on(&dir, &Below { trees, setup: setup.map(|it| it.dir.upper()) })).await
+}
+
+/// Lays the workspace of a run without a setup whose tree lies ready. False where it does not: nothing was done.
+pub(super) fn lay_at_once(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<bool, Error> {
+    if !shop.mounts || !shop.cache.has(&order.tree) {
+        return Ok(false);
+    }
+    match shop.trees.find(order.tree, &order.editable)? {
+        Some(trees) => lay_on(dir, &Below { trees, setup: None }).map(|()| true),
+        None => Ok(false),
+    }
+}
+
+/// The folders of an overlay on what lies ready.
+fn lay_on(dir: &AttemptDir, below: &Below) -> Result<(), Error> {
+    for folder in [dir.workspace(), dir.upper(), dir.overlay_work()] {
+        fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+    }
+    dir.keep_layers(below)
 }
 
 fn link_setup(dir: &AttemptDir, setup: Option<Prepared>) -> Result<(), Error> {

@@ -127,8 +127,8 @@ fn readable(hidden: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
         if hidden.contains(&path) {
             continue;
         }
-        let entries = fs::read_dir(&path).into_iter().flatten().flatten();
         if hidden.iter().any(|one| one.starts_with(&path)) {
+            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
             walk.extend(entries.map(|entry| entry.path()));
         } else {
             found.push(path.clone());

@@ -120,7 +120,7 @@ fn identity(dir: &Path, spec: &Spec, cgroup: Option<PathBuf>) -> Identity {
     Identity {
         pid: process::getpid().as_raw_nonzero().get(),
         start_ticks: stat.map_or(0, |stat| stat.start_ticks),
-        boot_id: procfs::boot_id(),
+        boot_id: procfs::boot_id().to_owned(),
         nonce: spec.nonce.clone(),
         started_wall_ms: wall_ms(),
         isolation: Some(spec.walls.isolation),

@@ -163,7 +163,7 @@ mod tests {
         Identity {
             pid,
             start_ticks,
-            boot_id: procfs::boot_id(),
+            boot_id: procfs::boot_id().to_owned(),
             nonce: "this start".to_owned(),
             started_wall_ms: 7,
             isolation: None,
@@ -256,7 +256,7 @@ mod tests {
             recover(&work).expect("nothing is there");
             begin(&work, 1, None);
             begin(&work, 2, Some("another".to_owned()));
-            begin(&work, 3, Some(procfs::boot_id()));
+            begin(&work, 3, Some(procfs::boot_id().to_owned()));
         }
         std::fs::write(&boot, "windlass-spool 1 00").expect("a torn note");
         std::fs::write(folder.path().join("attempts/stray"), "").expect("a file of somebody's");

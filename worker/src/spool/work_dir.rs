@@ -84,7 +84,7 @@ impl WorkDir {
     /// machine.
     pub(super) fn note_boot(&self) -> Result<(), Error> {
         let path = self.root.join("boot.json");
-        let here = Boot { id: procfs::boot_id() };
+        let here = Boot { id: procfs::boot_id().to_owned() };
         let last = match durable::read::<Boot>(&path) {
             Ok(Some(last)) if last == here => return Ok(()),
             Ok(last) => last,

@@ -91,15 +91,27 @@ impl Trees {
         Ok(Self { root: root.to_owned(), building: Mutex::new(()) })
     }
 
-    /// Looks for a tree as an attempt with these editable files sees it. Checks what it finds: a layer that
-    /// somebody changed is never used.
-    pub fn look(&self, tree: Digest, manifest: &Manifest, editable: &[String]) -> Result<Standing, Error> {
-        let key = key(tree, editable);
-        for name in self.of_key(&key)? {
+    /// The layers, topmost first, of a tree that lies ready as an attempt with these editable files sees it. Checks
+    /// what it finds: a layer that somebody changed is never used.
+    pub fn find(&self, tree: Digest, editable: &[String]) -> Result<Option<Vec<PathBuf>>, Error> {
+        self.find_key(&key(tree, editable))
+    }
+
+    fn find_key(&self, key: &str) -> Result<Option<Vec<PathBuf>>, Error> {
+        for name in self.of_key(key)? {
             if let Some(layers) = self.ready(&name)? {
-                return Ok(Standing::Ready(layers));
+                return Ok(Some(layers));
             }
         }
+        Ok(None)
+    }
+
+    /// The same; where it does not lie ready, what it takes to lay it out.
+    pub fn look(&self, tree: Digest, manifest: &Manifest, editable: &[String]) -> Result<Standing, Error> {
+        if let Some(layers) = self.find(tree, editable)? {
+            return Ok(Standing::Ready(layers));
+        }
+        let key = key(tree, editable);
         let mut missing = Missing { key, tree, on: None, entries: manifest.clone(), gone: Vec::new() };
         let most = LAYER_ENTRIES.max(manifest.entries.len() / LAYER_SHARE);
         let mut fewest = most + 1;
@@ -129,10 +141,8 @@ impl Trees {
     ) -> Result<Vec<PathBuf>, Error> {
         let _one = self.lock();
         // Another attempt may have been faster.
-        for name in self.of_key(&missing.key)? {
-            if let Some(layers) = self.ready(&name)? {
-                return Ok(layers);
-            }
+        if let Some(layers) = self.find_key(&missing.key)? {
+            return Ok(layers);
         }
         let number = uuid::Uuid::new_v4();
         let beside = self.root.join(format!("new-{number}"));
@@ -155,7 +165,7 @@ impl Trees {
         let document = Document {
             tree: missing.tree,
             on: missing.on.as_ref().map(|(name, _)| name.clone()),
-            boot_id: procfs::boot_id(),
+            boot_id: procfs::boot_id().to_owned(),
             stamp: stamp(&to.join("files"))?,
             bytes: missing.entries.blobs().map(|blob| blob.size_bytes).sum(),
         };
