@@ -11,6 +11,7 @@ mod own_secrets;
 mod sampling;
 mod shipping;
 mod space;
+mod starting;
 mod sweeping;
 mod watch;
 
@@ -20,7 +21,6 @@ pub use watch::readable_when;
 pub(crate) use watch::shim as shim_ended;
 
 use crate::client::Client;
-use crate::collect;
 use crate::device::{self, LoadMeter, Machine};
 use crate::error::Error;
 use crate::logs::Beginning;
@@ -391,56 +391,6 @@ impl Driver {
         if let Ok(Some(spec)) = dir.spec() {
             self.cpus.hold(key.clone(), &spec.cpus);
         }
-    }
-
-    fn prepare(&mut self, order: Order) {
-        let request = order.request.as_ref().map(|request| request.0.clone());
-        tracing::debug!(attempt = %order.key, request, "an order came");
-        self.orders.insert(order.key.clone(), order.clone());
-        let stop = CancellationToken::new();
-        self.preparing.insert(order.key.clone(), stop.clone());
-        let (shop, sender) = (self.shop.clone(), self.sender.clone());
-        self.tasks.spawn(async move {
-            let event = match prepare::prepare(&shop, &order, &stop).await {
-                Ok(()) => attempt::Event::Prepared(order.key),
-                Err(Error::Setup(failure)) => {
-                    let outcome = collect::failed_setup(&shop, &order, &failure).await;
-                    keep(&shop, &order.key, &outcome).await;
-                    attempt::Event::Collected(order.key, Box::new(outcome))
-                }
-                Err(error) => {
-                    tracing::warn!(attempt = %order.key, request, problem = error.chain(), "failed to prepare");
-                    attempt::Event::PrepareFailed(order.key, error.ending())
-                }
-            };
-            send(&sender, Event::Host(event)).await;
-        });
-    }
-
-    fn start(&mut self, key: &AttemptKey) {
-        if !self.looked {
-            return self.early.push(key.clone());
-        }
-        let Some(order) = self.orders.get(key).cloned() else { return };
-        let (shop, sender) = (self.shop.clone(), self.sender.clone());
-        let cpus = self.cpus.give(&order, &self.seen);
-        let model = self.model(&order);
-        self.tasks.spawn(async move {
-            let key = order.key.clone();
-            match watch::start(&shop, order, cpus, model).await {
-                Ok(started) => {
-                    if started.speaks() {
-                        send(&sender, Event::Host(attempt::Event::Started(key.clone()))).await;
-                    }
-                    let exit = started.ended().await;
-                    send(&sender, Event::ShimEnded(key, exit)).await;
-                }
-                Err(error) => {
-                    tracing::warn!(attempt = %key, problem = error.chain(), "failed to start a shim");
-                    send(&sender, Event::Host(attempt::Event::PrepareFailed(key, error.ending()))).await;
-                }
-            }
-        });
     }
 
     fn forget(
