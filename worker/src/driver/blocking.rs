@@ -37,13 +37,18 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(counted).await.map_err(Error::Task)?
 }
 
-/// Does `work` there without anybody waiting for it: closing what the kernel takes its time over.
+/// Does `work` there without anybody waiting for it: closing what the kernel takes its time over. Here and now where
+/// the runtime is gone.
 pub(crate) fn aside(work: impl FnOnce() + Send + 'static) {
     let piece = Piece::begin();
-    drop(tokio::task::spawn_blocking(move || {
+    let counted = move || {
         let _piece = piece;
         work();
-    }));
+    };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(counted)),
+        Err(_) => counted(),
+    }
 }
 
 /// Waits until none is in hand, at most so long. Whether that came true.
