@@ -87,6 +87,14 @@ pub enum Error {
         /// Who wrote it last.
         written_by: String,
     },
+    /// The list of what was done to the schema is not what any version writes: somebody changed the file.
+    #[error("the ledger {path} is damaged where it lists its migrations: {problem}; restore a backup")]
+    History {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// A record of a kind that this version does not know.
     #[error(
         "record {seq} is of the unknown kind {kind:?}; the ledger was written by windlass {written_by}: use that version or a newer one"

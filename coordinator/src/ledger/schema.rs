@@ -2,8 +2,11 @@
 
 use super::Error;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 mod embedded {
     refinery::embed_migrations!("migrations");
@@ -21,6 +24,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
     let mut connection = Connection::open(path).map_err(open)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(open)?;
     refuse_newer(&connection, path)?;
+    check_history(&connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(open)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(open)?;
     must_be(&connection, "journal_mode", "wal")?;
@@ -82,6 +86,37 @@ pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), E
     Ok(())
 }
 
+/// Refuses a list of migrations that no version has written. What reads it afterwards takes it on trust, and would
+/// panic.
+pub(super) fn check_history(connection: &Connection, path: &Path) -> Result<(), Error> {
+    let damaged = |problem: String| Error::History { path: path.to_owned(), problem };
+    let known: BTreeMap<i64, (String, String)> = embedded::migrations::runner()
+        .get_migrations()
+        .iter()
+        .map(|one| (i64::from(one.version()), (one.name().to_owned(), one.checksum().to_string())))
+        .collect();
+    let there = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'refinery_schema_history')";
+    if !connection.query_row(there, [], |row| row.get(0)).map_err(Error::sqlite("look for the migrations"))? {
+        return Ok(());
+    }
+    let text = "SELECT version, name, checksum, applied_on FROM refinery_schema_history";
+    let mut statement = connection.prepare(text).map_err(|error| damaged(error.to_string()))?;
+    let mut rows = statement.query([]).map_err(|error| damaged(error.to_string()))?;
+    while let Some(row) = rows.next().map_err(|error| damaged(error.to_string()))? {
+        let read = || -> rusqlite::Result<(i64, String, String, String)> {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        };
+        let (version, name, checksum, applied_on) = read().map_err(|error| damaged(error.to_string()))?;
+        if known.get(&version) != Some(&(name, checksum)) {
+            return Err(damaged(format!("number {version} is none of this version's")));
+        }
+        if OffsetDateTime::parse(&applied_on, &Rfc3339).is_err() {
+            return Err(damaged(format!("number {version} was done at no time")));
+        }
+    }
+    Ok(())
+}
+
 /// The version that opened the ledger last; a word for people, so that its absence is no failure.
 pub(super) fn written_by(connection: &Connection) -> String {
     connection
@@ -102,4 +137,36 @@ pub(super) fn sign(connection: &Connection) -> Result<(), Error> {
         )
         .map(|_| ())
         .map_err(Error::sqlite("note the version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{VerifyError, file_in, open, verify};
+
+    #[test]
+    fn i16_a_list_of_migrations_that_no_version_wrote_is_named_by_a_start_and_by_verify() {
+        for (set, problem) in [
+            ("name = CAST(x'ff' AS TEXT)", "invalid utf-8"),
+            ("name = 'another'", "none of this version's"),
+            ("checksum = 'one'", "none of this version's"),
+            ("checksum = '1'", "none of this version's"),
+            ("applied_on = 'once'", "at no time"),
+            ("applied_on = NULL", "Invalid column type"),
+            ("version = 0", "none of this version's"),
+        ] {
+            let dir = tempfile::tempdir().expect("a folder");
+            drop(open(dir.path(), drop).expect("a new ledger"));
+            let file = file_in(dir.path());
+            let change = format!("UPDATE refinery_schema_history SET {set} WHERE version = 1");
+            Connection::open(&file).and_then(|it| it.execute(&change, [])).expect("changed");
+            let started = open(dir.path(), drop).expect_err(set);
+            assert!(
+                matches!(&started, Error::History { problem: said, .. } if said.contains(problem)),
+                "{set}: {started}"
+            );
+            let verified = verify(dir.path()).expect_err(set);
+            assert!(matches!(verified, VerifyError::Ledger(Error::History { .. })), "{set}: {verified}");
+        }
+    }
 }

@@ -81,6 +81,7 @@ pub fn verify(path: &Path) -> Result<Verified, VerifyError> {
     }
     let connection = open_read_only(&path)?;
     schema::refuse_newer(&connection, &path)?;
+    schema::check_history(&connection, &path)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let (head, snapshot) = check_records(&connection, folder)?;
     let blobs = check_blobs(&connection)?;

@@ -61,7 +61,7 @@ fn replay(dir: &Path) -> Option<u64> {
     );
     match verified {
         Ok(verified) => {
-            assert_eq!(seen.len() as u64, verified.records);
+            assert_eq!(seen.len() as u64, verified.records, "{:?}", opened.err());
             None
         }
         Err(error) => named(&error),
