@@ -34,7 +34,11 @@ pub async fn prepare(shop: &Shop, order: &Order, stop: &CancellationToken) -> Re
     // Before anything is fetched: what is not to be had here is not to be had after a download either.
     shop.ground.level(order)?;
     let dir = shop.work.attempt(&order.key)?;
-    if begin_with(order, &dir, shop.clone(), at_once).await? {
+    let is_ready = {
+        let (shop, order, dir) = (shop.clone(), order.clone(), dir.clone());
+        blocking(move || begin(&order, &dir).and_then(|()| at_once(&shop, &order, &dir))).await?
+    };
+    if is_ready {
         return Ok(());
     }
     tokio::select! {
@@ -54,28 +58,14 @@ pub async fn prepare(shop: &Shop, order: &Order, stop: &CancellationToken) -> Re
 }
 
 /// Begins a folder: the order in it, what an earlier try left out of it.
-async fn begin(order: &Order, dir: &AttemptDir, shop: Shop) -> Result<(), Error> {
-    begin_with(order, dir, shop, |_, _, _| Ok(())).await
-}
-
-/// The same, and what comes next on the same thread.
-async fn begin_with<T: Send + 'static>(
-    order: &Order,
-    dir: &AttemptDir,
-    shop: Shop,
-    next: fn(&Shop, &Order, &AttemptDir) -> Result<T, Error>,
-) -> Result<T, Error> {
-    let (dir, order) = (dir.clone(), order.clone());
-    blocking(move || {
-        if !dir.begin(&order)? {
-            dir.clear()?;
-        }
-        for folder in [dir.results(), dir.temporary()] {
-            fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
-        }
-        next(&shop, &order, &dir)
-    })
-    .await
+fn begin(order: &Order, dir: &AttemptDir) -> Result<(), Error> {
+    if !dir.begin(order)? {
+        dir.clear()?;
+    }
+    for folder in [dir.results(), dir.temporary()] {
+        fs::create_dir_all(&folder).map_err(Error::file("create", &folder))?;
+    }
+    Ok(())
 }
 
 /// Makes a run ready for which nothing is to be fetched, set up or waited for. False: nothing was done.

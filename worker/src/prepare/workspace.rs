@@ -31,7 +31,8 @@ pub(super) async fn lay(
 
 /// Everything of a fresh attempt's folder but its setup: what a setup itself runs in.
 pub async fn fresh_copy(shop: &Shop, order: &Order, dir: &AttemptDir) -> Result<(), Error> {
-    super::begin(order, dir, shop.clone()).await?;
+    let (order_here, dir_here) = (order.clone(), dir.clone());
+    blocking(move || super::begin(&order_here, &dir_here)).await?;
     let tree = tree(shop, order.tree, &order.near).await?;
     lay_tree(shop, order, &tree, dir, None).await
 }
