@@ -14,6 +14,7 @@ use windlass_proto::v1::watch_response;
 use windlass_proto::{document, refusal::to_status, v1};
 use windlass_shared::access::{Access, Viewer};
 use windlass_shared::id::{CampaignId, Incarnation};
+use windlass_shared::record::Body;
 use windlass_shared::refusal::Refusal;
 
 /// Records read from the ledger at once.
@@ -27,8 +28,6 @@ const PAGES_EVERY: Duration = Duration::from_millis(250);
 const PAGES_SHARE: u32 = 20;
 /// But no less often than this.
 const PAGES_SLOWEST: Duration = Duration::from_secs(2);
-/// The kind of record that tells of the coordinator's own start.
-const INCARNATION_STARTED: &str = "incarnation_started";
 
 /// Where a watcher begins.
 pub(super) struct Cursor {
@@ -72,6 +71,11 @@ async fn pages(handle: &Handle, access: &Access, campaign: Option<CampaignId>) -
     answered(handle.ask(|reply| Event::Query(Query::Pages { access, campaign, reply })).await)
 }
 
+/// How long after pages the next ones are made, by how long these took.
+fn pause_after(took: Duration) -> Duration {
+    took.saturating_mul(PAGES_SHARE).clamp(PAGES_EVERY, PAGES_SLOWEST)
+}
+
 struct Watcher {
     handle: Handle,
     cursor: Cursor,
@@ -85,7 +89,7 @@ struct Watcher {
 fn is_seen(seen: &BTreeSet<CampaignId>, record: &Written) -> bool {
     match &record.campaign {
         Some(campaign) => seen.contains(campaign),
-        None => record.kind == INCARNATION_STARTED,
+        None => record.kind == Body::INCARNATION_STARTED,
     }
 }
 
@@ -120,7 +124,7 @@ impl Watcher {
                     moved.mark_unchanged();
                     let began = Instant::now();
                     self.pages().await?;
-                    timer.reset_after((began.elapsed() * PAGES_SHARE).clamp(PAGES_EVERY, PAGES_SLOWEST));
+                    timer.reset_after(pause_after(began.elapsed()));
                 }
                 changed = moved.changed(), if !pages_due => {
                     changed.map_err(|_| Ended)?;
@@ -206,5 +210,20 @@ impl Watcher {
     async fn fail(&self, status: Status) -> Result<(), Ended> {
         let _ = self.sender.send(Err(status)).await;
         Err(Ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i18_pages_that_take_long_are_made_seldom_and_never_stop() {
+        for (took_ms, want_ms) in [(0, 250), (12, 250), (13, 260), (60, 1_200), (100, 2_000), (60_000, 2_000)]
+        {
+            let pause = pause_after(Duration::from_millis(took_ms));
+            assert_eq!(pause, Duration::from_millis(want_ms), "{took_ms}");
+        }
+        assert_eq!(pause_after(Duration::MAX), PAGES_SLOWEST);
     }
 }

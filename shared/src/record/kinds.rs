@@ -3,9 +3,12 @@
 use super::Body;
 
 impl Body {
+    /// The kind of the record that every start of a coordinator begins with.
+    pub const INCARNATION_STARTED: &'static str = "incarnation_started";
+
     /// Every kind, as [`Body::kind`] names it; failpoints and coverage counts run over this list.
     pub const KINDS: [&'static str; 33] = [
-        "incarnation_started",
+        Self::INCARNATION_STARTED,
         "campaign_created",
         "ledger_imported",
         "campaign_paused",
@@ -43,7 +46,7 @@ impl Body {
     /// The kind's name, as the ledger's `kind` column has it.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::IncarnationStarted { .. } => "incarnation_started",
+            Self::IncarnationStarted { .. } => Self::INCARNATION_STARTED,
             Self::CampaignCreated { .. } => "campaign_created",
             Self::LedgerImported { .. } => "ledger_imported",
             Self::CampaignPaused { .. } => "campaign_paused",
