@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
-use windlass_coordinator::ledger::{self, Batch, Blob, Error, Ledger, Page, VerifyError, verify};
+use windlass_coordinator::ledger::{self, Batch, Blob, Error, Ledger, Page, VerifyError, Written, verify};
 use windlass_shared::conclusion::Status;
 use windlass_shared::digest::Digest;
 use windlass_shared::id::{CampaignId, IterationNumber};
@@ -84,6 +84,12 @@ async fn records_come_back_in_order_and_go_on_where_they_ended() {
     assert_eq!(ledger.readers.after(None, 2, 10).expect("read"), [resumed(3), decided(4, 1)]);
     assert_eq!(ledger.readers.after(Some(&campaign), 0, 2).expect("read"), [resumed(1), resumed(2)]);
     assert_eq!(ledger.readers.after(Some(&"other".into()), 0, 2).expect("read"), []);
+    // As they are written: the same records, and a changed one is named and not passed on.
+    let written = ledger.readers.written_after(Some(&campaign), 1, 10).expect("read");
+    let read = |one: &Written| serde_json::from_slice::<Record>(&one.document).expect("a record's own text");
+    assert_eq!(written.iter().map(read).collect::<Vec<_>>(), [resumed(2), resumed(3), decided(4, 1)]);
+    assert_eq!((written[2].seq, written[2].kind.as_str()), (4, "iteration_decided"));
+    assert_eq!(written[2].campaign.as_ref(), Some(&campaign));
     let page = Page { records: vec![decided(4, 1)], next_after: None };
     assert_eq!(ledger.readers.iteration_page(&campaign, IterationNumber(1), 0).expect("read"), page);
     assert_eq!(ledger.readers.decisions_page(&campaign, 3).expect("read"), page);

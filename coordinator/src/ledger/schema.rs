@@ -63,16 +63,16 @@ fn known_schema() -> i64 {
     runner.get_migrations().iter().map(|migration| i64::from(migration.version())).max().unwrap_or(0)
 }
 
+/// Whether the file has a list of migrations: a new one has none.
+fn has_history(connection: &Connection, path: &Path) -> Result<bool, Error> {
+    let look = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'refinery_schema_history')";
+    let found = connection.query_row(look, [], |row| row.get(0));
+    found.map_err(|source| Error::Open { path: path.to_owned(), source })
+}
+
 /// Refuses a ledger that a newer Windlass has migrated.
 pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), Error> {
-    let there: bool = connection
-        .query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'refinery_schema_history')",
-            [],
-            |row| row.get(0),
-        )
-        .map_err(|source| Error::Open { path: path.to_owned(), source })?;
-    if !there {
+    if !has_history(connection, path)? {
         return Ok(());
     }
     let found: i64 = connection
@@ -89,16 +89,15 @@ pub(super) fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), E
 /// Refuses a list of migrations that no version has written. What reads it afterwards takes it on trust, and would
 /// panic.
 pub(super) fn check_history(connection: &Connection, path: &Path) -> Result<(), Error> {
+    if !has_history(connection, path)? {
+        return Ok(());
+    }
     let damaged = |problem: String| Error::History { path: path.to_owned(), problem };
     let known: BTreeMap<i64, (String, String)> = embedded::migrations::runner()
         .get_migrations()
         .iter()
         .map(|one| (i64::from(one.version()), (one.name().to_owned(), one.checksum().to_string())))
         .collect();
-    let there = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'refinery_schema_history')";
-    if !connection.query_row(there, [], |row| row.get(0)).map_err(Error::sqlite("look for the migrations"))? {
-        return Ok(());
-    }
     let text = "SELECT version, name, checksum, applied_on FROM refinery_schema_history";
     let mut statement = connection.prepare(text).map_err(|error| damaged(error.to_string()))?;
     let mut rows = statement.query([]).map_err(|error| damaged(error.to_string()))?;
